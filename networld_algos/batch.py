@@ -1,0 +1,206 @@
+"""Episodes in memory, windows cut from them, and the one `Batch` every algorithm trains on.
+
+Axes: ``K`` episodes, ``B`` windows, ``T`` steps, ``N`` agents, ``D`` neighbour slots, ``O``
+observation, ``A`` action. Step ``t`` of a window starting at step ``s`` of an episode::
+
+    obs[t]  = o_{s+t}         t = 0 .. T   (one more than actions)
+    actions[t], rewards[t]    t = 0 .. T-1 (chosen at, and received after, obs[t])
+    mask[t] = s + t < length  False marks padding: obs repeats the last, the rest is zero
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from networld_envs.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows of one task, whole teams: every agent of an environment is in the window.
+
+    Attributes:
+        obs: ``(B, T+1, N, O)`` float32.
+        actions: ``(B, T, N, A)`` float32 for box actions, ``(B, T, N)`` int64 otherwise.
+        rewards: ``(B, T, N)`` float32, per agent.
+        returns_to_go: ``(B, T, N)`` float32, undiscounted sum of rewards to the episode's end.
+        terminated: ``(B, T)`` bool; only this zeroes a bootstrap.
+        truncated: ``(B, T)`` bool.
+        mask: ``(B, T)`` bool, True where the step is real.
+        neighbours: ``(B, N, D)`` int64, padded with -1.
+        timesteps: ``(B, T)`` int64, index of the step in its episode.
+        task: Name of the task all windows come from.
+    """
+
+    obs: Tensor
+    actions: Tensor
+    rewards: Tensor
+    returns_to_go: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    mask: Tensor
+    neighbours: Tensor
+    timesteps: Tensor
+    task: str
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        moved = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """A dataset of one task as padded arrays, read once.
+
+    Attributes:
+        spec: Sizes and bounds of the task.
+        obs: ``(K, T+1, N, O)`` float32.
+        actions: ``(K, T, N, A)`` float32 or ``(K, T, N)`` int64.
+        rewards: ``(K, T, N)`` float32.
+        terminated: ``(K, T)`` bool.
+        truncated: ``(K, T)`` bool.
+        neighbours: ``(K, N, D)`` int32, padded with -1.
+        lengths: ``(K,)`` int64, steps of each episode; what follows is padding.
+    """
+
+    spec: TaskSpec
+    obs: NDArray[np.float32]
+    actions: NDArray[Any]
+    rewards: NDArray[np.float32]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    neighbours: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def step_mask(self) -> NDArray[np.bool_]:
+        """``(K, T)``: True where a step is real."""
+        return np.arange(self.actions.shape[1]) < self.lengths[:, None]
+
+    @property
+    def returns(self) -> NDArray[np.float64]:
+        """``(K,)``: undiscounted episode return of the average agent."""
+        return (self.rewards.mean(axis=2, dtype=np.float64) * self.step_mask).sum(axis=1)
+
+    def take(self, index: NDArray[np.integer[Any]]) -> Episodes:
+        """The episodes at ``index``, in that order."""
+        return replace(
+            self,
+            obs=self.obs[index],
+            actions=self.actions[index],
+            rewards=self.rewards[index],
+            terminated=self.terminated[index],
+            truncated=self.truncated[index],
+            neighbours=self.neighbours[index],
+            lengths=self.lengths[index],
+        )
+
+    def fraction(self, fraction: float, seed: int) -> Episodes:
+        """A random share of the episodes, nested: a smaller share lies inside a larger one.
+
+        Args:
+            fraction: Share in (0, 1]; at least one episode is kept.
+            seed: Order of the episodes. Equal seeds give nested subsets.
+
+        Raises:
+            ValueError: If ``fraction`` is not in (0, 1].
+        """
+        if not 0.0 < fraction <= 1.0:
+            raise ValueError(f"fraction must be in (0, 1], got {fraction}")
+        order = np.random.default_rng([seed, 0x5EED]).permutation(len(self))
+        count = max(1, round(fraction * len(self)))
+        return self.take(np.sort(order[:count]))
+
+    def split(self, holdout: float, seed: int) -> tuple[Episodes, Episodes]:
+        """Split by episode into (train, held out); at least one episode is in each.
+
+        With a single episode both parts are that episode.
+
+        Args:
+            holdout: Share of episodes held out, in (0, 1).
+            seed: Which ones.
+        """
+        if not 0.0 < holdout < 1.0:
+            raise ValueError(f"holdout must be in (0, 1), got {holdout}")
+        if len(self) == 1:
+            return self, self
+        order = np.random.default_rng([seed, 0x5717]).permutation(len(self))
+        count = min(max(1, round(holdout * len(self))), len(self) - 1)
+        return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
+
+
+class WindowSampler:
+    """Draws windows of ``T`` steps uniformly over all (episode, first step) pairs.
+
+    Windows may run past an episode's end; what lies beyond is padded and masked.
+
+    Args:
+        episodes: Where windows come from.
+        window: Steps ``T`` of a window.
+        batch_size: Windows ``B`` in a batch.
+    """
+
+    def __init__(self, episodes: Episodes, window: int, batch_size: int) -> None:
+        if window < 1:
+            raise ValueError(f"window must be at least 1, got {window}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if len(episodes) == 0:
+            raise ValueError("cannot sample windows from zero episodes")
+        self.episodes = episodes
+        self.window = window
+        self.batch_size = batch_size
+        self._starts = np.cumsum(episodes.lengths)  # last flat step of each episode, plus one
+        rewards = episodes.rewards * episodes.step_mask[:, :, None]
+        self._returns_to_go = np.cumsum(rewards[:, ::-1], axis=1)[:, ::-1].astype(np.float32)
+
+    def sample(self, rng: np.random.Generator) -> Batch:
+        """One batch, drawn with ``rng`` only."""
+        flat = rng.integers(self._starts[-1], size=self.batch_size)
+        episode = np.searchsorted(self._starts, flat, side="right")
+        first = flat - (self._starts[episode] - self.episodes.lengths[episode])
+        return self.windows(episode, first)
+
+    def windows(
+        self, episode: NDArray[np.integer[Any]], first: NDArray[np.integer[Any]]
+    ) -> Batch:
+        """The windows that start at step ``first`` of each ``episode``, both ``(B,)``."""
+        data = self.episodes
+        length = data.lengths[episode][:, None]
+        steps = first[:, None] + np.arange(self.window + 1)
+        at = np.minimum(steps, length)  # (B, T+1), clamped to the final observation
+        real = steps[:, :-1] < length  # (B, T)
+        step = np.minimum(steps[:, :-1], length - 1)
+        rows = episode[:, None]
+
+        def cut(values: NDArray[Any]) -> Tensor:
+            out = values[rows, step]
+            out[~real] = 0
+            return torch.from_numpy(out)
+
+        return Batch(
+            obs=torch.from_numpy(data.obs[rows, at]),
+            actions=cut(data.actions),
+            rewards=cut(data.rewards),
+            returns_to_go=cut(self._returns_to_go),
+            terminated=cut(data.terminated),
+            truncated=cut(data.truncated),
+            mask=torch.from_numpy(real),
+            neighbours=torch.from_numpy(data.neighbours[episode].astype(np.int64)),
+            timesteps=torch.from_numpy(step.astype(np.int64)),
+            task=data.spec.task,
+        )

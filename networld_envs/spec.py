@@ -1,0 +1,66 @@
+"""What a learner needs to know of a task: sizes and bounds, no physics."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+ActionKind = Literal["box", "discrete", "ordered"]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """Sizes and bounds of one task, the same for each of its homogeneous agents.
+
+    Attributes:
+        task: Name of the task, e.g. ``"cbf"``.
+        num_agents: Agents in the environment that made the data. A model may act for more or fewer.
+        obs_dim: Length ``O`` of one agent's observation.
+        action_kind: ``"box"`` (real vector), ``"discrete"`` (unordered choices) or ``"ordered"``
+            (integers whose distance means something, such as a number of resource blocks).
+        action_dim: Columns ``A`` of one agent's action; 1 for ``"discrete"`` and ``"ordered"``.
+        action_low: Smallest legal value of each column.
+        action_high: Largest legal value of each column (``n - 1`` for ``n`` choices).
+        neighbour_slots: Width ``D`` of the neighbour table.
+    """
+
+    task: str
+    num_agents: int
+    obs_dim: int
+    action_kind: ActionKind
+    action_dim: int
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    neighbour_slots: int
+
+    def __post_init__(self) -> None:
+        if self.action_kind not in ("box", "discrete", "ordered"):
+            raise ValueError(
+                f"action_kind must be 'box', 'discrete' or 'ordered', got {self.action_kind!r}"
+            )
+        if not len(self.action_low) == len(self.action_high) == self.action_dim:
+            raise ValueError(
+                f"action_low and action_high must have action_dim={self.action_dim} entries, "
+                f"got {len(self.action_low)} and {len(self.action_high)}"
+            )
+
+    @property
+    def num_choices(self) -> int:
+        """Number of choices of a discrete or ordered action.
+
+        Raises:
+            ValueError: For a ``"box"`` action.
+        """
+        if self.action_kind == "box":
+            raise ValueError(f"task {self.task!r} has a continuous action")
+        return int(self.action_high[0]) + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TaskSpec:
+        """Inverse of `to_dict`, also after a round trip through JSON."""
+        tuples = {k: tuple(values[k]) for k in ("action_low", "action_high")}
+        return cls(**{**values, **tuples})
