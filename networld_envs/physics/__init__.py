@@ -1,0 +1,1 @@
+"""Pure functions on arrays: radio, queues, topologies. Nothing here knows an environment API."""

@@ -1,0 +1,53 @@
+"""Behaviour and reference policies of every task.
+
+``POLICIES[task]`` maps names to `Policy`, weak to strong. A behaviour is a policy with a share of
+random actions, as written in the dataset catalogue: ``"expert"`` or ``"expert+5%random"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from networld_envs.policies import cbf, ns, rb
+from networld_envs.policies.base import Policy
+from networld_envs.simulator import Simulator, task_module
+
+POLICIES: dict[str, dict[str, Policy]] = {
+    "cbf": cbf.POLICIES,
+    "rb": rb.POLICIES,
+    "ns": ns.POLICIES,
+}
+
+__all__ = ["POLICIES", "Policy", "get_policy", "policy_actions"]
+
+
+def get_policy(task: str, name: str) -> Policy:
+    """A task's reference policy.
+
+    Raises:
+        ValueError: For an unknown task or policy; lists the valid ones.
+    """
+    task_module(task)
+    if name not in POLICIES[task]:
+        raise ValueError(
+            f"task {task!r} has no policy {name!r}; valid policies: {', '.join(POLICIES[task])}"
+        )
+    return POLICIES[task][name]
+
+
+def policy_actions(
+    policy: Policy,
+    simulator: Simulator,
+    obs: NDArray[np.float32],
+    rngs: Sequence[np.random.Generator],
+    step: int,
+) -> NDArray[Any]:
+    """Actions ``(E, N, ...)`` of a policy, privileged or not."""
+    if policy.privileged is not None:
+        return policy.privileged(simulator.params, simulator.state, rngs, step)
+    assert policy.local is not None
+    return policy.local(simulator.params, obs, simulator.neighbours, rngs, step)

@@ -1,0 +1,227 @@
+"""The Gymnasium view: the whole team as one environment, alone or batched.
+
+Minari stores this view (PettingZoo has none of its own), and training and evaluation step
+`JointVectorEnv`: one NumPy simulation of all environments, not one process each. The reward is the
+mean over agents; ``info["agent_rewards"]`` has each agent's and ``info["neighbours"]`` the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
+from networld_envs.viewer import Renderer
+
+
+def joint_spaces(
+    simulator: Simulator,
+) -> tuple[spaces.Space[NDArray[np.float32]], spaces.Space[Any]]:
+    """Observation ``(N, O)`` and action ``(N, A)`` or ``(N,)`` space of the team."""
+    n = simulator.spec.num_agents
+    one = simulator.observation_space
+    obs = spaces.Box(
+        np.broadcast_to(one.low, (n, *one.shape)),
+        np.broadcast_to(one.high, (n, *one.shape)),
+        dtype=np.float32,
+    )
+    action = simulator.action_space
+    if isinstance(action, spaces.Discrete):
+        return obs, spaces.MultiDiscrete(np.full(n, action.n))
+    low, high = (np.broadcast_to(x, (n, *action.shape)) for x in (action.low, action.high))
+    return obs, spaces.Box(low, high, dtype=np.float32)
+
+
+def _info(simulator: Simulator, rewards: NDArray[np.float32]) -> dict[str, Any]:
+    return {
+        "agent_rewards": rewards,
+        "neighbours": simulator.neighbours,
+        **simulator.metrics(),
+    }
+
+
+class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
+    """One network as a Gymnasium environment of stacked arrays.
+
+    Args:
+        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        preset: Named parameters of the task.
+        max_cycles: Steps of an episode, which ends by truncation.
+        render_mode: None, ``"rgb_array"`` or ``"human"``.
+        **params: Fields of the task's ``Params`` that replace the preset's.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
+        "render_modes": ["human", "rgb_array"],
+        "render_fps": 5,
+    }
+
+    def __init__(
+        self,
+        task: str,
+        preset: str = "default",
+        max_cycles: int = MAX_CYCLES,
+        render_mode: str | None = None,
+        **params: Any,
+    ) -> None:
+        self.simulator = Simulator(task, make_params(task, preset, **params), 1, max_cycles)
+        self.observation_space, self.action_space = joint_spaces(self.simulator)
+        self.render_mode = render_mode
+        self._renderer = Renderer(task, render_mode, fps=self.metadata["render_fps"])
+        self._rewards: NDArray[np.float32] | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start an episode; returns observations ``(N, O)`` and info."""
+        super().reset(seed=seed, options=options)
+        self.simulator.rngs = [self.np_random]
+        obs = self.simulator.reset()[0]
+        self._rewards = None
+        if self.render_mode == "human":
+            self.render()
+        zeros = np.zeros((1, self.simulator.spec.num_agents), np.float32)
+        return obs, self._first(_info(self.simulator, zeros))
+
+    def step(
+        self, action: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Apply the team's actions; the reward is the mean over agents."""
+        outcome = self.simulator.step(np.asarray(action)[None])
+        rewards = self._rewards = outcome.rewards[0]
+        if self.render_mode == "human":
+            self.render()
+        info = self._first(_info(self.simulator, outcome.rewards))
+        truncated = bool(outcome.truncated[0])
+        return outcome.obs[0], float(rewards.mean(dtype=np.float64)), False, truncated, info
+
+    def render(self) -> NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Draw the network: an ``(H, W, 3)`` picture, or None in human mode."""
+        sim = self.simulator
+        return self._renderer.show(sim.params, sim.state, self._rewards, int(sim.elapsed[0]))
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        self._renderer.close()
+
+    @staticmethod
+    def _first(info: dict[str, Any]) -> dict[str, Any]:
+        return {key: value[0].copy() for key, value in info.items()}  # callers may keep them
+
+
+class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
+    """``E`` networks stepped as one batch; next-step autoreset, as Gymnasium's own default.
+
+    ``reset(seed=s)`` seeds environment e with ``s + e``; a list gives each its own.
+    ``reset(options={"reset_mask": mask})`` restarts some environments only.
+
+    Args:
+        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        num_envs: ``E``.
+        preset: Named parameters of the task.
+        max_cycles: Steps of an episode, which ends by truncation.
+        render_mode: None or ``"rgb_array"``.
+        **params: Fields of the task's ``Params`` that replace the preset's.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
+        "render_modes": ["rgb_array"],
+        "render_fps": 5,
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+    }
+
+    def __init__(
+        self,
+        task: str,
+        num_envs: int = 1,
+        preset: str = "default",
+        max_cycles: int = MAX_CYCLES,
+        render_mode: str | None = None,
+        **params: Any,
+    ) -> None:
+        self.simulator = Simulator(task, make_params(task, preset, **params), num_envs, max_cycles)
+        self.num_envs = num_envs
+        self.single_observation_space, self.single_action_space = joint_spaces(self.simulator)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.render_mode = render_mode
+        self._renderer = Renderer(task, render_mode, fps=self.metadata["render_fps"])
+        self._finished = np.zeros(num_envs, bool)
+        self._rewards = np.zeros((num_envs, self.simulator.spec.num_agents), np.float32)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start episodes; returns observations ``(E, N, O)`` and info."""
+        mask = (options or {}).get("reset_mask")
+        if mask is not None:
+            mask = np.asarray(mask)
+            if mask.shape != (self.num_envs,) or mask.dtype != bool:
+                raise ValueError(
+                    f"reset_mask must be bool of shape ({self.num_envs},), got {mask.dtype} of "
+                    f"shape {mask.shape}"
+                )
+        self.simulator.seed(seed)
+        obs = self.simulator.reset(mask)
+        fresh = np.ones(self.num_envs, bool) if mask is None else mask
+        self._finished = self._finished & ~fresh
+        self._rewards = np.where(fresh[:, None], np.float32(0), self._rewards)
+        return obs, self._vector_info(self._rewards)
+
+    def step(
+        self, actions: NDArray[Any]
+    ) -> tuple[
+        NDArray[np.float32],
+        NDArray[np.float64],
+        NDArray[np.bool_],
+        NDArray[np.bool_],
+        dict[str, Any],
+    ]:
+        """Advance all environments; those that were truncated last time restart instead."""
+        finished = self._finished
+        if finished.all():
+            actions = self.simulator.check_actions(actions)
+            obs = self.simulator.reset()
+            rewards = np.zeros_like(self._rewards)
+            truncated = np.zeros(self.num_envs, bool)
+        elif finished.any():
+            outcome = self.simulator.step(actions, only=~finished)
+            obs = self.simulator.reset(finished)
+            rewards, truncated = outcome.rewards, outcome.truncated & ~finished
+        else:
+            outcome = self.simulator.step(actions)
+            obs, rewards, truncated = outcome.obs, outcome.rewards, outcome.truncated
+        self._finished, self._rewards = truncated, rewards
+        team = rewards.mean(axis=1, dtype=np.float64)
+        terminated = np.zeros(self.num_envs, bool)
+        return obs, team, terminated, truncated.copy(), self._vector_info(rewards)
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """One ``(H, W, 3)`` picture an environment."""
+        sim = self.simulator
+        frames = tuple(
+            self._renderer.show(sim.params, sim.state, self._rewards[e], int(sim.elapsed[e]), e)
+            for e in range(self.num_envs)
+        )
+        return frames if self.render_mode == "rgb_array" else None  # type: ignore[return-value]
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the window, if there is one."""
+        del kwargs
+        self._renderer.close()
+
+    def _vector_info(self, rewards: NDArray[np.float32]) -> dict[str, Any]:
+        """Arrays with leading axis E, and Gymnasium's mask of who has each entry."""
+        info = _info(self.simulator, rewards)
+        everyone = np.ones(self.num_envs, bool)
+        return {**info, **{f"_{key}": everyone for key in info}}

@@ -1,0 +1,218 @@
+"""The PettingZoo view of every task: one `ParallelEnv`, dictionaries on the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from pettingzoo import AECEnv, ParallelEnv
+from pettingzoo.utils import parallel_to_aec
+
+from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
+from networld_envs.viewer import Renderer
+
+
+class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
+    """One network of homogeneous agents as a PettingZoo parallel environment.
+
+    Episodes end by truncation of all agents at once, after ``max_cycles`` steps.
+    ``infos[agent]`` holds ``"neighbours"`` (indices into ``possible_agents``, padded with -1) and
+    the task's metrics of the last step.
+
+    Args:
+        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        preset: Named parameters of the task.
+        max_cycles: Steps of an episode.
+        render_mode: None, ``"rgb_array"`` or ``"human"``.
+        **params: Fields of the task's ``Params`` that replace the preset's.
+
+    Raises:
+        ValueError: For an unknown task, preset or render mode, or a value out of range.
+        TypeError: For an unknown parameter.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - PettingZoo declares it so
+        "render_modes": ["human", "rgb_array"],
+        "is_parallelizable": True,
+        "render_fps": 5,
+    }
+
+    def __init__(
+        self,
+        task: str,
+        preset: str = "default",
+        max_cycles: int = MAX_CYCLES,
+        render_mode: str | None = None,
+        **params: Any,
+    ) -> None:
+        self.simulator = Simulator(task, make_params(task, preset, **params), 1, max_cycles)
+        self.metadata = {**type(self).metadata, "name": f"{task}_v0"}
+        self.render_mode = render_mode
+        self._renderer = Renderer(task, render_mode, fps=self.metadata["render_fps"])
+        self._rewards: NDArray[np.float32] | None = None
+        self.possible_agents: list[str] = list(self.simulator.agents)
+        self.agents: list[str] = []
+        # One space object an agent: PettingZoo seeds and compares them by identity.
+        sim, names = self.simulator, self.possible_agents
+        self._observation_spaces = {a: sim.task.observation_space(sim.params) for a in names}
+        self._action_spaces = {a: sim.task.action_space(sim.params) for a in names}
+
+    @property
+    def max_cycles(self) -> int:
+        """Steps of an episode; PettingZoo's test kit assigns it."""
+        return self.simulator.max_cycles
+
+    @max_cycles.setter
+    def max_cycles(self, value: int) -> None:
+        self.simulator.max_cycles = value
+
+    @property
+    def neighbours(self) -> dict[str, list[str]]:
+        """The 1-hop graph by agent name.
+
+        Raises:
+            RuntimeError: Before the first reset.
+        """
+        names = self.possible_agents
+        table = self.simulator.neighbours[0]
+        return {names[i]: [names[j] for j in row if j >= 0] for i, row in enumerate(table)}
+
+    @cached_property
+    def state_space(self) -> spaces.Box:
+        """Space of `state`; unbounded."""
+        sim = self.simulator
+        probe = sim.task.reset(sim.params, [np.random.default_rng(0)])
+        shape = sim.task.global_state(sim.params, probe)[0].shape
+        return spaces.Box(-np.inf, np.inf, shape, np.float32)
+
+    def observation_space(self, agent: str) -> spaces.Space[NDArray[np.float32]]:
+        """The agent's observation space, always the same object."""
+        return self._observation_spaces[agent]
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        """The agent's action space, always the same object."""
+        return self._action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, NDArray[np.float32]], dict[str, dict[str, Any]]]:
+        """Start an episode on a new network.
+
+        Args:
+            seed: Seeds the environment's generator; None goes on with the present one.
+            options: Ignored.
+
+        Returns:
+            Observations ``(O,)`` and infos by agent.
+        """
+        del options
+        self.simulator.seed(seed)
+        obs = self.simulator.reset()[0]
+        self._rewards = None
+        self.agents = list(self.possible_agents)
+        if self.render_mode == "human":
+            self.render()
+        return dict(zip(self.agents, obs, strict=True)), self._infos()
+
+    def step(
+        self, actions: dict[str, Any]
+    ) -> tuple[
+        dict[str, NDArray[np.float32]],
+        dict[str, float],
+        dict[str, bool],
+        dict[str, bool],
+        dict[str, dict[str, Any]],
+    ]:
+        """Apply every live agent's action.
+
+        Raises:
+            ValueError: For a missing or unknown agent, or an illegal action; names the agent.
+            RuntimeError: If no episode is running.
+        """
+        if not self.agents:
+            raise RuntimeError("no episode is running: call reset() first")
+        outcome = self.simulator.step(self._stack(actions)[None])
+        agents = self.agents
+        truncated = bool(outcome.truncated[0])
+        rewards = self._rewards = outcome.rewards[0]
+        result = (
+            dict(zip(agents, outcome.obs[0], strict=True)),
+            dict(zip(agents, rewards.tolist(), strict=True)),
+            dict.fromkeys(agents, False),
+            dict.fromkeys(agents, truncated),
+            self._infos(),
+        )
+        if truncated:
+            self.agents = []
+        if self.render_mode == "human":
+            self.render()
+        return result
+
+    def state(self) -> NDArray[np.float32]:
+        """Global state, flat; for methods that train centrally."""
+        sim = self.simulator
+        if sim.state is None:
+            raise RuntimeError("call reset() before state()")
+        return sim.task.global_state(sim.params, sim.state)[0]
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Draw the network: an ``(H, W, 3)`` picture, or None in human mode."""
+        sim = self.simulator
+        return self._renderer.show(sim.params, sim.state, self._rewards, int(sim.elapsed[0]))
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        self._renderer.close()
+
+    def _infos(self) -> dict[str, dict[str, Any]]:
+        sim = self.simulator
+        columns = {"neighbours": sim.neighbours[0]}
+        columns.update({key: value[0] for key, value in sim.metrics().items()})
+        keys = tuple(columns)
+        rows = zip(*columns.values(), strict=True)
+        return {
+            a: dict(zip(keys, row, strict=True)) for a, row in zip(self.agents, rows, strict=True)
+        }
+
+    def _stack(self, actions: dict[str, Any]) -> NDArray[Any]:
+        """Actions by agent to ``(N, ...)``; errors name the agent."""
+        if actions.keys() != self._action_spaces.keys():
+            for agent in actions:
+                if agent not in self._action_spaces:
+                    raise ValueError(
+                        f"action for unknown agent {agent!r}; agents are "
+                        f"{self.possible_agents[0]!r} .. {self.possible_agents[-1]!r}"
+                    )
+            missing = [a for a in self.agents if a not in actions]
+            raise ValueError(f"no action for agent {missing[0]!r} ({len(missing)} missing)")
+        shape = self.simulator.action_space.shape
+        rows = []
+        for agent in self.agents:
+            row = np.asarray(actions[agent])
+            if row.shape != shape or row.dtype.kind not in "fiu":
+                raise ValueError(
+                    f"action of agent {agent!r} must be in {self.action_space(agent)}, got "
+                    f"{actions[agent]!r} of shape {row.shape} and dtype {row.dtype}"
+                )
+            rows.append(row)
+        return np.stack(rows)
+
+
+def task_factories(
+    task: str,
+) -> tuple[Callable[..., AECEnv[Any, Any, Any]], Callable[..., NetworkEnv]]:
+    """``(env, parallel_env)`` of a task in PettingZoo's naming."""
+
+    def parallel_env(**kwargs: Any) -> NetworkEnv:
+        return NetworkEnv(task, **kwargs)
+
+    def env(**kwargs: Any) -> AECEnv[Any, Any, Any]:
+        return parallel_to_aec(NetworkEnv(task, **kwargs))
+
+    for function in (parallel_env, env):
+        function.__doc__ = f"Make the {task} task; arguments as in `NetworkEnv`."
+    return env, parallel_env

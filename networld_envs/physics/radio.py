@@ -1,0 +1,188 @@
+"""Path loss, multipath channels of linear arrays, SINR, rates and beamformers.
+
+Every function takes leading axes. Channels are normalised: with ``h`` scaled by ``sqrt(P) / sigma``
+the noise power is 1 and a beamformer of full power has unit norm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = NDArray[np.float64]
+Complex = NDArray[Any]  # complex64 in the simulation, complex128 in the policies
+
+
+def db_to_linear(value_db: Real | float) -> Real:
+    """``10^(x/10)``."""
+    return np.asarray(10.0 ** (np.asarray(value_db) / 10.0))
+
+
+def path_loss_db(distance_km: Real, at_1_km_db: float, slope_db: float) -> Real:
+    """Log-distance path loss ``at_1_km_db + slope_db log10(d)``, dB."""
+    return at_1_km_db + slope_db * np.log10(distance_km)
+
+
+def electrical_angle(azimuth_rad: Real) -> Real:
+    """Phase step ``pi cos(phi)`` between elements of a half-wavelength linear array."""
+    return np.pi * np.cos(azimuth_rad)
+
+
+def steering_vector(angle_rad: Real, antennas: int) -> Complex:
+    """``[1, e^{j psi}, ..., e^{j (n-1) psi}]`` for electrical angles ``psi``.
+
+    Args:
+        angle_rad: Electrical angles, any shape.
+        antennas: Elements ``n`` of the array.
+
+    Returns:
+        The angles' shape with an axis of length ``n`` appended, complex128.
+    """
+    return np.exp(1j * np.asarray(angle_rad)[..., None] * np.arange(antennas))
+
+
+def complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+    """Circular complex Gaussian samples of unit variance, CN(0, 1)."""
+    parts = rng.standard_normal((*shape, 2), dtype=np.float32)
+    parts *= np.float32(np.sqrt(0.5))
+    return parts.view(np.complex64)[..., 0]
+
+
+def gauss_markov(
+    fading: NDArray[np.complex64], innovation: NDArray[np.complex64], correlation: float
+) -> NDArray[np.complex64]:
+    """First-order Gauss-Markov fading ``rho g + sqrt(1 - rho^2) e`` (Ge et al., 2020, Eq. 4)."""
+    fresh = np.float32(np.sqrt(1.0 - correlation**2)) * innovation
+    return np.add(np.float32(correlation) * fading, fresh, dtype=np.complex64)
+
+
+def received_power(channel: Complex, beamformer: Complex) -> NDArray[np.float64]:
+    """``|h^H w|^2`` over the last axis, in float64 so that later differences are exact sums."""
+    inner = (np.conj(channel) * beamformer).sum(axis=-1)
+    return inner.real.astype(np.float64) ** 2 + inner.imag.astype(np.float64) ** 2
+
+
+def rate(signal: Real, interference_plus_noise: Real) -> Real:
+    """Spectral efficiency ``log2(1 + S / IN)`` in bit/s/Hz."""
+    return np.log2(1.0 + signal / interference_plus_noise)
+
+
+def project_power(beamformer: Complex) -> Complex:
+    """Scale beamformers of more than unit power back to unit power; leave the others."""
+    norm = np.sqrt((np.abs(beamformer) ** 2).sum(axis=-1, keepdims=True))
+    return beamformer / np.maximum(norm, 1.0)
+
+
+def canonical_phase(beamformer: Complex) -> Complex:
+    """Rotate each beamformer so that the sum of its entries is real and non-negative.
+
+    The phase of a beamformer changes no rate; this picks one of the equivalent ones.
+    """
+    total = beamformer.sum(axis=-1, keepdims=True)
+    return beamformer * np.exp(-1j * np.angle(total)).astype(beamformer.dtype)
+
+
+def slnr_beamformer(direct: Complex, leakage: Complex) -> Complex:
+    """Unit-power beamformer of largest signal-to-leakage-plus-noise ratio (Sadek et al., 2007).
+
+    Args:
+        direct: ``(..., N)`` channel to the served user.
+        leakage: ``(..., N, N)`` Hermitian sum of ``h h^H`` over the others, plus noise times I.
+
+    Returns:
+        ``(..., N)`` proportional to ``leakage^{-1} direct``.
+    """
+    w = np.linalg.solve(leakage, direct[..., None])[..., 0]
+    return w / np.sqrt((np.abs(w) ** 2).sum(axis=-1, keepdims=True))
+
+
+def wmmse_beamformer(
+    covariance: Complex, target: Complex, iterations: int = 40
+) -> NDArray[np.complex128]:
+    """Beamformer step of WMMSE: ``(A + mu I)^{-1} b`` with the least ``mu >= 0`` of power <= 1.
+
+    Shi et al., 2011, Table I, step 5. The multiplier is found by bisection on the eigenvalues of
+    ``A``, where the power ``sum |v_n^H b|^2 / (lambda_n + mu)^2`` falls in ``mu``.
+
+    Args:
+        covariance: ``A``, ``(..., N, N)`` Hermitian, positive semi-definite.
+        target: ``b``, ``(..., N)``.
+        iterations: Bisection steps.
+
+    Returns:
+        ``(..., N)`` of at most unit power.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    values = np.maximum(values, 0.0)
+    coefficients = (np.conj(vectors) * target[..., :, None]).sum(axis=-2)  # V^H b
+    size = np.abs(coefficients) ** 2
+
+    def power(mu: Real) -> Real:
+        return (size / np.maximum(values + mu[..., None], 1e-150) ** 2).sum(axis=-1)
+
+    low: Real = np.zeros(target.shape[:-1])
+    high: Real = np.sqrt(size.sum(axis=-1))  # power(|b|) <= |b|^2 / |b|^2 = 1
+    free = power(low) <= 1.0
+    for _ in range(iterations):
+        middle: Real = 0.5 * (low + high)
+        over = power(middle) > 1.0
+        low = np.where(over, middle, low)
+        high = np.where(over, high, middle)
+    mu = np.where(free, 0.0, high)
+    scaled = coefficients / np.maximum(values + mu[..., None], 1e-150)
+    w = (vectors * scaled[..., None, :]).sum(axis=-1)
+    return np.where(np.isfinite(w), w, 0.0)
+
+
+def priced_beamformer(
+    cost: Complex, direct: Complex, disturbance: Real, iterations: int = 50
+) -> NDArray[np.complex128]:
+    """Beamformer that maximises own rate minus priced interference, at most unit power.
+
+    Solves ``max_w ln(1 + |h^H w|^2 / IN) - w^H M w`` over ``|w|^2 <= 1``: the fixed point of the
+    WMMSE update of one transmitter with the others held. Stationarity gives
+    ``w = alpha (M + mu I)^{-1} h`` with ``alpha^2 q^2 = q - IN`` and ``q = h^H (M + mu I)^{-1} h``;
+    silence when ``q <= IN``. Power falls in ``mu`` and is at most ``1 / mu``, so the multiplier
+    lies in [0, 1] and is found by bisection of its logarithm.
+
+    Args:
+        cost: ``M``, ``(..., N, N)`` Hermitian, positive semi-definite: sum of price times
+            ``h h^H`` over the disturbed users.
+        direct: ``h``, ``(..., N)`` channel to the own user.
+        disturbance: ``IN``, ``(...)`` interference plus noise at the own user.
+        iterations: Bisection steps.
+
+    Returns:
+        ``(..., N)``.
+    """
+    values, vectors = np.linalg.eigh(cost)
+    values = np.maximum(values, 0.0)
+    coefficients = (np.conj(vectors) * direct[..., :, None]).sum(axis=-2)  # V^H h
+    size = np.abs(coefficients) ** 2
+    least = 1e-12
+
+    def scale_and_power(mu: Real) -> tuple[Real, Real]:
+        inverse = 1.0 / (values + mu[..., None])
+        q = (size * inverse).sum(axis=-1)
+        alpha2 = np.maximum(q - disturbance, 0.0) / np.maximum(q, 1e-150) ** 2
+        return np.sqrt(alpha2), alpha2 * (size * inverse**2).sum(axis=-1)
+
+    low: Real = np.full(direct.shape[:-1], least)
+    high: Real = np.ones(direct.shape[:-1])
+    free = scale_and_power(low)[1] <= 1.0
+    for _ in range(iterations):
+        middle: Real = np.sqrt(low * high)
+        over = scale_and_power(middle)[1] > 1.0
+        low = np.where(over, middle, low)
+        high = np.where(over, high, middle)
+    mu = np.where(free, least, high)
+    alpha, _ = scale_and_power(mu)
+    scaled = alpha[..., None] * coefficients / (values + mu[..., None])
+    return (vectors * scaled[..., None, :]).sum(axis=-1)
+
+
+def outer(vector: Complex) -> Complex:
+    """``v v^H`` over the last axis."""
+    return vector[..., :, None] * np.conj(vector)[..., None, :]

@@ -1,0 +1,119 @@
+"""Scores of the reference policies: measuring them, and the committed table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+import networld_envs
+from networld_envs.collect import Behaviour, rollout
+from networld_envs.policies import POLICIES
+from networld_envs.simulator import MAX_CYCLES, make_params, task_module
+
+TABLE = "references.json"
+TEST_SEED = 1_000
+VALIDATION_SEED = 500_000
+"""First seeds of evaluation episodes. Datasets start at 10,000,000: the three never meet."""
+
+
+class Score(TypedDict):
+    """Mean reward per agent and step of one policy, over episodes.
+
+    ``low`` and ``high`` bound the 95% interval of ``mean``; ``metrics`` holds means of the task's
+    scalar metrics.
+    """
+
+    mean: float
+    low: float
+    high: float
+    episodes: int
+    metrics: dict[str, float]
+
+
+def reference_rewards(
+    task: str, policy: str, seeds: Sequence[int], max_cycles: int = MAX_CYCLES, **params: Any
+) -> NDArray[np.float64]:
+    """Mean reward per agent and step ``(K,)`` of a policy on episodes of the given seeds."""
+    made = make_params(task, **params)
+    return rollout(task, made, Behaviour(policy), seeds, max_cycles).episode_rewards
+
+
+def measure(
+    task: str,
+    policy: str,
+    episodes: int,
+    seed: int = TEST_SEED,
+    max_cycles: int = MAX_CYCLES,
+    batch: int = 50,
+    on_step: Callable[[], None] | None = None,
+    **params: Any,
+) -> Score:
+    """Score a reference policy on episodes seeded ``seed ..``.
+
+    Args:
+        task: Name of the task.
+        policy: Name of the policy.
+        episodes: How many episodes; at least 2.
+        seed: Seed of the first.
+        max_cycles: Steps of an episode.
+        batch: Episodes simulated at once.
+        on_step: Called after each simulated step, for a progress bar.
+        **params: Preset and parameters of the task.
+    """
+    if episodes < 2:
+        raise ValueError(f"episodes must be at least 2 for an interval, got {episodes}")
+    made = make_params(task, **params)
+    rewards: list[np.ndarray] = []
+    metrics: dict[str, list[float]] = {}
+    for start in range(0, episodes, batch):
+        seeds = range(seed + start, seed + min(start + batch, episodes))
+        part = rollout(task, made, Behaviour(policy), list(seeds), max_cycles, on_step)
+        rewards.append(part.episode_rewards)
+        for key, value in part.metrics.items():
+            if value.ndim == 2:
+                metrics.setdefault(key, []).extend(value.mean(axis=1).tolist())
+    values = np.concatenate(rewards)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    return Score(
+        mean=float(values.mean()),
+        low=float(values.mean() - half),
+        high=float(values.mean() + half),
+        episodes=len(values),
+        metrics={key: float(np.mean(value)) for key, value in metrics.items()},
+    )
+
+
+def reference_scores(task: str) -> dict[str, Score]:
+    """The committed scores of a task's policies at default parameters, weak to strong.
+
+    Raises:
+        ValueError: If the table lacks a policy; says how to make it.
+    """
+    task_module(task)
+    text = resources.files(networld_envs).joinpath(TABLE).read_text(encoding="utf-8")
+    table = json.loads(text).get(task, {})
+    missing = [name for name in POLICIES[task] if name not in table]
+    if missing:
+        raise ValueError(
+            f"no reference score for {task}/{missing[0]}; `networld reference --task {task} "
+            "--record` measures and records it"
+        )
+    return {name: table[name] for name in POLICIES[task]}
+
+
+def record_scores(task: str, scores: dict[str, Score]) -> Path:
+    """Write a task's scores into the table of this checkout, atomically; returns its path."""
+    path = Path(str(resources.files(networld_envs).joinpath(TABLE)))
+    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    table[task] = scores
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return path

@@ -1,0 +1,227 @@
+"""The batched simulator behind every adapter: ``E`` environments of one task, stepped together.
+
+A task is a module of pure functions (`networld_envs.cbf` documents one in full):
+``Params``, ``PRESETS``, ``State``, ``spec``, ``observation_space``, ``action_space``, ``reset``,
+``observe``, ``transition``, ``reward``, ``neighbours``, ``metrics``, ``global_state``, ``layout``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from networld_envs import cbf, ns, rb
+
+TASKS: dict[str, ModuleType] = {module.NAME: module for module in (cbf, rb, ns)}
+MAX_CYCLES = 50
+
+
+def task_module(task: str) -> ModuleType:
+    """The module of a task.
+
+    Raises:
+        ValueError: If there is no such task; lists the valid ones.
+    """
+    if task not in TASKS:
+        raise ValueError(f"unknown task {task!r}; valid tasks: {', '.join(TASKS)}")
+    return TASKS[task]
+
+
+def make_params(task: str, preset: str = "default", **overrides: Any) -> Any:
+    """A task's parameters: a named preset with some fields replaced.
+
+    Raises:
+        ValueError: For an unknown task or preset, or a value out of range.
+        TypeError: For a field the task does not have; lists the valid ones.
+    """
+    module = task_module(task)
+    if preset not in module.PRESETS:
+        raise ValueError(
+            f"task {task!r} has no preset {preset!r}; valid presets: {', '.join(module.PRESETS)}"
+        )
+    known = [f.name for f in fields(module.Params)]
+    unknown = sorted(set(overrides) - set(known))
+    if unknown:
+        raise TypeError(
+            f"task {task!r} has no parameter {unknown[0]!r}; valid parameters: {', '.join(known)}"
+        )
+    return replace(module.PRESETS[preset], **overrides)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of all environments returns.
+
+    Attributes:
+        obs: ``(E, N, O)`` float32, after the step.
+        rewards: ``(E, N)`` float32.
+        truncated: ``(E,)`` bool, True where the episode has reached ``max_cycles``.
+    """
+
+    obs: NDArray[np.float32]
+    rewards: NDArray[np.float32]
+    truncated: NDArray[np.bool_]
+
+
+class Simulator:
+    """``E`` environments of one task with one random generator each.
+
+    Environment e, seeded alike, behaves the same alone and in any batch.
+
+    Args:
+        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        params: The task's ``Params``; see `make_params`.
+        num_envs: ``E``.
+        max_cycles: Steps after which an episode is truncated.
+
+    Attributes:
+        state: Current state of the task, or None before the first reset.
+        elapsed: ``(E,)`` steps since the last reset.
+    """
+
+    def __init__(
+        self, task: str, params: Any, num_envs: int = 1, max_cycles: int = MAX_CYCLES
+    ) -> None:
+        self.task = task_module(task)
+        if not isinstance(params, self.task.Params):
+            raise TypeError(
+                f"params must be {self.task.__name__}.Params, got {type(params).__name__}"
+            )
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        if max_cycles < 1:
+            raise ValueError(f"max_cycles must be at least 1, got {max_cycles}")
+        self.params = params
+        self.num_envs = num_envs
+        self.max_cycles = max_cycles
+        self.spec = self.task.spec(params)
+        self.observation_space: spaces.Box = self.task.observation_space(params)
+        self.action_space: spaces.Box | spaces.Discrete = self.task.action_space(params)
+        self.agents = [f"{self.task.AGENT}_{i}" for i in range(self.spec.num_agents)]
+        self.rngs: list[np.random.Generator] = [np.random.default_rng() for _ in range(num_envs)]
+        self.state: Any = None
+        self.elapsed = np.zeros(num_envs, np.int64)
+
+    def seed(self, seed: int | Sequence[int | None] | None) -> None:
+        """Seed the generators: environment e gets ``seed + e``, or its own entry of a list."""
+        if seed is None:
+            return
+        if isinstance(seed, Sequence):
+            seeds = list(seed)
+        else:
+            seeds = [int(seed) + e for e in range(self.num_envs)]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"{self.num_envs} environments need as many seeds, got {len(seeds)}")
+        for e, value in enumerate(seeds):
+            if value is not None:
+                self.rngs[e] = np.random.default_rng(value)
+
+    def reset(self, which: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """Start new episodes in all environments, or where ``which`` ``(E,)`` is True.
+
+        Returns:
+            Observations ``(E, N, O)`` of all environments.
+        """
+        if which is None or self.state is None or bool(which.all()):
+            self.state = self.task.reset(self.params, self.rngs)
+            self.elapsed = np.zeros(self.num_envs, np.int64)
+        elif which.any():
+            index = np.flatnonzero(which)
+            fresh = self.task.reset(self.params, [self.rngs[e] for e in index])
+            self.state = _put(self.state, index, fresh)
+            self.elapsed = np.where(which, 0, self.elapsed)
+        return self.observe()
+
+    def observe(self) -> NDArray[np.float32]:
+        """Observations ``(E, N, O)`` float32."""
+        return self.task.observe(self.params, self._require_state())
+
+    @property
+    def neighbours(self) -> NDArray[np.int32]:
+        """Neighbour table ``(E, N, D)``, padded with -1."""
+        return self.task.neighbours(self.params, self._require_state())
+
+    def metrics(self) -> dict[str, NDArray[Any]]:
+        """What the last step did, each ``(E, N, ...)``."""
+        return self.task.metrics(self.params, self._require_state())
+
+    def step(self, actions: NDArray[Any], only: NDArray[np.bool_] | None = None) -> Step:
+        """Advance all environments, or those where ``only`` ``(E,)`` is True, by one step.
+
+        Args:
+            actions: ``(E, N, A)`` real, or ``(E, N)`` integer for discrete actions.
+            only: Environments to advance; the others keep their state and get reward 0.
+
+        Raises:
+            ValueError: For an illegal action, naming environment, agent, value and space.
+            RuntimeError: If `reset` was never called.
+        """
+        state = self._require_state()
+        actions = self.check_actions(actions)
+        if only is None or bool(only.all()):
+            after = self.task.transition(self.params, state, actions, self.rngs)
+            rewards = self.task.reward(self.params, state, actions, after)
+            self.state, self.elapsed = after, self.elapsed + 1
+        else:
+            index = np.flatnonzero(only)
+            part, some = _take(state, index), actions[index]
+            after = self.task.transition(self.params, part, some, [self.rngs[e] for e in index])
+            rewards = np.zeros((self.num_envs, self.spec.num_agents), np.float32)
+            rewards[index] = self.task.reward(self.params, part, some, after)
+            self.state = _put(state, index, after)
+            self.elapsed = self.elapsed + only
+        return Step(self.observe(), rewards, self.elapsed >= self.max_cycles)
+
+    def check_actions(self, actions: Any) -> NDArray[Any]:
+        """Actions as an array of the space's dtype, or an error that says what is wrong.
+
+        Raises:
+            ValueError: Wrong shape, dtype, NaN or out of the space.
+        """
+        array = np.asarray(actions)
+        space = self.action_space
+        shape = (self.num_envs, self.spec.num_agents, *(space.shape or ()))
+        if array.shape != shape:
+            raise ValueError(f"actions must have shape {shape}, got {array.shape}")
+        discrete = isinstance(space, spaces.Discrete)
+        if array.dtype.kind not in ("iu" if discrete else "fiu"):
+            need = "an integer" if discrete else "a real"
+            raise ValueError(f"actions must have {need} dtype for {space}, got {array.dtype}")
+        if discrete:
+            legal = (array >= space.start) & (array < space.start + space.n)
+        else:
+            legal = (array >= space.low) & (array <= space.high)  # False for NaN
+        if not legal.all():
+            where = [int(i) for i in np.argwhere(~legal)[0]]
+            component = f", component {where[2]}" if len(where) > 2 else ""
+            raise ValueError(
+                f"action of agent {self.agents[where[1]]!r} (environment {where[0]}{component}) is "
+                f"{array[tuple(where)].item()!r}, outside {space}"
+            )
+        return array.astype(space.dtype, copy=False)
+
+    def _require_state(self) -> Any:
+        if self.state is None:
+            raise RuntimeError("call reset() before using the environment")
+        return self.state
+
+
+def _take(state: Any, index: NDArray[np.intp]) -> Any:
+    """The environments at ``index`` of a batched state."""
+    return replace(state, **{f.name: getattr(state, f.name)[index] for f in fields(state)})
+
+
+def _put(state: Any, index: NDArray[np.intp], part: Any) -> Any:
+    """A batched state with the environments at ``index`` replaced."""
+    values = {}
+    for f in fields(state):
+        array = np.array(getattr(state, f.name))
+        array[index] = getattr(part, f.name)
+        values[f.name] = array
+    return replace(state, **values)
