@@ -6,8 +6,10 @@ loop: `networld_algos.train` trains it, `networld_algos.rollout` lets it act.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -30,11 +32,15 @@ class Algorithm(nn.Module, ABC):
 
     Attributes:
         name: Key in `networld_algos.ALGORITHMS`.
+        decision_fields: Fields of the config that are read only when acting; `reconfigure` may
+            change them after training.
+        counters: Integers that belong to the training state, such as updates done.
         window: Steps ``T`` of the windows `update` wants.
         batch_size: Windows ``B`` that `update` wants.
     """
 
     name: ClassVar[str]
+    decision_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, specs: Sequence[TaskSpec], config: Any, seed: int) -> None:
         super().__init__()
@@ -43,6 +49,83 @@ class Algorithm(nn.Module, ABC):
         self.specs: dict[str, TaskSpec] = {spec.task: spec for spec in specs}
         self.config = config
         self.seed = seed
+        self.counters: dict[str, int] = {"updates": 0, "total_updates": 0}
+        self.prepared: set[str] = set()
+
+    def get_extra_state(self) -> Tensor:
+        """Counters and the names of prepared tasks as bytes, so that they travel in state_dict."""
+        state = {"counters": self.counters, "prepared": sorted(self.prepared)}
+        return torch.tensor(list(json.dumps(state, sort_keys=True).encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Inverse of `get_extra_state`."""
+        values = json.loads(state.cpu().numpy().tobytes())
+        self.counters = values["counters"]
+        self.prepared = set(values["prepared"])
+
+    def known(self, task: str, *, prepared: bool = False) -> TaskSpec:
+        """The spec of ``task``.
+
+        Args:
+            task: Name of a task.
+            prepared: Also ask that `prepare` has been called for it.
+
+        Raises:
+            ValueError: If the algorithm does not know ``task``, or `prepare` was not called.
+        """
+        if task not in self.specs:
+            raise ValueError(
+                f"this {self.name} model is for {sorted(self.specs)}, not for task {task!r}"
+            )
+        if prepared and task not in self.prepared:
+            raise ValueError(f"call prepare() with episodes of task {task!r} before update()")
+        return self.specs[task]
+
+    def single_spec(self) -> TaskSpec:
+        """The only task, for algorithms that learn one task.
+
+        Raises:
+            ValueError: If there are several.
+        """
+        if len(self.specs) != 1:
+            raise ValueError(f"{self.name} learns one task, got {sorted(self.specs)}")
+        return next(iter(self.specs.values()))
+
+    def start(self, episodes: Episodes, total_updates: int) -> None:
+        """First lines of every `prepare`: check the task and note how long training will be.
+
+        Raises:
+            ValueError: If the episodes are not of a known task or ``total_updates`` is below 1.
+        """
+        if total_updates < 1:
+            raise ValueError(f"total_updates must be at least 1, got {total_updates}")
+        spec, given = self.known(episodes.spec.task), episodes.spec
+        for field in ("obs_dim", "action_kind", "action_dim", "action_low", "action_high"):
+            if getattr(spec, field) != getattr(given, field):
+                raise ValueError(
+                    f"episodes of task {spec.task!r} have {field}={getattr(given, field)!r}, "
+                    f"the model was made for {getattr(spec, field)!r}"
+                )
+        self.counters["total_updates"] = total_updates
+        self.prepared.add(spec.task)
+
+    def reconfigure(self, **changes: Any) -> None:
+        """Change how a trained model decides, e.g. the number of solver steps.
+
+        Args:
+            changes: New values of fields in ``decision_fields``.
+
+        Raises:
+            ValueError: If a field is unknown or shapes the networks or their training.
+        """
+        for key in changes:
+            if key not in self.decision_fields:
+                known = {field.name for field in fields(self.config)}
+                reason = "is fixed at training" if key in known else "is unknown"
+                raise ValueError(
+                    f"{key!r} {reason}; {self.name} can change {sorted(self.decision_fields)}"
+                )
+        self.config = replace(self.config, **changes)
 
     @property
     @abstractmethod
@@ -72,10 +155,8 @@ class Algorithm(nn.Module, ABC):
         Raises:
             ValueError: If the algorithm does not know ``task``.
         """
-        if task not in self.specs:
-            raise ValueError(
-                f"this {self.name} model is for {sorted(self.specs)}, not for task {task!r}"
-            )
+        del num_envs
+        self.known(task)
         return {"task": task}
 
     @abstractmethod
@@ -111,10 +192,37 @@ class Algorithm(nn.Module, ABC):
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Named optimisers, so that a run can be saved and resumed exactly."""
 
+    def adapt(self, spec: TaskSpec) -> None:
+        """Add a task to a trained model; call `prepare` with its episodes next.
+
+        Raises:
+            ValueError: If the algorithm cannot, or knows the task already.
+        """
+        raise ValueError(
+            f"{self.name} cannot adapt to task {spec.task!r}; train a new model for it"
+        )
+
     def health(self, episodes: Episodes) -> dict[str, float]:
         """Diagnostics on held-out data; empty for algorithms that have none."""
         del episodes
         return {}
+
+
+def gather_neighbours(values: Tensor, neighbours: Tensor) -> Tensor:
+    """What each agent's neighbours hold.
+
+    Args:
+        values: ``(..., N, M)``.
+        neighbours: ``(..., N, D)`` int64, padded with -1, the same leading axes.
+
+    Returns:
+        ``(..., N, D, M)``; padded slots repeat agent 0 and must be masked by the caller.
+    """
+    n, d = neighbours.shape[-2:]
+    m = values.shape[-1]
+    lead = neighbours.shape[:-2]
+    index = neighbours.clamp(min=0).reshape(*lead, n * d, 1).expand(*lead, n * d, m)
+    return torch.gather(values, -2, index).reshape(*lead, n, d, m)
 
 
 def mean_over_neighbours(messages: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,12 +236,8 @@ def mean_over_neighbours(messages: Tensor, neighbours: Tensor) -> tuple[Tensor, 
         Mean ``(..., N, M)``, zero for an agent without neighbours, and ``(..., N, 1)`` 1.0 where
         there is at least one neighbour.
     """
-    n, d = neighbours.shape[-2:]
-    m = messages.shape[-1]
-    lead = neighbours.shape[:-2]
     present = (neighbours >= 0).to(messages.dtype)
-    index = neighbours.clamp(min=0).reshape(*lead, n * d, 1).expand(*lead, n * d, m)
-    gathered = torch.gather(messages, -2, index).reshape(*lead, n, d, m)
     count = present.sum(-1, keepdim=True)
+    gathered = gather_neighbours(messages, neighbours)
     mean = (gathered * present.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
     return mean, (count > 0).to(messages.dtype)

@@ -89,12 +89,15 @@ class Episodes:
     @property
     def step_mask(self) -> NDArray[np.bool_]:
         """``(K, T)``: True where a step is real."""
-        return np.arange(self.actions.shape[1]) < self.lengths[:, None]
+        steps: NDArray[np.int64] = np.arange(self.actions.shape[1], dtype=np.int64)
+        return np.less(steps, self.lengths[:, None])
 
     @property
     def returns(self) -> NDArray[np.float64]:
         """``(K,)``: undiscounted episode return of the average agent."""
-        return (self.rewards.mean(axis=2, dtype=np.float64) * self.step_mask).sum(axis=1)
+        team: NDArray[np.float64] = self.rewards.mean(axis=2, dtype=np.float64)  # (K, T)
+        returns: NDArray[np.float64] = np.where(self.step_mask, team, 0.0).sum(axis=1)
+        return returns
 
     def take(self, index: NDArray[np.integer[Any]]) -> Episodes:
         """The episodes at ``index``, in that order."""
@@ -175,9 +178,7 @@ class WindowSampler:
         first = flat - (self._starts[episode] - self.episodes.lengths[episode])
         return self.windows(episode, first)
 
-    def windows(
-        self, episode: NDArray[np.integer[Any]], first: NDArray[np.integer[Any]]
-    ) -> Batch:
+    def windows(self, episode: NDArray[np.integer[Any]], first: NDArray[np.integer[Any]]) -> Batch:
         """The windows that start at step ``first`` of each ``episode``, both ``(B,)``."""
         data = self.episodes
         length = data.lengths[episode][:, None]
@@ -190,17 +191,17 @@ class WindowSampler:
         def cut(values: NDArray[Any]) -> Tensor:
             out = values[rows, step]
             out[~real] = 0
-            return torch.from_numpy(out)
+            return torch.as_tensor(out)
 
         return Batch(
-            obs=torch.from_numpy(data.obs[rows, at]),
+            obs=torch.as_tensor(data.obs[rows, at]),
             actions=cut(data.actions),
             rewards=cut(data.rewards),
             returns_to_go=cut(self._returns_to_go),
             terminated=cut(data.terminated),
             truncated=cut(data.truncated),
-            mask=torch.from_numpy(real),
-            neighbours=torch.from_numpy(data.neighbours[episode].astype(np.int64)),
-            timesteps=torch.from_numpy(step.astype(np.int64)),
+            mask=torch.as_tensor(real),
+            neighbours=torch.as_tensor(data.neighbours[episode].astype(np.int64)),
+            timesteps=torch.as_tensor(step.astype(np.int64)),
             task=data.spec.task,
         )

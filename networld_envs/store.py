@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import joblib
@@ -45,7 +45,6 @@ from networld_envs.collect import Behaviour, Rollout, rollout
 from networld_envs.references import reference_scores
 from networld_envs.simulator import make_params, task_module
 
-CHUNK_EPISODES = 50  # part of the recipe: a chunk is simulated as one batch
 METADATA_KEY = "networld"
 Progress = Callable[[int, int], None]
 
@@ -66,6 +65,7 @@ class Recipe:
         seed: Seed of the first episode's network; episode i has ``seed + i``.
         behaviours: Episode i is made by ``behaviours[i % len(behaviours)]``.
         preset: Named parameters of the task.
+        chunk_episodes: Episodes simulated as one batch; a build is resumed by whole chunks.
         sha256: Expected `content_hash`, or "" where none is recorded.
     """
 
@@ -76,12 +76,17 @@ class Recipe:
     seed: int
     behaviours: tuple[Behaviour, ...]
     preset: str = "default"
+    chunk_episodes: int = 50
     sha256: str = ""
 
     def __post_init__(self) -> None:
         task_module(self.task)
         if self.episodes < 1:
             raise ValueError(f"{self.dataset_id}: episodes must be at least 1, got {self.episodes}")
+        if self.chunk_episodes < 1:
+            raise ValueError(
+                f"{self.dataset_id}: chunk_episodes must be at least 1, got {self.chunk_episodes}"
+            )
         if not self.behaviours:
             raise ValueError(f"{self.dataset_id}: behaviours must not be empty")
 
@@ -146,14 +151,15 @@ def build(
                 f"dataset {recipe.dataset_id!r} exists already; use --force to build it again"
             )
         _keep_only_same_recipe(partial, recipe)
-        starts = range(0, recipe.episodes, CHUNK_EPISODES)
+        starts = range(0, recipe.episodes, recipe.chunk_episodes)
         missing = [s for s in starts if not _chunk_path(partial, s).is_file()]
-        done = recipe.episodes - sum(min(CHUNK_EPISODES, recipe.episodes - s) for s in missing)
+        done = recipe.episodes - sum(_chunk_size(recipe, s) for s in missing)
         if progress is not None:
             progress(done, recipe.episodes)
         work = (joblib.delayed(_simulate_chunk)(recipe, s, partial) for s in missing)
-        for count in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-            done += int(count or 0)
+        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+        for count in cast("Iterator[int]", parallel(work)):
+            done += count
             if progress is not None:
                 progress(done, recipe.episodes)
         _assemble(recipe, partial, [_chunk_path(partial, s) for s in starts])
@@ -314,9 +320,13 @@ def _chunk_path(partial: Path, start: int) -> Path:
     return partial / f"chunk-{start:08d}.npz"
 
 
+def _chunk_size(recipe: Recipe, start: int) -> int:
+    return min(recipe.chunk_episodes, recipe.episodes - start)
+
+
 def _simulate_chunk(recipe: Recipe, start: int, partial: Path) -> int:
     """Simulate episodes ``start ..`` and save them under a temporary name first."""
-    count = min(CHUNK_EPISODES, recipe.episodes - start)
+    count = _chunk_size(recipe, start)
     params = make_params(recipe.task, recipe.preset)
     index = np.arange(start, start + count)
     parts: list[tuple[NDArray[np.intp], Rollout]] = []

@@ -1,0 +1,57 @@
+# Everything a newcomer needs; `make help` lists it. Nothing but Python >= 3.11 is assumed.
+PYTHON ?= python3
+VENV ?= .venv
+PACKAGE ?= -e .
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)')
+RESULTS ?= results
+SUITE ?= demo
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# One thread a process: runs go side by side, and more threads only slow small networks down.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check lint types bench docs clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
+
+setup: $(READY)  ## make the virtual environment in $(VENV)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"NetWorld needs Python >= 3.11, {sys.executable} is {v.major}.{v.minor}; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[dev]'
+	@touch $@
+
+demo: $(READY)  ## build datasets, train, evaluate, draw the figures: the whole pipeline, small
+	$(BIN)/networld bench run demo --jobs $(JOBS) --results $(RESULTS)
+	$(BIN)/networld report $(RESULTS)/demo --title "NetWorld demo"
+
+test: $(READY)  ## run all tests
+	$(BIN)/pytest -n $(JOBS)
+
+test-fast: $(READY)  ## run the tests that take less than ten seconds each
+	$(BIN)/pytest -n $(JOBS) -m "not slow"
+
+lint: $(READY)  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## check types
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+check: lint types test  ## lint, types and tests
+
+bench: $(READY)  ## run a suite, e.g. make bench SUITE=demo
+	$(BIN)/networld bench run $(SUITE) --jobs $(JOBS) --results $(RESULTS)
+	$(BIN)/networld report $(RESULTS)/$(SUITE)
+
+docs: $(READY)  ## build the documentation into site/
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[docs]'
+	$(BIN)/mkdocs build --strict
+
+clean:  ## remove the virtual environment and what was built; results stay
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache

@@ -1,0 +1,132 @@
+"""Observation features, running standardisation, and what an agent keeps of its neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from networld_algos.base import Carry, gather_neighbours
+from networld_algos.batch import Episodes
+from networld_algos.twohot import symlog
+
+MESSAGE_MAX_AGE = 5
+"""Steps for which the last message of a neighbour stands in for lost ones."""
+
+CLIP = 10.0
+"""Bound of a standardised feature: states far outside the data must not blow up a network."""
+
+
+class ObsFeatures(nn.Module):
+    """``(symlog(o) - mean) / std`` with the statistics of a dataset.
+
+    A feature that is constant in the data keeps unit scale.
+
+    Args:
+        obs_dim: Length ``O`` of an observation.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, obs_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(obs_dim))
+        self.register_buffer("std", torch.ones(obs_dim))
+
+    def fit(self, episodes: Episodes, chunk: int = 32) -> None:
+        """Take mean and standard deviation over all real observations of all agents."""
+        total = square = np.zeros(self.mean.numel())
+        count = 0
+        for start in range(0, len(episodes), chunk):
+            obs = episodes.obs[start : start + chunk].astype(np.float64)
+            lengths = episodes.lengths[start : start + chunk]
+            real = np.arange(obs.shape[1]) <= lengths[:, None]  # the final observation counts
+            values = obs[real].reshape(-1, obs.shape[-1])
+            values = np.sign(values) * np.log1p(np.abs(values))
+            total = total + values.sum(axis=0)
+            square = square + (values**2).sum(axis=0)
+            count += len(values)
+        mean = total / count
+        std = np.sqrt(np.maximum(square / count - mean**2, 0.0))
+        std[std < 1e-4] = 1.0
+        self.mean.copy_(torch.from_numpy(mean))
+        self.std.copy_(torch.from_numpy(std))
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """``(..., O)`` raw to ``(..., O)`` features."""
+        return ((symlog(obs) - self.mean) / self.std).clamp(-CLIP, CLIP)
+
+
+class RunningStandardiser(nn.Module):
+    """Zero mean and unit variance for each column, without learned scale or shift.
+
+    `batch` uses the statistics of the rows at hand, with gradients, and updates the running
+    ones; calling the module uses the running ones.
+
+    Args:
+        dim: Columns.
+        momentum: Weight of a new batch in the running statistics.
+    """
+
+    EPS = 1e-5
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, dim: int, momentum: float = 0.01) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("var", torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., dim)`` standardised with the running statistics."""
+        return (x - self.mean) * torch.rsqrt(self.var + self.EPS)
+
+    def batch(self, x: Tensor) -> Tensor:
+        """``(..., dim)`` standardised with its own statistics; needs more than one row."""
+        rows = x.reshape(-1, x.shape[-1])
+        var, mean = torch.var_mean(rows, dim=0, correction=0)
+        with torch.no_grad():
+            self.mean.lerp_(mean, self.momentum)
+            self.var.lerp_(var, self.momentum)
+        return (x - mean) * torch.rsqrt(var + self.EPS)
+
+    @torch.no_grad()
+    def fit(self, rows: Tensor) -> None:
+        """Set the running statistics to those of ``rows`` ``(R, dim)``."""
+        var, mean = torch.var_mean(rows, dim=0, correction=0)
+        self.mean.copy_(mean)
+        self.var.copy_(var)
+
+
+def receive(
+    messages: Tensor, neighbours: Tensor, carry: Carry, max_age: int
+) -> tuple[Tensor, Tensor, Carry]:
+    """Mean field of what arrives now, lost messages replaced by the last ones from that slot.
+
+    A slot of the neighbour table that was filled before and is -1 now is a lost message: its last
+    value counts for at most ``max_age`` steps. A slot that was never filled counts for nothing.
+    The neighbour table must not reorder its slots within an episode.
+
+    Args:
+        messages: ``(E, N, M)`` sent now.
+        neighbours: ``(E, N, D)`` int64, -1 for none or lost.
+        carry: Of the receiving agents.
+        max_age: Steps a message stays in use; 0 uses only what arrives now.
+
+    Returns:
+        Mean ``(E, N, M)``, presence ``(E, N, 1)``, and the entries ``held`` ``(E, N, D, M)`` and
+        ``age`` ``(E, N, D)`` of the next carry.
+    """
+    arrived = neighbours >= 0
+    held = torch.where(arrived.unsqueeze(-1), gather_neighbours(messages, neighbours), 0.0)
+    age = torch.where(arrived, 0, max_age + 1)
+    if "held" in carry:
+        held = torch.where(arrived.unsqueeze(-1), held, carry["held"])
+        age = torch.where(arrived, 0, (carry["age"] + 1).clamp(max=max_age + 1))
+    usable = (age <= max_age).to(messages.dtype)
+    count = usable.sum(-1, keepdim=True)
+    mean = (held * usable.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
+    return mean, (count > 0).to(messages.dtype), {"held": held, "age": age}

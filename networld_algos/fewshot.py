@@ -1,0 +1,130 @@
+"""Few-shot curves: score against the share of target data, and what is read off them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from networld_algos import stats
+from networld_algos.rows import Row
+from networld_algos.stats import Floats, Interval
+from networld_algos.summary import (
+    Curve,
+    check_unique,
+    grouped,
+    learned_rows,
+    median_or_none,
+    method_of,
+    scales,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShot(Curve):
+    """A few-shot curve and what is read off it.
+
+    Attributes:
+        episodes: ``(X,)`` training episodes at each share.
+        by_seed: seed -> ``(X,)`` scores, for the seeds that have every share.
+        area: Area under the curve over log share, in units of the score; None with one share.
+        reach: Share of data at which the mean curve reaches a score of 90, NaN if never.
+    """
+
+    episodes: Floats
+    by_seed: dict[int, Floats]
+    area: Interval | None
+    reach: float
+
+
+def fewshot_curves(
+    rows: Sequence[Row],
+    rng: np.random.Generator,
+    target: float = 90.0,
+    experiment: str = "fewshot",
+) -> list[FewShot]:
+    """Normalised score of the last checkpoint against the share of target data.
+
+    Tasks without random and expert rows have no score and are left out.
+    """
+    scale = scales(rows)
+    last = [
+        r
+        for r in learned_rows(rows, experiment)
+        if r.is_last and r.eval_seed_set == "test" and r.fraction is not None and r.task in scale
+    ]
+    check_unique(last)
+    out: list[FewShot] = []
+    for (panel, label), group in grouped(last, method_of):
+        shares = sorted({r.fraction for r in group if r.fraction is not None})
+        at = {share: [r for r in group if r.fraction == share] for share in shares}
+        scores = {
+            (r.seed, share): stats.normalised_score(r.episode_returns, *scale[r.task])
+            for share in shares
+            for r in at[share]
+        }
+        seeds = [
+            s for s in sorted({r.seed for r in group}) if all((s, f) in scores for f in shares)
+        ]
+        by_seed = {s: np.array([scores[s, f].mean() for f in shares]) for s in seeds}
+        points = [stats.seed_interval([scores[r.seed, f] for r in at[f]], rng) for f in shares]
+        area = None
+        if len(shares) > 1 and by_seed:
+            area = stats.t_interval([stats.area_under_curve(shares, y) for y in by_seed.values()])
+        out.append(
+            FewShot(
+                panel,
+                group[0].algorithm,
+                label,
+                np.array(shares),
+                points,
+                episodes=np.array(
+                    [median_or_none([r.episodes for r in at[f]]) or np.nan for f in shares]
+                ),
+                by_seed=by_seed,
+                area=area,
+                reach=stats.data_to_reach(shares, [p.value for p in points], target),
+            )
+        )
+    return out
+
+
+def average_over_tasks(curves: Sequence[FewShot]) -> list[FewShot]:
+    """Mean over panels of the few-shot curves, for the methods and shares present in all.
+
+    Each training seed is first averaged over the tasks; the interval is over those averages.
+    """
+    every = {c.panel for c in curves}
+    out: list[FewShot] = []
+    for label, group in grouped(curves, lambda c: c.label):
+        if {c.panel for c in group} != every:
+            continue
+        shares = sorted(set.intersection(*({float(f) for f in c.x} for c in group)))
+        seeds = sorted(set.intersection(*(set(c.by_seed) for c in group)))
+        if not shares or not seeds:
+            continue
+        picked = [np.isin(c.x, shares) for c in group]
+        table = np.array(  # (seeds, tasks, shares)
+            [[c.by_seed[s][p] for c, p in zip(group, picked, strict=True)] for s in seeds]
+        ).mean(axis=1)
+        episodes = np.array([c.episodes[p] for c, p in zip(group, picked, strict=True)])
+        same = bool(np.all(episodes == episodes[0]))
+        points = [stats.t_interval(column) for column in table.T]
+        area = None
+        if len(shares) > 1:
+            area = stats.t_interval([stats.area_under_curve(shares, y) for y in table])
+        out.append(
+            FewShot(
+                ("mean over tasks", ""),
+                group[0].algorithm,
+                label,
+                np.array(shares),
+                points,
+                episodes=episodes[0] if same else np.full(len(shares), np.nan),
+                by_seed=dict(zip(seeds, table, strict=True)),
+                area=area,
+                reach=stats.data_to_reach(shares, [p.value for p in points]),
+            )
+        )
+    return out

@@ -1,0 +1,102 @@
+"""Live progress of a suite: finished runs, work done inside running ones, time left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from networld_algos.bench import Outcome, Paths, run_suite, suite_paths
+from networld_algos.suites import Run, Suite
+
+POLL_SECONDS = 0.5
+
+
+class _Watch:
+    """Adds up the work of running and finished runs, weighted by their estimated cost."""
+
+    def __init__(self, paths: Paths, bar: Progress, job: TaskID) -> None:
+        self.paths = paths
+        self.bar = bar
+        self.job = job
+        self.open: list[Run] = []
+        self.finished = 0.0
+        self.lock = threading.Lock()
+
+    def start(self, runs: Sequence[Run]) -> None:
+        with self.lock:
+            self.open = list(runs)
+        self.bar.update(self.job, total=sum(run.cost for run in runs))
+
+    def done(self, outcome: Outcome) -> None:
+        with self.lock:
+            self.open.remove(outcome.run)
+            self.finished += outcome.run.cost
+        self.bar.update(self.job, description=f"{len(self.open)} runs left")
+        self.refresh()
+
+    def refresh(self) -> None:
+        with self.lock:
+            partly = sum(run.cost * self._share(run) for run in self.open)
+            self.bar.update(self.job, completed=self.finished + partly)
+
+    def _share(self, run: Run) -> float:
+        try:
+            return int(self.paths.progress(run).read_text()) / max(1, run.updates)
+        except (OSError, ValueError):
+            return 0.0
+
+
+def run_with_progress(suite: Suite, results: Path, jobs: int) -> list[Outcome]:
+    """`run_suite` under a progress bar on standard error.
+
+    Args:
+        suite: What to run.
+        results: Folder of results.
+        jobs: Processes side by side.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=120) as bar:
+        job = bar.add_task(suite.name, total=None)
+        data_job = bar.add_task("datasets", total=None, visible=False)
+        watch = _Watch(suite_paths(results, suite), bar, job)
+        stop = threading.Event()
+
+        def poll() -> None:
+            while not stop.wait(POLL_SECONDS):
+                watch.refresh()
+
+        def on_dataset(done: int, total: int) -> None:
+            bar.update(data_job, completed=done, total=total, visible=done < total)
+
+        thread = threading.Thread(target=poll, daemon=True)
+        thread.start()
+        try:
+            return run_suite(
+                suite,
+                results,
+                jobs,
+                on_start=watch.start,
+                on_done=watch.done,
+                on_dataset=on_dataset,
+            )
+        finally:
+            stop.set()
+            thread.join()

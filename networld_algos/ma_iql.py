@@ -1,0 +1,287 @@
+"""MA-IQL: implicit Q-learning (Kostrikov et al., ICLR 2022) for each agent, shared parameters.
+
+With ``L_tau(u) = |tau - 1(u < 0)| u^2``, local input ``x = (o_i, mean of neighbours)`` and reward
+``r / std(r)`` (the standard deviation over the dataset; no shift, which would move the optimum of
+tasks that terminate)::
+
+    value    L_V  = E[ L_tau( min_k Q'_k(x, a) - V(x) ) ]
+    critic   L_Q  = E[ sum_k ( r + gamma (1 - terminated) V(x_next) - Q_k(x, a) )^2 ]
+    actor    L_pi = E[ -min(exp(beta (min_k Q'_k(x, a) - V(x))), 100) log pi(a | x) ]
+
+``Q'`` follows ``Q`` with rate ``polyak``. Truncation never zeroes the bootstrap. Discrete and
+ordered actions: Q has one output for each choice, the actor is categorical. Box actions, scaled to
+[-1, 1]: Q(x, a), and a Gaussian actor with a tanh mean and one log standard deviation per column.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from networld_algos import check
+from networld_algos.base import Algorithm, Carry, mean_over_neighbours
+from networld_algos.batch import Batch, Episodes
+from networld_algos.features import MESSAGE_MAX_AGE, ObsFeatures, receive
+from networld_algos.nets import (
+    adam,
+    cosine_decay,
+    masked_mean,
+    mlp,
+    normal,
+    seeded,
+    set_learning_rate,
+)
+from networld_algos.twohot import DECODES, ActionHead, Decode
+from networld_envs.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class MAIQLConfig:
+    """Implicit Q-learning; the losses are in the module's docstring.
+
+    Attributes:
+        hidden: Width of the hidden layers of all networks.
+        layers: Number of hidden layers.
+        expectile: ``tau`` of the value loss.
+        beta: Inverse temperature of the advantage weights.
+        max_weight: Largest advantage weight.
+        discount: ``gamma``.
+        polyak: Rate at which target critics follow the critics.
+        learning_rate: Of all three Adams; the actor's decays to zero along a cosine.
+        batch_size: Windows (whole teams, one step) in an update.
+        mean_field: Let agents send their features and see the neighbours' mean.
+        message_max_age: Steps the last message of a neighbour stands in for lost ones.
+        decode: ``"argmax"``, ``"expectation"`` (rounded; ordered actions) or ``"sample"``. The
+            Gaussian's mean serves both of the first two.
+        temperature: Of ``"sample"``: divides the logits, scales the Gaussian's deviation.
+    """
+
+    hidden: int = 256
+    layers: int = 2
+    expectile: float = 0.7
+    beta: float = 3.0
+    max_weight: float = 100.0
+    discount: float = 0.99
+    polyak: float = 0.005
+    learning_rate: float = 3e-4
+    batch_size: int = 16
+    mean_field: bool = True
+    message_max_age: int = MESSAGE_MAX_AGE
+    decode: Decode = "argmax"
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        check.positive_int(self, "hidden", "layers", "batch_size")
+        check.at_least(self, 0, "message_max_age")
+        check.positive(self, "beta", "max_weight", "polyak", "learning_rate", "temperature")
+        check.within(self, 0.0, 1.0, "expectile", "discount", "polyak")
+        check.flag(self, "mean_field")
+        check.one_of(self, "decode", DECODES)
+
+
+class TwinQ(nn.Module):
+    """Two critics: ``Q(x)`` with one output for each choice, or ``Q(x, a)`` for box actions."""
+
+    def __init__(self, in_dim: int, spec: TaskSpec, hidden: list[int]) -> None:
+        super().__init__()
+        self.box = spec.action_kind == "box"
+        width = in_dim + spec.action_dim if self.box else in_dim
+        out = 1 if self.box else spec.num_choices
+        nets = (mlp([width, *hidden, out], norm=False, activation=nn.ReLU) for _ in range(2))
+        self.nets = nn.ModuleList(nets)
+
+    def forward(self, x: Tensor, actions: Tensor) -> Tensor:
+        """Both values ``(2, ...)`` of actions ``(..., A)`` scaled, or ``(...)`` int64."""
+        if self.box:
+            inputs = torch.cat([x, actions], dim=-1)
+            return torch.stack([net(inputs).squeeze(-1) for net in self.nets])
+        index = actions.unsqueeze(-1)
+        return torch.stack([net(x).gather(-1, index).squeeze(-1) for net in self.nets])
+
+
+class GaussianActor(nn.Module):
+    """Normal policy with a tanh mean and a state-independent deviation, actions in [-1, 1]."""
+
+    LOG_STD_RANGE = (-5.0, 2.0)
+
+    def __init__(self, in_dim: int, action_dim: int, hidden: list[int]) -> None:
+        super().__init__()
+        self.net = mlp([in_dim, *hidden, action_dim], norm=False, activation=nn.ReLU)
+        self.log_std = nn.Parameter(torch.zeros(action_dim))
+
+    def forward(self, x: Tensor) -> torch.distributions.Normal:
+        """Distribution of each column, ``(..., A)``."""
+        mean = torch.tanh(self.net(x))
+        std = self.log_std.clamp(*self.LOG_STD_RANGE).exp().expand_as(mean)
+        return torch.distributions.Normal(mean, std, validate_args=False)
+
+
+class CategoricalActor(nn.Module):
+    """Softmax policy over the choices."""
+
+    def __init__(self, in_dim: int, spec: TaskSpec, hidden: list[int]) -> None:
+        super().__init__()
+        self.trunk = mlp([in_dim, *hidden], norm=False, activation=nn.ReLU, activate_last=True)
+        self.head = ActionHead(spec, hidden[-1], bins=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(..., 1, K)``."""
+        return self.head(self.trunk(x))
+
+
+class MAIQL(Algorithm):
+    """Implicit Q-learning with local inputs, see `MAIQLConfig`."""
+
+    name = "ma-iql"
+    decision_fields = ("decode", "temperature", "message_max_age")
+    config: MAIQLConfig
+    low: Tensor
+    scale: Tensor
+    reward_std: Tensor
+
+    def __init__(self, specs: Sequence[TaskSpec], config: MAIQLConfig, seed: int) -> None:
+        super().__init__(specs, config, seed)
+        spec = self.spec = self.single_spec()
+        self.features = ObsFeatures(spec.obs_dim)
+        width = spec.obs_dim * 2 + 1 if config.mean_field else spec.obs_dim
+        hidden = [config.hidden] * config.layers
+        with seeded(seed):
+            self.critic = TwinQ(width, spec, hidden)
+            self.value = mlp([width, *hidden, 1], norm=False, activation=nn.ReLU)
+            self.actor = (
+                GaussianActor(width, spec.action_dim, hidden)
+                if spec.action_kind == "box"
+                else CategoricalActor(width, spec, hidden)
+            )
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("scale", (high - low) / 2, persistent=False)
+        self.register_buffer("reward_std", torch.ones(()))
+        self._optimizers: dict[str, torch.optim.Optimizer] = {
+            name: adam(getattr(self, name).parameters(), config.learning_rate)
+            for name in ("value", "critic", "actor")
+        }
+
+    @property
+    def window(self) -> int:
+        """One transition."""
+        return 1
+
+    @property
+    def batch_size(self) -> int:
+        """See `MAIQLConfig`."""
+        return self.config.batch_size
+
+    def prepare(self, episodes: Episodes, total_updates: int) -> None:
+        """Fit feature statistics and the reward scale."""
+        self.start(episodes, total_updates)
+        self.features.fit(episodes)
+        std = float(episodes.rewards[episodes.step_mask].std())
+        self.reward_std.fill_(std if std > 1e-8 else 1.0)
+
+    def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """One step on each of the three losses; no randomness is used."""
+        del generator
+        self.known(batch.task, prepared=True)
+        inputs = self._inputs(batch)
+        x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
+        actions = batch.actions[:, 0]
+        if self.spec.action_kind == "box":
+            actions = (actions - self.low) / self.scale - 1.0
+        weights = batch.mask[:, :1].expand(x.shape[:2]).to(x.dtype)  # (B, N)
+        rewards = batch.rewards[:, 0] / self.reward_std
+        alive = (~batch.terminated[:, :1]).to(x.dtype)  # (B, 1)
+        with torch.no_grad():
+            q = self.target_critic(x, actions).amin(0)
+            target = rewards + self.config.discount * alive * self.value(x_next).squeeze(-1)
+        value_loss, advantage = self.value_loss(x, q, weights)
+        self._step("value", value_loss)
+        critic_loss = self.critic_loss(x, actions, target, weights)
+        self._step("critic", critic_loss)
+        actor_loss = self.actor_loss(x, actions, advantage, weights)
+        decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
+        set_learning_rate(self._optimizers["actor"], self.config.learning_rate * decay)
+        self._step("actor", actor_loss)
+        with torch.no_grad():
+            targets, critics = self.target_critic.parameters(), self.critic.parameters()
+            for slow, fast in zip(targets, critics, strict=True):
+                slow.lerp_(fast, self.config.polyak)
+        self.counters["updates"] += 1
+        return {
+            "value_loss": value_loss.item(),
+            "critic_loss": critic_loss.item(),
+            "actor_loss": actor_loss.item(),
+            "advantage": masked_mean(advantage, weights).item(),
+        }
+
+    def value_loss(self, x: Tensor, q: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Expectile regression of V toward Q; also the advantage ``(B, N)``."""
+        advantage = q - self.value(x).squeeze(-1)
+        expectile = torch.where(advantage < 0, 1 - self.config.expectile, self.config.expectile)
+        return masked_mean(expectile * advantage**2, weights), advantage.detach()
+
+    def critic_loss(self, x: Tensor, actions: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+        """Squared temporal-difference error, summed over the twins."""
+        return masked_mean(((self.critic(x, actions) - target) ** 2).sum(0), weights)
+
+    def actor_loss(self, x: Tensor, actions: Tensor, advantage: Tensor, weights: Tensor) -> Tensor:
+        """Advantage-weighted negative log-likelihood."""
+        scale = (self.config.beta * advantage).exp().clamp(max=self.config.max_weight)
+        if isinstance(self.actor, GaussianActor):
+            nll = -self.actor(x).log_prob(actions).sum(-1)
+        else:
+            nll = self.actor.head.loss(self.actor(x), actions)
+        return masked_mean(scale * nll, weights)
+
+    def _inputs(self, batch: Batch) -> Tensor:
+        """Own features, and the mean field if there is one: ``(B, 2, N, F)``."""
+        features = self.features(batch.obs)
+        if not self.config.mean_field:
+            return features
+        table = batch.neighbours[:, None].expand(-1, features.shape[1], -1, -1)
+        return torch.cat([features, *mean_over_neighbours(features, table)], dim=-1)
+
+    def _step(self, name: str, loss: Tensor) -> None:
+        optimizer = self._optimizers[name]
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+
+    def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
+        """The standardised observation, or None without a mean field."""
+        del carry
+        return self.features(obs) if self.config.mean_field else None
+
+    @torch.no_grad()
+    def act(
+        self, obs: Tensor, neighbours: Tensor, carry: Carry, generator: torch.Generator
+    ) -> tuple[Tensor, Carry]:
+        """The actor's action, see `MAIQLConfig.decode`."""
+        self.known(carry["task"])
+        config = self.config
+        x, memory = self.features(obs), {}
+        message = self.message(obs, carry)
+        if message is not None:
+            mean, present, memory = receive(message, neighbours, carry, config.message_max_age)
+            x = torch.cat([x, mean, present], dim=-1)
+        if isinstance(self.actor, GaussianActor):
+            policy = self.actor(x)
+            actions = policy.mean
+            if config.decode == "sample":
+                noise = normal(actions.shape, generator, actions.device)
+                actions = actions + config.temperature * policy.stddev * noise
+            actions = (actions.clamp(-1.0, 1.0) + 1.0) * self.scale + self.low
+            actions = actions.clamp(self.low, self.low + 2 * self.scale)
+        else:
+            logits = self.actor(x)
+            actions = self.actor.head.decode(logits, config.decode, config.temperature, generator)
+        return actions, {**carry, **memory}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One Adam for each of value, critic and actor."""
+        return dict(self._optimizers)

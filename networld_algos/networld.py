@@ -1,0 +1,289 @@
+"""NetWorld: a diffusion world model in latent space with mean-field messages.
+
+An agent encodes its observation to a latent z, sends a message to its 1-hop neighbours and
+averages what it receives to m. A noise model over segments of ``[z; m]`` draws what comes next,
+optionally pushed toward high return by a classifier, and an inverse dynamics model recovers the
+action from (z_t, z_{t+1}). Only the next latent is used; then it plans again. The noise model and
+the classifier are shared by all tasks, see `networld_algos.networld_nets`.
+
+Source: NetWorld (arXiv 2602.00558); Diffuser (Janner et al., 2022) for planning by denoising,
+Decision Diffuser (Ajay et al., 2023) for state-only diffusion with inverse dynamics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from networld_algos.base import Algorithm, Carry, mean_over_neighbours
+from networld_algos.batch import Batch, Episodes
+from networld_algos.bc import action_range
+from networld_algos.features import receive
+from networld_algos.nets import (
+    adam,
+    averaged,
+    cosine_decay,
+    masked_mean,
+    normal,
+    seeded,
+    set_learning_rate,
+    step,
+)
+from networld_algos.networld_config import NetWorldConfig
+from networld_algos.networld_data import Segments, draw_segments, segment_returns
+from networld_algos.networld_health import latent_health
+from networld_algos.networld_nets import Nets, TaskNets
+from networld_algos.networld_plan import plan
+from networld_envs.spec import TaskSpec
+
+MAX_SEQUENCE_WEIGHT = 10.0
+
+
+class NetWorld(Algorithm):
+    """Diffusion planner with messages, for any number of tasks, see `NetWorldConfig`.
+
+    Attributes:
+        nets: Networks being trained.
+        ema: Their moving average, which acts.
+    """
+
+    name = "networld"
+    decision_fields = (
+        "steps", "solver", "temperature", "guidance", "guidance_weight", "candidates", "decode",
+        "decode_temperature", "warm_start", "warm_start_share", "message_max_age",
+    )  # fmt: skip
+    config: NetWorldConfig
+
+    def __init__(self, specs: Sequence[TaskSpec], config: NetWorldConfig, seed: int) -> None:
+        super().__init__(specs, config, seed)
+        self.counters.update(stage_start=0, adapted=0)
+        with seeded(seed):
+            self.nets = Nets(self.specs.values(), config)
+        self.ema = averaged(self.nets, config.ema)
+        self._optimizers = self._make_optimizers()
+
+    @property
+    def window(self) -> int:
+        """A segment has H observations, hence H - 1 steps."""
+        return self.config.horizon - 1
+
+    @property
+    def batch_size(self) -> int:
+        """See `NetWorldConfig`."""
+        return self.config.batch_size
+
+    @property
+    def acting(self) -> Nets:
+        """The averaged networks."""
+        nets = self.ema.module
+        assert isinstance(nets, Nets)
+        return nets
+
+    def prepare(self, episodes: Episodes, total_updates: int) -> None:
+        """Fit a task's feature statistics, action bins, return bins and first latent statistics.
+
+        ``total_updates`` counts the updates of all tasks in this stage (training or adaptation).
+        """
+        self.start(episodes, total_updates)
+        task, name = self.nets.task(episodes.spec.task), episodes.spec.task
+        task.features.fit(episodes)
+        task.head.set_range(*action_range(episodes))
+        returns = segment_returns(episodes, self.config)
+        task.returns.set_range(returns.min()[None], returns.max()[None])
+        std = returns.std(correction=0)
+        task.return_stats.copy_(torch.stack([returns.mean(), std.clamp(min=1e-6)]))
+        with torch.no_grad():
+            obs = torch.as_tensor(episodes.obs[:8], device=task.return_stats.device)
+            task.standardiser.fit(task.encoder(task.features(obs)).flatten(0, -2))
+            z = task.encode(obs)
+            table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
+            table = table[:, None].expand(-1, z.shape[1], -1, -1)
+            mean, present = mean_over_neighbours(task.send(z), table)
+            rows = mean[present.squeeze(-1) > 0]
+            if len(rows) > 1:
+                task.message_standardiser.fit(rows)
+        self.acting.task(name).load_state_dict(task.state_dict())
+
+    def adapt(self, spec: TaskSpec) -> None:
+        """Add a task to a trained model; call `prepare` with its episodes next.
+
+        The task gets new networks of its own; its embedding is the mean of the old ones. For the
+        first ``adapt_share`` of the updates only its own networks are fitted, then the shared
+        ones are tuned at ``adapt_rate`` times the learning rate. Training goes on from the
+        averaged weights.
+
+        Raises:
+            ValueError: If the task is known already.
+        """
+        if spec.task in self.specs:
+            raise ValueError(f"task {spec.task!r} is known already; use a new name to adapt")
+        device = self.nets.shared.schedule.alpha_bar.device
+        with seeded(self.seed, len(self.specs)):
+            self.specs[spec.task] = spec
+            self.nets.load_state_dict(self.acting.state_dict())
+            self.nets.shared.add_task(spec.task)
+            self.nets.tasks[spec.task] = TaskNets(spec, self.config).to(device)
+        self.ema = averaged(self.nets, self.config.ema)
+        self._optimizers = self._make_optimizers()
+        self.counters.update(stage_start=self.counters["updates"], adapted=1)
+
+    def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """One step on the losses of `NetWorldConfig` for the task of ``batch``."""
+        self.known(batch.task, prepared=True)
+        task = self.nets.task(batch.task)
+        done = self.counters["updates"] - self.counters["stage_start"]
+        total = self.counters["total_updates"]
+        frozen = bool(self.counters["adapted"]) and done < self.config.adapt_share * total
+        end_to_end = self.config.encoder_grad == "end_to_end"
+
+        data = draw_segments(task, self.config, batch, generator)
+        z = task.standardiser.batch(task.encoder(data.features))  # (S, H, d), with gradient
+        losses = {"inverse_loss": self.inverse_loss(task, z, data, generator)}
+        if not end_to_end:
+            losses["reconstruction_loss"] = self.reconstruction_loss(task, z, data)
+        if task.predictor is not None:
+            losses["message_loss"] = self.message_loss(task, data)
+        if not frozen or end_to_end:
+            target = z if end_to_end else data.z
+            if self.config.planner == "regression":
+                losses["regression_loss"] = self.regression_loss(batch.task, target, data)
+            else:
+                losses |= self.segment_losses(batch.task, target, data, generator)
+
+        rate = self.config.learning_rate * cosine_decay(done, total)
+        own, shared = self._optimizers[f"task-{batch.task}"], self._optimizers["shared"]
+        for optimizer in (own, shared):
+            optimizer.zero_grad()
+        torch.autograd.backward(torch.stack(list(losses.values())).sum())
+        set_learning_rate(own, rate)
+        step(own)
+        if not frozen:
+            scale = self.config.adapt_rate if self.counters["adapted"] else 1.0
+            set_learning_rate(shared, rate * scale)
+            step(shared)
+        self.ema.update_parameters(self.nets)
+        self.counters["updates"] += 1
+        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+        return dict(zip(losses, values, strict=True))
+
+    def inverse_loss(
+        self, task: TaskNets, z: Tensor, data: Segments, generator: torch.Generator
+    ) -> Tensor:
+        """``E[-log I(a | z_t, z_{t+1} + noise)]``; an imagined z_{t+1} is never exact."""
+        z_next = z[:, 1:]
+        if self.config.encoder_grad != "end_to_end":
+            noise = normal(z_next.shape, generator, z.device)
+            z_next = z_next + self.config.inverse_noise * noise
+        logits = task.action_logits(z[:, :-1], z_next)
+        return masked_mean(task.head.loss(logits, data.actions), data.steps)
+
+    def reconstruction_loss(self, task: TaskNets, z: Tensor, data: Segments) -> Tensor:
+        """``E[||D(z) - features||^2]``, mean over features."""
+        return ((task.decoder(z) - data.features) ** 2).mean()
+
+    def message_loss(self, task: TaskNets, data: Segments) -> Tensor:
+        """Squared error of the next latent given the learned mean message."""
+        assert task.predictor is not None
+        present = data.present[:, None].expand(-1, data.z.shape[1], -1)
+        mean = task.message_standardiser.batch(data.mean) * present
+        inputs = torch.cat([data.z, mean, present], dim=-1)[:, :-1]
+        z_next = data.z[:, :-1] + task.predictor(inputs)
+        return masked_mean(((z_next - data.z[:, 1:]) ** 2).mean(-1), data.steps)
+
+    def regression_loss(self, task: str, z: Tensor, data: Segments) -> Tensor:
+        """Squared error of the next latent, the control for the diffusion planner."""
+        shared = self.nets.shared
+        assert shared.regressor is not None
+        present = data.present[:, None].expand(-1, z.shape[1], -1)
+        x = torch.cat([z, data.m, present], dim=-1) if shared.context else z
+        z_next = shared.regressor(x[:, :-1], shared.embedding(task))
+        errors = ((z_next - z[:, 1:]) ** 2).mean(-1)
+        return masked_mean(errors, data.steps * self._sequence_weights(task, data)[:, None])
+
+    def segment_losses(
+        self, task: str, z: Tensor, data: Segments, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Diffusion and classifier loss on the same corrupted segments."""
+        config, shared = self.config, self.nets.shared
+        x = torch.cat([z, data.m], dim=-1) if shared.context else z
+        x = x.transpose(1, 2)  # (S, C, H)
+        t = shared.schedule.draw(len(x), config.timestep_skew, generator)
+        noise = normal(x.shape, generator, x.device)
+        noised = shared.schedule.corrupt(x, t, noise)
+        noised = torch.cat([x[..., :1], noised[..., 1:]], dim=-1)  # the first latent is known
+        output = shared.denoise(noised, t, data.present, task)
+        target = x if config.prediction == "x0" else noise
+        errors = ((output - target) ** 2).mean(1)[:, 1:]  # (S, H-1); position 0 has weight 0
+        weights = data.steps.clone()
+        weights[:, 0] *= config.next_weight
+        weights = weights * self._sequence_weights(task, data)[:, None]
+        losses = {"diffusion_loss": masked_mean(errors, weights)}
+        if shared.classifier is not None:
+            seen = noised if config.encoder_grad == "end_to_end" else noised.detach()
+            logits = shared.classify(seen, t, data.m[:, 0], data.present, task)
+            bins = self.nets.task(task).returns
+            label = bins.loss(logits[:, None], data.returns[:, None])[:, 0]
+            losses["classifier_loss"] = masked_mean(label, data.full)
+        return losses
+
+    def _sequence_weights(self, task: str, data: Segments) -> Tensor:
+        """Weight ``(S,)`` of each sequence in the planner's loss."""
+        if self.config.weighting == "none":
+            return torch.ones_like(data.returns)
+        mean, std = self.nets.task(task).return_stats
+        standardised = torch.where(data.full > 0, (data.returns - mean) / std, 0.0)
+        return (self.config.weighting_beta * standardised).exp().clamp(max=MAX_SEQUENCE_WEIGHT)
+
+    def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
+        """``(E, N, d)``: the latent or what the sender makes of it."""
+        if self.config.mean_field == "off":
+            return None
+        task = self.acting.task(carry["task"])
+        with torch.no_grad():
+            return task.send(task.encode(obs))
+
+    @torch.no_grad()
+    def act(
+        self, obs: Tensor, neighbours: Tensor, carry: Carry, generator: torch.Generator
+    ) -> tuple[Tensor, Carry]:
+        """Encode, exchange, plan, recover the action; one forward for all agents."""
+        self.known(carry["task"])
+        config, nets, name = self.config, self.acting, carry["task"]
+        task = nets.task(name)
+        e, n, _ = obs.shape
+        z = task.encode(obs)
+        memory: Carry = {}
+        if config.mean_field == "off":
+            m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
+        else:
+            mean, present, memory = receive(task.send(z), neighbours, carry, config.message_max_age)
+            m = task.mean_message(mean, present)
+        init = carry.get("plan") if config.warm_start else None
+        rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))
+        segment = plan(nets, config, name, *rows, generator, init)
+        if config.warm_start and config.planner == "diffusion":
+            memory["plan"] = torch.cat([segment[..., 1:], segment[..., -1:]], dim=-1)
+        z_next = segment[:, : config.latent, 1].view(e, n, -1)
+        logits = task.action_logits(z, z_next)
+        actions = task.head.decode(logits, config.decode, config.decode_temperature, generator)
+        return actions, {**carry, **memory}
+
+    def health(self, episodes: Episodes) -> dict[str, float]:
+        """See `networld_algos.networld_health`."""
+        self.known(episodes.spec.task)
+        return latent_health(self.acting, self.config, episodes)
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One Adam for the shared networks and one for each task's own."""
+        return dict(self._optimizers)
+
+    def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        rate = self.config.learning_rate
+        made: dict[str, torch.optim.Optimizer] = {
+            "shared": adam(self.nets.shared.parameters(), rate)
+        }
+        for name, nets in self.nets.tasks.items():
+            made[f"task-{name}"] = adam(nets.parameters(), rate)
+        return made

@@ -1,0 +1,181 @@
+"""Configuration of NetWorld: every default once, every field checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from networld_algos import check
+from networld_algos.diffusion import PREDICTIONS, SOLVERS, Prediction, Solver
+from networld_algos.features import MESSAGE_MAX_AGE
+from networld_algos.twohot import DECODES, Decode
+
+Planner = Literal["diffusion", "regression"]
+DenoiserKind = Literal["unet", "mlp"]
+MessageKind = Literal["latent", "learned"]
+MeanField = Literal["full", "classifier", "off"]
+EncoderGrad = Literal["inverse+reconstruction", "end_to_end"]
+GuidanceKind = Literal["none", "gradient", "select"]
+Weighting = Literal["none", "return"]
+ReturnOf = Literal["agent", "neighbourhood"]
+
+
+@dataclass(frozen=True)
+class NetWorldConfig:
+    """Diffusion world model in latent space with mean-field messages.
+
+    With z the standardised latent, m the mean message, ``x = [z; m]`` over H steps, x_t its
+    corruption at diffusion step t with the first position clean::
+
+        diffusion       E[ sum_h w_h || x_h - f(x_t, t, task)_h ||^2 ],   w_0 = 0
+        classifier      E[ CE( twohot(R), J(x_t, t, task) ) ],  R = sum_h discount^h r_h
+        inverse         E[ -log I(a_h | z_h, z_{h+1} + inverse_noise * eps) ]
+        reconstruction  E[ || D(z) - features(o) ||^2 ]
+        message         E[ || z_{h+1} - P(z_h, mean_j g(z_j)) ||^2 ]   (``message="learned"``)
+
+    Attributes:
+        latent: Width ``d`` of a latent and of a message.
+        hidden: Width of the MLPs.
+        layers: Hidden layers of the MLPs.
+        bins: Bins of each column of a continuous action.
+        horizon: Positions ``H`` of a segment.
+        batch_size: Windows (whole teams) in an update.
+        sequences: Most agent-sequences of them that are trained on, drawn at random.
+        planner: ``"diffusion"``, or ``"regression"``: an MLP for the next latent trained by
+            squared error, the control. Solver, guidance and horizon then play no part.
+        denoiser: ``"unet"`` or ``"mlp"`` (residual MLP over the flattened segment).
+        dim: Channels of the U-Net's first level; width of the embeddings.
+        mults: Channels of its levels as multiples of ``dim``.
+        blocks: Residual blocks in a level (or of the MLP).
+        train_steps: Diffusion steps ``T``.
+        prediction: What the network predicts, ``"x0"`` or ``"epsilon"``.
+        timestep_skew: Above 1, training favours high noise, see `CosineSchedule.draw`.
+        next_weight: Loss weight of position 1, the only one consumed; later positions have 1.
+        message: ``"latent"`` (send z) or ``"learned"`` (send g(z)).
+        mean_field: ``"full"``, ``"classifier"`` (only the classifier sees the present mean) or
+            ``"off"`` (nothing is sent).
+        encoder_grad: What shapes the encoder. ``"end_to_end"`` uses diffusion, classifier and
+            clean inverse losses, and collapses: it is kept to show that.
+        inverse_noise: Noise on z_{h+1} in inverse-dynamics training, in latent deviations.
+        classifier: Train the return classifier (needed for guidance).
+        return_bins: Bins of its two-hot return.
+        return_of: Whose reward R sums: the agent's, or the mean over it and its neighbours.
+        discount: Of R.
+        weighting: ``"return"`` weights the planner's loss by ``exp(weighting_beta * standardised
+            R)``, at most 10.
+        weighting_beta: See ``weighting``.
+        learning_rate: Of Adam, decayed to zero along a cosine.
+        ema: Decay of the averaged weights, which act.
+        adapt_share: Share of updates on a new task during which the shared networks are frozen.
+        adapt_rate: Learning rate of the shared networks after that, as a multiple.
+        steps: Solver steps for a decision.
+        solver: ``"ddpm"``, ``"ddim"`` or ``"dpm-solver++"``.
+        temperature: Scale of the sampler's noise.
+        guidance: ``"none"``, ``"gradient"`` of the classifier, or ``"select"`` the best of
+            ``candidates`` plans.
+        guidance_weight: Weight of the unit-norm gradient.
+        candidates: Plans drawn for ``"select"``.
+        decode: How the inverse model's logits become an action, see `ActionHead`.
+        decode_temperature: Of ``decode="sample"``.
+        warm_start: Start from the previous plan shifted by one step.
+        warm_start_share: Noise step at which that plan enters, as a share of ``T``.
+        message_max_age: Steps the last message of a neighbour stands in for lost ones.
+    """
+
+    latent: int = 32
+    hidden: int = 256
+    layers: int = 2
+    bins: int = 51
+    horizon: int = 8
+    batch_size: int = 8
+    sequences: int = 64
+    planner: Planner = "diffusion"
+    denoiser: DenoiserKind = "unet"
+    dim: int = 32
+    mults: tuple[int, ...] = (1, 2, 4)
+    blocks: int = 1
+    train_steps: int = 50
+    prediction: Prediction = "x0"
+    timestep_skew: float = 2.0
+    next_weight: float = 5.0
+    message: MessageKind = "latent"
+    mean_field: MeanField = "full"
+    encoder_grad: EncoderGrad = "inverse+reconstruction"
+    inverse_noise: float = 0.1
+    classifier: bool = True
+    return_bins: int = 51
+    return_of: ReturnOf = "agent"
+    discount: float = 0.99
+    weighting: Weighting = "none"
+    weighting_beta: float = 1.0
+    learning_rate: float = 1e-3
+    ema: float = 0.995
+    adapt_share: float = 0.5
+    adapt_rate: float = 0.1
+    steps: int = 5
+    solver: Solver = "ddim"
+    temperature: float = 0.7
+    guidance: GuidanceKind = "gradient"
+    guidance_weight: float = 0.1
+    candidates: int = 8
+    decode: Decode = "expectation"
+    decode_temperature: float = 0.7
+    warm_start: bool = False
+    warm_start_share: float = 0.5
+    message_max_age: int = MESSAGE_MAX_AGE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mults", tuple(self.mults))  # JSON and command lines give lists
+        check.positive_int(
+            self, "latent", "hidden", "layers", "batch_size", "sequences", "blocks", "steps"
+        )
+        check.positive_int(self, "candidates")
+        check.at_least(self, 2, "bins", "return_bins", "horizon", "train_steps")
+        check.at_least(self, 0, "message_max_age")
+        check.at_least(self, 8, "dim")
+        check.positive(self, "learning_rate", "timestep_skew", "decode_temperature")
+        check.within(self, 0.0, 1.0, "discount", "ema", "adapt_share", "warm_start_share")
+        check.within(self, 0.0, 100.0, "next_weight", "inverse_noise", "weighting_beta")
+        check.within(self, 0.0, 100.0, "guidance_weight", "temperature", "adapt_rate")
+        check.flag(self, "classifier", "warm_start")
+        for field, kind in (
+            ("planner", Planner),
+            ("denoiser", DenoiserKind),
+            ("message", MessageKind),
+            ("mean_field", MeanField),
+            ("encoder_grad", EncoderGrad),
+            ("guidance", GuidanceKind),
+            ("weighting", Weighting),
+            ("return_of", ReturnOf),
+        ):
+            check.one_of(self, field, get_args(kind))
+        check.one_of(self, "prediction", PREDICTIONS)
+        check.one_of(self, "solver", SOLVERS)
+        check.one_of(self, "decode", DECODES)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        if self.dim % 8:
+            raise ValueError(f"dim must be a multiple of 8 (GroupNorm), got {self.dim}")
+        if not self.mults or any(not isinstance(m, int) or m < 1 for m in self.mults):
+            raise ValueError(f"mults must be positive integers, got {self.mults}")
+        unit = 2 ** (len(self.mults) - 1)
+        if self.horizon % unit:
+            raise ValueError(
+                f"horizon={self.horizon} must be a multiple of {unit} for {len(self.mults)} levels"
+            )
+        if self.steps > self.train_steps:
+            raise ValueError(f"steps={self.steps} exceeds train_steps={self.train_steps}")
+        if self.planner == "diffusion" and self.guidance != "none" and not self.classifier:
+            raise ValueError(f"guidance={self.guidance!r} needs classifier=True")
+
+
+FAITHFUL: dict[str, object] = {
+    "horizon": 12,
+    "dim": 256,
+    "mults": (1, 4, 8),
+    "blocks": 2,
+    "train_steps": 200,
+    "prediction": "epsilon",
+}
+"""The size of the published model; slow on a CPU."""

@@ -1,0 +1,170 @@
+"""The networks of NetWorld: one set for each task, one shared by all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from networld_algos.diffusion import CosineSchedule
+from networld_algos.features import ObsFeatures, RunningStandardiser
+from networld_algos.nets import mlp
+from networld_algos.networld_config import NetWorldConfig
+from networld_algos.twohot import ActionHead, TwoHot
+from networld_algos.unet import MLPDenoiser, ReturnClassifier, TemporalUNet
+from networld_envs.spec import TaskSpec
+
+
+class TaskNets(nn.Module):
+    """What each task has for itself.
+
+    Attributes:
+        features: ``symlog(o)`` standardised by the dataset.
+        encoder: Features to a raw latent; ``standardiser`` makes it z.
+        decoder: z to features; training only.
+        inverse: ``[z_t, z_{t+1}]`` to the input of ``head``.
+        head: Action logits.
+        sender: g, from z to a message; None when the message is z itself.
+        predictor: ``[z, m, present]`` to the next z; trains ``sender``.
+        message_standardiser: Of the mean message.
+        returns: Bins of the segment return.
+        return_stats: ``(2,)`` mean and standard deviation of the segment return.
+    """
+
+    return_stats: Tensor
+
+    def __init__(self, spec: TaskSpec, config: NetWorldConfig) -> None:
+        super().__init__()
+        d, hidden = config.latent, [config.hidden] * config.layers
+        self.features = ObsFeatures(spec.obs_dim)
+        self.encoder = mlp([spec.obs_dim, *hidden, d])
+        self.standardiser = RunningStandardiser(d)
+        self.decoder = mlp([d, *hidden, spec.obs_dim])
+        self.inverse = mlp([2 * d, *hidden], activate_last=True)
+        self.head = ActionHead(spec, config.hidden, config.bins)
+        self.message_standardiser = RunningStandardiser(d)
+        learned = config.message == "learned" and config.mean_field != "off"
+        self.sender = mlp([d, config.hidden // 2, d]) if learned else None
+        self.predictor = mlp([2 * d + 1, *hidden, d]) if learned else None
+        self.returns = TwoHot(1, config.return_bins)
+        self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))
+
+    def encode(self, obs: Tensor) -> Tensor:
+        """Raw observations ``(..., O)`` to standardised latents ``(..., d)``."""
+        return self.standardiser(self.encoder(self.features(obs)))
+
+    def send(self, z: Tensor) -> Tensor:
+        """Latents ``(..., d)`` to messages ``(..., d)``."""
+        return z if self.sender is None else self.sender(z)
+
+    def mean_message(self, mean: Tensor, present: Tensor) -> Tensor:
+        """Standardised mean field, zero where there is no neighbour."""
+        return self.message_standardiser(mean) * present
+
+    def action_logits(self, z: Tensor, z_next: Tensor) -> Tensor:
+        """Inverse dynamics: logits ``(..., A, K)`` of the action between two latents."""
+        return self.head(self.inverse(torch.cat([z, z_next], dim=-1)))
+
+
+class Regressor(nn.Module):
+    """Next latent from ``[z; m; present]`` and the task: ``z + MLP``."""
+
+    def __init__(self, channels: int, config: NetWorldConfig) -> None:
+        super().__init__()
+        hidden = [config.hidden] * config.layers
+        self.net = mlp([channels + config.dim, *hidden, config.latent])
+        self.latent = config.latent
+
+    def forward(self, x: Tensor, task: Tensor) -> Tensor:
+        """``(..., channels)`` and the embedding ``(dim,)`` to ``(..., d)``."""
+        inputs = torch.cat([x, task.expand(*x.shape[:-1], -1)], dim=-1)
+        return x[..., : self.latent] + self.net(inputs)
+
+
+class SharedNets(nn.Module):
+    """What all tasks share: the planner, the classifier and an embedding of each task."""
+
+    def __init__(self, tasks: Iterable[str], config: NetWorldConfig) -> None:
+        super().__init__()
+        d = config.latent
+        self.channels = 2 * d if config.mean_field == "full" else d
+        self.context = 1 if config.mean_field == "full" else 0
+        self.embeddings = nn.ParameterDict(
+            {task: nn.Parameter(torch.randn(config.dim)) for task in tasks}
+        )
+        self.schedule = CosineSchedule(config.train_steps)
+        size = {"dim": config.dim, "blocks": config.blocks}
+        self.regressor = self.denoiser = self.classifier = None
+        if config.planner == "regression":
+            self.regressor = Regressor(self.channels + self.context, config)
+            return
+        if config.denoiser == "unet":
+            self.denoiser = TemporalUNet(self.channels, self.context, mults=config.mults, **size)
+        else:
+            self.denoiser = MLPDenoiser(
+                self.channels, self.context, config.horizon, hidden=config.hidden, **size
+            )
+        if config.classifier:
+            wide = d if config.mean_field == "off" else 2 * d + 1
+            self.classifier = ReturnClassifier(
+                wide, config.horizon, mults=config.mults, bins=config.return_bins, **size
+            )
+
+    def embedding(self, task: str) -> Tensor:
+        """Embedding ``(dim,)`` of a task."""
+        return self.embeddings[task]
+
+    def add_task(self, task: str) -> None:
+        """Embed a new task as the mean of those known."""
+        known = torch.stack([p.detach() for p in self.embeddings.values()])
+        self.embeddings[task] = nn.Parameter(known.mean(0))
+
+    def denoise(
+        self, x: Tensor, t: Tensor, present: Tensor, task: str, *, frozen: bool = False
+    ) -> Tensor:
+        """Network output ``(rows, C, H)`` for corrupted segments; ``present`` is ``(rows, 1)``."""
+        assert self.denoiser is not None
+        if self.context:
+            x = torch.cat([x, present.unsqueeze(-1).expand(-1, -1, x.shape[-1])], dim=1)
+        return self.denoiser(x, t, self.embedding(task), frozen=frozen)
+
+    def classify(
+        self,
+        x: Tensor,
+        t: Tensor,
+        m: Tensor,
+        present: Tensor,
+        task: str,
+        *,
+        frozen: bool = False,
+    ) -> Tensor:
+        """Return logits ``(rows, bins)`` of segments ``(rows, C, H)``.
+
+        Without a full mean field the classifier sees the present mean ``m`` ``(rows, d)`` at
+        every position.
+        """
+        assert self.classifier is not None
+        length = x.shape[-1]
+        wide = self.classifier.channels
+        if wide > x.shape[1] + 1:
+            x = torch.cat([x, m.unsqueeze(-1).expand(-1, -1, length)], dim=1)
+        if wide > x.shape[1]:
+            x = torch.cat([x, present.unsqueeze(-1).expand(-1, -1, length)], dim=1)
+        return self.classifier(x, t, self.embedding(task), frozen=frozen)
+
+
+class Nets(nn.Module):
+    """All networks of a model; the averaged weights are a second copy of this."""
+
+    def __init__(self, specs: Iterable[TaskSpec], config: NetWorldConfig) -> None:
+        super().__init__()
+        specs = list(specs)
+        self.shared = SharedNets([spec.task for spec in specs], config)
+        self.tasks = nn.ModuleDict({spec.task: TaskNets(spec, config) for spec in specs})
+
+    def task(self, name: str) -> TaskNets:
+        """The networks of one task."""
+        nets = self.tasks[name]
+        assert isinstance(nets, TaskNets)
+        return nets

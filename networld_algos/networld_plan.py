@@ -1,0 +1,98 @@
+"""How NetWorld decides: draw a segment from the noise model, or regress the next latent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from networld_algos.diffusion import Guidance, sample
+from networld_algos.networld_config import NetWorldConfig
+from networld_algos.networld_nets import Nets
+
+
+@torch.no_grad()
+def plan(
+    nets: Nets,
+    config: NetWorldConfig,
+    task: str,
+    z: Tensor,
+    m: Tensor,
+    present: Tensor,
+    generator: torch.Generator,
+    init: Tensor | None = None,
+) -> Tensor:
+    """Plan for every row.
+
+    Args:
+        nets: Networks to plan with, normally the averaged ones.
+        config: Solver, guidance and temperature.
+        task: Which task all rows are of.
+        z: ``(rows, d)`` latents now.
+        m: ``(rows, d)`` standardised mean messages, zero without neighbours.
+        present: ``(rows, 1)`` 1.0 where there is a neighbour.
+        generator: Source of all noise.
+        init: ``(rows, C, H)`` plan to start from.
+
+    Returns:
+        ``(rows, C, H)``: position 0 is now, the first d channels are latents. The regression
+        planner gives ``(rows, d, 2)``.
+    """
+    shared = nets.shared
+    if shared.regressor is not None:
+        x = torch.cat([z, m, present], dim=-1) if shared.context else z
+        return torch.stack([z, shared.regressor(x, shared.embedding(task))], dim=-1)
+    clamp = torch.cat([z, m], dim=-1) if shared.context else z
+    copies = config.candidates if config.guidance == "select" else 1
+    if copies > 1:
+        clamp, m, present = (v.repeat_interleave(copies, dim=0) for v in (clamp, m, present))
+        init = None if init is None else init.repeat_interleave(copies, dim=0)
+
+    def denoiser(x: Tensor, t: int) -> Tensor:
+        step = torch.tensor([t], device=x.device)
+        output = shared.denoise(x, step, present, task, frozen=True)
+        return shared.schedule.to_x0(output, x, t, config.prediction)
+
+    segment = sample(
+        denoiser,
+        shared.schedule,
+        (len(clamp), shared.channels, config.horizon),
+        steps=config.steps,
+        solver=config.solver,
+        generator=generator,
+        temperature=config.temperature,
+        clamp=clamp,
+        guidance=_guidance(nets, task, m, present) if config.guidance == "gradient" else None,
+        guidance_weight=config.guidance_weight,
+        init=init,
+        init_share=config.warm_start_share,
+    )
+    if copies == 1:
+        return segment
+    score = _score(nets, task, m, present)(segment, 0)
+    best = score.view(-1, copies).argmax(1)
+    return segment.view(-1, copies, *segment.shape[1:])[torch.arange(len(best)), best]
+
+
+def _score(nets: Nets, task: str, m: Tensor, present: Tensor) -> Callable[[Tensor, int], Tensor]:
+    """``(x_t, t) ->`` expected return ``(rows,)``, symlog domain, scaled to [0, 1]."""
+
+    def score(x: Tensor, t: int) -> Tensor:
+        step = torch.tensor([t], device=x.device)
+        logits = nets.shared.classify(x, step, m, present, task, frozen=True)
+        return nets.task(task).returns.score(logits)
+
+    return score
+
+
+def _guidance(nets: Nets, task: str, m: Tensor, present: Tensor) -> Guidance:
+    """Gradient of the score with respect to the noised segment, rows independent."""
+    score = _score(nets, task, m, present)
+
+    def gradient(x: Tensor, t: int) -> Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            return torch.autograd.grad(score(x, t).sum(), x)[0]
+
+    return gradient

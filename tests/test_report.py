@@ -1,0 +1,620 @@
+import itertools
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.text import Text
+from PIL import Image
+
+from networld_algos import plot_style, plots, summary
+from networld_algos.fewshot import average_over_tasks, fewshot_curves
+from networld_algos.report import write_report
+from networld_algos.rows import (
+    Failure,
+    Row,
+    read_failures,
+    read_rows,
+    write_failure,
+    write_rows,
+)
+from networld_algos.stats import Interval
+
+REFERENCES = {
+    "cbf": {
+        "random": ("random", 2.81),
+        "mrt": ("heuristic", 4.56),
+        "slnr": ("heuristic", 6.12),
+        "expert": ("expert", 6.71),
+        "genie": ("genie", 7.46),
+    },
+    "rb": {
+        "random": ("random", -2.77),
+        "hard": ("static", -3.04),
+        "backlog": ("heuristic", -2.28),
+        "capped": ("static", -1.25),
+        "expert": ("expert", -0.47),
+        "genie": ("genie", -0.39),
+    },
+    "ns": {
+        "random": ("random", 0.819),
+        "demand": ("heuristic", 0.903),
+        "hard": ("static", 0.917),
+        "static": ("static", 0.942),
+        "expert": ("expert", 0.961),
+        "genie": ("genie", 0.968),
+    },
+}
+FINAL_SCORES = {  # (cbf, rb, ns), normalised
+    "networld": (93, 94, 99),
+    "bc": (85, 74, 98),
+    "ma-iql": (80, 68, 97),
+    "ma-cql": (66, 40, 90),
+    "ma-dt": (78, 55, 95),
+    "ma-dd": (82, 66, 98),
+}
+VARIANTS = {  # few-shot: start and end of the curve, normalised
+    "networld": (52, 95),
+    "networld (from scratch)": (22, 94),
+    "networld (no fine-tuning)": (45, 71),
+    "bc": (18, 90),
+    "ma-iql": (10, 86),
+}
+
+
+def make_row(**changes) -> Row:
+    values = {
+        "suite": "cpu",
+        "experiment": "comparison",
+        "task": "cbf",
+        "dataset": "networld/cbf/expert-v0",
+        "algorithm": "bc",
+        "kind": "learned",
+        "role": None,
+        "label": "bc",
+        "config_hash": "1f2e3d4c",
+        "seed": 0,
+        "fraction": 1.0,
+        "episodes": 500,
+        "updates": 1000,
+        "is_last": True,
+        "eval_seed_set": "test",
+        "episode_returns": (5.0, 6.0),
+        "score": None,
+        "latency_p50_ms": 1.5,
+        "latency_p99_ms": 2.5,
+        "bytes_per_step": 0.0,
+        "train_seconds": 60.0,
+        "version": "0.1.0",
+        "git_commit": "0123abc",
+    }
+    return Row(**{**values, **changes})
+
+
+def reference_rows(episodes: int = 200, seed: int = 0) -> list[Row]:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for task, policies in REFERENCES.items():
+        gap = policies["expert"][1] - policies["random"][1]
+        for name, (role, mean) in policies.items():
+            rows.append(
+                make_row(
+                    experiment="reference",
+                    task=task,
+                    dataset=None,
+                    algorithm=name,
+                    kind="reference",
+                    role=role,
+                    label=name,
+                    config_hash=None,
+                    seed=-1,
+                    fraction=None,
+                    episodes=None,
+                    updates=None,
+                    episode_returns=rng.normal(mean, 0.08 * gap, episodes),
+                    bytes_per_step=None,
+                    train_seconds=None,
+                )
+            )
+    return rows
+
+
+def returns_at(task: str, score: float, rng: np.random.Generator, episodes: int = 16):
+    random, expert = REFERENCES[task]["random"][1], REFERENCES[task]["expert"][1]
+    gap = expert - random
+    return random + gap * (score / 100 + rng.normal(0, 0.08, episodes))
+
+
+def comparison_rows(seeds: int = 5, checkpoints: int = 11, seed: int = 1) -> list[Row]:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for algorithm, finals in FINAL_SCORES.items():
+        for task, final in zip(REFERENCES, finals, strict=True):
+            for s in range(seeds):
+                end = final + rng.normal(0, 3)
+                for k in range(checkpoints):
+                    x = k / (checkpoints - 1)
+                    score = end * (1 - np.exp(-4.5 * x)) + rng.normal(0, 2)
+                    extra = {"latent_std": 1.0 + 0.02 * s, "effective_rank": 4.6}
+                    rows.append(
+                        make_row(
+                            task=task,
+                            dataset=f"networld/{task}/expert-v0",
+                            algorithm=algorithm,
+                            label=algorithm,
+                            seed=s,
+                            updates=2000 * k,
+                            is_last=k == checkpoints - 1,
+                            episode_returns=returns_at(task, score, rng),
+                            bytes_per_step=128.0 if algorithm == "networld" else 0.0,
+                            latency_p50_ms=float(rng.uniform(1, 12)),
+                            extra=extra if algorithm == "networld" else {},
+                        )
+                    )
+    return rows
+
+
+def fewshot_rows(seeds: int = 3, seed: int = 2) -> list[Row]:
+    rng = np.random.default_rng(seed)
+    fractions = (0.002, 0.01, 0.033, 0.1, 0.33, 1.0)
+    rows = []
+    for label, (start, end) in VARIANTS.items():
+        for i, task in enumerate(REFERENCES):
+            for s in range(seeds):
+                for j, fraction in enumerate(fractions):
+                    x = j / (len(fractions) - 1)
+                    score = start + (end - start) * x ** (0.5 + 0.3 * i) + rng.normal(0, 3)
+                    rows.append(
+                        make_row(
+                            experiment="fewshot",
+                            task=task,
+                            dataset=f"networld/{task}/expert-v0",
+                            algorithm=label.split()[0],
+                            label=label,
+                            seed=s,
+                            fraction=fraction,
+                            episodes=max(1, round(500 * fraction)),
+                            episode_returns=returns_at(task, score, rng),
+                        )
+                    )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return reference_rows() + comparison_rows() + fewshot_rows()
+
+
+@pytest.fixture(scope="module")
+def report(rows, tmp_path_factory) -> Path:
+    failure = Failure(
+        suite="cpu",
+        run="comparison / cbf / ma-cql / seed 9",
+        error="ValueError: <nan>",
+        traceback="T",
+    )
+    return write_report(
+        rows,
+        tmp_path_factory.mktemp("report"),
+        "Results & figures",
+        failures=[failure],
+        commands=["networld bench --suite cpu --jobs 2"],
+    )
+
+
+def value(interval: Interval | None) -> float:
+    assert interval is not None
+    return interval.value
+
+
+# Rows
+
+
+def test_rows_survive_a_round_trip(tmp_path):
+    given = [*reference_rows(3), make_row(extra={"latent_std": 1.0, "loss": float("nan")})]
+    path = write_rows(tmp_path / "a" / "run.jsonl", given)
+    read = read_rows(path)
+    assert read[:-1] == given[:-1]
+    assert read[-1].extra["latent_std"] == 1.0
+    assert np.isnan(read[-1].extra["loss"])
+    assert "NaN" not in path.read_text()
+    write_rows(tmp_path / "b.jsonl", given[:1])
+    assert len(read_rows(tmp_path)) == len(given) + 1
+    assert [p.name for p in sorted(tmp_path.rglob("*")) if p.is_file()] == ["run.jsonl", "b.jsonl"]
+
+
+def test_rows_take_numpy_scalars():
+    row = make_row(
+        seed=np.int64(3), fraction=np.float32(0.5), episode_returns=np.array([1, 2], np.float32)
+    )
+    assert json.loads(row.to_json())["seed"] == 3
+    assert row.mean_return == 1.5
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"seed": 1.0}, TypeError, "seed must be an integer"),
+        ({"seed": True}, TypeError, "seed must be an integer"),
+        ({"task": 3}, TypeError, "task has the wrong type"),
+        ({"is_last": 1}, TypeError, "is_last has the wrong type"),
+        ({"kind": "reference"}, ValueError, "role of a reference row"),
+        ({"kind": "reference", "role": "expert"}, ValueError, "seed of a reference row must be -1"),
+        ({"role": "expert"}, ValueError, "role of a learned row"),
+        ({"kind": "other"}, ValueError, "kind must be one of"),
+        ({"fraction": 0.0}, ValueError, r"fraction must be in \(0, 1\], got 0.0"),
+        ({"episode_returns": ()}, ValueError, "at least one episode"),
+        ({"episode_returns": (1.0, float("nan"))}, ValueError, "episode_returns must be finite"),
+        ({"episode_returns": "1.0"}, TypeError, "episode_returns must be a sequence"),
+        ({"latency_p50_ms": float("inf")}, ValueError, "latency_p50_ms must be finite"),
+        ({"extra": {"a": "b"}}, TypeError, r"extra\['a'\] must be a number"),
+    ],
+)
+def test_bad_rows_are_refused(change, error, message):
+    with pytest.raises(error, match=message):
+        make_row(**change)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"suite": "cpu"', "line 2: not a result row"),
+        ("[1, 2]", "a row is a JSON object, got list"),
+        ('{"suite": "cpu", "colour": 1}', r"unknown keys \['colour'\]"),
+        ('{"suite": "cpu"}', r"missing keys \['algorithm'"),
+    ],
+)
+def test_corrupt_lines_are_named(tmp_path, line, message):
+    path = tmp_path / "run.jsonl"
+    path.write_text(make_row().to_json() + "\n" + line + "\n")
+    with pytest.raises(ValueError, match=message) as caught:
+        read_rows(path)
+    assert "run.jsonl, line 2" in str(caught.value)
+    assert "start its suite again" in str(caught.value)
+
+
+def test_absent_rows_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run a suite first"):
+        read_rows(tmp_path / "none.jsonl")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = write_rows(tmp_path / "run.jsonl", [make_row()])
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_rows(path, [make_row(seed=1)])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failures_survive_a_round_trip(tmp_path):
+    failure = Failure(suite="cpu", run="r", error="e", traceback="t\nu")
+    write_failure(tmp_path / "x.failure.json", failure)
+    assert read_failures(tmp_path) == [failure]
+    with pytest.raises(ValueError, match=r"must end in \.failure\.json"):
+        write_failure(tmp_path / "x.json", failure)
+    (tmp_path / "y.failure.json").write_text("{")
+    with pytest.raises(ValueError, match=r"y\.failure\.json: not a failure record"):
+        read_failures(tmp_path)
+
+
+# Summaries
+
+
+def test_scores_come_from_the_reference_rows_of_the_task():
+    refs = [r for r in reference_rows() if r.task == "rb"]
+    random, expert = (
+        np.mean(next(r for r in refs if r.role == role).episode_returns)
+        for role in ("random", "expert")
+    )
+    row = make_row(task="rb", episode_returns=(-1.0, -1.5), score=12345.0)
+    other = replace(row, seed=1, episode_returns=(-0.5,))
+    (final,) = summary.finals([*refs, row, other], "comparison", np.random.default_rng(0))
+    expected = 100 * (np.array([-1.25, -0.5]) - random) / (expert - random)
+    assert final.seed_scores == pytest.approx(expected)
+    assert value(final.score) == pytest.approx(expected.mean())
+
+
+def test_the_headline_is_the_last_checkpoint_and_never_the_best():
+    refs = reference_rows()
+    run = [
+        make_row(updates=u, is_last=u == 3, episode_returns=(r,))
+        for u, r in enumerate((3, 5, 9, 4))
+    ]
+    validation = [
+        make_row(updates=u, is_last=u == 3, eval_seed_set="validation", episode_returns=(r,))
+        for u, r in enumerate((0, 8, 1, 2))
+    ]
+    rng = np.random.default_rng(0)
+    scale = summary.scales(refs)["cbf"]
+    (final,) = summary.finals([*refs, *run], "comparison", rng)
+    assert final.reward.value == 4.0
+    assert (final.best_by, value(final.best_score)) == (
+        "test",
+        pytest.approx(100 * (9 - scale[0]) / (scale[1] - scale[0])),
+    )
+    (final,) = summary.finals([*refs, *run, *validation], "comparison", rng)
+    assert final.reward.value == 4.0
+    assert (final.best_by, value(final.best_score)) == (
+        "validation",
+        pytest.approx(100 * (5 - scale[0]) / (scale[1] - scale[0])),
+    )
+
+
+def test_curves_hold_the_checkpoints_all_seeds_share_and_one_seed_set():
+    rows = [
+        make_row(seed=s, updates=u, is_last=False, episode_returns=(float(10 * s + u),))
+        for s, updates in ((0, (0, 5, 10)), (1, (0, 10)))
+        for u in updates
+    ]
+    (curve,) = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
+    assert curve.x.tolist() == [0, 10]
+    assert [p.value for p in curve.points] == [5.0, 15.0]
+    validation = [replace(r, eval_seed_set="validation") for r in rows]
+    last = [make_row(seed=s, updates=10) for s in (0, 1)]
+    (curve,) = summary.learning_curves([*validation, *last], "comparison", np.random.default_rng(0))
+    assert curve.eval_seed_set == "validation"
+    assert [p.value for p in curve.points] == [5.0, 15.0]
+
+
+def test_two_rows_of_one_run_are_refused():
+    rows = [*reference_rows(3), make_row(config_hash="aa"), make_row(config_hash="bb")]
+    with pytest.raises(ValueError, match=r"two final rows .* aa and bb.* own label"):
+        summary.finals(rows, "comparison", np.random.default_rng(0))
+
+
+def test_two_experts_are_refused():
+    rows = reference_rows(3)
+    expert = next(r for r in rows if r.role == "expert")
+    with pytest.raises(ValueError, match=r"several expert policies: \['expert', 'other'\]"):
+        summary.scales([*rows, replace(expert, algorithm="other")])
+
+
+def test_few_shot_curves_and_their_average(rows):
+    curves = fewshot_curves(rows, np.random.default_rng(0))
+    assert {c.label for c in curves} == set(VARIANTS)
+    assert len(curves) == 3 * len(VARIANTS)
+    averaged = {c.label: c for c in average_over_tasks(curves)}
+    for label, mean in averaged.items():
+        parts = [c for c in curves if c.label == label]
+        by_hand = np.mean([[p.value for p in c.points] for c in parts], axis=0)
+        assert [p.value for p in mean.points] == pytest.approx(by_hand)
+        assert value(mean.area) == pytest.approx(np.mean([value(c.area) for c in parts]))
+        assert mean.episodes.tolist() == [1, 5, 16, 50, 165, 500]
+    assert value(averaged["networld"].area) > value(averaged["networld (from scratch)"].area)
+    assert np.isnan(averaged["networld (no fine-tuning)"].reach)
+
+
+# Figures
+
+
+def _luminance_and_lab(colour: str, vision: np.ndarray) -> tuple[float, np.ndarray]:
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    luminance = float(to_xyz[1] @ linear)
+    xyz = to_xyz @ np.clip(vision @ linear, 0, 1) / np.array([0.9505, 1.0, 1.089])
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return luminance, np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize(
+    "vision",  # Machado, Oliveira and Fernandes, IEEE TVCG 15(6), 2009, severity 1
+    [
+        np.eye(3),
+        np.array([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]),
+        np.array([[0.3673, 0.8607, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]),
+        np.array([[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]]),
+    ],
+    ids=["normal", "protanopia", "deuteranopia", "tritanopia"],
+)
+def test_colours_are_told_apart_in_every_colour_vision(vision):
+    seen = [_luminance_and_lab(c, vision) for c in plot_style.COLOURS.values()]
+    assert min(1.05 / (luminance + 0.05) for luminance, _ in seen) >= 3
+    apart = [np.linalg.norm(a - b) for i, (_, a) in enumerate(seen) for _, b in seen[i + 1 :]]
+    assert min(apart) >= 16
+
+
+def test_a_label_looks_the_same_in_every_figure():
+    pairs = [("bc", "bc"), ("networld", "networld"), ("networld", "networld (from scratch)")]
+    look = plot_style.styles(pairs)
+    assert look["networld"]["color"] == plot_style.COLOURS["networld"]
+    assert look["bc"]["marker"] != look["networld"]["marker"]
+    variant = look["networld (from scratch)"]
+    assert variant["marker"] == look["networld"]["marker"]
+    assert variant["linestyle"] != look["networld"]["linestyle"]
+    assert plot_style.display("ma-iql (mean field)") == "MA-IQL (mean field)"
+    assert plot_style.display("networld, loss 30%") == "NetWorld, loss 30%"
+    assert plot_style.display("bcq") == "bcq"
+
+
+def test_comparison_draws_every_method_and_names_every_reference(rows):
+    references = summary.references(rows)
+    curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
+    look = plot_style.styles([(c.algorithm, c.label) for c in curves])
+    figure = plots.comparison_figure(curves, references, look)
+    figure.draw_without_rendering()
+    assert len(figure.axes) == 3
+    for ax, task in zip(figure.axes, REFERENCES, strict=True):
+        bands = [c for c in ax.collections if len(c.get_paths())]
+        assert len(bands) == len(FINAL_SCORES)
+        named = {text.get_text().split()[0]: text for text in ax.texts}
+        assert set(named) == set(REFERENCES[task])
+        low, high = ax.get_ylim()
+        for name, (_, mean) in REFERENCES[task].items():
+            assert ("↓" in named[name].get_text()) == (mean < low)
+            assert mean < high
+        boxes = sorted((Text.get_window_extent(t) for t in named.values()), key=lambda b: b.y0)
+        for below, above in itertools.pairwise(boxes):
+            assert above.y0 - below.y0 > 0.6 * below.height  # no overlap of letters
+        drawn = {tuple(np.asarray(line.get_ydata())) for line in ax.lines}
+        for curve in curves:
+            if curve.panel[0] == task:
+                assert tuple(p.value for p in curve.points) in drawn
+    names = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert names == {"NetWorld", "BC", "MA-IQL", "MA-CQL", "MA-DT", "MA-DD"}
+
+
+def test_labels_move_as_little_as_needed():
+    assert plots._spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
+    assert plots._spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+    assert plots._spread([0.0, 0.0, 0.02, 0.9], 0.1) == pytest.approx([0.0, 0.1, 0.2, 0.9])
+    assert plots._spread([0.4, 1.0, 1.0], 0.2) == pytest.approx([0.4, 0.8, 1.0])
+
+
+def test_the_expert_is_always_in_range():
+    rows = [*reference_rows(5), make_row(episode_returns=(-40.0,))]
+    curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
+    look = plot_style.styles([("bc", "bc")])
+    (ax,) = plots.comparison_figure(curves, summary.references(rows), look).axes
+    low, high = ax.get_ylim()
+    assert low < -40
+    assert high > REFERENCES["cbf"]["expert"][1]
+
+
+def test_a_far_reference_does_not_flatten_the_curves():
+    refs = [r for r in reference_rows() if r.task == "cbf"]
+    far = replace(refs[1], algorithm="far", label="far", episode_returns=(-500.0, -501.0))
+    rows = [*refs, far, *comparison_rows(2, 3)]
+    curves = [
+        c
+        for c in summary.learning_curves(rows, "comparison", np.random.default_rng(0))
+        if c.panel[0] == "cbf"
+    ]
+    look = plot_style.styles([(c.algorithm, c.label) for c in curves])
+    (ax,) = plots.comparison_figure(curves, summary.references(rows), look).axes
+    assert ax.get_ylim()[0] > 0
+    assert "far ↓ -500" in {text.get_text() for text in ax.texts}
+
+
+# The page
+
+
+class Page(HTMLParser):
+    VOID = frozenset({"meta", "img", "source", "br", "link"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.cells: list[list[str]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.cells.append([])
+        if tag == "td":
+            self.cells[-1].append("")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "td" in self.open and self.open[-1] != "small":
+            self.cells[-1][-1] += data.strip()
+
+
+def test_page_is_well_formed_and_loads_nothing(report):
+    text = report.read_text()
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert not re.search(r"""(src|href|srcset)=["'](?!data:|#)""", text)
+    assert "@import" not in text
+    assert "url(" not in text
+    images = [a for tag, a in page.tags if tag == "img"]
+    assert len(images) == 4
+    assert all(len(a["alt"] or "") > 60 for a in images)
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    links = {a["href"] for tag, a in page.tags if tag == "a"}
+    assert links <= {f"#{i}" for i in ids}
+    assert all(a["aria-labelledby"] in ids for tag, a in page.tags if tag == "table")
+
+
+def test_page_states_the_last_checkpoint_of_every_method(report, rows):
+    page = Page()
+    page.feed(report.read_text())
+    finals = summary.finals(rows, "comparison", np.random.default_rng(0))
+    assert len(finals) == 18
+    for final in finals:
+        line = next(
+            c
+            for c in page.cells
+            if c[:2] == [final.panel[0].upper(), plot_style.display(final.label)]
+        )
+        assert line[2] == f"{value(final.score):.1f}"
+        assert line[3].replace("\N{MINUS SIGN}", "-") == f"{final.reward.value:.3f}"
+        assert line[4] == "5"
+
+
+def test_page_tells_failures_commands_and_versions(report):
+    text = report.read_text()
+    assert "comparison / cbf / ma-cql / seed 9" in text
+    assert "ValueError: &lt;nan&gt;" in text
+    assert "Results &amp; figures" in text
+    assert "networld bench --suite cpu --jobs 2" in text
+    for expected in ("0123abc", "1f2e3d4c", "0.1.0", "effective_rank"):
+        assert expected in text
+
+
+def test_figures_are_written_as_svg_and_png(report):
+    names = {p.name for p in (report.parent / "figures").iterdir()}
+    stems = {n.removesuffix(".svg") for n in names if n.endswith(".svg")}
+    assert stems >= {"comparison", "comparison_narrow", "fewshot", "comparison_scores", "profiles"}
+    assert names == {f"{s}{suffix}" for s in stems for suffix in (".svg", ".png")}
+    with Image.open(report.parent / "figures" / "comparison.png") as image:
+        assert image.width == pytest.approx(7.16 * 300, abs=2)
+        assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 20
+
+
+def test_equal_rows_give_equal_bytes(tmp_path):
+    rows = [r for r in reference_rows(4) + comparison_rows(2, 2) if r.task == "ns"]
+    first = write_report(rows, tmp_path / "a", "t").read_bytes()
+    assert write_report(rows, tmp_path / "b", "t").read_bytes() == first
+
+
+def test_one_seed_and_missing_references_are_said(tmp_path):
+    rows = [r for r in reference_rows(4) if r.task != "rb"] + comparison_rows(1, 2)
+    text = write_report(rows, tmp_path, "t").read_text()
+    assert "No normalised score for rb" in text
+    assert "18 of 18 results rest on one training seed" in text
+    assert "] †" in text
+
+
+def test_reports_of_no_or_several_suites_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="rows of one suite"):
+        write_report([], tmp_path, "t")
+    with pytest.raises(ValueError, match=r"\['cpu', 'demo'\]"):
+        write_report([make_row(), make_row(suite="demo")], tmp_path, "t")
+
+
+def test_reporting_imports_neither_torch_nor_an_environment():
+    # The package's own __init__ lists the algorithms; an empty one stands in for it here.
+    code = """
+import sys, types
+package = types.ModuleType("networld_algos")
+package.__path__ = [sys.argv[1]]
+sys.modules["networld_algos"] = package
+import networld_algos.report
+loaded = {name.partition(".")[0] for name in sys.modules}
+print(sorted(loaded & {"torch", "networld_envs", "gymnasium", "pettingzoo", "minari", "pygame"}))
+print("matplotlib.pyplot" in sys.modules)
+"""
+    folder = Path(plots.__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["[]", "False"]
