@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 
 Positional = tyro.conf.Positional
+SAVE_EVERY = 500  # updates between checkpoints of `networld train`
 console = Console(soft_wrap=True)
 
 
@@ -307,7 +308,7 @@ def _train(
             if update % 20 == 0 or update == updates:
                 losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
                 bar.update(job, completed=update, description=f"{algorithm}  {losses}")
-            if update % 500 == 0 and update < updates:
+            if update % SAVE_EVERY == 0 and update < updates:
                 save(model, out, {**about, "updates": update})
 
         train(model, [data], updates, seed, first=done, on_update=show)

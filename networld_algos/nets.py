@@ -56,6 +56,23 @@ def mlp(
     return nn.Sequential(*layers)
 
 
+class Residual(nn.Module):
+    """``W x + MLP(x)``: what is linear in the input needs no training to get through.
+
+    Args:
+        sizes: Input width, hidden widths, output width.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.linear = nn.Linear(sizes[0], sizes[-1])
+        self.net = mlp(sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., in)`` to ``(..., out)``."""
+        return self.linear(x) + self.net(x)
+
+
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Adam:
     """Adam (Kingma and Ba, 2015), fused into one kernel where the device supports it."""
     params = list(parameters)

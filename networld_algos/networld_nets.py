@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from networld_algos.diffusion import CosineSchedule
 from networld_algos.features import ObsFeatures, RunningStandardiser
-from networld_algos.nets import mlp
+from networld_algos.nets import Residual, mlp
 from networld_algos.networld_config import NetWorldConfig
 from networld_algos.twohot import ActionHead, TwoHot
 from networld_algos.unet import MLPDenoiser, ReturnClassifier, TemporalUNet
@@ -38,9 +38,9 @@ class TaskNets(nn.Module):
         super().__init__()
         d, hidden = config.latent, [config.hidden] * config.layers
         self.features = ObsFeatures(spec.obs_dim)
-        self.encoder = mlp([spec.obs_dim, *hidden, d])
+        self.encoder = Residual([spec.obs_dim, *hidden, d])
         self.standardiser = RunningStandardiser(d)
-        self.decoder = mlp([d, *hidden, spec.obs_dim])
+        self.decoder = Residual([d, *hidden, spec.obs_dim])
         self.inverse = mlp([2 * d, *hidden], activate_last=True)
         self.head = ActionHead(spec, config.hidden, config.bins)
         self.message_standardiser = RunningStandardiser(d)
@@ -95,15 +95,18 @@ class SharedNets(nn.Module):
         )
         self.schedule = CosineSchedule(config.train_steps)
         size = {"dim": config.dim, "blocks": config.blocks}
+        # A latent moves little in a step: x0 is predicted as its difference from the present one.
+        self.residual = config.prediction == "x0"
         self.regressor = self.denoiser = self.classifier = None
         if config.planner == "regression":
             self.regressor = Regressor(self.channels + self.context, config)
             return
+        context = self.channels + self.context
         if config.denoiser == "unet":
-            self.denoiser = TemporalUNet(self.channels, self.context, mults=config.mults, **size)
+            self.denoiser = TemporalUNet(self.channels, context, mults=config.mults, **size)
         else:
             self.denoiser = MLPDenoiser(
-                self.channels, self.context, config.horizon, hidden=config.hidden, **size
+                self.channels, context, config.horizon, hidden=config.hidden, **size
             )
         if config.classifier:
             wide = d if config.mean_field == "off" else 2 * d + 1
@@ -123,11 +126,17 @@ class SharedNets(nn.Module):
     def denoise(
         self, x: Tensor, t: Tensor, present: Tensor, task: str, *, frozen: bool = False
     ) -> Tensor:
-        """Network output ``(rows, C, H)`` for corrupted segments; ``present`` is ``(rows, 1)``."""
+        """Network output ``(rows, C, H)`` for corrupted segments; ``present`` is ``(rows, 1)``.
+
+        The known first position is also shown to every other one as context.
+        """
         assert self.denoiser is not None
+        now = x[..., :1]  # (rows, C, 1), never corrupted
+        seen = [x, now.expand_as(x)]
         if self.context:
-            x = torch.cat([x, present.unsqueeze(-1).expand(-1, -1, x.shape[-1])], dim=1)
-        return self.denoiser(x, t, self.embedding(task), frozen=frozen)
+            seen.append(present.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+        output = self.denoiser(torch.cat(seen, dim=1), t, self.embedding(task), frozen=frozen)
+        return now + output if self.residual else output
 
     def classify(
         self,

@@ -98,10 +98,11 @@ def _best_response(
 def random(
     params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32], rngs: Rngs, step: int
 ) -> NDArray[np.float32]:
-    """Uniform over the action box."""
+    """Uniform over the action box, given as the beam that is applied."""
     del neighbours, step
-    shape = (obs.shape[1], 2 * params.antennas)
-    return np.stack([rng.uniform(-1.0, 1.0, shape) for rng in rngs]).astype(np.float32)
+    shape = (2, obs.shape[1], params.antennas)
+    parts = np.stack([rng.uniform(-1.0, 1.0, shape) for rng in rngs])
+    return _encode(parts[:, 0] + 1j * parts[:, 1])
 
 
 def mrt(

@@ -1,0 +1,70 @@
+"""The algorithms: a plain table of them, and how to make one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from networld_algos.base import Algorithm
+from networld_algos.bc import BC, BCConfig
+from networld_algos.ma_iql import MAIQL, MAIQLConfig
+from networld_algos.networld import NetWorld, NetWorldConfig
+from networld_envs.spec import TaskSpec
+
+ALGORITHMS: dict[str, tuple[type[Any], type[Algorithm]]] = {
+    "bc": (BCConfig, BC),
+    "ma-iql": (MAIQLConfig, MAIQL),
+    "networld": (NetWorldConfig, NetWorld),
+}
+
+
+def make_config(name: str, values: dict[str, Any] | None = None) -> Any:
+    """The config dataclass of algorithm ``name``, with ``values`` in place of its defaults.
+
+    Raises:
+        ValueError: If ``name`` or a key of ``values`` is unknown, or a value is not valid.
+    """
+    if name not in ALGORITHMS:
+        raise ValueError(f"unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}")
+    config_type, _ = ALGORITHMS[name]
+    given = dict(values or {})
+    known = [field.name for field in fields(config_type)]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(f"unknown config keys {unknown} for {name!r}; it has {known}")
+    lists = {k: tuple(v) for k, v in given.items() if isinstance(v, list)}  # JSON has no tuples
+    return config_type(**{**given, **lists})
+
+
+def make(
+    name: str,
+    specs: TaskSpec | Sequence[TaskSpec],
+    config: Any = None,
+    seed: int = 0,
+) -> Algorithm:
+    """An untrained algorithm.
+
+    Args:
+        name: Key in `ALGORITHMS`.
+        specs: The task or tasks it is for.
+        config: The algorithm's config dataclass, a dict of changed fields, or None for defaults.
+        seed: Seeds the initial weights.
+
+    Raises:
+        ValueError: If the name, the config or the number of tasks is not valid.
+    """
+    if config is None or isinstance(config, dict):
+        config = make_config(name, config)
+    if name not in ALGORITHMS:
+        raise ValueError(f"unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}")
+    config_type, algorithm = ALGORITHMS[name]
+    if type(config) is not config_type:
+        raise ValueError(f"{name!r} needs a {config_type.__name__}, got {type(config).__name__}")
+    tasks = [specs] if isinstance(specs, TaskSpec) else list(specs)
+    return algorithm(tasks, config, seed)
+
+
+def config_dict(algorithm: Algorithm) -> dict[str, Any]:
+    """The algorithm's config as plain types, the inverse of `make_config`."""
+    return asdict(algorithm.config)

@@ -1,0 +1,259 @@
+"""The runner: equal seeds, resuming, failures, and batched evaluation."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import networld_envs
+import numpy as np
+import pytest
+import torch
+from networld_algos import bench, make
+from networld_algos.data import load_episodes
+from networld_algos.rollout import evaluate
+from networld_algos.rows import read_failures, read_rows
+from networld_algos.suites import SUITES, Entry, FewShot, Suite, get_suite
+from networld_envs import store
+
+TIMINGS = {"train_seconds", "latency_p50_ms", "latency_p99_ms"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_store(tmp_path_factory):
+    """The expert datasets of the catalogue, with few episodes, in a store of their own."""
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("minari")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(root))
+        for task in networld_envs.TASKS:
+            recipe = store.find_recipe(f"networld/{task}/expert-v0")
+            store.build(replace(recipe, episodes=8))
+        yield root
+
+
+def tiny(**changes):
+    values = {
+        "name": "tiny",
+        "tasks": ("rb",),
+        "entries": (Entry("bc"), Entry("networld", config={"dim": 8, "hidden": 16})),
+        "seeds": 1,
+        "updates": 6,
+        "evaluations": 2,
+        "eval_episodes": 2,
+    }
+    return Suite(**{**values, **changes})
+
+
+def rows_of(folder):
+    """Rows without what a clock measured, in a fixed order."""
+    rows = [json.loads(row.to_json()) for row in read_rows(folder)]
+    kept = [{k: v for k, v in row.items() if k not in TIMINGS} for row in rows]
+    return sorted(kept, key=lambda r: json.dumps(r, sort_keys=True))
+
+
+def test_equal_suites_give_equal_rows_with_any_number_of_jobs(tmp_path):
+    assert not [o for o in bench.run_suite(tiny(), tmp_path / "a") if o.error]
+    assert not [o for o in bench.run_suite(tiny(), tmp_path / "b", jobs=2) if o.error]
+    one, two = rows_of(tmp_path / "a" / "tiny"), rows_of(tmp_path / "b" / "tiny")
+    assert one == two
+    learned = [r for r in one if r["kind"] == "learned"]
+    assert {(r["algorithm"], r["updates"], r["is_last"]) for r in learned} == {
+        (a, u, u == 6) for a in ("bc", "networld") for u in (3, 6)
+    }
+    assert all(r["episodes"] == 8 and len(r["episode_returns"]) == 2 for r in learned)
+    other = bench.run_suite(tiny(seeds=2), tmp_path / "a")  # seed 0 is done already
+    assert sorted(o.run.title for o in other) == [
+        "comparison / rb / bc / seed 1",
+        "comparison / rb / networld / seed 1",
+    ]
+    by_seed = {}
+    for row in read_rows(tmp_path / "a" / "tiny"):
+        by_seed.setdefault((row.label, row.updates), set()).add(row.episode_returns)
+    assert len(by_seed["bc", 6]) == 2
+
+
+def test_a_run_killed_between_evaluations_continues_to_the_same_rows(tmp_path, monkeypatch):
+    suite = tiny(entries=(Entry("ma-iql"),))
+    bench.run_suite(suite, tmp_path / "whole")
+    calls = []
+
+    def dies(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt  # not an Exception: nothing is recorded, as with a kill
+        return evaluate(*args, **kwargs)
+
+    monkeypatch.setattr(bench, "evaluate", dies)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run_suite(suite, tmp_path / "cut")
+    assert not list((tmp_path / "cut" / "tiny").glob("comparison*.jsonl"))
+    monkeypatch.setattr(bench, "evaluate", evaluate)
+    first_updates = []
+    monkeypatch.setattr(
+        bench,
+        "train",
+        lambda *a, real=bench.train, **k: (first_updates.append(k["first"]), real(*a, **k)),
+    )
+    bench.run_suite(suite, tmp_path / "cut")
+    assert first_updates == [3]  # went on from the checkpoint of the first evaluation
+    assert rows_of(tmp_path / "cut" / "tiny") == rows_of(tmp_path / "whole" / "tiny")
+    assert not list((tmp_path / "cut" / "tiny" / "checkpoints").iterdir())
+
+
+def test_kill_9_loses_and_doubles_no_row(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from networld_algos.bench import run_suite;"
+        "from networld_algos.suites import Entry, Suite;"
+        "s = Suite('tiny', ('rb',), (Entry('bc'),), seeds=3, updates=60, evaluations=3,"
+        " eval_episodes=2);"
+        "run_suite(s, Path(sys.argv[1]), jobs=2)"
+    )
+
+    def start(folder):
+        command = [sys.executable, "-W", "ignore", "-c", code, str(folder)]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+
+    whole = start(tmp_path / "whole")
+    assert whole.wait(120) == 0, whole.stderr.read()
+    cut = start(tmp_path / "cut")
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "cut").glob("tiny/checkpoints/*/checkpoint.json")):
+        assert time.monotonic() < deadline
+        assert cut.poll() is None, cut.stderr.read()
+        time.sleep(0.01)
+    os.killpg(cut.pid, signal.SIGKILL)
+    cut.wait()
+    again = start(tmp_path / "cut")
+    assert again.wait(120) == 0, again.stderr.read()
+    rows = rows_of(tmp_path / "cut" / "tiny")
+    assert rows == rows_of(tmp_path / "whole" / "tiny")
+    assert len([r for r in rows if r["kind"] == "learned"]) == 9
+    for process in (whole, cut, again):
+        process.stderr.close()
+
+
+def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
+    def explodes(algorithm, *args, **kwargs):
+        if algorithm.name == "bc":
+            raise FloatingPointError("the loss is nan")
+        return evaluate(algorithm, *args, **kwargs)
+
+    monkeypatch.setattr(bench, "evaluate", explodes)
+    outcomes = bench.run_suite(tiny(), tmp_path)
+    assert [o.error for o in outcomes if o.error] == ["FloatingPointError: the loss is nan"]
+    (failure,) = read_failures(tmp_path / "tiny")
+    assert failure.run == "comparison / rb / bc / seed 0"
+    assert "explodes" in failure.traceback
+    assert {r.algorithm for r in read_rows(tmp_path / "tiny") if r.kind == "learned"} == {
+        "networld"
+    }
+    monkeypatch.setattr(bench, "evaluate", evaluate)
+    assert [o.run.algorithm for o in bench.run_suite(tiny(), tmp_path)] == ["bc"]
+    assert not read_failures(tmp_path / "tiny")
+
+
+def test_few_shot_pre_trains_once_and_starts_from_that_model(tmp_path):
+    config = {"dim": 8, "hidden": 16, "batch_size": 2, "sequences": 8}
+    suite = tiny(
+        tasks=("rb", "ns"),
+        entries=(),
+        fewshot=FewShot(
+            entries=(Entry("networld", config=config, pretrained=True), Entry("bc")),
+            fractions=(0.125, 1.0),
+            seeds=1,
+            updates=4,
+            pretrain_updates=4,
+        ),
+    )
+    outcomes = bench.run_suite(suite, tmp_path)
+    assert not [o for o in outcomes if o.error]
+    assert sum(o.run.stage == "pretrain" for o in outcomes) == 2
+    rows = [r for r in read_rows(tmp_path / "tiny") if r.experiment == "fewshot"]
+    assert sorted((r.task, r.label, r.episodes) for r in rows) == [
+        (t, a, k) for t in ("ns", "rb") for a in ("bc", "networld") for k in (1, 8)
+    ]
+    assert not bench.run_suite(suite, tmp_path)
+
+
+def test_every_agent_of_every_episode_goes_through_one_forward(monkeypatch):
+    episodes = load_episodes("networld/rb/expert-v0", "rb")
+    model = make("bc", episodes.spec)
+    model.prepare(episodes, 1)
+    shapes = []
+    monkeypatch.setattr(
+        model, "act", lambda obs, *a, real=model.act: (shapes.append(obs.shape), real(obs, *a))[1]
+    )
+    result = evaluate(model, "rb", range(7), max_cycles=5)
+    assert shapes == [(7, 24, 8)] * 5
+    assert result.episode_rewards.shape == (7,)
+    assert result.bytes_per_step == 8 * 4
+    again = evaluate(model, "rb", range(7), max_cycles=5)
+    np.testing.assert_array_equal(result.episode_rewards, again.episode_rewards)
+
+
+@pytest.mark.parametrize("name", ["bc", "ma-iql", "networld"])
+@pytest.mark.parametrize("task", ["cbf", "rb", "ns"])
+def test_execution_is_decentralised_in_the_real_tasks(task, name):
+    """Changing what a non-neighbour sees leaves an agent's action bit for bit unchanged."""
+    episodes = load_episodes(f"networld/{task}/expert-v0", task)
+    model = make(name, episodes.spec, seed=3)
+    model.prepare(episodes, 1)
+    agent = 0
+    near = {agent, *episodes.neighbours[0, agent].tolist()}
+    far = next(j for j in range(episodes.spec.num_agents) if j not in near)
+    obs = torch.from_numpy(episodes.obs[:1, 3].copy())
+    neighbours = torch.from_numpy(episodes.neighbours[:1].astype(np.int64))
+
+    def act(obs):
+        generator = torch.Generator().manual_seed(1)
+        return model.act(obs, neighbours, model.initial_carry(1, task), generator)[0][0]
+
+    before = act(obs)
+    changed = obs.clone()
+    changed[0, far] = torch.from_numpy(episodes.obs[1, 9, far])
+    after = act(changed)
+    assert torch.equal(before[agent], after[agent])
+    near_by = next(j for j in near if j not in (agent, -1))
+    changed = obs.clone()
+    changed[0, near_by] = changed[0, near_by] * 3 + 1
+    if name == "networld":
+        assert not torch.equal(model.message(obs, {"task": task}), model.message(changed, {"task": task}))
+
+
+def test_a_model_of_another_task_or_size_is_refused():
+    episodes = load_episodes("networld/ns/expert-v0", "ns")
+    model = make("bc", episodes.spec)
+    model.prepare(episodes, 1)
+    with pytest.raises(ValueError, match="for \\['ns'\\], not for task 'rb'"):
+        evaluate(model, "rb", range(2))
+    with pytest.raises(ValueError, match="action_high"):
+        evaluate(model, "ns", range(2), bandwidth_hz=5e6)
+
+
+def test_unknown_names_in_a_suite_are_named():
+    with pytest.raises(ValueError, match="unknown suite 'huge'; valid suites: smoke, demo"):
+        get_suite("huge")
+    with pytest.raises(ValueError, match="unknown algorithm 'ppo'; valid algorithms: bc"):
+        Entry("ppo")
+    with pytest.raises((TypeError, ValueError), match="colour"):
+        Entry("bc", config={"colour": 3})
+    with pytest.raises(ValueError, match="labels must differ"):
+        tiny(entries=(Entry("bc"), Entry("bc")))
+    with pytest.raises(ValueError, match=r"unknown task \['csma'\]"):
+        tiny(tasks=("csma",))
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=lambda s: s.name)
+def test_suites_unroll_into_runs_with_distinct_files(suite):
+    runs = suite.runs()
+    assert len({run.key for run in runs}) == len(runs)
+    needed = {run.pretraining for run in runs if run.pretraining}
+    assert needed == {run.key for run in runs if run.stage == "pretrain"}
+    for run in runs:
+        if run.pretraining:
+            start = next(r for r in runs if r.key == run.pretraining)
+            assert run.task not in start.data_tasks
