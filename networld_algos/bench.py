@@ -7,13 +7,16 @@ pre-trained models. A run whose ``.jsonl`` exists is not done again.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,10 +26,9 @@ import joblib
 import torch
 
 import networld_envs
-from networld_algos import ALGORITHMS, make
+from networld_algos import ALGORITHMS, checkpoint, make
 from networld_algos.base import Algorithm
 from networld_algos.batch import Episodes
-from networld_algos.checkpoint import load, save
 from networld_algos.data import load_episodes
 from networld_algos.rollout import Evaluation, evaluate
 from networld_algos.rows import FAILURE_SUFFIX, Failure, Row, write_failure, write_rows, write_text
@@ -109,6 +111,31 @@ def run_suite(
     """
     paths = suite_paths(results, suite)
     paths.root.mkdir(parents=True, exist_ok=True)
+    with _alone(paths.root):
+        return _run_all(suite, paths, jobs, on_start, on_done, on_dataset)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a suite's folder, so that two runners never write the same checkpoint."""
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"another process is running the suite in {folder}; wait for it or stop it"
+            ) from error
+        yield
+
+
+def _run_all(
+    suite: Suite,
+    paths: Paths,
+    jobs: int,
+    on_start: Callable[[Sequence[Run]], None] | None,
+    on_done: Callable[[Outcome], None] | None,
+    on_dataset: store.Progress | None,
+) -> list[Outcome]:
     todo = [run for run in suite.runs() if not paths.is_done(run)]
     if on_start is not None:
         on_start(todo)
@@ -121,7 +148,7 @@ def run_suite(
     first = [run for run in ordered if not run.pretraining]
     then = [run for run in ordered if run.pretraining]
     for part in (first, then):
-        work = (joblib.delayed(_guarded)(run, paths) for run in part)
+        work = (joblib.delayed(_guarded)(run, paths, os.getpid()) for run in part)
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
         for outcome in cast("Iterator[Outcome]", parallel(work)):
             outcomes.append(outcome)
@@ -130,11 +157,11 @@ def run_suite(
     return outcomes
 
 
-def _guarded(run: Run, paths: Paths) -> Outcome:
+def _guarded(run: Run, paths: Paths, runner: int) -> Outcome:
     """Do one run; an exception becomes a record, not the end of the suite."""
     torch.set_num_threads(1)
     try:
-        do_run(run, paths)
+        do_run(run, paths, runner)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         record = Failure(
@@ -146,12 +173,18 @@ def _guarded(run: Run, paths: Paths) -> Outcome:
     return Outcome(run, "")
 
 
-def do_run(run: Run, paths: Paths) -> None:
-    """Do one run and write its files."""
+def do_run(run: Run, paths: Paths, runner: int) -> None:
+    """Do one run and write its files.
+
+    Args:
+        run: The run.
+        paths: Where its files are.
+        runner: Process id of the suite's runner; a worker ends when that process is gone.
+    """
     if run.stage == "reference":
         write_rows(paths.rows(run), [_reference_row(run)])
     else:
-        _train_run(run, paths)
+        _train_run(run, paths, runner)
 
 
 def _reference_row(run: Run) -> Row:
@@ -170,14 +203,14 @@ def _reference_row(run: Run) -> Row:
     )
 
 
-def _train_run(run: Run, paths: Paths) -> None:
+def _train_run(run: Run, paths: Paths, runner: int) -> None:
     """Train with an evaluation and a checkpoint at each of its marks; resume where it stopped."""
     data = [_training_data(run, task) for task in run.data_tasks]
     parts = [episodes.split(HOLDOUT, run.seed) for episodes in data]
     fitted = [part[0] for part in parts]
-    checkpoint = paths.checkpoint(run.key)
-    if checkpoint.is_dir():
-        algorithm, saved = load(checkpoint)
+    folder = paths.checkpoint(run.key)
+    if checkpoint.exists(folder):
+        algorithm, saved = checkpoint.load(folder)
     else:
         algorithm = _new_model(run, paths, fitted)
         saved = {"updates": 0, "seconds": 0.0, "rows": []}
@@ -193,7 +226,7 @@ def _train_run(run: Run, paths: Paths) -> None:
             mark,
             run.seed,
             first=done,
-            on_update=lambda update, _: _note_progress(run, paths, update),
+            on_update=lambda update, _: _on_update(run, paths, update, runner),
         )
         done, seconds = mark, seconds + time.perf_counter() - begin
         if run.evaluations:
@@ -204,19 +237,19 @@ def _train_run(run: Run, paths: Paths) -> None:
             "seconds": seconds,
             "rows": [json.loads(row.to_json()) for row in rows],
         }
-        save(algorithm, checkpoint, extra)
+        checkpoint.save(algorithm, folder, extra)
     if run.stage == "pretrain":
-        write_text(checkpoint / "finished", run.title + "\n")
+        write_text(folder / "finished", run.title + "\n")
     else:
         write_rows(paths.rows(run), rows)
-        shutil.rmtree(checkpoint)
+        shutil.rmtree(folder)
     paths.progress(run).unlink(missing_ok=True)
 
 
 def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:
     """A fresh model, or a pre-trained one with the target task added; prepared either way."""
     if run.pretraining:
-        algorithm, _ = load(paths.checkpoint(run.pretraining))
+        algorithm, _ = checkpoint.load(paths.checkpoint(run.pretraining))
         algorithm.adapt(data[0].spec)
     else:
         config = ALGORITHMS[run.algorithm][0](**run.config)
@@ -243,7 +276,10 @@ def _marks(run: Run) -> list[int]:
     return [round(run.updates * (i + 1) / count) for i in range(count)]
 
 
-def _note_progress(run: Run, paths: Paths, update: int) -> None:
+def _on_update(run: Run, paths: Paths, update: int, runner: int) -> None:
+    """Note the progress; end a worker whose runner was killed, before a new one starts over."""
+    if runner not in (os.getpid(), os.getppid()):
+        os._exit(1)
     if update % 50 == 0:
         path = paths.progress(run)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -308,11 +344,14 @@ def _row(run: Run, **values: Any) -> Row:
 
 @lru_cache(maxsize=1)
 def _git_commit() -> str | None:
-    """Commit of the checkout this package runs from, None for an installed wheel."""
+    """Commit of the checkout this package runs from, None for an installed wheel.
+
+    Ends in ``-dirty`` where tracked files differ from that commit.
+    """
     folder = Path(__file__).resolve().parent
     if not (folder.parent / ".git").exists():
         return None
-    command = ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"]
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

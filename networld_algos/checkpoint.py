@@ -68,6 +68,11 @@ def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = 
             stale.unlink(missing_ok=True)
 
 
+def exists(path: str | Path) -> bool:
+    """Whether there is a checkpoint to `load`; a save that was cut off leaves none."""
+    return (Path(path) / INDEX).is_file()
+
+
 def load(
     path: str | Path,
     expect_task: str | TaskSpec | None = None,

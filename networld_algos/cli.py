@@ -27,6 +27,7 @@ from rich.table import Table
 
 Positional = tyro.conf.Positional
 SAVE_EVERY = 500  # updates between checkpoints of `networld train`
+HOLDOUT = 0.1  # share of the episodes that `networld train` keeps for the health diagnostics
 console = Console(soft_wrap=True)
 
 
@@ -227,6 +228,8 @@ def dataset_verify(dataset_id: Positional[str]) -> int:
 
 
 def _train_command(algorithm: str, config_type: type) -> Callable[..., int]:
+    """The ``train`` verb of one algorithm; its config's fields become options."""
+
     def command(
         task: str,
         out: Path,
@@ -234,7 +237,8 @@ def _train_command(algorithm: str, config_type: type) -> Callable[..., int]:
         episodes: int | None = None,
         updates: int = 2_000,
         seed: int = 0,
-        config: Any = None,
+        *,
+        config: Any,
     ) -> int:
         """Train on a dataset and save a checkpoint.
 
@@ -250,7 +254,7 @@ def _train_command(algorithm: str, config_type: type) -> Callable[..., int]:
         return _train(algorithm, task, out, dataset, episodes, updates, seed, config)
 
     command.__annotations__["config"] = config_type
-    command.__defaults__ = (None, None, 2_000, 0, config_type())
+    command.__kwdefaults__ = {"config": config_type()}
     return command
 
 
@@ -267,7 +271,7 @@ def _train(
     import torch
 
     from networld_algos import make
-    from networld_algos.checkpoint import load, save
+    from networld_algos.checkpoint import exists, load, save
     from networld_algos.data import load_episodes
     from networld_algos.train import train
     from networld_envs import store
@@ -286,8 +290,9 @@ def _train(
             raise ValueError(f"--episodes must be in 1 .. {len(data)}, got {episodes}")
         data = data.fraction(episodes / len(data), seed)
     about = {"dataset": dataset, "episodes": len(data), "seed": seed, "total_updates": updates}
+    data, heldout = data.split(HOLDOUT, seed)
     done = 0
-    if out.exists():
+    if exists(out):
         model, saved = load(out, expect_task=task)
         for key, value in about.items():
             if saved.get(key) != value:
@@ -313,8 +318,21 @@ def _train(
 
         train(model, [data], updates, seed, first=done, on_update=show)
     save(model, out, {**about, "updates": updates})
+    _print_health(model.health(heldout))
     console.print(f"saved {out}; next: networld evaluate {out}")
     return 0
+
+
+def _print_health(values: dict[str, float]) -> None:
+    """Diagnostics of a model that has some, and what is out of its healthy range."""
+    if not values:
+        return
+    from networld_algos.networld_health import unhealthy
+
+    numbers = "  ".join(f"{name} {value:.3g}" for name, value in values.items())
+    console.print(f"health on held-out episodes: {numbers}")
+    for problem in unhealthy(values):
+        console.print(f"[yellow]unhealthy:[/] {problem}")
 
 
 def evaluate(

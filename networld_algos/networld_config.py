@@ -51,7 +51,8 @@ class NetWorldConfig:
         prediction: What the network predicts, ``"x0"`` or ``"epsilon"``.
         timestep_skew: Above 1, training favours high noise, see `CosineSchedule.draw`.
         next_weight: Loss weight of position 1, the only one consumed; later positions have 1.
-        message: ``"latent"`` (send z) or ``"learned"`` (send g(z)).
+        message: ``"latent"`` (send z, as published) or ``"learned"`` (send g(z), trained by the
+            message loss). On RB it lifts the normalised score from about 30 to 70 (validation).
         mean_field: ``"full"``, ``"classifier"`` (only the classifier sees the present mean) or
             ``"off"`` (nothing is sent).
         encoder_grad: What shapes the encoder. ``"end_to_end"`` uses diffusion, classifier and
@@ -98,7 +99,7 @@ class NetWorldConfig:
     prediction: Prediction = "x0"
     timestep_skew: float = 2.0
     next_weight: float = 5.0
-    message: MessageKind = "latent"
+    message: MessageKind = "learned"
     mean_field: MeanField = "full"
     encoder_grad: EncoderGrad = "inverse+reconstruction"
     inverse_noise: float = 0.1
