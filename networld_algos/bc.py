@@ -15,7 +15,7 @@ from torch import Tensor
 from networld_algos import check
 from networld_algos.base import Algorithm, Carry, mean_over_neighbours
 from networld_algos.batch import Batch, Episodes
-from networld_algos.features import MESSAGE_MAX_AGE, ObsFeatures, receive
+from networld_algos.features import MESSAGE_MAX_AGE, ObsFeatures, receive, shuffle_last_action
 from networld_algos.nets import (
     adam,
     cosine_decay,
@@ -39,6 +39,8 @@ class BCConfig:
         bins: Bins of each column of a continuous action.
         learning_rate: Of Adam, decayed to zero along a cosine.
         batch_size: Windows (whole teams, one step) in an update.
+        action_dropout: Share of observations whose last action is another's, see
+            `shuffle_last_action`.
         mean_field: Let agents send their features and see the neighbours' mean.
         message_max_age: Steps the last message of a neighbour stands in for lost ones.
         decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`.
@@ -50,6 +52,7 @@ class BCConfig:
     bins: int = 51
     learning_rate: float = 1e-3
     batch_size: int = 16
+    action_dropout: float = 0.5
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "expectation"
@@ -60,6 +63,7 @@ class BCConfig:
         check.at_least(self, 2, "bins")
         check.at_least(self, 0, "message_max_age")
         check.positive(self, "learning_rate", "temperature")
+        check.within(self, 0.0, 1.0, "action_dropout")
         check.flag(self, "mean_field")
         check.one_of(self, "decode", DECODES)
 
@@ -99,10 +103,9 @@ class BC(Algorithm):
         self.head.set_range(*action_range(episodes))
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """One step on the cloning loss; no randomness is used."""
-        del generator
+        """One step on the cloning loss."""
         self.known(batch.task, prepared=True)
-        loss = self.cloning_loss(batch)
+        loss = self.cloning_loss(batch, generator)
         decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
         set_learning_rate(self.optimizer, self.config.learning_rate * decay)
         self.optimizer.zero_grad()
@@ -111,9 +114,11 @@ class BC(Algorithm):
         self.counters["updates"] += 1
         return {"cloning_loss": loss.item()}
 
-    def cloning_loss(self, batch: Batch) -> Tensor:
+    def cloning_loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """``E[-log pi(a | o, m)]`` over real steps."""
-        features = self.features(batch.obs[:, :-1])  # (B, T, N, O)
+        share, columns = self.config.action_dropout, self.spec.last_action
+        obs = shuffle_last_action(batch.obs[:, :-1], columns, share, generator)
+        features = self.features(obs)  # (B, T, N, O)
         inputs = features
         if self.config.mean_field:
             table = batch.neighbours[:, None].expand(-1, features.shape[1], -1, -1)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from networld_algos.base import Carry, gather_neighbours
 from networld_algos.batch import Episodes
+from networld_algos.nets import uniform
 from networld_algos.twohot import symlog
 
 MESSAGE_MAX_AGE = 5
@@ -99,6 +102,31 @@ class RunningStandardiser(nn.Module):
         var, mean = torch.var_mean(rows, dim=0, correction=0)
         self.mean.copy_(mean)
         self.var.copy_(var)
+
+
+def shuffle_last_action(
+    obs: Tensor, columns: Sequence[int], share: float, generator: torch.Generator
+) -> Tensor:
+    """Give a share of the observations the last action of another one, drawn at random.
+
+    Demonstrations repeat themselves, so a model that sees the last action learns to copy it, and
+    then goes on with whatever it did first (the copycat problem; de Haan et al., 2019, "Causal
+    confusion in imitation learning"). What is shuffled cannot be relied on.
+
+    Args:
+        obs: ``(..., O)``; not changed in place.
+        columns: Which columns show the last action.
+        share: Probability that an observation is given another's.
+        generator: Source of randomness.
+    """
+    if not columns or share == 0.0:
+        return obs
+    flat = obs.reshape(-1, obs.shape[-1]).clone()
+    order = torch.randperm(len(flat), generator=generator, device=generator.device).to(obs.device)
+    swap = uniform((len(flat), 1), generator, obs.device) < share
+    at = list(columns)
+    flat[:, at] = torch.where(swap, flat[order][:, at], flat[:, at])
+    return flat.view_as(obs)
 
 
 def receive(

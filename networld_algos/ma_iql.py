@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from networld_algos import check
 from networld_algos.base import Algorithm, Carry, mean_over_neighbours
 from networld_algos.batch import Batch, Episodes
-from networld_algos.features import MESSAGE_MAX_AGE, ObsFeatures, receive
+from networld_algos.features import MESSAGE_MAX_AGE, ObsFeatures, receive, shuffle_last_action
 from networld_algos.nets import (
     adam,
     cosine_decay,
@@ -53,6 +53,8 @@ class MAIQLConfig:
         polyak: Rate at which target critics follow the critics.
         learning_rate: Of all three Adams; the actor's decays to zero along a cosine.
         batch_size: Windows (whole teams, one step) in an update.
+        action_dropout: Share of observations whose last action is another's, see
+            `shuffle_last_action`.
         mean_field: Let agents send their features and see the neighbours' mean.
         message_max_age: Steps the last message of a neighbour stands in for lost ones.
         decode: ``"argmax"``, ``"expectation"`` (rounded; ordered actions) or ``"sample"``. The
@@ -69,6 +71,7 @@ class MAIQLConfig:
     polyak: float = 0.005
     learning_rate: float = 3e-4
     batch_size: int = 16
+    action_dropout: float = 0.5
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "argmax"
@@ -79,6 +82,7 @@ class MAIQLConfig:
         check.at_least(self, 0, "message_max_age")
         check.positive(self, "beta", "max_weight", "polyak", "learning_rate", "temperature")
         check.within(self, 0.0, 1.0, "expectile", "discount", "polyak")
+        check.within(self, 0.0, 1.0, "action_dropout")
         check.flag(self, "mean_field")
         check.one_of(self, "decode", DECODES)
 
@@ -185,10 +189,9 @@ class MAIQL(Algorithm):
         self.reward_std.fill_(std if std > 1e-8 else 1.0)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """One step on each of the three losses; no randomness is used."""
-        del generator
+        """One step on each of the three losses."""
         self.known(batch.task, prepared=True)
-        inputs = self._inputs(batch)
+        inputs = self._inputs(batch, generator)
         x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         actions = batch.actions[:, 0]
         if self.spec.action_kind == "box":
@@ -238,9 +241,10 @@ class MAIQL(Algorithm):
             nll = self.actor.head.loss(self.actor(x), actions)
         return masked_mean(scale * nll, weights)
 
-    def _inputs(self, batch: Batch) -> Tensor:
+    def _inputs(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Own features, and the mean field if there is one: ``(B, 2, N, F)``."""
-        features = self.features(batch.obs)
+        share, columns = self.config.action_dropout, self.spec.last_action
+        features = self.features(shuffle_last_action(batch.obs, columns, share, generator))
         if not self.config.mean_field:
             return features
         table = batch.neighbours[:, None].expand(-1, features.shape[1], -1, -1)

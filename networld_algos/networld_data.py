@@ -9,6 +9,7 @@ from torch import Tensor
 
 from networld_algos.base import gather_neighbours, mean_over_neighbours
 from networld_algos.batch import Batch, Episodes
+from networld_algos.features import shuffle_last_action
 from networld_algos.networld_config import NetWorldConfig
 from networld_algos.networld_nets import TaskNets
 
@@ -54,8 +55,10 @@ def draw_segments(
         generator: Draws which agents of which windows are trained on.
     """
     b, h, n, _ = batch.obs.shape
+    share, columns = config.action_dropout, task.last_action
+    now = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
     with torch.no_grad():
-        features = task.features(batch.obs)  # (B, H, N, O)
+        features = task.features(torch.cat([now, batch.obs[:, 1:]], dim=1))  # (B, H, N, O)
         z = task.standardiser(task.encoder(features))
     order = torch.randperm(b * n, generator=generator, device=generator.device)
     pick = order[: config.sequences].to(z.device)

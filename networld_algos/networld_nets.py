@@ -20,6 +20,7 @@ class TaskNets(nn.Module):
     """What each task has for itself.
 
     Attributes:
+        last_action: Columns of the observation that show the last action.
         features: ``symlog(o)`` standardised by the dataset.
         encoder: Features to a raw latent; ``standardiser`` makes it z.
         decoder: z to features; training only.
@@ -37,6 +38,7 @@ class TaskNets(nn.Module):
     def __init__(self, spec: TaskSpec, config: NetWorldConfig) -> None:
         super().__init__()
         d, hidden = config.latent, [config.hidden] * config.layers
+        self.last_action = spec.last_action
         self.features = ObsFeatures(spec.obs_dim)
         self.encoder = Residual([spec.obs_dim, *hidden, d])
         self.standardiser = RunningStandardiser(d)

@@ -123,7 +123,7 @@ class Run:
 
 
 # Measured on one core with `networld bench run demo`; used for nothing but estimates.
-UPDATE_S = {"bc": 0.006, "ma-iql": 0.02, "networld": 0.04}
+UPDATE_S = {"bc": 0.007, "ma-iql": 0.014, "networld": 0.036}
 EVALUATION_S = {"bc": 0.3, "ma-iql": 0.3, "networld": 3.0}
 
 
@@ -296,14 +296,6 @@ _FEWSHOT_ENTRIES = (
 )
 
 
-def _quick(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """The same with half of NetWorld's batch, to fit the demo's eight minutes."""
-    less = {"batch_size": 4, "sequences": 32}
-    return tuple(
-        replace(e, config={**e.config, **less}) if e.algorithm == "networld" else e for e in entries
-    )
-
-
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
@@ -327,18 +319,18 @@ SUITES: dict[str, Suite] = {
         Suite(
             name="demo",
             tasks=("cbf", "rb", "ns"),
-            entries=_quick(_ZOO),
+            entries=_ZOO,
             seeds=2,
-            updates=700,
+            updates=800,
             data_episodes=100,
             evaluations=3,
             eval_episodes=16,
             fewshot=FewShot(
-                entries=_quick(_FEWSHOT_ENTRIES),
+                entries=_FEWSHOT_ENTRIES,
                 fractions=(0.01, 0.1),
                 seeds=1,
-                updates=350,
-                pretrain_updates=700,
+                updates=400,
+                pretrain_updates=800,
             ),
         ),
     )

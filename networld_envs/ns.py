@@ -263,6 +263,7 @@ def spec(params: Params) -> TaskSpec:
         action_low=(0.0,) * len(SLICES),
         action_high=(float(params.bandwidth_hz),) * len(SLICES),
         neighbour_slots=6,
+        last_action=tuple(range(OBS_DIM)[OBSERVATION["allocation_hz"]]),
     )
 
 

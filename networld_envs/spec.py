@@ -22,6 +22,7 @@ class TaskSpec:
         action_low: Smallest legal value of each column.
         action_high: Largest legal value of each column (``n - 1`` for ``n`` choices).
         neighbour_slots: Width ``D`` of the neighbour table.
+        last_action: Columns of the observation that show the agent's own last action.
     """
 
     task: str
@@ -32,6 +33,7 @@ class TaskSpec:
     action_low: tuple[float, ...]
     action_high: tuple[float, ...]
     neighbour_slots: int
+    last_action: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.action_kind not in ("box", "discrete", "ordered"):
@@ -43,6 +45,9 @@ class TaskSpec:
                 f"action_low and action_high must have action_dim={self.action_dim} entries, "
                 f"got {len(self.action_low)} and {len(self.action_high)}"
             )
+
+        if any(not 0 <= column < self.obs_dim for column in self.last_action):
+            raise ValueError(f"last_action must be in 0 .. {self.obs_dim - 1}: {self.last_action}")
 
     @property
     def num_choices(self) -> int:
@@ -62,5 +67,6 @@ class TaskSpec:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TaskSpec:
         """Inverse of `to_dict`, also after a round trip through JSON."""
-        tuples = {k: tuple(values[k]) for k in ("action_low", "action_high")}
+        names = ("action_low", "action_high", "last_action")
+        tuples = {k: tuple(values[k]) for k in names if k in values}
         return cls(**{**values, **tuples})

@@ -6,7 +6,25 @@ import torch
 
 from networld_algos.base import gather_neighbours, mean_over_neighbours
 from networld_algos.batch import WindowSampler
-from networld_algos.features import ObsFeatures, RunningStandardiser, receive
+from networld_algos.features import ObsFeatures, RunningStandardiser, receive, shuffle_last_action
+
+
+def test_shuffled_last_actions_are_those_of_others_and_nothing_else_moves():
+    obs = torch.arange(60.0).reshape(5, 4, 3)
+    generator = torch.Generator().manual_seed(0)
+    out = shuffle_last_action(obs, (0, 2), 1.0, generator)
+    torch.testing.assert_close(out[..., 1], obs[..., 1])
+    for column in (0, 2):
+        torch.testing.assert_close(
+            out[..., column].flatten().sort().values, obs[..., column].flatten()
+        )
+    torch.testing.assert_close(out[..., 2], out[..., 0] + 2)  # columns travel together
+    assert (out != obs).any()
+    assert shuffle_last_action(obs, (0, 2), 0.0, generator) is obs
+    assert shuffle_last_action(obs, (), 1.0, generator) is obs
+    many = torch.arange(3000.0).reshape(-1, 3)
+    kept = shuffle_last_action(many, (0,), 0.3, generator)[:, 0] == many[:, 0]
+    assert abs(float(kept.float().mean()) - 0.7) < 0.05
 
 
 def test_windows_are_cut_and_padded(toy):

@@ -14,6 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
 import networld_envs
+from networld_envs import cbf
 from networld_envs.collect import Behaviour, rollout
 from networld_envs.policies import POLICIES, get_policy, policy_actions
 from networld_envs.simulator import Simulator, make_params
@@ -268,6 +269,29 @@ def test_every_policy_gives_legal_actions_and_only_genies_see_the_state(task):
     for policy in POLICIES[task].values():
         sim.check_actions(policy_actions(policy, sim, obs, rngs, 0))
         assert (policy.privileged is not None) == (policy.role == "genie")
+
+
+@each_task
+def test_the_observation_shows_the_last_action_where_the_spec_says(task):
+    vec = networld_envs.make_vec(task, 2)
+    vec.reset(seed=4)
+    vec.action_space.seed(5)
+    actions = vec.action_space.sample()
+    if task == "ns":
+        actions = actions / 3  # legal as it is: nothing to scale down
+    obs, *_ = vec.step(actions.astype(vec.action_space.dtype))
+    columns = vec.simulator.spec.last_action
+    shown = obs[..., list(columns)]
+    if task == "cbf":
+        w = cbf.applied_beamformer(actions)
+        expected = np.concatenate([(np.abs(w) ** 2).sum(-1)[..., None], w.real, w.imag], -1)
+        np.testing.assert_allclose(shown, expected, rtol=1e-5, atol=1e-6)
+    elif task == "rb":
+        granted, requested = shown[..., 0], shown[..., 1]
+        np.testing.assert_array_equal(requested, actions)
+        assert (granted <= requested).all()
+    else:
+        np.testing.assert_allclose(shown, actions, rtol=1e-6)
 
 
 @each_task
