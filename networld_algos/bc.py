@@ -52,7 +52,7 @@ class BCConfig:
     bins: int = 51
     learning_rate: float = 1e-3
     batch_size: int = 16
-    action_dropout: float = 0.5
+    action_dropout: float = 1.0
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "expectation"

@@ -71,7 +71,7 @@ class MAIQLConfig:
     polyak: float = 0.005
     learning_rate: float = 3e-4
     batch_size: int = 16
-    action_dropout: float = 0.5
+    action_dropout: float = 1.0
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "argmax"

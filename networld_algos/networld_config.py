@@ -75,7 +75,7 @@ class NetWorldConfig:
             RB with one episode (-48 normalised, against 14 as here and 3 from scratch).
         steps: Solver steps for a decision.
         solver: ``"ddpm"``, ``"ddim"`` or ``"dpm-solver++"``.
-        temperature: Scale of the sampler's noise.
+        temperature: Scale of the sampler's noise; 0 is a deterministic plan.
         guidance: ``"none"``, ``"gradient"`` of the classifier, or ``"select"`` the best of
             ``candidates`` plans.
         guidance_weight: Weight of the unit-norm gradient.
@@ -107,7 +107,7 @@ class NetWorldConfig:
     mean_field: MeanField = "full"
     encoder_grad: EncoderGrad = "inverse+reconstruction"
     inverse_noise: float = 0.1
-    action_dropout: float = 0.5
+    action_dropout: float = 1.0
     classifier: bool = True
     return_bins: int = 51
     return_of: ReturnOf = "agent"
@@ -120,7 +120,7 @@ class NetWorldConfig:
     adapt_rate: float = 1.0
     steps: int = 5
     solver: Solver = "ddim"
-    temperature: float = 0.7
+    temperature: float = 0.0
     guidance: GuidanceKind = "gradient"
     guidance_weight: float = 0.1
     candidates: int = 8
@@ -173,6 +173,8 @@ class NetWorldConfig:
             )
         if self.steps > self.train_steps:
             raise ValueError(f"steps={self.steps} exceeds train_steps={self.train_steps}")
+        if self.guidance == "select" and self.temperature == 0.0:
+            raise ValueError("guidance='select' needs temperature above 0: plans would be equal")
         if self.planner == "diffusion" and self.guidance != "none" and not self.classifier:
             raise ValueError(f"guidance={self.guidance!r} needs classifier=True")
 

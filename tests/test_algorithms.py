@@ -331,7 +331,7 @@ NETWORLD_OPTIONS = [
     {"mean_field": "classifier", "guidance": "gradient"},
     {"mean_field": "off", "guidance": "gradient"},
     {"message": "learned", "return_of": "neighbourhood"},
-    {"guidance": "select", "candidates": 3, "weighting": "return"},
+    {"guidance": "select", "candidates": 3, "temperature": 0.7, "weighting": "return"},
     {"prediction": "epsilon", "solver": "ddpm", "classifier": False, "guidance": "none"},
     {"encoder_grad": "end_to_end"},
     {"warm_start": True},
@@ -388,7 +388,7 @@ def test_selection_and_guidance_raise_the_predicted_return(toy):
             logits = nets.shared.classify(segment, torch.tensor([0]), m, present, "toy")
         return nets.task("toy").returns.score(logits).mean().item()
 
-    plain = predicted(guidance="none")
+    plain = predicted(guidance="none", temperature=0.7)
     assert predicted(guidance="select", candidates=8) > plain
     assert predicted(guidance="gradient", guidance_weight=3.0) > plain
 
