@@ -19,10 +19,19 @@ In frame t node i of cluster c requests ``x_i`` RBs. With ``F = channels * slots
     q_i  <- min(q_i - S_i + a_i, buffer), the excess d_i is dropped
 
 ``w_i`` are log-normal and sum to 1 in a cluster; ``m_c`` is ``burst_low`` or ``burst_high``.
-Equal remainders are drawn by lot. At reset heads are uniform in the unit square, drawn again
-until the conflict graph (heads nearer than ``conflict_radius``) is connected and not bipartite;
-the bursts start in either state; cluster c starts with backlogs
-``floor(s_c U_i)``, ``s_c ~ U(0, 1)``, ``U_i ~ U(0, initial_backlog + 1)``.
+Equal remainders are drawn by lot. At reset the bursts start in either state; cluster c starts with
+backlogs ``floor(s_c U_i)``, ``s_c ~ U(0, 1)``, ``U_i ~ U(0, initial_backlog + 1)``.
+
+Every node belongs to one cluster: there are no gateways. ``topology`` says which clusters are in
+conflict:
+
+* ``random``: heads uniform in the unit square, in conflict when nearer than ``conflict_radius``,
+  drawn again until the graph is connected and not bipartite. For a few clusters.
+* ``bounded``: the same for any number of clusters. Sides grow as ``sqrt(num_clusters / 6)`` in
+  units of ``conflict_radius``, no cluster has more than ``max_degree`` conflicts, and parts are
+  joined by their shortest links (`networld_envs.physics.graphs.bounded_conflict_graph`).
+* ``ring``: each cluster conflicts with the next and the previous one.
+* ``edges``: the given list of pairs of clusters.
 
 Observation (8 numbers, packet counts as they are)
 --------------------------------------------------
@@ -40,10 +49,14 @@ index name             meaning                                                  
 7     request          RBs requested in the last frame: the last action         [0, F]
 ===== ================ ======================================================== ================
 
+Observation ``cdmp`` is arrivals and queue alone (2 numbers), as in the planner of [P]; there is no
+beacon then, and the last action is not observed.
+
 Action: ``Discrete(F + 1)``, RBs requested, an ordered integer.
 
 Neighbours: the nodes of conflicting clusters (static; not the own cluster, which the beacon
-covers). Agent ``i`` is node ``i % K`` of cluster ``i // K``, ``K = nodes_per_cluster``.
+covers; without a beacon, in ``cdmp``, the other nodes of the own cluster come first). Agent ``i``
+is node ``i % K`` of cluster ``i // K``, ``K = nodes_per_cluster``.
 
 Reward of an agent::
 
@@ -59,9 +72,11 @@ num_clusters       clusters        6         [P] 24 nodes
 nodes_per_cluster  nodes           4         [P] 24 nodes
 channels           channels        4         [P]
 slots              slots           10        [P]
-topology                           random    [C] or ``ring``
+topology                           random    [C] or ``bounded``, ``ring``, ``edges``
+edges              pairs           none      [C] conflicting clusters, for ``edges``
 conflict_radius    sides of square 0.5       [C] mean degree 2.9
-max_degree         clusters        none      [C] none: ``num_clusters - 1`` (ring: 2)
+max_degree         clusters        none      [C] none: ``num_clusters - 1``; ring 2,
+                                             bounded 6, edges: the graph's
 conflict           probability     0.7       [C] kappa
 buffer             packets         50        [C]
 load               of F            0.17      [C] rho, mean arrivals per cluster and frame
@@ -70,12 +85,15 @@ burst_low          of the mean     0.2       [C]
 burst_high         of the mean     1.8       [C]
 burst_flip         probability     0.06      [C]
 initial_backlog    packets         25        [C]
+observation                        beacon    [C] or ``cdmp`` [P]
 queue_cost         1/packet        0.1       [C]
 drop_cost          1/packet        0.5       [C]
 unused_cost        1/RB            0.01      [C]
 ================== =============== ========= ===================================================
 
-Episodes end by truncation only. Preset ``ring6``: six clusters on a ring at load 0.20.
+Episodes end by truncation only. Presets: ``default``; ``cdmp``, the default network seen as in [P];
+``ring6``, six clusters on a ring at load 0.20; ``nodes12`` (3 clusters), ``nodes96`` (24) and
+``nodes1000`` (250) of bounded degree.
 
 Sources: [P] Meng et al., "Conditional diffusion model with OOD mitigation as high-dimensional
 offline resource allocation planner in clustered ad hoc networks", IEEE Trans. Commun. 73(12),
@@ -87,148 +105,57 @@ Version history: v0, first version.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from networld_envs.physics.graphs import (
+    ConflictGraph,
+    bounded_conflict_graph,
+    edge_list_graph,
+    random_conflict_graph,
+    ring_graph,
+)
 from networld_envs.physics.queueing import finite_queue, largest_remainder, success_probability
-from networld_envs.physics.topology import ConflictGraph, random_conflict_graph, ring_graph
+from networld_envs.rb_model import LAST_ACTION, OBSERVATION, Params, State
 from networld_envs.spec import TaskSpec
+
+__all__ = [
+    "AGENT",
+    "NAME",
+    "OBSERVATION",
+    "PRESETS",
+    "Params",
+    "State",
+    "action_space",
+    "global_state",
+    "layout",
+    "metrics",
+    "neighbours",
+    "observation_space",
+    "observe",
+    "reset",
+    "reward",
+    "spec",
+    "transition",
+]
 
 NAME = "rb"
 AGENT = "node"
+BOUNDED_RADIUS = 0.4
+"""Gives graphs of bounded degree about the mean degree of the default: 2.8 with 24 clusters."""
 
-OBSERVATION = (
-    "arrivals",
-    "queue",
-    "grant",
-    "served",
-    "cluster_backlog",
-    "cluster_load",
-    "success_ratio",
-    "request",
-)
-
-
-@dataclass(frozen=True)
-class Params:
-    """Parameters of the task; the module's table gives units and sources.
-
-    Raises:
-        ValueError: If a value is out of range.
-    """
-
-    num_clusters: int = 6
-    nodes_per_cluster: int = 4
-    channels: int = 4
-    slots: int = 10
-    topology: Literal["random", "ring"] = "random"
-    conflict_radius: float = 0.5
-    max_degree: int | None = None
-    conflict: float = 0.7
-    buffer: int = 50
-    load: float = 0.17
-    weight_sigma: float = 0.5
-    burst_low: float = 0.2
-    burst_high: float = 1.8
-    burst_flip: float = 0.06
-    initial_backlog: int = 25
-    queue_cost: float = 0.1
-    drop_cost: float = 0.5
-    unused_cost: float = 0.01
-
-    def __post_init__(self) -> None:
-        inf = float("inf")
-        for name, low, high in (
-            ("num_clusters", 1, inf),
-            ("nodes_per_cluster", 1, inf),
-            ("channels", 1, inf),
-            ("slots", 1, inf),
-            ("buffer", 1, inf),
-            ("initial_backlog", 0, self.buffer),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name} must be an integer in [{low}, {high}], got {value!r}")
-        for name, low, high in (
-            ("conflict_radius", 0.0, inf),
-            ("conflict", 0.0, 1.0),
-            ("load", 0.0, 1e6),
-            ("weight_sigma", 0.0, 10.0),
-            ("burst_low", 0.0, 1e3),
-            ("burst_high", 0.0, 1e3),
-            ("burst_flip", 0.0, 1.0),
-            ("queue_cost", 0.0, inf),
-            ("drop_cost", 0.0, inf),
-            ("unused_cost", 0.0, inf),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"{name} must be a number in [{low}, {high}], got {value!r}")
-            if not (low <= value <= high and value < inf):
-                raise ValueError(f"{name} must be finite and in [{low}, {high}], got {value!r}")
-        if self.topology not in ("random", "ring"):
-            raise ValueError(f"topology must be 'random' or 'ring', got {self.topology!r}")
-        lowest = min(2, self.num_clusters - 1)
-        if self.max_degree is not None and not lowest <= self.max_degree < self.num_clusters:
-            raise ValueError(
-                f"max_degree must be None or in [{lowest}, {self.num_clusters - 1}], "
-                f"got {self.max_degree!r}"
-            )
-
-    @property
-    def num_agents(self) -> int:
-        """Nodes ``N``."""
-        return self.num_clusters * self.nodes_per_cluster
-
-    @property
-    def resource_blocks(self) -> int:
-        """RBs ``F`` of a frame."""
-        return self.channels * self.slots
-
-    @property
-    def cluster_degree(self) -> int:
-        """Width of the table of conflicting clusters."""
-        if self.max_degree is not None:
-            return self.max_degree
-        return min(2, self.num_clusters - 1) if self.topology == "ring" else self.num_clusters - 1
-
-
-PRESETS: dict[str, Params] = {"default": Params(), "ring6": Params(topology="ring", load=0.20)}
-
-
-@dataclass(frozen=True)
-class State:
-    """One frame boundary of ``E`` networks with ``C`` clusters and ``N = C K`` nodes.
-
-    Attributes:
-        heads: ``(E, C, 2)`` float64, positions of the cluster heads in the unit square.
-        conflicts: ``(E, C, D)`` int32, conflicting clusters, padded with -1.
-        weights: ``(E, N)`` float64, share of its cluster's arrivals.
-        burst: ``(E, C)`` bool, True in the high state.
-        queue: ``(E, N)`` int64, packets waiting.
-        arrivals: ``(E, N)`` int64, packets that arrived in the last frame.
-        requests: ``(E, N)`` int64, RBs requested for the last frame.
-        grants: ``(E, N)`` int64, RBs granted in the last frame.
-        sent: ``(E, N)`` int64, packets sent in the last frame.
-        served: ``(E, N)`` int64, packets that got through.
-        dropped: ``(E, N)`` int64, packets dropped at the full buffer.
-    """
-
-    heads: NDArray[np.float64]
-    conflicts: NDArray[np.int32]
-    weights: NDArray[np.float64]
-    burst: NDArray[np.bool_]
-    queue: NDArray[np.int64]
-    arrivals: NDArray[np.int64]
-    requests: NDArray[np.int64]
-    grants: NDArray[np.int64]
-    sent: NDArray[np.int64]
-    served: NDArray[np.int64]
-    dropped: NDArray[np.int64]
+PRESETS: dict[str, Params] = {
+    "default": Params(),
+    "cdmp": Params(observation="cdmp"),
+    "ring6": Params(topology="ring", load=0.20),
+    "nodes12": Params(num_clusters=3),
+    "nodes96": Params(num_clusters=24, topology="bounded", conflict_radius=BOUNDED_RADIUS),
+    "nodes1000": Params(num_clusters=250, topology="bounded", conflict_radius=BOUNDED_RADIUS),
+}
 
 
 def spec(params: Params) -> TaskSpec:
@@ -236,20 +163,22 @@ def spec(params: Params) -> TaskSpec:
     return TaskSpec(
         task=NAME,
         num_agents=params.num_agents,
-        obs_dim=len(OBSERVATION),
+        obs_dim=len(params.columns),
         action_kind="ordered",
         action_dim=1,
         action_low=(0.0,),
         action_high=(float(params.resource_blocks),),
-        neighbour_slots=params.cluster_degree * params.nodes_per_cluster,
+        neighbour_slots=_mates(params) + params.cluster_degree * params.nodes_per_cluster,
+        last_action=tuple(i for i, name in enumerate(params.columns) if name in LAST_ACTION),
     )
 
 
 def observation_space(params: Params) -> Box:
-    """Observation of one agent, ``(8,)`` float32; counts end at the largest finite float32."""
+    """Observation of one agent, float32; counts end at the largest finite float32."""
     unbounded = np.finfo(np.float32).max  # Gymnasium's checker refuses an infinite bound
     frame, buffer = params.resource_blocks, params.buffer
     high = [unbounded, buffer, frame, frame, params.nodes_per_cluster * buffer, 1.0, 1.0, frame]
+    high = high[: len(params.columns)]
     return Box(np.zeros(len(high), np.float32), np.array(high, np.float32), dtype=np.float32)
 
 
@@ -274,12 +203,7 @@ def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
     burst = np.empty((len(rngs), clusters), dtype=np.bool_)
     queue = np.empty((len(rngs), agents), dtype=np.int64)
     for e, rng in enumerate(rngs):
-        if params.topology == "ring":
-            graphs.append(ring_graph(clusters, params.cluster_degree))
-        else:
-            graphs.append(
-                random_conflict_graph(rng, clusters, params.conflict_radius, params.cluster_degree)
-            )
+        graphs.append(_conflict_graph(params, rng))
         raw = np.exp(params.weight_sigma * rng.standard_normal((clusters, nodes)))
         weights[e] = (raw / raw.sum(axis=1, keepdims=True)).ravel()
         burst[e] = rng.random(clusters) < 0.5
@@ -302,7 +226,9 @@ def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
 
 
 def observe(params: Params, state: State) -> NDArray[np.float32]:
-    """What every agent sees, ``(E, N, 8)`` float32."""
+    """What every agent sees, ``(E, N, 8)`` float32; ``(E, N, 2)`` in ``cdmp``."""
+    if params.observation == "cdmp":
+        return np.stack([state.arrivals, state.queue], axis=-1).astype(np.float32)
     obs = np.empty((*state.queue.shape, len(OBSERVATION)), dtype=np.float32)
     nodes = params.nodes_per_cluster
     obs[..., 0] = state.arrivals
@@ -381,12 +307,22 @@ def reward(
 
 
 def neighbours(params: Params, state: State) -> NDArray[np.int32]:
-    """Nodes of conflicting clusters, ``(E, N, D K)`` int32, padded with -1 at the end."""
+    """Nodes of conflicting clusters, ``(E, N, D K)`` int32, padded with -1 at the end.
+
+    In ``cdmp`` the ``K - 1`` other nodes of the own cluster come first.
+    """
     nodes = params.nodes_per_cluster
     envs, clusters, degree = state.conflicts.shape
     table = state.conflicts[..., None] * nodes + np.arange(nodes, dtype=np.int32)
     table[state.conflicts < 0] = -1
-    return np.repeat(table.reshape(envs, clusters, degree * nodes), nodes, axis=1)
+    table = np.repeat(table.reshape(envs, clusters, degree * nodes), nodes, axis=1)
+    if not _mates(params):
+        return table
+    member = np.arange(nodes, dtype=np.int32)
+    mates = (member[:, None] + member[1:]) % nodes  # (K, K - 1)
+    own = np.arange(clusters, dtype=np.int32)[:, None, None] * nodes + mates
+    own = np.broadcast_to(own.reshape(clusters * nodes, nodes - 1), (*table.shape[:2], nodes - 1))
+    return np.concatenate([own, table], axis=2)
 
 
 def metrics(params: Params, state: State) -> dict[str, NDArray[Any]]:
@@ -405,12 +341,12 @@ def metrics(params: Params, state: State) -> dict[str, NDArray[Any]]:
 def global_state(params: Params, state: State) -> NDArray[np.float32]:
     """Everything that matters, ``(E, 9 N + 2 C)`` float32, for centralised training.
 
-    All observations, the mean arrivals of every node in the present burst state, and the heads'
-    positions (which fix the conflict graph).
+    All observations (with beacon, whatever ``observation`` is), the mean arrivals of every node in
+    the present burst state, and the heads' positions.
     """
     envs = len(state.queue)
     parts = (
-        observe(params, state).reshape(envs, -1),
+        observe(replace(params, observation="beacon"), state).reshape(envs, -1),
         _mean_arrivals(params, state.weights, state.burst),
         state.heads.reshape(envs, -1),
     )
@@ -423,6 +359,21 @@ def layout(params: Params, state: State) -> NDArray[np.float64]:
     circle = 0.05 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)  # (K, 2)
     positions = state.heads[:, :, None] + circle
     return positions.reshape(len(state.heads), params.num_agents, 2)
+
+
+def _conflict_graph(params: Params, rng: np.random.Generator) -> ConflictGraph:
+    clusters, degree = params.num_clusters, params.cluster_degree
+    if params.topology == "ring":
+        return ring_graph(clusters, degree)
+    if params.topology == "edges":
+        return edge_list_graph(clusters, params.edges or (), degree)
+    make = bounded_conflict_graph if params.topology == "bounded" else random_conflict_graph
+    return make(rng, clusters, params.conflict_radius, degree)
+
+
+def _mates(params: Params) -> int:
+    """Nodes of the own cluster in the neighbour table: without a beacon all the others."""
+    return params.nodes_per_cluster - 1 if params.observation == "cdmp" else 0
 
 
 def _cluster_sum(params: Params, values: NDArray[np.int64]) -> NDArray[np.int64]:

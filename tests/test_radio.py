@@ -42,6 +42,32 @@ def test_gauss_markov_keeps_variance_and_has_geometric_autocorrelation():
     assert abs((np.abs(g) ** 2).mean() - 1) < 0.01
 
 
+def test_rows_of_noise_come_from_their_own_generators():
+    rngs = [np.random.default_rng(s) for s in (3, 4)]
+    both = radio.complex_normal_rows(rngs, (5, 2))
+    alone = radio.complex_normal(np.random.default_rng(4), (5, 2))
+    np.testing.assert_array_equal(both[1], alone)
+    assert (both[0] != both[1]).any()
+
+
+@pytest.mark.parametrize("antennas", [1, 2, 3, 4, 5, 9, 70])
+@pytest.mark.parametrize("kind", [np.complex64, np.complex128])
+def test_received_power_is_that_of_the_inner_product(antennas, kind):
+    """Also bit for bit what NumPy's sum gives, on which recorded trajectories rest."""
+    rng = np.random.default_rng(antennas)
+    for shape in ((), (1, 1), (3, 19, 19), (64, 7, 7)):
+        h = channels(rng, *shape, antennas).astype(kind)
+        w = channels(rng, *shape[-1:], antennas).astype(kind)
+        power = radio.received_power(h, w)
+        assert power.dtype == np.float64
+        inner = (np.conj(h) * w).sum(axis=-1)
+        expected = inner.real.astype(float) ** 2 + inner.imag.astype(float) ** 2
+        np.testing.assert_array_equal(power, expected)
+        flat = np.broadcast_to(w, h.shape).reshape(-1, antennas)
+        loop = [abs(np.vdot(a, b)) ** 2 for a, b in zip(h.reshape(-1, antennas), flat, strict=True)]
+        np.testing.assert_allclose(power.ravel(), loop, rtol=1e-3, atol=1e-5)
+
+
 def test_projection_leaves_legal_beams_and_scales_the_others():
     w = np.array([[0.3 + 0.1j, 0.2], [3.0, 4.0j]])
     projected = radio.project_power(w)

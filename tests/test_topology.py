@@ -3,14 +3,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from networld_envs.physics.graphs import (
+    bounded_conflict_graph,
+    edge_list_graph,
+    is_connected_odd,
+    neighbour_table,
+    random_conflict_graph,
+    ring_graph,
+)
 from networld_envs.physics.topology import (
     hex_grid,
     hex_neighbours,
-    is_connected_odd,
-    neighbour_table,
+    hex_translations,
+    hex_window,
     num_hex_cells,
-    random_conflict_graph,
-    ring_graph,
 )
 
 
@@ -95,3 +101,83 @@ def test_small_graphs():
     np.testing.assert_array_equal(ring_graph(4).neighbours, [[1, 3], [0, 2], [1, 3], [0, 2]])
     assert is_connected_odd(ring_graph(5).neighbours)
     assert not is_connected_odd(ring_graph(6).neighbours)
+
+
+@pytest.mark.parametrize("rings", [0, 1, 2, 3])
+def test_the_grid_tiles_the_plane_under_its_translations(rings):
+    """The seven copies are disjoint, and together leave no gap around the middle one."""
+    grid, shifts = hex_grid(rings), hex_translations(rings)
+    assert shifts.shape == (7, 2)
+    length = np.hypot(*shifts[1:].T)
+    np.testing.assert_allclose(length**2, len(grid))  # |(2R+1, -R)|^2 = N in axial coordinates
+    copies = (shifts[:, None] + grid).reshape(-1, 2)
+    gap = np.hypot(*(copies[:, None] - copies).transpose(2, 0, 1)) + 10 * np.eye(len(copies))
+    assert gap.min() > 1 - 1e-9
+    # Every cell of the middle copy has all six neighbours in some copy.
+    near = np.abs(np.hypot(*(grid[:, None] - copies).transpose(2, 0, 1)) - 1) < 1e-9
+    assert (near.sum(axis=1) == 6).all()
+
+
+@pytest.mark.parametrize(("rings", "window", "wrap"), [(3, 2, False), (3, 3, True), (2, 5, False)])
+def test_hex_window_holds_the_cells_at_its_displacements(rings, window, wrap):
+    found, grid = hex_window(rings, window, wrap), hex_grid(rings)
+    assert (found.cells[:, 0] == np.arange(len(grid))).all()
+    shifts = hex_translations(rings) if wrap else np.zeros((1, 2))
+    for i, c in np.ndindex(*found.cells.shape):
+        target = grid[i] + found.displacement[c]
+        apart = np.hypot(*(grid[:, None] + shifts - target).transpose(2, 0, 1)).min(axis=1)
+        at = np.flatnonzero(apart < 1e-9)
+        assert found.cells[i, c] == (at[0] if len(at) else -1)
+        if len(at):
+            assert found.cells[at[0], found.opposite[c]] == i
+    if wrap:  # rings around a cell, wrapped, are the whole grid
+        np.testing.assert_array_equal(
+            np.sort(found.cells, axis=1), np.tile(np.arange(len(grid)), (len(grid), 1))
+        )
+    with pytest.raises(ValueError, match=r"window must be in .*-1"):
+        hex_window(rings, -1, wrap)
+
+
+@pytest.mark.parametrize("nodes", [3, 6, 24, 250])
+def test_bounded_conflict_graphs_qualify_at_any_size(nodes):
+    for seed in range(4):
+        degree = min(5, nodes - 1)
+        graph = bounded_conflict_graph(np.random.default_rng(seed), nodes, 0.5, degree)
+        assert graph.neighbours.shape == (nodes, degree)
+        assert is_connected_odd(graph.neighbours)
+        edges = {(i, j) for i, row in enumerate(graph.neighbours.tolist()) for j in row if j >= 0}
+        assert all((j, i) in edges for i, j in edges)
+        assert all(i != j for i, j in edges)
+
+
+def test_bounded_conflict_graph_joins_all_close_pairs_that_the_bound_allows():
+    graph = bounded_conflict_graph(np.random.default_rng(3), 60, 0.5, 59)
+    side = np.sqrt(60 / 6)
+    delta = graph.positions[:, None] - graph.positions
+    apart = np.hypot(delta[..., 0], delta[..., 1]) * side
+    close = (apart < 0.5) & ~np.eye(60, dtype=bool)
+    joined = np.zeros_like(close)
+    for i, row in enumerate(graph.neighbours):
+        joined[i, row[row >= 0]] = True
+    assert joined[close].all()
+    extra = joined & ~close
+    assert extra.sum() / 2 < 60  # only what makes it connected
+    with pytest.raises(ValueError, match="none of 100 random graphs of 9 nodes"):
+        bounded_conflict_graph(np.random.default_rng(0), 9, 0.5, 1)
+
+
+def test_edge_lists_make_the_graph_they_say():
+    graph = edge_list_graph(4, [(2, 0), (0, 1), (3, 0)], 3)
+    np.testing.assert_array_equal(
+        graph.neighbours, [[1, 2, 3], [0, -1, -1], [0, -1, -1], [0, -1, -1]]
+    )
+    assert graph.positions.shape == (4, 2)
+    for edges, text in (
+        ([(0, 4)], r"\(0, 4\)"),
+        ([(1, 1)], r"\(1, 1\)"),
+        ([(0, 1), (1, 0)], "twice"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            edge_list_graph(4, edges, 3)
+    with pytest.raises(ValueError, match="node 0 has 3 neighbours, max_degree is 2"):
+        edge_list_graph(4, [(2, 0), (0, 1), (3, 0)], 2)

@@ -6,6 +6,7 @@ the noise power is 1 and a beamformer of full power has unit norm.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,21 @@ def steering_vector(angle_rad: Real, antennas: int) -> Complex:
 
 def complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex64]:
     """Circular complex Gaussian samples of unit variance, CN(0, 1)."""
-    parts = rng.standard_normal((*shape, 2), dtype=np.float32)
+    return complex_normal_rows([rng], shape)[0]
+
+
+def complex_normal_rows(
+    rngs: Sequence[np.random.Generator], shape: tuple[int, ...]
+) -> NDArray[np.complex64]:
+    """CN(0, 1) samples ``(E, *shape)``, each row from its own generator.
+
+    Args:
+        rngs: One generator for each of the ``E`` rows.
+        shape: Shape of a row.
+    """
+    parts = np.empty((len(rngs), *shape, 2), np.float32)
+    for row, rng in zip(parts, rngs, strict=True):
+        rng.standard_normal(dtype=np.float32, out=row)
     parts *= np.float32(np.sqrt(0.5))
     return parts.view(np.complex64)[..., 0]
 
@@ -55,13 +70,33 @@ def gauss_markov(
 ) -> NDArray[np.complex64]:
     """First-order Gauss-Markov fading ``rho g + sqrt(1 - rho^2) e`` (Ge et al., 2020, Eq. 4)."""
     fresh = np.float32(np.sqrt(1.0 - correlation**2)) * innovation
-    return np.add(np.float32(correlation) * fading, fresh, dtype=np.complex64)
+    faded = np.float32(correlation) * fading
+    faded += fresh
+    return faded
 
 
 def received_power(channel: Complex, beamformer: Complex) -> NDArray[np.float64]:
     """``|h^H w|^2`` over the last axis, in float64 so that later differences are exact sums."""
-    inner = (np.conj(channel) * beamformer).sum(axis=-1)
-    return inner.real.astype(np.float64) ** 2 + inner.imag.astype(np.float64) ** 2
+    inner: Any = _sum_last(np.conj(channel) * beamformer)
+    power = np.square(inner.real, dtype=np.float64)
+    power += np.square(inner.imag, dtype=np.float64)
+    return power
+
+
+def _sum_last(terms: Complex) -> Complex:
+    """Sum over the last axis; up to four terms are added slice by slice, which is faster.
+
+    The order of the additions is that of NumPy's own sum, so results do not depend on the way.
+    """
+    n = terms.shape[-1]
+    if n == 0 or n > 4:
+        return terms.sum(axis=-1)
+    total = terms[..., 0] if n == 1 else terms[..., 0] + terms[..., 1]
+    if n == 3:
+        total = total + terms[..., 2]
+    elif n == 4:
+        total = total + (terms[..., 2] + terms[..., 3])
+    return total
 
 
 def rate(signal: Real, interference_plus_noise: Real) -> Real:

@@ -1,4 +1,4 @@
-"""Where nodes stand and who is adjacent to whom: hexagonal cell grids and random conflict graphs.
+"""Hexagonal cell grids: sites, adjacent cells, windows around a cell, tiling of the plane.
 
 Graphs travel as neighbour tables: integer arrays ``(N, D)`` padded with -1, the neighbours first.
 Nothing here is called within a step; the tables are made once at reset.
@@ -62,6 +62,80 @@ def hex_neighbours(rings: int) -> NDArray[np.int32]:
     return table
 
 
+def hex_translations(rings: int) -> NDArray[np.float64]:
+    """Where the seven nearest copies of a hexagonal grid lie when it tiles the plane.
+
+    A grid of ``N = 3 R^2 + 3 R + 1`` cells repeats under the axial steps (2R+1, -R) and their
+    turns by 60 degrees, the cluster shifts of cellular reuse planning.
+
+    Args:
+        rings: Rings ``R`` around the centre cell.
+
+    Returns:
+        ``(7, 2)`` displacements in units of the inter-site distance, zero first.
+    """
+    axial = np.array(_axial_translations(rings), dtype=np.float64)
+    return np.stack([axial[:, 0] + 0.5 * axial[:, 1], np.sqrt(0.75) * axial[:, 1]], axis=-1)
+
+
+@dataclass(frozen=True)
+class HexWindow:
+    """The cells around every cell of a hexagonal grid, by displacement.
+
+    Attributes:
+        cells: ``(N, C)`` int32 cell at each displacement, -1 outside the grid; the cell first.
+        displacement: ``(C, 2)`` in units of the inter-site distance.
+        opposite: ``(C,)`` index of the reverse displacement: with ``j = cells[i, c]``,
+            ``cells[j, opposite[c]]`` is ``i``.
+    """
+
+    cells: NDArray[np.int32]
+    displacement: NDArray[np.float64]
+    opposite: NDArray[np.int64]
+
+
+@lru_cache(maxsize=16)
+def hex_window(rings: int, window: int, wrap_around: bool = False) -> HexWindow:
+    """Cells within ``window`` rings of each cell; work and memory grow as ``N``, not ``N^2``.
+
+    Args:
+        rings: Rings of the grid.
+        window: Rings around each cell; at most ``rings`` when wrapping around, where every cell
+            then appears once.
+        wrap_around: Join the borders, see `hex_translations`.
+
+    Raises:
+        ValueError: If ``window`` is negative, or larger than ``rings`` when wrapping around.
+    """
+    if window < 0 or (wrap_around and window > rings):
+        raise ValueError(f"window must be in [0, {rings if wrap_around else 'inf'}], got {window}")
+    index: dict[tuple[int, int], int] = {}
+    shifts = _axial_translations(rings) if wrap_around else ((0, 0),)
+    for i, (q, r) in enumerate(_axial_cells(rings)):
+        for dq, dr in shifts:
+            index[q + dq, r + dr] = i
+    steps = _axial_cells(window)
+    cells = np.array(
+        [[index.get((q + dq, r + dr), -1) for dq, dr in steps] for q, r in _axial_cells(rings)],
+        dtype=np.int32,
+    )
+    place = {step: c for c, step in enumerate(steps)}
+    opposite = np.array([place[-dq, -dr] for dq, dr in steps], dtype=np.int64)
+    return HexWindow(cells, hex_grid(window), opposite)
+
+
+@lru_cache(maxsize=16)
+def _axial_translations(rings: int) -> tuple[tuple[int, int], ...]:
+    """The zero shift and the six shortest shifts of the tiling, axial coordinates."""
+    _check_rings(rings)
+    q, r = 2 * rings + 1, -rings
+    shifts = [(0, 0)]
+    for _ in range(6):
+        shifts.append((q, r))
+        q, r = -r, q + r  # a turn by 60 degrees
+    return tuple(shifts)
+
+
 def _check_rings(rings: int) -> None:
     if rings < 0:
         raise ValueError(f"rings must be at least 0, got {rings}")
@@ -80,124 +154,3 @@ def _axial_cells(rings: int) -> tuple[tuple[int, int], ...]:
                 cells.append((q, r))
                 q, r = q + dq, r + dr
     return tuple(cells)
-
-
-@dataclass(frozen=True)
-class ConflictGraph:
-    """Nodes in the unit square and an undirected graph on them.
-
-    Attributes:
-        positions: ``(N, 2)`` float64.
-        neighbours: ``(N, D)`` int32 in ascending order, padded with -1.
-    """
-
-    positions: NDArray[np.float64]
-    neighbours: NDArray[np.int32]
-
-
-def random_conflict_graph(
-    rng: np.random.Generator,
-    num_nodes: int,
-    radius: float,
-    max_degree: int,
-    max_attempts: int = 1000,
-) -> ConflictGraph:
-    """Random geometric graph: nodes uniform in the unit square, adjacent when nearer than radius.
-
-    With three nodes or more it is drawn again until it is connected, not bipartite and within
-    ``max_degree``: on a bipartite graph letting the two sides alternate blindly is optimal.
-
-    Args:
-        rng: Source of the positions.
-        num_nodes: Nodes ``N``, at least 1.
-        radius: Conflict distance, in sides of the square.
-        max_degree: Width ``D`` of the neighbour table.
-        max_attempts: Draws before giving up.
-
-    Returns:
-        The first graph that qualifies.
-
-    Raises:
-        ValueError: If none of ``max_attempts`` graphs qualifies.
-    """
-    for _ in range(max_attempts):
-        positions = rng.random((num_nodes, 2))
-        dx, dy = (positions[:, None] - positions).transpose(2, 0, 1)
-        adjacent = dx * dx + dy * dy < radius * radius  # (N, N), at reset only
-        np.fill_diagonal(adjacent, False)
-        if adjacent.sum(axis=1).max() > max_degree:
-            continue
-        table = neighbour_table(adjacent, max_degree)
-        if num_nodes < 3 or is_connected_odd(table):
-            return ConflictGraph(positions, table)
-    raise ValueError(
-        f"none of {max_attempts} random graphs of {num_nodes} nodes with conflict radius {radius} "
-        f"was connected, not bipartite and of degree at most {max_degree}; "
-        "change the radius, the number of nodes or the largest degree"
-    )
-
-
-def ring_graph(num_nodes: int, max_degree: int = 2) -> ConflictGraph:
-    """Nodes on a circle in the unit square, each adjacent to the next and the previous one.
-
-    Args:
-        num_nodes: Nodes ``N``, at least 1.
-        max_degree: Width ``D`` of the neighbour table.
-
-    Raises:
-        ValueError: If ``max_degree`` is below the graph's degree.
-    """
-    angle = 2.0 * np.pi * np.arange(num_nodes) / num_nodes
-    positions = 0.5 + 0.4 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    i = np.arange(num_nodes)
-    adjacent = np.zeros((num_nodes, num_nodes), dtype=np.bool_)
-    adjacent[i, (i + 1) % num_nodes] = True
-    adjacent |= adjacent.T
-    np.fill_diagonal(adjacent, False)
-    return ConflictGraph(positions, neighbour_table(adjacent, max_degree))
-
-
-def neighbour_table(adjacent: NDArray[np.bool_], max_degree: int) -> NDArray[np.int32]:
-    """Adjacency matrix as a padded table.
-
-    Args:
-        adjacent: ``(N, N)`` bool.
-        max_degree: Width ``D`` of the table.
-
-    Returns:
-        ``(N, D)`` int32 in ascending order, padded with -1.
-
-    Raises:
-        ValueError: If a node has more than ``max_degree`` neighbours.
-    """
-    degree = adjacent.sum(axis=1)
-    if degree.max() > max_degree:
-        raise ValueError(
-            f"node {int(degree.argmax())} has {int(degree.max())} neighbours, "
-            f"max_degree is {max_degree}"
-        )
-    table = np.full((len(adjacent), max_degree), -1, dtype=np.int32)
-    row, column = np.nonzero(adjacent)
-    first = np.cumsum(degree) - degree
-    table[row, np.arange(len(row)) - first[row]] = column
-    return table
-
-
-def is_connected_odd(neighbours: NDArray[np.int32]) -> bool:
-    """Whether a graph is connected and has a cycle of odd length (is not bipartite).
-
-    Args:
-        neighbours: ``(N, D)`` int32, padded with -1.
-    """
-    side = {0: 0}  # breadth-first two-colouring from node 0
-    odd = False
-    queue = [0]
-    for node in queue:
-        for other in neighbours[node].tolist():
-            if other < 0:
-                continue
-            if other not in side:
-                side[other] = 1 - side[node]
-                queue.append(other)
-            odd = odd or side[other] == side[node]
-    return odd and len(side) == len(neighbours)

@@ -1,7 +1,10 @@
 """Reference policies of the coordinated-beamforming task, weak to strong.
 
-The local ones read the observation (see `networld_envs.cbf`) back into gains, angles and reports,
-and treat every channel as its line-of-sight path: ``h ~ sqrt(beta) a(psi)``.
+The local ones read the observation (see `networld_envs.cbf`) back into channels and reports. From
+observation ``angle`` every channel is its line-of-sight path ``h ~ sqrt(beta) a(psi)``; ``csi``
+gives the channels themselves; ``ge2020`` has neither, so that only ``random`` and ``genie`` act on
+it. With the codebook action a beam is rounded to the nearest codeword and power level, and the
+genie searches the codebook.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_envs.cbf import Params, State
+from networld_envs import cbf_ge2020
+from networld_envs.cbf_model import Params, State
 from networld_envs.physics import radio
 from networld_envs.policies.base import Policy
 
@@ -28,42 +32,61 @@ class _View:
 
     leakage: NDArray[np.float64]  # (E, K) gain to users not listed, sum
     present: NDArray[np.bool_]  # (E, K, U)
-    cross_gain: NDArray[np.float64]  # (E, K, U) to the listed users, zero where empty
-    cross: NDArray[np.complex128]  # (E, K, U, n) line-of-sight channels to the listed users
+    cross: NDArray[np.complex128]  # (E, K, U, n) channels to the listed users
     direct: NDArray[np.complex128]  # (E, K, n)
     disturbance: NDArray[np.float64]  # (E, K)
     heard_rate: NDArray[np.float64]  # (E, K, U)
     heard_disturbance: NDArray[np.float64]  # (E, K, U)
-    heard_gain: NDArray[np.float64]  # (E, K, U)
 
 
 def _read(params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32]) -> _View:
+    if params.observation == "ge2020":
+        raise ValueError(
+            "observation 'ge2020' shows no channel; this policy needs observation='angle' or 'csi'"
+        )
     n, slots = params.antennas, params.neighbours
     o = obs.astype(np.float64)
     present = neighbours >= 0
-    listed = o[..., 2 : 2 + 3 * slots].reshape(*o.shape[:2], slots, 3)
-    own = o[..., 2 + 3 * slots : 5 + 3 * slots]
-    heard = o[..., 5 + 3 * slots + 2 * n :].reshape(*o.shape[:2], slots, 3)
+    csi = params.observation == "csi"
+    first, width = (2 + 2 * n, 1 + 2 * n) if csi else (2, 3)
+    at = first + width * slots
+    listed = o[..., first:at].reshape(*o.shape[:2], slots, width)
+    own = o[..., at : at + 3]
+    heard = o[..., at + 3 + 2 * n :].reshape(*o.shape[:2], slots, 3)
     cross_gain = np.where(present, 10.0 ** listed[..., 0], 0.0)
-    angle = np.arctan2(listed[..., 2], listed[..., 1])
     direct = np.sqrt(10.0 ** o[..., 0])
+    if csi:
+        cross = listed[..., 1 : 1 + n] + 1j * listed[..., 1 + n :]
+        line = o[..., 2 : 2 + n] + 1j * o[..., 2 + n : 2 + 2 * n]
+    else:
+        cross = radio.steering_vector(np.arctan2(listed[..., 2], listed[..., 1]), n)
+        line = np.ones(n, np.complex128)
     return _View(
         leakage=10.0 ** o[..., 1],
         present=present,
-        cross_gain=cross_gain,
-        cross=np.sqrt(cross_gain)[..., None] * radio.steering_vector(angle, n),
-        direct=direct[..., None] * np.ones(n, np.complex128),
+        cross=np.sqrt(cross_gain)[..., None] * cross,
+        direct=direct[..., None] * line,
         disturbance=10.0 ** own[..., 1],
         heard_rate=heard[..., 0],
         heard_disturbance=10.0 ** heard[..., 1],
-        heard_gain=10.0 ** heard[..., 2],
     )
 
 
-def _encode(beamformer: NDArray[Any]) -> NDArray[np.float32]:
-    """Beamformer ``(..., n)`` to the action ``(..., 2n)``."""
+def _encode(params: Params, beamformer: NDArray[Any]) -> NDArray[Any]:
+    """Beamformer ``(..., n)`` to the action ``(..., 2n)``, or to the nearest of the codebook."""
+    if params.action == "codebook":
+        return _nearest_choice(params, beamformer)
     w = radio.canonical_phase(radio.project_power(beamformer))
     return np.clip(np.concatenate([np.real(w), np.imag(w)], -1), -1.0, 1.0).astype(np.float32)
+
+
+def _nearest_choice(params: Params, beamformer: NDArray[Any]) -> NDArray[np.int64]:
+    """Codeword of largest inner product with the beam, and the nearest power level."""
+    beams = cbf_ge2020.codebook(params.antennas, params.codewords)  # (Q, n)
+    match = radio.received_power(beams, np.asarray(beamformer)[..., None, :])
+    power = np.minimum((np.abs(beamformer) ** 2).sum(axis=-1), 1.0)
+    level = np.rint(power * (params.power_levels - 1)).astype(np.int64)
+    return match.argmax(axis=-1) * params.power_levels + level
 
 
 def _slnr(view: _View) -> NDArray[np.complex128]:
@@ -97,79 +120,153 @@ def _best_response(
 
 def random(
     params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32], rngs: Rngs, step: int
-) -> NDArray[np.float32]:
-    """Uniform over the action box, given as the beam that is applied."""
+) -> NDArray[Any]:
+    """Uniform over the action box, given as the beam that is applied, or over the codebook."""
     del neighbours, step
+    if params.action == "codebook":
+        return np.stack([rng.integers(0, params.num_actions, obs.shape[1]) for rng in rngs])
     shape = (2, obs.shape[1], params.antennas)
     parts = np.stack([rng.uniform(-1.0, 1.0, shape) for rng in rngs])
-    return _encode(parts[:, 0] + 1j * parts[:, 1])
+    return _encode(params, parts[:, 0] + 1j * parts[:, 1])
 
 
 def mrt(
     params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32], rngs: Rngs, step: int
-) -> NDArray[np.float32]:
-    """Maximum-ratio transmission along the own line of sight: the constant vector."""
-    del neighbours, rngs, step
+) -> NDArray[Any]:
+    """Maximum-ratio transmission along the own line of sight (``csi``: the own channel)."""
+    del rngs, step
+    if params.observation != "angle":
+        return _encode(params, _unit(_read(params, obs, neighbours).direct))
     beam = np.full((*obs.shape[:2], params.antennas), params.antennas**-0.5, np.complex128)
-    return _encode(beam)
+    return _encode(params, beam)
+
+
+def _unit(vector: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    return vector / np.sqrt((np.abs(vector) ** 2).sum(axis=-1, keepdims=True))
 
 
 def slnr(
     params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32], rngs: Rngs, step: int
-) -> NDArray[np.float32]:
+) -> NDArray[Any]:
     """Signal-to-leakage-plus-noise beamforming towards the listed users, full power."""
     del rngs, step
-    return _encode(_slnr(_read(params, obs, neighbours)))
+    return _encode(params, _slnr(_read(params, obs, neighbours)))
 
 
 def expert(
     params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32], rngs: Rngs, step: int
-) -> NDArray[np.float32]:
+) -> NDArray[Any]:
     """Distributed WMMSE from the observation alone: own update to its fixed point each slot."""
     del rngs, step
     view = _read(params, obs, neighbours)
     beam = _best_response(view, view.disturbance, view.heard_rate, view.heard_disturbance)
-    return _encode(beam)
+    return _encode(params, beam)
 
 
-def genie(params: Params, state: State, rngs: Rngs, step: int) -> NDArray[np.float32]:
-    """WMMSE on every channel of this slot from an SLNR start (Shi et al., 2011)."""
+def genie(params: Params, state: State, rngs: Rngs, step: int) -> NDArray[Any]:
+    """WMMSE on every channel of this slot from an SLNR start (Shi et al., 2011).
+
+    With the codebook action: cells in turn take the choice of largest sum rate.
+    """
     del rngs, step
-    return _encode(wmmse(state.channel.astype(np.complex128), GENIE_ITERATIONS)[0])
+    if params.action == "codebook":
+        return _search_codebook(params, state)
+    channel = state.channel.astype(np.complex128)
+    stations = state.stations if params.truncated else None
+    return _encode(params, wmmse(channel, GENIE_ITERATIONS, stations, state.rest)[0])
+
+
+def _search_codebook(params: Params, state: State, sweeps: int = 4) -> NDArray[np.int64]:
+    """Best response of one cell after the other, from silence.
+
+    The sum rate never falls.
+    """
+    if params.truncated:
+        raise ValueError("the genie of the codebook action needs all links: max_links=None")
+    envs, k = state.signal.shape
+    every = np.broadcast_to(
+        np.arange(params.num_actions)[:, None, None], (params.num_actions, envs, k)
+    )
+    beams = np.stack([cbf_ge2020.unit_beams(params, state.user_m, c) for c in every], axis=2)
+    beams = beams * np.sqrt(cbf_ge2020.power_level(params, every[:, 0, 0]))[:, None]
+    # (E, user, station, choice)
+    power = radio.received_power(state.channel[:, :, :, None], beams[:, None])
+    choice = np.zeros((envs, k), np.int64)
+    total = np.zeros((envs, k))  # received at each user, own signal and interference
+    own = np.eye(k, dtype=bool)
+    env = np.arange(envs)
+    signal = np.zeros((envs, k))
+    for _ in range(sweeps):
+        before = choice.copy()
+        for c in range(k):
+            others = total - power[env, :, c, choice[:, c]]
+            heard = others[..., None] + power[:, :, c]  # (E, user, choice)
+            useful = np.where(own[c][:, None], power[:, c, c][:, None], signal[..., None])
+            rates = radio.rate(useful, np.maximum(heard - useful, 0.0) + 1.0).sum(axis=1)
+            choice[:, c] = rates.argmax(axis=-1)
+            total = others + power[env, :, c, choice[:, c]]
+            signal[:, c] = power[env, c, c, choice[:, c]]
+        if (choice == before).all():
+            break
+    return choice
 
 
 def wmmse(
-    channel: NDArray[np.complex128], iterations: int
+    channel: NDArray[np.complex128],
+    iterations: int,
+    stations: NDArray[np.int32] | None = None,
+    rest: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
     """Centralised weighted MMSE for the sum rate.
 
     Args:
-        channel: ``(E, user, station, n)`` normalised channels.
+        channel: ``(E, user, station, n)`` normalised channels, or ``(E, user, link, n)``.
         iterations: Full updates of receivers, weights and beamformers.
+        stations: ``(E, user, link)`` base station of each link, the own one first, -1 for none;
+            None if link j is base station j.
+        rest: ``(E, user)`` power to add to the noise.
 
     Returns:
         Beamformers ``(E, K, n)`` and the sum rate ``(iterations + 1, E)`` before each update and
         after the last, which never falls.
     """
-    k, n = channel.shape[1], channel.shape[-1]
-    own = np.eye(k, dtype=bool)
-    direct = np.moveaxis(np.diagonal(channel, axis1=1, axis2=2), -1, 1)  # (E, K, n)
+    envs, k, n = len(channel), channel.shape[1], channel.shape[-1]
+    noise = 1.0 if rest is None else 1.0 + rest
+    env = np.arange(envs)[:, None, None]
+    sender = np.zeros(0, np.int32) if stations is None else np.maximum(stations, 0)
+    if stations is None:
+        own = np.eye(k, dtype=bool)
+        direct = np.moveaxis(np.diagonal(channel, axis1=1, axis2=2), -1, 1)  # (E, K, n)
+    else:
+        own = np.arange(stations.shape[-1]) == 0
+        direct = channel[:, :, 0]
     gram = radio.outer(channel)  # (E, user, station, n, n)
-    leakage = np.where(own[..., None, None], 0.0, gram).sum(axis=1) + np.eye(n)
-    beam: NDArray[np.complex128] = radio.slnr_beamformer(direct, leakage)
-    history = np.empty((iterations + 1, len(channel)))
+
+    def collect(weight: NDArray[np.float64] | float, include_own: bool) -> NDArray[np.complex128]:
+        """Weighted sum of ``h h^H`` over the users of each station, ``(E, K, n, n)``."""
+        terms = gram if include_own else np.where(own[..., None, None], 0.0, gram)
+        terms = weight * terms
+        if stations is None:
+            return terms.sum(axis=1)
+        total = np.zeros((envs, k, n, n), np.complex128)
+        np.add.at(total, (env, sender), terms)
+        return total
+
+    beam: NDArray[np.complex128] = radio.slnr_beamformer(direct, collect(1.0, False) + np.eye(n))
+    history = np.empty((iterations + 1, envs))
 
     def measure(beam: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        power = radio.received_power(channel, beam[:, None])
-        signal = np.diagonal(power, axis1=1, axis2=2)
-        disturbance = np.where(own, 0.0, power).sum(-1) + 1.0
+        sent = beam[:, None] if stations is None else beam[env, sender]
+        power = radio.received_power(channel, sent)
+        signal = np.diagonal(power, axis1=1, axis2=2) if stations is None else power[..., 0]
+        disturbance = np.where(own, 0.0, power).sum(-1) + noise
         return signal, disturbance
 
     for i in range(iterations):
         signal, disturbance = measure(beam)
         history[i] = radio.rate(signal, disturbance).sum(-1)
         weight = signal / (disturbance * (signal + disturbance))  # w_j |u_j|^2
-        covariance = (weight[:, :, None, None, None] * gram).sum(axis=1)
+        covariance = collect(weight[:, :, None, None, None], True)
         received = (np.conj(direct) * beam).sum(-1)
         beam = radio.wmmse_beamformer(covariance, (received / disturbance)[..., None] * direct)
     signal, disturbance = measure(beam)

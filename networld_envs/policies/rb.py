@@ -1,7 +1,8 @@
 """Behaviour and reference policies of RB, weak to strong.
 
 The local ones see what an agent sees: its observation and those of the nodes of conflicting
-clusters. All nodes of a cluster hear the same beacon, so they reach the same decision.
+clusters. All nodes of a cluster hear the same beacon, so they reach the same decision; in ``cdmp``,
+without a beacon, they add up the queues of the nodes they hear.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from networld_envs import rb
+from networld_envs.physics.queueing import success_probability
 from networld_envs.policies.base import Policy
 
 QUEUE = rb.OBSERVATION.index("queue")
@@ -67,24 +69,26 @@ def cap(
     params: rb.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int, *, share: float = 0.5
 ) -> Actions:
     """Levelled queues within a fixed share; 0.4 to 0.55 do about equally well at the default."""
-    del neighbours, rngs, step
-    own = obs[..., CLUSTER_BACKLOG]
+    del rngs, step
+    own = _own_backlog(params, obs, neighbours)
     return level_queues(params, obs[..., QUEUE], own, share * params.resource_blocks)
 
 
 def alternation(params: rb.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
     """Even clusters transmit in even frames, odd ones in odd frames, whoever conflicts."""
-    del neighbours, rngs
+    del rngs
     active = (_cluster(params, obs.shape[1]) + step) % 2 == 0
-    return _transmit(params, obs, np.broadcast_to(active, obs.shape[:2]))
+    own = _own_backlog(params, obs, neighbours)
+    return _transmit(params, obs, own, np.broadcast_to(active, obs.shape[:2]))
 
 
 def mean(params: rb.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
     """Transmit when the own cluster's backlog is at least the neighbours' mean."""
     del rngs, step
-    theirs, present = _gather(obs[..., CLUSTER_BACKLOG], neighbours)
+    own = _own_backlog(params, obs, neighbours)
+    theirs, present, _ = _their_backlogs(params, obs, neighbours)
     average = (theirs * present).sum(axis=-1) / np.maximum(present.sum(axis=-1), 1)
-    return _transmit(params, obs, obs[..., CLUSTER_BACKLOG] >= average)
+    return _transmit(params, obs, own, own >= average)
 
 
 def expert(params: rb.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
@@ -93,11 +97,11 @@ def expert(params: rb.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int
     Equal backlogs: the cluster of lower index transmits.
     """
     del rngs, step
-    own = obs[..., CLUSTER_BACKLOG, None]
-    theirs, present = _gather(obs[..., CLUSTER_BACKLOG], neighbours)
-    earlier = neighbours // params.nodes_per_cluster < _cluster(params, obs.shape[1])[:, None]
-    loses = (theirs > own) | ((theirs == own) & earlier)
-    return _transmit(params, obs, ~(loses & present).any(axis=-1))
+    own = _own_backlog(params, obs, neighbours)
+    theirs, present, cluster = _their_backlogs(params, obs, neighbours)
+    earlier = cluster < _cluster(params, obs.shape[1])[:, None]
+    loses = (theirs > own[..., None]) | ((theirs == own[..., None]) & earlier)
+    return _transmit(params, obs, own, ~(loses & present).any(axis=-1))
 
 
 def genie(
@@ -137,7 +141,7 @@ def _weighted_service(
     full_load: NDArray[np.float64],
     weight: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    success = rb.success_probability(active * full_load, conflicts, params.conflict)
+    success = success_probability(active * full_load, conflicts, params.conflict)
     return (weight * active * success).sum(axis=1)
 
 
@@ -153,8 +157,30 @@ def _cluster(params: rb.Params, num_agents: int) -> NDArray[np.int64]:
     return np.arange(num_agents) // params.nodes_per_cluster
 
 
-def _transmit(params: rb.Params, obs: Obs, active: NDArray[np.bool_]) -> Actions:
-    own = obs[..., CLUSTER_BACKLOG]
+def _own_backlog(params: rb.Params, obs: Obs, neighbours: Table) -> NDArray[np.float32]:
+    """Packets ``(E, N)`` waiting in each node's cluster."""
+    if params.observation == "beacon":
+        return obs[..., CLUSTER_BACKLOG]
+    mates, _ = _gather(obs[..., QUEUE], neighbours[..., : params.nodes_per_cluster - 1])
+    return obs[..., QUEUE] + mates.sum(axis=-1)
+
+
+def _their_backlogs(
+    params: rb.Params, obs: Obs, neighbours: Table
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], Table]:
+    """Backlogs of the clusters heard, which entries exist, and the clusters' indices."""
+    nodes = params.nodes_per_cluster
+    if params.observation == "beacon":
+        return *_gather(obs[..., CLUSTER_BACKLOG], neighbours), neighbours // nodes
+    table = neighbours[..., nodes - 1 :]
+    shape = (*table.shape[:2], params.cluster_degree, nodes)
+    queues, present = (x.reshape(shape) for x in _gather(obs[..., QUEUE], table))
+    return queues.sum(axis=-1), present[..., 0], table.reshape(shape)[..., 0] // nodes
+
+
+def _transmit(
+    params: rb.Params, obs: Obs, own: NDArray[np.float32], active: NDArray[np.bool_]
+) -> Actions:
     return level_queues(params, obs[..., QUEUE], own, params.resource_blocks) * active
 
 

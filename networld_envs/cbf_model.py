@@ -1,0 +1,207 @@
+"""Parameters and state of the coordinated-beamforming task; the model is in `networld_envs.cbf`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from networld_envs import validate
+from networld_envs.physics import topology
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of the task.
+
+    Attributes:
+        rings: Rings of hexagonal cells around the centre; 0, 1, 2 give 1, 7, 19 cells. [P: 2]
+        antennas: Elements ``n`` of each base station's array. [C: 4, the paper has 3]
+        neighbours: Listed disturbed users ``U``. [C: 6, the paper has 5]
+        inter_site_m: Distance between base stations, m. [P: 400]
+        min_distance_m: Least distance of a user from its base station, m. [P: 10]
+        max_distance_m: Largest distance of a user from its base station, m. [P: 200]
+        power_dbm: Largest transmit power, dBm. [P: 38]
+        noise_dbm: Noise power, dBm. [P: -114]
+        path_loss_1km_db: Path loss at 1 km, dB. [P: 120.9]
+        path_loss_slope_db: Path loss per decade of distance, dB. [P: 37.6]
+        shadowing_db: Standard deviation of log-normal shadowing, dB. [P: 8]
+        paths: Paths ``L`` of a channel. [P: 4]
+        angular_spread_deg: Total width of the cone of path angles, degrees. [P: 3]
+        correlation: Fading correlation ``rho`` between slots. [P: 0.64]
+        observation: ``"angle"``, ``"csi"`` or ``"ge2020"``, see the tables. [C; P: ge2020]
+        action: ``"box"`` (a beamformer) or ``"codebook"`` (a beam and a power level). [C; P:
+            codebook]
+        power_levels: Transmit powers ``0, 1/(V-1), .., 1`` of the codebook action. [P: 5]
+        codewords: Beams of the codebook action. [P: 8]
+        reward_set: Whose loss the reward counts: the listed users (``"gain"``) or the ``U`` users
+            that received most power from the base station in that slot (``"power"``). [C; P: power]
+        wrap_around: Join the borders of the grid, so that every cell is surrounded. [C: no]
+        user_speed_mps: Speed of the users, m/s, straight on until they turn at the edge of their
+            ring around the base station. [C: 0]
+        slot_s: Length of a slot, s; matters for moving users only. [P: 0.02]
+        sinr_cap_db: Largest useful signal-to-interference-plus-noise ratio, dB, as the largest
+            modulation sets it; None for no limit. [C: None]
+        max_links: Base stations ``D`` that each user hears one by one, its own and the strongest
+            others; the mean power of the rest counts as noise. None, or at least the number of
+            cells: all. [C: None; 32 for 100 cells and more]
+    """
+
+    rings: int = 2
+    antennas: int = 4
+    neighbours: int = 6
+    inter_site_m: float = 400.0
+    min_distance_m: float = 10.0
+    max_distance_m: float = 200.0
+    power_dbm: float = 38.0
+    noise_dbm: float = -114.0
+    path_loss_1km_db: float = 120.9
+    path_loss_slope_db: float = 37.6
+    shadowing_db: float = 8.0
+    paths: int = 4
+    angular_spread_deg: float = 3.0
+    correlation: float = 0.64
+    observation: Literal["angle", "csi", "ge2020"] = "angle"
+    action: Literal["box", "codebook"] = "box"
+    power_levels: int = 5
+    codewords: int = 8
+    reward_set: Literal["gain", "power"] = "gain"
+    wrap_around: bool = False
+    user_speed_mps: float = 0.0
+    slot_s: float = 0.02
+    sinr_cap_db: float | None = None
+    max_links: int | None = None
+
+    def __post_init__(self) -> None:
+        validate.integer(self, "rings", low=0, high=60)
+        validate.integer(self, "antennas", low=1, high=256)
+        validate.integer(self, "neighbours", low=0)
+        validate.integer(self, "paths", low=1, high=64)
+        validate.real(self, "inter_site_m", above=0.0)
+        validate.real(self, "min_distance_m", above=0.0)
+        validate.real(self, "max_distance_m", low=self.min_distance_m)
+        validate.real(self, "power_dbm")
+        validate.real(self, "noise_dbm")
+        validate.real(self, "path_loss_1km_db")
+        validate.real(self, "path_loss_slope_db", low=0.0)
+        validate.real(self, "shadowing_db", low=0.0)
+        validate.real(self, "angular_spread_deg", low=0.0, high=360.0)
+        validate.real(self, "correlation", low=0.0, high=1.0)
+        validate.integer(self, "power_levels", low=2, high=64)
+        validate.integer(self, "codewords", low=1, high=1024)
+        validate.real(self, "user_speed_mps", low=0.0, high=300.0)
+        validate.real(self, "slot_s", above=0.0, high=10.0)
+        _choice(self, "observation", ("angle", "csi", "ge2020"))
+        _choice(self, "action", ("box", "codebook"))
+        _choice(self, "reward_set", ("gain", "power"))
+        _choice(self, "wrap_around", (False, True))
+        if self.sinr_cap_db is not None:
+            validate.real(self, "sinr_cap_db")
+        if self.max_links is not None:
+            validate.integer(self, "max_links", low=2)
+        if self.observation == "ge2020" and self.action != "codebook":
+            raise ValueError(
+                "observation='ge2020' shows the last codeword: it needs action='codebook', "
+                f"got action={self.action!r}"
+            )
+        power_sets = self.observation == "ge2020" or self.reward_set == "power"
+        if self.truncated and power_sets:
+            raise ValueError(
+                "observation='ge2020' and reward_set='power' rank all received powers: they need "
+                f"max_links=None or at least {self.num_agents}, got {self.max_links!r}"
+            )
+
+    @property
+    def num_agents(self) -> int:
+        """Cells ``K``."""
+        return topology.num_hex_cells(self.rings)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether users hear fewer base stations one by one than there are."""
+        return self.max_links is not None and self.max_links < self.num_agents
+
+    @property
+    def num_links(self) -> int:
+        """Links ``D`` kept for each user."""
+        return min(self.max_links or self.num_agents, self.num_agents)
+
+    @property
+    def num_actions(self) -> int:
+        """Choices of the codebook action."""
+        return self.power_levels * self.codewords
+
+
+def _choice(params: Params, name: str, valid: tuple[Any, ...]) -> None:
+    value = getattr(params, name)
+    if not any(value is v or (isinstance(v, str) and value == v) for v in valid):
+        raise ValueError(f"Params.{name} must be one of {valid}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class State:
+    """Batch of networks; ``K`` cells, ``D`` links a user, ``n`` antennas, ``L`` paths.
+
+    Without truncation ``D = K`` and link ``j`` of a user is base station j; with it link 0 is the
+    own base station and the others follow by falling gain. Fields that an option alone needs have
+    the trailing axes of length zero without it.
+
+    Attributes:
+        user_m: ``(E, K, 2)`` user positions, m.
+        gain: ``(E, K, D)`` large-scale gain [user, link], times power over noise.
+        response: ``(E, K, D, L, n)`` complex64 scaled path responses in the base stations' frames.
+        fading: ``(E, K, D, L)`` complex64 path fading ``g`` of this slot.
+        channel: ``(E, K, D, n)`` complex64 channel of this slot [user, link].
+        neighbours: ``(E, K, U)`` int32 most disturbed users of a base station, padded with -1.
+        links: ``(E, K, U)`` int32 which link of the listed user leads to this base station.
+        geometry: ``(E, K, 2 + 3U)`` float32: gains and angles as the observation ``angle`` has
+            them.
+        stations: ``(E, K, D)`` int32 base station of each link, -1 for none; truncated only.
+        rest: ``(E, K)`` mean power of the base stations beyond the links; zero if not truncated.
+        leak_rest: ``(E, K)`` mean power sent to users that do not keep the link, likewise.
+        shadow_db: ``(E, K, D)`` shadowing, dB; moving users only.
+        spread: ``(E, K, D, L)`` path angles in units of the angular spread; moving users only.
+        site_m: ``(E, K, D, 2)`` from the own base station to that of the link, m; moving only.
+        velocity_mps: ``(E, K, 2)``; moving users only.
+        beamformer: ``(E, K, n)`` complex64 as last applied, own frame.
+        choice: ``(E, K)`` int64 last codebook action; codebook only.
+        signal: ``(E, K)`` power of the own signal, this slot's channel, last beamformers.
+        disturbance: ``(E, K)`` interference plus noise, likewise.
+        rate: ``(E, K)`` achieved in the last transmission, bit/s/Hz; zero after a reset.
+        caused_loss: ``(E, K)`` rate the last transmission cost the neighbours, bit/s/Hz.
+        history: ``(E, K, 11U + 2)`` float32 what ``ge2020`` remembers of the last two slots.
+    """
+
+    user_m: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    response: NDArray[np.complex64]
+    fading: NDArray[np.complex64]
+    channel: NDArray[np.complex64]
+    neighbours: NDArray[np.int32]
+    links: NDArray[np.int32]
+    geometry: NDArray[np.float32]
+    stations: NDArray[np.int32]
+    rest: NDArray[np.float64]
+    leak_rest: NDArray[np.float64]
+    shadow_db: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    site_m: NDArray[np.float64]
+    velocity_mps: NDArray[np.float64]
+    beamformer: NDArray[np.complex64]
+    choice: NDArray[np.int64]
+    signal: NDArray[np.float64]
+    disturbance: NDArray[np.float64]
+    rate: NDArray[np.float64]
+    caused_loss: NDArray[np.float64]
+    history: NDArray[np.float32]
+
+
+@lru_cache(maxsize=16)
+def station_positions_m(params: Params) -> NDArray[np.float64]:
+    """``(K, 2)`` base stations, m; read-only."""
+    positions = topology.hex_grid(params.rings) * params.inter_site_m
+    positions.flags.writeable = False
+    return positions

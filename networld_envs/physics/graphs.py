@@ -1,0 +1,276 @@
+"""Conflict graphs between clusters: random geometric, bounded in degree, rings and edge lists.
+
+Graphs travel as neighbour tables: integer arrays ``(N, D)`` padded with -1, the neighbours first.
+Nothing here is called within a step; the tables are made once at reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ConflictGraph:
+    """Nodes in the unit square and an undirected graph on them.
+
+    Attributes:
+        positions: ``(N, 2)`` float64.
+        neighbours: ``(N, D)`` int32 in ascending order, padded with -1.
+    """
+
+    positions: NDArray[np.float64]
+    neighbours: NDArray[np.int32]
+
+
+def random_conflict_graph(
+    rng: np.random.Generator,
+    num_nodes: int,
+    radius: float,
+    max_degree: int,
+    max_attempts: int = 1000,
+) -> ConflictGraph:
+    """Random geometric graph: nodes uniform in the unit square, adjacent when nearer than radius.
+
+    With three nodes or more it is drawn again until it is connected, not bipartite and within
+    ``max_degree``: on a bipartite graph letting the two sides alternate blindly is optimal.
+
+    Args:
+        rng: Source of the positions.
+        num_nodes: Nodes ``N``, at least 1.
+        radius: Conflict distance, in sides of the square.
+        max_degree: Width ``D`` of the neighbour table.
+        max_attempts: Draws before giving up.
+
+    Returns:
+        The first graph that qualifies.
+
+    Raises:
+        ValueError: If none of ``max_attempts`` graphs qualifies.
+    """
+    for _ in range(max_attempts):
+        positions = rng.random((num_nodes, 2))
+        dx, dy = (positions[:, None] - positions).transpose(2, 0, 1)
+        adjacent = dx * dx + dy * dy < radius * radius  # (N, N), at reset only
+        np.fill_diagonal(adjacent, False)
+        if adjacent.sum(axis=1).max() > max_degree:
+            continue
+        table = neighbour_table(adjacent, max_degree)
+        if num_nodes < 3 or is_connected_odd(table):
+            return ConflictGraph(positions, table)
+    raise ValueError(
+        f"none of {max_attempts} random graphs of {num_nodes} nodes with conflict radius {radius} "
+        f"was connected, not bipartite and of degree at most {max_degree}; "
+        "change the radius, the number of nodes or the largest degree"
+    )
+
+
+def ring_graph(num_nodes: int, max_degree: int = 2) -> ConflictGraph:
+    """Nodes on a circle in the unit square, each adjacent to the next and the previous one.
+
+    Args:
+        num_nodes: Nodes ``N``, at least 1.
+        max_degree: Width ``D`` of the neighbour table.
+
+    Raises:
+        ValueError: If ``max_degree`` is below the graph's degree.
+    """
+    positions = _circle(num_nodes)
+    i = np.arange(num_nodes)
+    adjacent = np.zeros((num_nodes, num_nodes), dtype=np.bool_)
+    adjacent[i, (i + 1) % num_nodes] = True
+    adjacent |= adjacent.T
+    np.fill_diagonal(adjacent, False)
+    return ConflictGraph(positions, neighbour_table(adjacent, max_degree))
+
+
+def edge_list_graph(
+    num_nodes: int, edges: Sequence[tuple[int, int]], max_degree: int
+) -> ConflictGraph:
+    """A given graph, its nodes drawn on a circle.
+
+    Args:
+        num_nodes: Nodes ``N``.
+        edges: Undirected edges, each once, as pairs of different nodes.
+        max_degree: Width ``D`` of the neighbour table.
+
+    Raises:
+        ValueError: If an edge is not a pair of different nodes or repeated, or a degree too large.
+    """
+    seen: set[tuple[int, int]] = set()
+    for a, b in edges:
+        if not (0 <= a < num_nodes and 0 <= b < num_nodes and a != b):
+            raise ValueError(
+                f"edge ({a}, {b}) must join two different nodes in [0, {num_nodes - 1}]"
+            )
+        if (min(a, b), max(a, b)) in seen:
+            raise ValueError(f"edge ({a}, {b}) is given twice")
+        seen.add((min(a, b), max(a, b)))
+    return ConflictGraph(_circle(num_nodes), _table_of_edges(num_nodes, sorted(seen), max_degree))
+
+
+def bounded_conflict_graph(
+    rng: np.random.Generator,
+    num_nodes: int,
+    radius: float,
+    max_degree: int,
+    max_attempts: int = 100,
+) -> ConflictGraph:
+    """Random geometric graph of bounded degree, for networks of any size; no N x N array.
+
+    Nodes are uniform in a square whose sides grow as ``sqrt(N / 6)``, so that the mean degree
+    depends on the radius alone. Pairs nearer than ``radius`` are joined, shortest first, while
+    both ends have fewer than ``max_degree`` neighbours; then the shortest links between parts
+    that are still apart are added under the same bound. Drawn again until it is connected and,
+    with three nodes or more, not bipartite.
+
+    Args:
+        rng: Source of the positions.
+        num_nodes: Nodes ``N``, at least 1.
+        radius: Conflict distance in units of the square of six nodes.
+        max_degree: Largest degree ``D``, at least 2 with three nodes or more.
+        max_attempts: Draws before giving up.
+
+    Returns:
+        Positions in the unit square and the table.
+
+    Raises:
+        ValueError: If none of ``max_attempts`` graphs qualifies.
+    """
+    side = max(1.0, float(np.sqrt(num_nodes / 6.0)))
+    for _ in range(max_attempts):
+        positions = rng.random((num_nodes, 2))
+        edges = _bounded_edges(positions, radius / side, max_degree)
+        table = _table_of_edges(num_nodes, edges, max_degree)
+        if num_nodes < 3 or is_connected_odd(table):
+            return ConflictGraph(positions, table)
+    raise ValueError(
+        f"none of {max_attempts} random graphs of {num_nodes} nodes with conflict radius {radius} "
+        f"and degree at most {max_degree} was connected and not bipartite; "
+        "change the radius or the largest degree"
+    )
+
+
+def _bounded_edges(
+    positions: NDArray[np.float64], radius: float, max_degree: int
+) -> list[tuple[int, int]]:
+    """Edges ``(a, b)``, a < b, of `bounded_conflict_graph`."""
+    count = len(positions)
+    degree = [0] * count
+    part = list(range(count))  # union-find forest of connected parts
+
+    def root(i: int) -> int:
+        while part[i] != i:
+            part[i] = part[part[i]]
+            i = part[i]
+        return i
+
+    edges: list[tuple[int, int]] = []
+    parts, reach, inner = count, radius, True
+    while True:
+        for a, b in _close_pairs(positions, reach):
+            apart = root(a) != root(b)
+            if (inner or apart) and degree[a] < max_degree and degree[b] < max_degree:
+                edges.append((a, b))
+                degree[a] += 1
+                degree[b] += 1
+                part[root(a)] = root(b)
+                parts -= apart
+        if parts == 1 or reach > 1.5:  # the square's diagonal is sqrt(2)
+            return sorted(edges)
+        inner, reach = False, max(2.0 * reach, 1.0 / np.sqrt(count))
+
+
+def _close_pairs(positions: NDArray[np.float64], radius: float) -> list[tuple[int, int]]:
+    """Pairs ``(a, b)``, a < b, nearer than ``radius``, shortest first; by square bins."""
+    bins = max(1, min(int(1.0 / max(radius, 1e-9)), len(positions)))
+    cell = np.minimum((positions * bins).astype(np.int64), bins - 1)
+    members: dict[tuple[int, int], list[int]] = {}
+    for i, (x, y) in enumerate(cell.tolist()):
+        members.setdefault((x, y), []).append(i)
+    found: list[tuple[float, int, int]] = []
+    points = positions.tolist()
+    for (x, y), here in members.items():
+        near = [
+            j for dx in (-1, 0, 1) for dy in (-1, 0, 1) for j in members.get((x + dx, y + dy), ())
+        ]
+        for a in here:
+            for b in near:
+                if a < b:
+                    dx, dy = points[a][0] - points[b][0], points[a][1] - points[b][1]
+                    if (square := dx * dx + dy * dy) < radius * radius:
+                        found.append((square, a, b))
+    return [(a, b) for _, a, b in sorted(found)]
+
+
+def _table_of_edges(
+    num_nodes: int, edges: Sequence[tuple[int, int]], max_degree: int
+) -> NDArray[np.int32]:
+    """Undirected edges as a padded table ``(N, D)`` int32, ascending."""
+    near: list[list[int]] = [[] for _ in range(num_nodes)]
+    for a, b in edges:
+        near[a].append(b)
+        near[b].append(a)
+    table = np.full((num_nodes, max_degree), -1, dtype=np.int32)
+    for node, others in enumerate(near):
+        if len(others) > max_degree:
+            raise ValueError(
+                f"node {node} has {len(others)} neighbours, max_degree is {max_degree}"
+            )
+        table[node, : len(others)] = sorted(others)
+    return table
+
+
+def _circle(num_nodes: int) -> NDArray[np.float64]:
+    """``(N, 2)`` on a circle in the unit square."""
+    angle = 2.0 * np.pi * np.arange(num_nodes) / num_nodes
+    return 0.5 + 0.4 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
+def neighbour_table(adjacent: NDArray[np.bool_], max_degree: int) -> NDArray[np.int32]:
+    """Adjacency matrix as a padded table.
+
+    Args:
+        adjacent: ``(N, N)`` bool.
+        max_degree: Width ``D`` of the table.
+
+    Returns:
+        ``(N, D)`` int32 in ascending order, padded with -1.
+
+    Raises:
+        ValueError: If a node has more than ``max_degree`` neighbours.
+    """
+    degree = adjacent.sum(axis=1)
+    if degree.max() > max_degree:
+        raise ValueError(
+            f"node {int(degree.argmax())} has {int(degree.max())} neighbours, "
+            f"max_degree is {max_degree}"
+        )
+    table = np.full((len(adjacent), max_degree), -1, dtype=np.int32)
+    row, column = np.nonzero(adjacent)
+    first = np.cumsum(degree) - degree
+    table[row, np.arange(len(row)) - first[row]] = column
+    return table
+
+
+def is_connected_odd(neighbours: NDArray[np.int32]) -> bool:
+    """Whether a graph is connected and has a cycle of odd length (is not bipartite).
+
+    Args:
+        neighbours: ``(N, D)`` int32, padded with -1.
+    """
+    side = {0: 0}  # breadth-first two-colouring from node 0
+    odd = False
+    queue = [0]
+    for node in queue:
+        for other in neighbours[node].tolist():
+            if other < 0:
+                continue
+            if other not in side:
+                side[other] = 1 - side[node]
+                queue.append(other)
+            odd = odd or side[other] == side[node]
+    return odd and len(side) == len(neighbours)

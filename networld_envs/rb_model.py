@@ -1,0 +1,170 @@
+"""Parameters and state of the resource-block task; the model is in `networld_envs.rb`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from networld_envs.physics.graphs import edge_list_graph
+
+OBSERVATION = (
+    "arrivals",
+    "queue",
+    "grant",
+    "served",
+    "cluster_backlog",
+    "cluster_load",
+    "success_ratio",
+    "request",
+)
+LAST_ACTION = ("grant", "request")
+"""Entries that show the agent's own last action."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of the task; the module's table gives units and sources.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    num_clusters: int = 6
+    nodes_per_cluster: int = 4
+    channels: int = 4
+    slots: int = 10
+    topology: Literal["random", "bounded", "ring", "edges"] = "random"
+    conflict_radius: float = 0.5
+    max_degree: int | None = None
+    conflict: float = 0.7
+    buffer: int = 50
+    load: float = 0.17
+    weight_sigma: float = 0.5
+    burst_low: float = 0.2
+    burst_high: float = 1.8
+    burst_flip: float = 0.06
+    initial_backlog: int = 25
+    queue_cost: float = 0.1
+    drop_cost: float = 0.5
+    unused_cost: float = 0.01
+    observation: Literal["beacon", "cdmp"] = "beacon"
+    edges: Sequence[tuple[int, int]] | None = None
+
+    def __post_init__(self) -> None:
+        inf = float("inf")
+        for name, low, high in (
+            ("num_clusters", 1, inf),
+            ("nodes_per_cluster", 1, inf),
+            ("channels", 1, inf),
+            ("slots", 1, inf),
+            ("buffer", 1, inf),
+            ("initial_backlog", 0, self.buffer),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise ValueError(f"{name} must be an integer in [{low}, {high}], got {value!r}")
+        for name, low, high in (
+            ("conflict_radius", 0.0, inf),
+            ("conflict", 0.0, 1.0),
+            ("load", 0.0, 1e6),
+            ("weight_sigma", 0.0, 10.0),
+            ("burst_low", 0.0, 1e3),
+            ("burst_high", 0.0, 1e3),
+            ("burst_flip", 0.0, 1.0),
+            ("queue_cost", 0.0, inf),
+            ("drop_cost", 0.0, inf),
+            ("unused_cost", 0.0, inf),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{name} must be a number in [{low}, {high}], got {value!r}")
+            if not (low <= value <= high and value < inf):
+                raise ValueError(f"{name} must be finite and in [{low}, {high}], got {value!r}")
+        for name, valid in (
+            ("topology", ("random", "bounded", "ring", "edges")),
+            ("observation", ("beacon", "cdmp")),
+        ):
+            if getattr(self, name) not in valid:
+                raise ValueError(f"{name} must be one of {valid}, got {getattr(self, name)!r}")
+        lowest = min(2, self.num_clusters - 1)
+        if self.max_degree is not None and not lowest <= self.max_degree < self.num_clusters:
+            raise ValueError(
+                f"max_degree must be None or in [{lowest}, {self.num_clusters - 1}], "
+                f"got {self.max_degree!r}"
+            )
+        if (self.edges is None) == (self.topology == "edges"):
+            raise ValueError(
+                f"edges must be given for topology 'edges' and for no other, got {self.edges!r} "
+                f"with topology {self.topology!r}"
+            )
+        if self.edges is not None:
+            try:
+                pairs = tuple((index(a), index(b)) for a, b in self.edges)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"edges must be pairs of cluster indices, got {self.edges!r}"
+                ) from error
+            object.__setattr__(self, "edges", pairs)  # lists, as from JSON, become hashable
+            edge_list_graph(self.num_clusters, pairs, self.cluster_degree)
+
+    @property
+    def num_agents(self) -> int:
+        """Nodes ``N``."""
+        return self.num_clusters * self.nodes_per_cluster
+
+    @property
+    def resource_blocks(self) -> int:
+        """RBs ``F`` of a frame."""
+        return self.channels * self.slots
+
+    @property
+    def cluster_degree(self) -> int:
+        """Width of the table of conflicting clusters."""
+        if self.max_degree is not None:
+            return self.max_degree
+        if self.edges is not None:
+            ends = [end for edge in self.edges for end in edge]
+            return max((ends.count(c) for c in set(ends)), default=0)
+        widest = {"ring": 2, "bounded": 6}.get(self.topology, self.num_clusters)
+        return min(widest, self.num_clusters - 1)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the observation's entries."""
+        return OBSERVATION if self.observation == "beacon" else OBSERVATION[:2]
+
+
+@dataclass(frozen=True)
+class State:
+    """One frame boundary of ``E`` networks with ``C`` clusters and ``N = C K`` nodes.
+
+    Attributes:
+        heads: ``(E, C, 2)`` float64, positions of the cluster heads in the unit square.
+        conflicts: ``(E, C, D)`` int32, conflicting clusters, padded with -1.
+        weights: ``(E, N)`` float64, share of its cluster's arrivals.
+        burst: ``(E, C)`` bool, True in the high state.
+        queue: ``(E, N)`` int64, packets waiting.
+        arrivals: ``(E, N)`` int64, packets that arrived in the last frame.
+        requests: ``(E, N)`` int64, RBs requested for the last frame.
+        grants: ``(E, N)`` int64, RBs granted in the last frame.
+        sent: ``(E, N)`` int64, packets sent in the last frame.
+        served: ``(E, N)`` int64, packets that got through.
+        dropped: ``(E, N)`` int64, packets dropped at the full buffer.
+    """
+
+    heads: NDArray[np.float64]
+    conflicts: NDArray[np.int32]
+    weights: NDArray[np.float64]
+    burst: NDArray[np.bool_]
+    queue: NDArray[np.int64]
+    arrivals: NDArray[np.int64]
+    requests: NDArray[np.int64]
+    grants: NDArray[np.int64]
+    sent: NDArray[np.int64]
+    served: NDArray[np.int64]
+    dropped: NDArray[np.int64]
