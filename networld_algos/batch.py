@@ -10,7 +10,9 @@ observation, ``A`` action. Step ``t`` of a window starting at step ``s`` of an e
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,15 +102,15 @@ class Episodes:
         return returns
 
     def take(self, index: NDArray[np.integer[Any]]) -> Episodes:
-        """The episodes at ``index``, in that order."""
+        """The episodes at ``index``, in that order; memory-mapped ones stay on disk."""
         return replace(
             self,
-            obs=self.obs[index],
-            actions=self.actions[index],
-            rewards=self.rewards[index],
-            terminated=self.terminated[index],
-            truncated=self.truncated[index],
-            neighbours=self.neighbours[index],
+            obs=_take(self.obs, index),
+            actions=_take(self.actions, index),
+            rewards=_take(self.rewards, index),
+            terminated=_take(self.terminated, index),
+            truncated=_take(self.truncated, index),
+            neighbours=_take(self.neighbours, index),
             lengths=self.lengths[index],
         )
 
@@ -122,11 +124,7 @@ class Episodes:
         Raises:
             ValueError: If ``fraction`` is not in (0, 1].
         """
-        if not 0.0 < fraction <= 1.0:
-            raise ValueError(f"fraction must be in (0, 1], got {fraction}")
-        order = np.random.default_rng([seed, 0x5EED]).permutation(len(self))
-        count = max(1, round(fraction * len(self)))
-        return self.take(np.sort(order[:count]))
+        return self.take(nested_subset(len(self), fraction, seed))
 
     def split(self, holdout: float, seed: int) -> tuple[Episodes, Episodes]:
         """Split by episode into (train, held out); at least one episode is in each.
@@ -144,6 +142,40 @@ class Episodes:
         order = np.random.default_rng([seed, 0x5717]).permutation(len(self))
         count = min(max(1, round(holdout * len(self))), len(self) - 1)
         return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
+
+
+def nested_subset(total: int, fraction: float, seed: int) -> NDArray[np.int64]:
+    """Which of ``total`` episodes a share consists of, ascending; see `Episodes.fraction`."""
+    if not 0.0 < fraction <= 1.0:
+        raise ValueError(f"fraction must be in (0, 1], got {fraction}")
+    order = np.random.default_rng([seed, 0x5EED]).permutation(total)
+    count = max(1, round(fraction * total))
+    return np.sort(order[:count])
+
+
+def disk_array(shape: tuple[int, ...], dtype: Any, folder: Path) -> NDArray[Any]:
+    """Zeros in a file of ``folder``, mapped into memory; the file goes when the array does."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".networld-") as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def _take(array: NDArray[Any], index: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Entries of the first axis; those of a memory-mapped array into an unnamed file on disk."""
+    if not isinstance(array, np.memmap):
+        return array[index]
+    folder = Path(str(array.filename)).parent
+    out = disk_array((len(index), *array.shape[1:]), array.dtype, folder)
+    for row, k in enumerate(index):
+        out[row] = array[k]
+    return out
+
+
+def _gather(
+    values: NDArray[Any], rows: NDArray[np.integer[Any]], steps: NDArray[np.integer[Any]]
+) -> NDArray[Any]:
+    """``values[rows, steps]`` as one `take` of whole steps, 1.5 times as fast as two indices."""
+    flat = np.asarray(values).reshape(-1, *values.shape[2:])  # (K * T, ...), a view
+    return flat.take(rows * values.shape[1] + steps, axis=0)
 
 
 class WindowSampler:
@@ -167,15 +199,16 @@ class WindowSampler:
         self.episodes = episodes
         self.window = window
         self.batch_size = batch_size
-        self._starts = np.cumsum(episodes.lengths)  # last flat step of each episode, plus one
+        self._ends = np.cumsum(episodes.lengths)  # (K,): real steps of all episodes so far
         rewards = episodes.rewards * episodes.step_mask[:, :, None]
-        self._returns_to_go = np.cumsum(rewards[:, ::-1], axis=1)[:, ::-1].astype(np.float32)
+        to_go = np.cumsum(rewards[:, ::-1], axis=1)[:, ::-1]
+        self._returns_to_go = np.ascontiguousarray(to_go, np.float32)
 
     def sample(self, rng: np.random.Generator) -> Batch:
         """One batch, drawn with ``rng`` only."""
-        flat = rng.integers(self._starts[-1], size=self.batch_size)
-        episode = np.searchsorted(self._starts, flat, side="right")
-        first = flat - (self._starts[episode] - self.episodes.lengths[episode])
+        flat = rng.integers(self._ends[-1], size=self.batch_size)
+        episode = np.searchsorted(self._ends, flat, side="right")
+        first = flat - (self._ends[episode] - self.episodes.lengths[episode])
         return self.windows(episode, first)
 
     def windows(self, episode: NDArray[np.integer[Any]], first: NDArray[np.integer[Any]]) -> Batch:
@@ -187,14 +220,16 @@ class WindowSampler:
         real = steps[:, :-1] < length  # (B, T)
         step = np.minimum(steps[:, :-1], length - 1)
         rows = episode[:, None]
+        beyond = np.flatnonzero(~real)  # flat positions of the padding
 
         def cut(values: NDArray[Any]) -> Tensor:
-            out = values[rows, step]
-            out[~real] = 0
+            out = _gather(values, rows, step)
+            if beyond.size:
+                out.reshape(real.size, -1)[beyond] = 0
             return torch.as_tensor(out)
 
         return Batch(
-            obs=torch.as_tensor(data.obs[rows, at]),
+            obs=torch.as_tensor(_gather(data.obs, rows, at)),
             actions=cut(data.actions),
             rewards=cut(data.rewards),
             returns_to_go=cut(self._returns_to_go),

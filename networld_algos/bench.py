@@ -260,10 +260,13 @@ def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:
 
 
 def _training_data(run: Run, task: str) -> Episodes:
-    episodes = load_episodes(f"networld/{task}/{run.quality}-v0", task)
-    if run.data_episodes is not None and run.data_episodes < len(episodes):
-        episodes = episodes.fraction(run.data_episodes / len(episodes), seed=0)
-    return episodes.fraction(run.fraction, run.seed)
+    return load_episodes(
+        f"networld/{task}/{run.quality}-v0",
+        task,
+        episodes=run.data_episodes,
+        fraction=run.fraction,
+        seed=run.seed,
+    )
 
 
 def _dataset_ids(run: Run) -> list[str]:

@@ -8,43 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import tyro
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
+
+from networld_algos.terminal import console, progress_bar, shown_in
 
 Positional = tyro.conf.Positional
 SAVE_EVERY = 500  # updates between checkpoints of `networld train`
 HOLDOUT = 0.1  # share of the episodes that `networld train` keeps for the health diagnostics
-console = Console(soft_wrap=True)
-
-
-@contextmanager
-def _progress(unit: str) -> Iterator[Progress]:
-    """A progress bar with the time left, on standard error."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        yield bar
 
 
 def _score_text(mean: float, low: float, high: float) -> str:
@@ -81,7 +56,7 @@ def reference(
         raise ValueError("--record takes all policies at the default preset")
     batch = 50
     scores = {}
-    with _progress("steps") as bar:
+    with progress_bar("steps") as bar:
         total = len(names) * MAX_CYCLES * -(-episodes // batch)
         job = bar.add_task(f"{task} reference policies", total=total)
         for name in names:
@@ -106,125 +81,6 @@ def reference(
     if record:
         console.print(f"recorded in {record_scores(task, scores)}")
     return 0
-
-
-def dataset_build(
-    dataset_id: Positional[str], jobs: int = 1, force: bool = False, record: bool = False
-) -> int:
-    """Make a dataset of the catalogue and put it into Minari's local store.
-
-    Args:
-        dataset_id: For example networld/cbf/expert-v0; `networld dataset list` shows all.
-        jobs: Processes side by side; the result does not depend on it.
-        force: Replace a dataset of that id.
-        record: Write the content hash into the package's catalogue.
-    """
-    from networld_envs import store
-
-    recipe = store.find_recipe(dataset_id)
-    dataset = _built(recipe, jobs, force)
-    about = store.metadata(dataset)
-    console.print(
-        f"{dataset_id}: {dataset.total_episodes} episodes, {dataset.total_steps} steps in "
-        f"{dataset.storage.data_path}"
-    )
-    console.print(f"content {about['sha256']}")
-    if record:
-        store.record_hash(dataset_id, about["sha256"])
-        console.print("recorded in the catalogue")
-    elif recipe.sha256 and recipe.sha256 != about["sha256"]:
-        console.print(
-            "[yellow]The content differs from the catalogue's hash.[/] Another processor or NumPy "
-            "may round differently; `networld dataset show` compares the scores."
-        )
-    return 0
-
-
-def _built(recipe: Any, jobs: int, force: bool = False) -> Any:
-    from networld_envs import store
-
-    with _progress("episodes") as bar:
-        job = bar.add_task(recipe.dataset_id, total=recipe.episodes)
-        return store.build(
-            recipe, jobs, force, lambda done, total: bar.update(job, completed=done, total=total)
-        )
-
-
-def dataset_list() -> int:
-    """List the datasets of the catalogue and whether they are here."""
-    from networld_envs import store
-
-    table = Table()
-    for heading in ("dataset", "episodes x steps", "made by", "here"):
-        table.add_column(heading)
-    for dataset_id, recipe in store.catalog().items():
-        here = "yes" if store.is_local(dataset_id) else "built on first use"
-        table.add_row(dataset_id, f"{recipe.episodes} x {recipe.max_cycles}", recipe.policy, here)
-    console.print(table)
-    return 0
-
-
-def dataset_show(dataset_id: Positional[str]) -> int:
-    """Show what is in a local dataset.
-
-    Args:
-        dataset_id: Its id.
-    """
-    from networld_algos.data import load_episodes
-    from networld_envs import store
-    from networld_envs.references import reference_scores
-
-    if not store.is_local(dataset_id):
-        raise store.DatasetError(
-            f"dataset {dataset_id!r} is not here; `networld dataset build {dataset_id}` makes it"
-        )
-    dataset = store.load(dataset_id)
-    about = store.metadata(dataset)
-    episodes = load_episodes(dataset)
-    per_step = episodes.returns / episodes.lengths
-    scores = reference_scores(about["task"])
-    scale = scores["expert"]["mean"] - scores["random"]["mean"]
-    table = Table(title=dataset_id, show_header=False)
-    spec = episodes.spec
-    for key, value in {
-        "task": about["task"],
-        "made by": dataset.storage.metadata["algorithm_name"],
-        "episodes": f"{len(episodes)}, {episodes.lengths.min()}-{episodes.lengths.max()} steps",
-        "observations": f"(T+1, {spec.num_agents}, {spec.obs_dim}) float32, "
-        f"{episodes.obs.min():.4g} to {episodes.obs.max():.4g}",
-        "actions": f"{spec.action_kind}, {episodes.actions.min():.4g} to "
-        f"{episodes.actions.max():.4g}",
-        "average reward": f"{per_step.mean():.4f}, 5% to 95% of episodes "
-        f"{np_quantile(per_step, 0.05):.4f} to {np_quantile(per_step, 0.95):.4f}",
-        "normalised score": f"{100 * (per_step.mean() - scores['random']['mean']) / scale:.1f} "
-        "(0 random, 100 expert)",
-        "size": f"{dataset.storage.metadata['dataset_size']} MB",
-        "content": about["sha256"],
-        "licence": about["licence"],
-    }.items():
-        table.add_row(key, str(value))
-    console.print(table)
-    return 0
-
-
-def np_quantile(values: Any, q: float) -> float:
-    """Quantile as a plain number."""
-    import numpy as np
-
-    return float(np.quantile(values, q))
-
-
-def dataset_verify(dataset_id: Positional[str]) -> int:
-    """Check a local dataset's content against its recorded hashes.
-
-    Args:
-        dataset_id: Its id.
-    """
-    from networld_envs import store
-
-    good, why = store.verify(dataset_id)
-    console.print(f"{dataset_id}: {'ok' if good else 'DIFFERENT'}: {why}")
-    return 0 if good else 1
 
 
 def _train_command(algorithm: str, config_type: type) -> Callable[..., int]:
@@ -283,7 +139,8 @@ def _train(
         raise ValueError(f"--updates must be at least 1, got {updates}")
     dataset = dataset or f"networld/{task}/expert-v0"
     if not store.is_local(dataset):
-        _built(store.find_recipe(dataset), jobs=os.cpu_count() or 1)
+        with progress_bar("episodes") as bar:
+            store.obtain(dataset, os.cpu_count() or 1, shown_in(bar, dataset), say=console.print)
     data = load_episodes(dataset, task)
     if episodes is not None:
         if not 1 <= episodes <= len(data):
@@ -306,7 +163,7 @@ def _train(
     else:
         model = make(algorithm, [data.spec], config, seed=seed)
         model.prepare(data, updates)
-    with _progress("updates") as bar:
+    with progress_bar("updates") as bar:
         job = bar.add_task(f"{algorithm} on {dataset}", total=updates, completed=done)
 
         def show(update: int, metrics: dict[str, float]) -> None:
@@ -370,7 +227,7 @@ def evaluate(
         task = next(iter(model.specs))
     seeds = range(seed, seed + episodes)
     rewards = {}
-    with _progress("policies") as bar:
+    with progress_bar("policies") as bar:
         total = 1 + len(POLICIES[task])
         job = bar.add_task(f"{model.name} on {task}, {episodes} episodes", total=total)
         result = run(model, task, seeds, preset=preset)
@@ -473,6 +330,12 @@ def _group(prog: str, verbs: dict[str, Callable[..., int]], args: Sequence[str])
     return tyro.extras.subcommand_cli_from_dict(verbs, prog=prog, args=list(args))
 
 
+def _cli_dataset(args: Sequence[str]) -> int:
+    from networld_algos.cli_dataset import VERBS
+
+    return _group("networld dataset", VERBS, args)
+
+
 def _cli_train(args: Sequence[str]) -> int:
     from networld_algos import ALGORITHMS
 
@@ -486,17 +349,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
         lambda args: tyro.cli(reference, prog="networld reference", args=args),
     ),
     "dataset": (
-        "build, list, show, verify datasets",
-        lambda args: _group(
-            "networld dataset",
-            {
-                "build": dataset_build,
-                "list": dataset_list,
-                "show": dataset_show,
-                "verify": dataset_verify,
-            },
-            args,
-        ),
+        "build, download, check, import and export datasets",
+        _cli_dataset,
     ),
     "train": ("train an algorithm on a dataset", _cli_train),
     "evaluate": (

@@ -1,0 +1,57 @@
+"""What the commands write to a terminal with: one console and progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+console = Console(soft_wrap=True)
+
+
+@contextmanager
+def progress_bar(unit: str) -> Iterator[Progress]:
+    """A progress bar with the time left, on standard error."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield bar
+
+
+@contextmanager
+def download_bar() -> Iterator[Progress]:
+    """The same for bytes, with their speed."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield bar
+
+
+def shown_in(bar: Progress, description: str) -> Callable[[int, int], None]:
+    """A function of (done, total) that moves a new line of ``bar``, seen from the first call."""
+    job = bar.add_task(description, total=None, visible=False)
+    return lambda done, total: bar.update(job, completed=done, total=total, visible=True)

@@ -1,0 +1,152 @@
+"""Data and environments for single-agent libraries: every agent on its own.
+
+`flatten_agents` makes a Minari dataset in which each agent of each episode is an episode:
+observations ``(T+1, O)``, actions ``(T, A)`` or ``(T,)``, its own rewards. d3rlpy, TorchRL and
+others read it through their own support of Minari; the neighbours are lost on them. The
+environment that it names is `OneAgentEnv`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium as gym
+import minari
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
+from numpy.typing import NDArray
+
+from networld_envs.minari_io import episodes, exclusive, metadata, publish, refuse_existing
+from networld_envs.policies import get_policy, policy_actions
+from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
+
+_OTHERS_STREAM = 0x07E5
+
+
+class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
+    """One agent of a task as a Gymnasium environment; the others follow a reference policy.
+
+    Args:
+        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        agent: Which agent acts: its position.
+        others: Reference policy of the others; one that needs no global state.
+        preset: Named parameters of the task.
+        max_cycles: Steps of an episode, which ends by truncation.
+        **params: Fields of the task's ``Params`` that replace the preset's.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium declares it so
+    render_mode: str | None = None
+
+    def __init__(
+        self,
+        task: str,
+        agent: int = 0,
+        others: str = "expert",
+        preset: str = "default",
+        max_cycles: int = MAX_CYCLES,
+        **params: Any,
+    ) -> None:
+        self._simulator = Simulator(task, make_params(task, preset, **params), 1, max_cycles)
+        self.num_agents = self._simulator.spec.num_agents
+        if not 0 <= agent < self.num_agents:
+            raise ValueError(f"agent must be in 0 .. {self.num_agents - 1}, got {agent}")
+        self._agent = agent
+        self._others = get_policy(task, others)
+        self.observation_space: gym.Space[Any] = self._simulator.observation_space
+        self.action_space = self._simulator.action_space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start an episode; returns the agent's observation ``(O,)``."""
+        super().reset(seed=seed, options=options)
+        self._simulator.rngs = [self.np_random]
+        self._noise = np.random.default_rng([0 if seed is None else seed, _OTHERS_STREAM])
+        self._obs = self._simulator.reset()  # (1, N, O)
+        return self._obs[0, self._agent].copy(), {}
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Let the agent act as told and the others by their policy; the reward is the agent's."""
+        sim = self._simulator
+        elapsed = int(sim.elapsed[0])
+        actions = policy_actions(self._others, sim, self._obs, [self._noise], elapsed).copy()
+        actions[0, self._agent] = action
+        outcome = sim.step(actions)
+        self._obs = outcome.obs
+        reward = float(outcome.rewards[0, self._agent])
+        return outcome.obs[0, self._agent].copy(), reward, False, bool(outcome.truncated[0]), {}
+
+
+def flatten_agents(
+    dataset: minari.MinariDataset, new_id: str, force: bool = False
+) -> minari.MinariDataset:
+    """Make a Minari dataset with one episode per agent and episode; agent 0 of episode 0 first.
+
+    Args:
+        dataset: Whole or filtered.
+        new_id: Id of the new dataset.
+        force: Replace a dataset of that id.
+
+    Raises:
+        networld_envs.recipes.DatasetError: If a dataset of that id exists, or the source is
+            damaged.
+    """
+    about = metadata(dataset)
+    recipe = about.get("recipe", {})
+    options = {
+        "task": about["task"],
+        "preset": recipe.get("preset", "default"),
+        "max_cycles": recipe.get("max_cycles", MAX_CYCLES),
+    }
+    env = OneAgentEnv(**options)
+    storage = dataset.storage.metadata
+
+    def buffers() -> Iterator[EpisodeBuffer]:
+        number = 0
+        for episode in episodes(dataset):
+            for i in range(episode["agent_rewards"].shape[1]):
+                yield EpisodeBuffer(
+                    id=number,
+                    observations=episode["observations"][:, i],  # pyright: ignore[reportArgumentType]
+                    actions=episode["actions"][:, i],  # pyright: ignore[reportArgumentType]
+                    rewards=episode["agent_rewards"][:, i].astype(np.float64).tolist(),
+                    terminations=episode["terminations"].tolist(),
+                    truncations=episode["truncations"].tolist(),
+                )
+                number += 1
+
+    with exclusive(new_id, "flat") as folder:
+        if not force:
+            refuse_existing(new_id, "make")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        new = MinariStorage.new(
+            folder / "data",
+            observation_space=env.observation_space,
+            action_space=env.action_space,
+            env_spec=EnvSpec(
+                id=f"networld/{about['task'].upper()}-one-agent-v0",
+                entry_point="networld_envs.flat:OneAgentEnv",
+                max_episode_steps=options["max_cycles"],
+                kwargs=options,
+            ),
+            data_format="hdf5",
+        )
+        new.update_metadata(
+            {
+                "dataset_id": new_id,
+                "minari_version": minari.__version__,
+                "algorithm_name": storage.get("algorithm_name", ""),
+                "author": set(storage.get("author", ())),
+                "description": f"{dataset.id} with each agent as an episode of its own.",
+                "requirements": storage.get("requirements", []),
+            }
+        )
+        new.update_episodes(buffers())
+        publish(folder, new_id)
+    return minari.load_dataset(new_id)
