@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-console = Console(soft_wrap=True)
+PIPED_WIDTH = 200  # columns of a file or a pipe, where a cropped table could not be widened
+console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 @contextmanager

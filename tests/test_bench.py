@@ -8,10 +8,11 @@ import sys
 import time
 from dataclasses import replace
 
-import networld_envs
 import numpy as np
 import pytest
 import torch
+
+import networld_envs
 from networld_algos import bench, make
 from networld_algos.data import load_episodes
 from networld_algos.rollout import evaluate
@@ -217,11 +218,6 @@ def test_execution_is_decentralised_in_the_real_tasks(task, name):
     changed[0, far] = torch.from_numpy(episodes.obs[1, 9, far])
     after = act(changed)
     assert torch.equal(before[agent], after[agent])
-    near_by = next(j for j in near if j not in (agent, -1))
-    changed = obs.clone()
-    changed[0, near_by] = changed[0, near_by] * 3 + 1
-    if name == "networld":
-        assert not torch.equal(model.message(obs, {"task": task}), model.message(changed, {"task": task}))
 
 
 def test_a_model_of_another_task_or_size_is_refused():

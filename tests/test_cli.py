@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+
 from networld_algos import cli
 from networld_envs import store
 
@@ -129,7 +130,10 @@ def test_errors_name_the_value_and_the_remedy(args, text, capsys, tmp_path, monk
     [
         (("train", "ppo", "--task", "rb"), "bc"),
         (("train", "bc", "--task", "rb", "--out", "x", "--colour", "3"), "colour"),
-        (("train", "bc", "--task", "rb", "--out", "x", "--config.hidden", "0"), "at least 1, got 0"),
+        (
+            ("train", "bc", "--task", "rb", "--out", "x", "--config.hidden", "0"),
+            "at least 1, got 0",
+        ),
         (("dataset", "fly"), "build"),
     ],
 )

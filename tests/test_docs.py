@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from networld_algos import cli
 from networld_envs import store
 
@@ -91,7 +92,9 @@ def test_no_package_imports_itself_in_a_circle():
         for path in (ROOT / package).rglob("*.py"):
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             text = path.read_text()
-            top = re.findall(r"^(?:from|import) (networld_\w+(?:\.\w+)*)(?: import (.*))?", text, re.M)
+            top = re.findall(
+                r"^(?:from|import) (networld_\w+(?:\.\w+)*)(?: import (.*))?", text, re.M
+            )
             found = set()
             for module, names in top:
                 found.add(module)
