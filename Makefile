@@ -27,8 +27,8 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)  ## build datasets, train, evaluate, draw the figures: the whole pipeline, small
-	$(BIN)/networld bench run demo --jobs $(JOBS) --results $(RESULTS)
-	$(BIN)/networld report $(RESULTS)/demo --title "NetWorld demo"
+	$(BIN)/networld bench run demo --jobs $(JOBS) --results $(RESULTS); status=$$?; \
+	$(BIN)/networld report $(RESULTS)/demo --title "NetWorld demo" && exit $$status
 
 test: $(READY)  ## run all tests
 	$(BIN)/pytest -n $(JOBS)
@@ -46,8 +46,8 @@ types: $(READY)  ## check types
 check: lint types test  ## lint, types and tests
 
 bench: $(READY)  ## run a suite, e.g. make bench SUITE=demo
-	$(BIN)/networld bench run $(SUITE) --jobs $(JOBS) --results $(RESULTS)
-	$(BIN)/networld report $(RESULTS)/$(SUITE)
+	$(BIN)/networld bench run $(SUITE) --jobs $(JOBS) --results $(RESULTS); status=$$?; \
+	$(BIN)/networld report $(RESULTS)/$(SUITE) && exit $$status
 
 docs: $(READY)  ## build the documentation into site/
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[docs]'

@@ -36,9 +36,10 @@ from networld_algos.suites import Run, Suite
 from networld_algos.train import train
 from networld_envs import store
 from networld_envs.policies import get_policy
-from networld_envs.references import TEST_SEED, reference_rewards
+from networld_envs.references import TEST_SEED, reference_rewards, reference_scores
 
-HOLDOUT = 0.1  # share of the training episodes that only health diagnostics see
+HOLDOUT = 0.1  # share of the episodes that only health diagnostics see
+SAVE_EVERY = 500  # most updates between checkpoints
 
 
 @dataclass(frozen=True)
@@ -141,14 +142,15 @@ def _run_all(
         on_start(todo)
     for dataset_id in sorted({i for run in todo for i in _dataset_ids(run)}):
         if not store.is_local(dataset_id):
-            store.build(store.find_recipe(dataset_id), jobs=jobs, progress=on_dataset)
+            store.obtain(dataset_id, jobs, on_dataset)
     outcomes = []
     stages = ("pretrain", "reference", "train")
     ordered = sorted(todo, key=lambda run: (stages.index(run.stage), -run.cost))
     first = [run for run in ordered if not run.pretraining]
     then = [run for run in ordered if run.pretraining]
     for part in (first, then):
-        work = (joblib.delayed(_guarded)(run, paths, os.getpid()) for run in part)
+        task = joblib.delayed(_guarded)
+        work = (task(run, paths, os.getpid(), dict(ALGORITHMS)) for run in part)
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
         for outcome in cast("Iterator[Outcome]", parallel(work)):
             outcomes.append(outcome)
@@ -157,9 +159,14 @@ def _run_all(
     return outcomes
 
 
-def _guarded(run: Run, paths: Paths, runner: int) -> Outcome:
-    """Do one run; an exception becomes a record, not the end of the suite."""
+def _guarded(run: Run, paths: Paths, runner: int, algorithms: dict[str, Any]) -> Outcome:
+    """Do one run; an exception becomes a record, not the end of the suite.
+
+    ``algorithms`` is the runner's table: a worker is a new process, and does not have the entries
+    that the user has added.
+    """
     torch.set_num_threads(1)
+    ALGORITHMS.update(algorithms)
     try:
         do_run(run, paths, runner)
     except Exception as error:
@@ -204,10 +211,9 @@ def _reference_row(run: Run) -> Row:
 
 
 def _train_run(run: Run, paths: Paths, runner: int) -> None:
-    """Train with an evaluation and a checkpoint at each of its marks; resume where it stopped."""
+    """Train, evaluate at the run's marks, save there and between; resume where it stopped."""
     data = [_training_data(run, task) for task in run.data_tasks]
-    parts = [episodes.split(HOLDOUT, run.seed) for episodes in data]
-    fitted = [part[0] for part in parts]
+    fitted = [part[0] for part in data]
     folder = paths.checkpoint(run.key)
     if checkpoint.exists(folder):
         algorithm, saved = checkpoint.load(folder)
@@ -216,7 +222,8 @@ def _train_run(run: Run, paths: Paths, runner: int) -> None:
         saved = {"updates": 0, "seconds": 0.0, "rows": []}
     rows = [Row.from_dict(values) for values in saved["rows"]]
     done, seconds = int(saved["updates"]), float(saved["seconds"])
-    for mark in _marks(run):
+    marks = _marks(run)
+    for mark in sorted({*marks, *range(SAVE_EVERY, run.updates, SAVE_EVERY)}):
         if mark <= done:
             continue
         begin = time.perf_counter()
@@ -229,9 +236,9 @@ def _train_run(run: Run, paths: Paths, runner: int) -> None:
             on_update=lambda update, _: _on_update(run, paths, update, runner),
         )
         done, seconds = mark, seconds + time.perf_counter() - begin
-        if run.evaluations:
-            heldout = parts[-1][1]
-            rows.append(_evaluated_row(run, algorithm, len(data[-1]), heldout, done, seconds))
+        if run.evaluations and mark in marks:
+            heldout = data[-1][1]
+            rows.append(_evaluated_row(run, algorithm, len(fitted[-1]), heldout, done, seconds))
         extra = {
             "updates": done,
             "seconds": seconds,
@@ -252,21 +259,22 @@ def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:
         algorithm, _ = checkpoint.load(paths.checkpoint(run.pretraining))
         algorithm.adapt(data[0].spec)
     else:
-        config = ALGORITHMS[run.algorithm][0](**run.config)
-        algorithm = make(run.algorithm, [d.spec for d in data], config, seed=run.seed)
+        algorithm = make(run.algorithm, [d.spec for d in data], run.config, seed=run.seed)
     for episodes in data:
         algorithm.prepare(episodes, run.updates)
     return algorithm
 
 
-def _training_data(run: Run, task: str) -> Episodes:
-    return load_episodes(
-        f"networld/{task}/{run.quality}-v0",
-        task,
-        episodes=run.data_episodes,
-        fraction=run.fraction,
-        seed=run.seed,
-    )
+def _training_data(run: Run, task: str) -> tuple[Episodes, Episodes]:
+    """Training and held-out episodes.
+
+    The held-out ones are set aside before the fraction is taken, so that smaller training sets lie
+    inside larger ones and every fraction is diagnosed on the same episodes.
+    """
+    dataset_id = f"networld/{task}/{run.quality}-v0"
+    episodes = load_episodes(dataset_id, task, episodes=run.data_episodes, seed=run.seed)
+    fitted, heldout = episodes.split(HOLDOUT, run.seed)
+    return fitted.fraction(run.fraction, run.seed), heldout
 
 
 def _dataset_ids(run: Run) -> list[str]:
@@ -274,7 +282,7 @@ def _dataset_ids(run: Run) -> list[str]:
 
 
 def _marks(run: Run) -> list[int]:
-    """Numbers of updates after which to evaluate and save."""
+    """Numbers of updates after which to evaluate."""
     count = max(1, run.evaluations)
     return [round(run.updates * (i + 1) / count) for i in range(count)]
 
@@ -315,12 +323,20 @@ def _evaluated_row(
         updates=updates,
         is_last=is_last,
         episode_returns=tuple(result.episode_rewards.tolist()),
+        score=_score(run.task, result.mean),
         latency_p50_ms=result.latency_p50_ms,
         latency_p99_ms=result.latency_p99_ms,
         bytes_per_step=result.bytes_per_step,
         train_seconds=seconds,
         extra=algorithm.health(heldout) if is_last else {},
     )
+
+
+def _score(task: str, reward: float) -> float:
+    """Normalised by the committed scores of random and expert; a report uses the suite's own."""
+    scores = reference_scores(task)
+    low, high = scores["random"]["mean"], scores["expert"]["mean"]
+    return 100.0 * (reward - low) / (high - low)
 
 
 def _row(run: Run, **values: Any) -> Row:

@@ -18,8 +18,7 @@ from rich.table import Table
 from networld_algos.terminal import console, progress_bar, shown_in
 
 Positional = tyro.conf.Positional
-SAVE_EVERY = 500  # updates between checkpoints of `networld train`
-HOLDOUT = 0.1  # share of the episodes that `networld train` keeps for the health diagnostics
+SAVE_EVERY = 200  # updates between checkpoints of `networld train`
 
 
 def _score_text(mean: float, low: float, high: float) -> str:
@@ -38,18 +37,17 @@ def reference(
 
     Args:
         task: cbf, rb or ns.
-        policies: Which ones; all of the task by default.
+        policies: Which ones; by default all that can act at the preset.
         episodes: Episodes of each, all policies on the same networks.
         preset: Named parameters of the task.
         with_metrics: Also show the means of the task's metrics (rates, drops, ...).
         record: Write the scores into the package's table (all policies, default preset).
     """
-    from networld_envs.policies import POLICIES, get_policy
+    from networld_envs.policies import get_policy, usable_policies
     from networld_envs.references import measure, record_scores
     from networld_envs.simulator import MAX_CYCLES, make_params
 
-    make_params(task, preset)
-    names = policies or tuple(POLICIES[task])
+    names = policies or tuple(usable_policies(task, make_params(task, preset)))
     for name in names:
         get_policy(task, name)
     if record and (policies or preset != "default"):
@@ -127,6 +125,7 @@ def _train(
     import torch
 
     from networld_algos import make
+    from networld_algos.bench import HOLDOUT
     from networld_algos.checkpoint import exists, load, save
     from networld_algos.data import load_episodes
     from networld_algos.train import train
@@ -213,9 +212,9 @@ def evaluate(
 
     from networld_algos.checkpoint import load
     from networld_algos.rollout import evaluate as run
-    from networld_envs.policies import POLICIES
+    from networld_envs.policies import usable_policies
     from networld_envs.references import reference_rewards
-    from networld_envs.simulator import MAX_CYCLES
+    from networld_envs.simulator import MAX_CYCLES, make_params
 
     torch.set_num_threads(1)
     if episodes < 2:
@@ -228,14 +227,14 @@ def evaluate(
     seeds = range(seed, seed + episodes)
     rewards = {}
     with progress_bar("policies") as bar:
-        total = 1 + len(POLICIES[task])
-        job = bar.add_task(f"{model.name} on {task}, {episodes} episodes", total=total)
+        names = usable_policies(task, make_params(task, preset))
+        job = bar.add_task(f"{model.name} on {task}, {episodes} episodes", total=1 + len(names))
         result = run(model, task, seeds, preset=preset)
         bar.advance(job)
-        for name in POLICIES[task]:
+        for name in names:
             rewards[name] = reference_rewards(task, name, seeds, MAX_CYCLES, preset=preset)
             bar.advance(job)
-    low, high = (float(rewards[name].mean()) for name in ("random", "expert"))
+    ends = [float(rewards[name].mean()) for name in ("random", "expert") if name in rewards]
     table = Table(title=f"{task}: average reward per agent and step, {episodes} episodes")
     for heading in ("policy", "mean  [95% interval]", "normalised score"):
         table.add_column(heading)
@@ -244,7 +243,8 @@ def evaluate(
     ):
         half = 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5
         mean = float(values.mean())
-        score = f"{100 * (mean - low) / (high - low):.1f}"
+        known = len(ends) == 2
+        score = f"{100 * (mean - ends[0]) / (ends[1] - ends[0]):.1f}" if known else "no expert here"
         text = _score_text(mean, mean - half, mean + half)
         style = "bold" if name == model.name else None
         table.add_row(name, text, score, style=style)

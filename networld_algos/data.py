@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from networld_algos.batch import Episodes, disk_array, nested_subset
 from networld_envs import store
+from networld_envs.minari_io import remedy
 from networld_envs.spec import TaskSpec
 
 
@@ -79,8 +80,7 @@ def _read(
         lengths = np.array([m["total_steps"] for m in about], np.int64)
     except (OSError, KeyError) as error:
         raise store.DatasetError(
-            f"dataset {dataset.id!r} cannot be read ({error}); "
-            f"`networld dataset build {dataset.id} --force` makes it again"
+            f"dataset {dataset.id!r} cannot be read ({error}); {remedy(dataset.id, force=True)}"
         ) from error
     count, longest = len(chosen), int(lengths.max())
     rows = {

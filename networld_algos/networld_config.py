@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from networld_algos import check
-from networld_algos.diffusion import PREDICTIONS, SOLVERS, Prediction, Solver
+from networld_algos.diffusion import (
+    PREDICTIONS,
+    SOLVERS,
+    UNGUIDED_STEPS,
+    Prediction,
+    Solver,
+)
 from networld_algos.features import MESSAGE_MAX_AGE
 from networld_algos.twohot import DECODES, Decode
 
@@ -52,7 +58,8 @@ class NetWorldConfig:
         timestep_skew: Above 1, training favours high noise, see `CosineSchedule.draw`.
         next_weight: Loss weight of position 1, the only one consumed; later positions have 1.
         message: ``"latent"`` (send z, as published) or ``"learned"`` (send g(z), trained by the
-            message loss). On RB it lifts the normalised score from about 30 to 70 (validation).
+            message loss). It lifted the normalised score on RB from about 30 to 70 (validation,
+            at horizon 8 and temperature 0.7).
         mean_field: ``"full"``, ``"classifier"`` (only the classifier sees the present mean) or
             ``"off"`` (nothing is sent).
         encoder_grad: What shapes the encoder. ``"end_to_end"`` uses diffusion, classifier and
@@ -72,11 +79,13 @@ class NetWorldConfig:
         adapt_share: Share of updates on a new task during which the shared networks are frozen.
         adapt_rate: Learning rate of the shared networks after that, as a multiple. Freezing half
             of the time and 0.1 after it, the light fine-tuning of the paper, ends below random on
-            RB with one episode (-48 normalised, against 14 as here and 3 from scratch).
+            RB with one episode: -48 normalised, against 14 with these values and 3 from scratch
+            (validation, one seed, temperature 0.7).
         steps: Solver steps for a decision.
         solver: ``"ddpm"``, ``"ddim"`` or ``"dpm-solver++"``.
         temperature: Scale of the sampler's noise; 0 is a deterministic plan.
-        guidance: ``"none"``, ``"gradient"`` of the classifier, or ``"select"`` the best of
+        guidance: ``"none"``, ``"gradient"`` of the classifier (not in the last two solver steps,
+            so it needs ``steps`` of at least 3), or ``"select"`` the best of
             ``candidates`` plans.
         guidance_weight: Weight of the unit-norm gradient.
         candidates: Plans drawn for ``"select"``.
@@ -173,6 +182,11 @@ class NetWorldConfig:
             )
         if self.steps > self.train_steps:
             raise ValueError(f"steps={self.steps} exceeds train_steps={self.train_steps}")
+        if self.guidance == "gradient" and self.steps <= UNGUIDED_STEPS and self.guidance_weight:
+            raise ValueError(
+                f"guidance='gradient' never acts with steps={self.steps}: the last "
+                f"{UNGUIDED_STEPS} are not guided; use more steps or guidance='none'"
+            )
         if self.guidance == "select" and self.temperature == 0.0:
             raise ValueError("guidance='select' needs temperature above 0: plans would be equal")
         if self.planner == "diffusion" and self.guidance != "none" and not self.classifier:

@@ -1,4 +1,4 @@
-"""Is NetWorld's latent space fit for control? Five numbers on held-out episodes.
+"""Is NetWorld's latent space fit for control? Six numbers on held-out episodes.
 
 A low diffusion loss says nothing: a collapsed latent is easy to denoise. What bounds control is
 whether the action can be read from (z_t, imagined z_{t+1}).

@@ -92,9 +92,11 @@ class SharedNets(nn.Module):
         d = config.latent
         self.channels = 2 * d if config.mean_field == "full" else d
         self.context = 1 if config.mean_field == "full" else 0
-        self.embeddings = nn.ParameterDict(
-            {task: nn.Parameter(torch.randn(config.dim)) for task in tasks}
-        )
+        # Entry by entry: made from a dict it would be sorted, and a loaded model would have another
+        # order of parameters, hence of optimiser moments, than one that learned a task later.
+        self.embeddings = nn.ParameterDict()
+        for task in tasks:
+            self.embeddings[task] = nn.Parameter(torch.randn(config.dim))
         self.schedule = CosineSchedule(config.train_steps)
         size = {"dim": config.dim, "blocks": config.blocks}
         # A latent moves little in a step: x0 is predicted as its difference from the present one.

@@ -62,7 +62,7 @@ STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 7.5,
-    "axes.titlesize": 8.0,
+    "axes.titlesize": 7.0,  # "RB: resource-block scheduling" fits a third of the width
     "axes.titleweight": "bold",
     "axes.labelsize": 7.5,
     "xtick.labelsize": 7.0,

@@ -16,9 +16,10 @@ import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from networld_algos import ALGORITHMS
+from networld_algos import ALGORITHMS, make_config
+from networld_algos.base import Algorithm
 from networld_algos.check import at_least, positive_int
-from networld_envs import TASKS
+from networld_envs import TASKS, __version__
 from networld_envs.policies import POLICIES
 
 Stage = Literal["reference", "pretrain", "train"]
@@ -47,7 +48,9 @@ class Entry:
             )
         if not self.label:
             object.__setattr__(self, "label", self.algorithm)
-        ALGORITHMS[self.algorithm][0](**self.config)  # raises for an unknown or illegal field
+        make_config(self.algorithm, self.config)  # raises for an unknown or illegal field
+        if self.pretrained and ALGORITHMS[self.algorithm][1].adapt is Algorithm.adapt:
+            raise ValueError(f"{self.algorithm!r} cannot be pre-trained: it has no adapt()")
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,15 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Name of the run's files: readable, and unique through a hash of everything in it."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        """Name of the run's files: readable, and unique through a hash of everything in it.
+
+        The hash takes in the whole configuration and the version, so a changed default is a new
+        run. Changed code is not seen: give an edited algorithm a new label.
+        """
+        whole: dict[str, Any] = {**asdict(self), "version": __version__}
+        if self.stage != "reference":
+            whole["config"] = asdict(make_config(self.algorithm, self.config))
+        text = json.dumps(whole, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         words = [self.experiment, self.task, self.label]
         if self.stage != "reference":
@@ -185,9 +195,12 @@ class Suite:
         unknown = [t for t in self.tasks if t not in TASKS]
         if unknown or not self.tasks:
             raise ValueError(f"unknown task {unknown or self.tasks}; valid: {', '.join(TASKS)}")
-        labels = [e.label for e in self.entries]
-        if len(set(labels)) < len(labels):
-            raise ValueError(f"labels must differ, got {labels}")
+        few = self.fewshot.entries if self.fewshot is not None else ()
+        for labels in ([e.label for e in self.entries], [e.label for e in few]):
+            if len(set(labels)) < len(labels):
+                raise ValueError(f"labels must differ, got {labels}")
+        if len(self.tasks) == 1 and any(e.pretrained for e in few):
+            raise ValueError(f"pre-training needs a task beside {self.tasks[0]!r}")
 
     def runs(self) -> list[Run]:
         """Every run, those that others start from first."""

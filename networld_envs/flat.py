@@ -100,7 +100,7 @@ def flatten_agents(
     recipe = about.get("recipe", {})
     options = {
         "task": about["task"],
-        "preset": recipe.get("preset", "default"),
+        "preset": recipe.get("preset", about.get("preset", "default")),
         "max_cycles": recipe.get("max_cycles", MAX_CYCLES),
     }
     env = OneAgentEnv(**options)

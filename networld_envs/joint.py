@@ -146,6 +146,8 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         render_mode: str | None = None,
         **params: Any,
     ) -> None:
+        if render_mode == "human":
+            raise ValueError("a batch has no window: render_mode must be None or 'rgb_array'")
         self.simulator = Simulator(task, make_params(task, preset, **params), num_envs, max_cycles)
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = joint_spaces(self.simulator)
@@ -171,6 +173,9 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
                     f"reset_mask must be bool of shape ({self.num_envs},), got {mask.dtype} of "
                     f"shape {mask.shape}"
                 )
+        if mask is not None and seed is not None:  # those that go on keep their generators
+            seeds = seed if isinstance(seed, Sequence) else range(seed, seed + self.num_envs)
+            seed = [s if m else None for s, m in zip(seeds, mask, strict=True)]
         self.simulator.seed(seed)
         obs = self.simulator.reset(mask)
         fresh = np.ones(self.num_envs, bool) if mask is None else mask

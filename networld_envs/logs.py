@@ -131,6 +131,7 @@ def import_logs(
             },
             record={
                 "task": task,
+                "preset": preset,
                 "spec": found.to_dict(),
                 "imported_from": path.name,
                 "licence": licence,

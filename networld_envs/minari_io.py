@@ -35,7 +35,7 @@ from minari.storage.datasets_root_dir import get_dataset_path
 from numpy.typing import NDArray
 
 import networld_envs
-from networld_envs.recipes import DatasetError
+from networld_envs.recipes import DatasetError, catalog
 from networld_envs.simulator import make_params, task_module
 from networld_envs.spec import TaskSpec
 
@@ -63,9 +63,7 @@ def open_local(dataset_id: str) -> minari.MinariDataset:
         DatasetError: If it is not there, or its files are damaged.
     """
     if not is_local(dataset_id):
-        raise DatasetError(
-            f"dataset {dataset_id!r} is not here; `networld dataset build {dataset_id}` makes it"
-        )
+        raise DatasetError(f"dataset {dataset_id!r} is not here; {remedy(dataset_id)}")
     try:
         return minari.load_dataset(dataset_id)
     except READ_ERRORS as error:
@@ -256,10 +254,16 @@ def refuse_existing(dataset_id: str, verb: str) -> None:
         raise DatasetError(f"dataset {dataset_id!r} exists already; use --force to {verb} it again")
 
 
+def remedy(dataset_id: str, force: bool = False) -> str:
+    """How to get a dataset that is absent or damaged, in words."""
+    if dataset_id in catalog():
+        return f"`networld dataset build {dataset_id}{' --force' * force}` makes it"
+    return "it is not in the catalogue: import or download it" + " again" * force
+
+
 def _damaged(dataset_id: str, error: Exception) -> DatasetError:
     return DatasetError(
-        f"dataset {dataset_id!r} cannot be read ({error}); "
-        f"`networld dataset build {dataset_id} --force` makes it again"
+        f"dataset {dataset_id!r} cannot be read ({error}); {remedy(dataset_id, force=True)}"
     )
 
 

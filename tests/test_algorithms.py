@@ -411,10 +411,12 @@ def test_two_tasks_and_a_third_adapted_resume_exactly(toy, tmp_path):
     twin = copy.deepcopy(model.nets.tasks["one"].state_dict())
     train(model, data[2:], 0, 4)  # phase 1: shared networks frozen
     assert all(torch.equal(v, model.nets.shared.state_dict()[k]) for k, v in shared.items())
+    train(model, data[2:], 4, 6)  # phase 2: they move
     save(model, tmp_path)
     again, _ = load(tmp_path, expect_task="three")
+    assert list(again.nets.shared.embeddings) == list(model.nets.shared.embeddings)
     for algorithm in (model, again):
-        train(algorithm, data[2:], 4, 8)  # phase 2: they move
+        train(algorithm, data[2:], 6, 8)
     assert_same_state(model, again)
     moved = model.nets.shared.state_dict()
     assert any(not torch.equal(v, moved[k]) for k, v in shared.items())

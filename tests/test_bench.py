@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import networld_envs
-from networld_algos import bench, make
+from networld_algos import ALGORITHMS, bench, make
+from networld_algos.bc import BC, BCConfig
 from networld_algos.data import load_episodes
 from networld_algos.rollout import evaluate
 from networld_algos.rows import read_failures, read_rows
@@ -65,7 +66,7 @@ def test_equal_suites_give_equal_rows_with_any_number_of_jobs(tmp_path):
     assert {(r["algorithm"], r["updates"], r["is_last"]) for r in learned} == {
         (a, u, u == 6) for a in ("bc", "networld") for u in (3, 6)
     }
-    assert all(r["episodes"] == 8 and len(r["episode_returns"]) == 2 for r in learned)
+    assert all(r["episodes"] == 7 and len(r["episode_returns"]) == 2 for r in learned)
     other = bench.run_suite(tiny(seeds=2), tmp_path / "a")  # seed 0 is done already
     assert sorted(o.run.title for o in other) == [
         "comparison / rb / bc / seed 1",
@@ -175,7 +176,7 @@ def test_few_shot_pre_trains_once_and_starts_from_that_model(tmp_path):
     assert sum(o.run.stage == "pretrain" for o in outcomes) == 2
     rows = [r for r in read_rows(tmp_path / "tiny") if r.experiment == "fewshot"]
     assert sorted((r.task, r.label, r.episodes) for r in rows) == [
-        (t, a, k) for t in ("ns", "rb") for a in ("bc", "networld") for k in (1, 8)
+        (t, a, k) for t in ("ns", "rb") for a in ("bc", "networld") for k in (1, 7)
     ]
     assert not bench.run_suite(suite, tmp_path)
 
@@ -230,13 +231,42 @@ def test_a_model_of_another_task_or_size_is_refused():
         evaluate(model, "ns", range(2), bandwidth_hz=5e6)
 
 
+class Renamed(BC):
+    """What a user adds to the table."""
+
+    name = "renamed"
+
+
+def test_workers_know_the_algorithms_a_user_has_added(tmp_path, monkeypatch):
+    monkeypatch.setitem(ALGORITHMS, "renamed", (BCConfig, Renamed))
+    suite = tiny(entries=(Entry("renamed"), Entry("bc")))
+    outcomes = bench.run_suite(suite, tmp_path, jobs=2)
+    assert [o.error for o in outcomes if o.error] == []
+
+
+def test_smaller_training_sets_lie_inside_larger_ones():
+    suite = tiny(data_episodes=8, entries=(Entry("bc"),))
+    run = next(r for r in suite.runs() if r.stage == "train")
+    for seed in range(6):
+        sets = []
+        for fraction in (0.1, 0.3, 0.6, 1.0):
+            fitted, heldout = bench._training_data(replace(run, fraction=fraction, seed=seed), "rb")
+            found = {obs.tobytes() for obs in fitted.obs}
+            assert not found & {obs.tobytes() for obs in heldout.obs}
+            sets.append(found)
+        assert sets[0] <= sets[1] <= sets[2] <= sets[3]
+        assert [len(s) for s in sets] == [1, 2, 4, 7]
+
+
 def test_unknown_names_in_a_suite_are_named():
     with pytest.raises(ValueError, match="unknown suite 'huge'; valid suites: smoke, demo"):
         get_suite("huge")
     with pytest.raises(ValueError, match="unknown algorithm 'ppo'; valid algorithms: bc"):
         Entry("ppo")
-    with pytest.raises((TypeError, ValueError), match="colour"):
+    with pytest.raises(ValueError, match=r"unknown config keys \['colour'\].* it has \['hidden'"):
         Entry("bc", config={"colour": 3})
+    with pytest.raises(ValueError, match="cannot be pre-trained"):
+        Entry("bc", pretrained=True)
     with pytest.raises(ValueError, match="labels must differ"):
         tiny(entries=(Entry("bc"), Entry("bc")))
     with pytest.raises(ValueError, match=r"unknown task \['csma'\]"):

@@ -43,6 +43,15 @@ def test_reference_prints_every_policy(capsys):
         assert name in text
 
 
+def test_a_preset_some_policies_cannot_see_in_scores_the_others(capsys):
+    options = ("reference", "--task", "cbf", "--episodes", 2, "--preset", "ge2020")
+    assert run(*options) == 0
+    text = capsys.readouterr().out
+    assert "random" in text
+    assert "genie" in text
+    assert "slnr" not in text
+
+
 def test_train_evaluate_and_go_on(tmp_path, capsys):
     out = tmp_path / "model"
     options = ("train", "bc", "--task", "rb", "--out", out, "--updates", 8)

@@ -137,7 +137,7 @@ def test_killed_build_leaves_nothing_under_the_id_and_goes_on(local_store):
     assert killed.returncode == -9
     assert not store.is_local("networld/rb/tiny-v0")
     assert len(list((local_store / "networld/rb/.tiny-v0.partial").glob("chunk-*.npz"))) == 2
-    with pytest.raises(store.DatasetError, match="networld dataset build"):
+    with pytest.raises(store.DatasetError, match="not here; it is not in the catalogue"):
         store.verify("networld/rb/tiny-v0")
     store.build(recipe(episodes=8, behaviours=(Behaviour("random"),), chunk_episodes=2))
     assert store.verify("networld/rb/tiny-v0")[0]
@@ -186,11 +186,16 @@ def test_unknown_wrong_or_existing_dataset():
 
 
 def test_truncated_file_names_the_remedy(local_store):
-    store.build(recipe())
-    path = data_file(local_store)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(store.DatasetError, match=r"networld/rb/tiny-v0.*--force"):
-        load_episodes("networld/rb/tiny-v0")
+    catalogued = replace(store.find_recipe("networld/rb/random-v0"), episodes=4)
+    for made, name, way in (
+        (recipe(), "tiny", "import or download it again"),
+        (catalogued, "random", "networld dataset build networld/rb/random-v0 --force"),
+    ):
+        store.build(made)
+        path = data_file(local_store, name=name)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(store.DatasetError, match=rf"networld/rb/{name}-v0.*{way}"):
+            load_episodes(made.dataset_id)
 
 
 @pytest.mark.parametrize(

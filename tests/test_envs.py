@@ -179,6 +179,13 @@ def test_vector_env_restarts_after_truncation_and_on_request(task):
         [False, False, False],
         [False, False, False],
     ]
+    seeded, _ = networld_envs.make_vec(task, 3).reset(seed=9)
+    after = vec.simulator.observe()
+    obs, _ = vec.reset(seed=9, options={"reset_mask": mask})
+    np.testing.assert_array_equal(obs[1], seeded[1])
+    np.testing.assert_array_equal(obs[~mask], after[~mask])
+    with pytest.raises(ValueError, match="no window"):
+        networld_envs.make_vec(task, 2, render_mode="human")
     with pytest.raises(ValueError, match="reset_mask"):
         vec.reset(options={"reset_mask": np.ones(2, bool)})
 

@@ -22,7 +22,7 @@ POLICIES: dict[str, dict[str, Policy]] = {
     "ns": ns.POLICIES,
 }
 
-__all__ = ["POLICIES", "Policy", "get_policy", "policy_actions"]
+__all__ = ["POLICIES", "Policy", "get_policy", "policy_actions", "usable_policies"]
 
 
 def get_policy(task: str, name: str) -> Policy:
@@ -37,6 +37,12 @@ def get_policy(task: str, name: str) -> Policy:
             f"task {task!r} has no policy {name!r}; valid policies: {', '.join(POLICIES[task])}"
         )
     return POLICIES[task][name]
+
+
+def usable_policies(task: str, params: Any) -> list[str]:
+    """Names of the policies that can act at these parameters, weak to strong."""
+    task_module(task)
+    return [name for name, policy in POLICIES[task].items() if policy.needs(params)]
 
 
 def policy_actions(

@@ -27,6 +27,7 @@ class Policy:
         local: ``(params, obs, neighbours, rngs, step) -> actions``. Agent i's action may depend
             only on its own row of ``obs`` ``(E, N, O)``, the rows of its 1-hop ``neighbours``
             ``(E, N, D)``, its own generator ``rngs[e]`` and the ``step`` since reset.
+        needs: Whether it can act at given parameters.
         privileged: ``(params, state, rngs, step) -> actions`` with global or future knowledge: an
             upper reference, never a source of expert data.
     """
@@ -36,6 +37,7 @@ class Policy:
     summary: str
     local: Local | None = None
     privileged: Privileged | None = None
+    needs: Callable[[Any], bool] = lambda params: True
 
     def __post_init__(self) -> None:
         if (self.local is None) == (self.privileged is None):

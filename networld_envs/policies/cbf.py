@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from networld_envs import cbf_ge2020
 from networld_envs.cbf_model import Params, State
 from networld_envs.physics import radio
-from networld_envs.policies.base import Policy
+from networld_envs.policies.base import Local, Policy, Role
 
 Rngs = Sequence[np.random.Generator]
 
@@ -274,13 +274,36 @@ def wmmse(
     return beam, history
 
 
+def _shows_channel(params: Params) -> bool:
+    """The observation of `ge2020` has no channel in it."""
+    return params.observation != "ge2020"
+
+
 POLICIES: dict[str, Policy] = {
     p.name: p
     for p in (
         Policy("random", "random", "uniform over the action box", local=random),
-        Policy("mrt", "static", "matched beam at full power, blind to others", local=mrt),
-        Policy("slnr", "heuristic", "signal over leakage to the listed users", local=slnr),
-        Policy("expert", "expert", "best response to the interference prices heard", local=expert),
+        Policy(
+            "mrt",
+            "static",
+            "matched beam at full power, blind to others",
+            local=mrt,
+            needs=_shows_channel,
+        ),
+        Policy(
+            "slnr",
+            "heuristic",
+            "signal over leakage to the listed users",
+            local=slnr,
+            needs=_shows_channel,
+        ),
+        Policy(
+            "expert",
+            "expert",
+            "best response to the interference prices heard",
+            local=expert,
+            needs=_shows_channel,
+        ),
         Policy("genie", "genie", "WMMSE on all channels, 20 iterations", privileged=genie),
     )
 }
