@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from networld_envs import cbf_ge2020
 from networld_envs.cbf_model import Params, State
 from networld_envs.physics import radio
-from networld_envs.policies.base import Local, Policy, Role
+from networld_envs.policies.base import Policy
 
 Rngs = Sequence[np.random.Generator]
 
