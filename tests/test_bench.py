@@ -13,8 +13,7 @@ import pytest
 import torch
 
 import networld_envs
-from networld_algos import ALGORITHMS, bench, make
-from networld_algos.bc import BC, BCConfig
+from networld_algos import bench, make
 from networld_algos.data import load_episodes
 from networld_algos.rollout import evaluate
 from networld_algos.rows import read_failures, read_rows
@@ -231,17 +230,29 @@ def test_a_model_of_another_task_or_size_is_refused():
         evaluate(model, "ns", range(2), bandwidth_hz=5e6)
 
 
-class Renamed(BC):
-    """What a user adds to the table."""
-
-    name = "renamed"
-
-
-def test_workers_know_the_algorithms_a_user_has_added(tmp_path, monkeypatch):
-    monkeypatch.setitem(ALGORITHMS, "renamed", (BCConfig, Renamed))
-    suite = tiny(entries=(Entry("renamed"), Entry("bc")))
-    outcomes = bench.run_suite(suite, tmp_path, jobs=2)
-    assert [o.error for o in outcomes if o.error] == []
+def test_workers_know_the_algorithms_a_user_has_added(tmp_path):
+    """As a user's script does it: the class is defined there, and workers are new processes."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from networld_algos import ALGORITHMS\n"
+        "from networld_algos.bc import BC, BCConfig\n"
+        "from networld_algos.bench import run_suite\n"
+        "from networld_algos.suites import Entry, Suite\n"
+        "class Renamed(BC):\n"
+        "    name = 'renamed'\n"
+        "ALGORITHMS['renamed'] = (BCConfig, Renamed)\n"
+        "entries = (Entry('renamed'), Entry('bc'))\n"
+        "suite = Suite('mine', ('rb',), entries, seeds=1, updates=4, eval_episodes=2)\n"
+        "print([o.error for o in run_suite(suite, Path(sys.argv[1]), jobs=2) if o.error])\n"
+    )
+    script = tmp_path / "mine.py"
+    script.write_text(code)
+    command = [sys.executable, "-W", "ignore", str(script), str(tmp_path)]
+    out = subprocess.run(command, capture_output=True, text=True)
+    assert out.stdout.strip() == "[]", out.stdout + out.stderr
+    learned = [r for r in read_rows(tmp_path / "mine") if r.kind == "learned" and r.is_last]
+    assert {r.label for r in learned} == {"renamed", "bc"}
 
 
 def test_smaller_training_sets_lie_inside_larger_ones():
