@@ -100,12 +100,11 @@ class Algorithm(nn.Module, ABC):
         if total_updates < 1:
             raise ValueError(f"total_updates must be at least 1, got {total_updates}")
         spec, given = self.known(episodes.spec.task), episodes.spec
-        for field in ("obs_dim", "action_kind", "action_dim", "action_low", "action_high"):
-            if getattr(spec, field) != getattr(given, field):
-                raise ValueError(
-                    f"episodes of task {spec.task!r} have {field}={getattr(given, field)!r}, "
-                    f"the model was made for {getattr(spec, field)!r}"
-                )
+        if field := spec.mismatch(given):
+            raise ValueError(
+                f"episodes of task {spec.task!r} have {field}={getattr(given, field)!r}, "
+                f"the model was made for {getattr(spec, field)!r}"
+            )
         self.counters["total_updates"] = total_updates
         self.prepared.add(spec.task)
 

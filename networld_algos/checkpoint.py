@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from networld_algos import config_dict, make, make_config
 from networld_algos.base import Algorithm
+from networld_algos.rows import write_bytes
 from networld_envs.spec import TaskSpec
 
 FORMAT = 1
@@ -61,7 +61,7 @@ def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = 
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {"model": dict(algorithm.state_dict()), "optimizers": moments}
     index["files"] = {name: _write_tensors(folder, name, part) for name, part in tensors.items()}
-    _replace(folder / INDEX, json.dumps(index, indent=1).encode())
+    write_bytes(folder / INDEX, json.dumps(index, indent=1).encode())
     kept = set(index["files"].values())
     for stale in folder.glob("*.safetensors"):
         if stale.name not in kept:
@@ -160,12 +160,11 @@ def _check_task(folder: Path, algorithm: Algorithm, expect: str | TaskSpec | Non
         )
     if isinstance(expect, TaskSpec):
         stored = algorithm.specs[task]
-        for field in ("obs_dim", "action_kind", "action_dim", "action_low", "action_high"):
-            if getattr(stored, field) != getattr(expect, field):
-                raise ValueError(
-                    f"{folder} was trained with {field}={getattr(stored, field)!r} of task "
-                    f"{task!r}, now it is {getattr(expect, field)!r}; use the same preset"
-                )
+        if field := stored.mismatch(expect):
+            raise ValueError(
+                f"{folder} was trained with {field}={getattr(stored, field)!r} of task "
+                f"{task!r}, now it is {getattr(expect, field)!r}; use the same preset"
+            )
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
@@ -207,18 +206,5 @@ def _write_tensors(folder: Path, part: str, tensors: dict[str, Tensor]) -> str:
     # One copy each: safetensors refuses tensors that share memory.
     data = save_tensors({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()})
     name = _file_name(part, data)
-    _replace(folder / name, data)
+    write_bytes(folder / name, data)
     return name
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """Write all of ``data`` or nothing."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

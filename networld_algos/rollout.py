@@ -102,10 +102,9 @@ def evaluate(
 
 def _check_sizes(algorithm: Algorithm, task: str, spec: Any) -> None:
     known = algorithm.known(task)
-    for field in ("obs_dim", "action_kind", "action_dim", "action_low", "action_high"):
-        if getattr(known, field) != getattr(spec, field):
-            raise ValueError(
-                f"the model was trained for task {task!r} with {field}={getattr(known, field)!r}; "
-                f"this environment has {getattr(spec, field)!r}. Use the preset and parameters "
-                "the training data was made with"
-            )
+    if field := known.mismatch(spec):
+        raise ValueError(
+            f"the model was trained for task {task!r} with {field}={getattr(known, field)!r}; "
+            f"this environment has {getattr(spec, field)!r}. Use the preset and parameters "
+            "the training data was made with"
+        )

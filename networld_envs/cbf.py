@@ -393,7 +393,7 @@ def _caused_loss(
     if not users.shape[-1]:
         return np.zeros_like(rates)
     if params.reward_set == "power":
-        users = cbf_ge2020.strongest(power, params.neighbours, axis=1)
+        users = cbf_links.strongest(power, params.neighbours, axis=1)
         links = np.arange(k)[:, None]
     flat = (np.arange(envs) * k)[:, None, None] + np.maximum(users, 0)  # (E, station, U)
     mine = power.reshape(-1)[flat * power.shape[-1] + links]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_envs.cbf_links import own_angle
+from networld_envs.cbf_links import own_angle, strongest
 from networld_envs.cbf_model import Params, State
 from networld_envs.physics import radio
 
@@ -50,27 +50,6 @@ def unit_beams(
 def power_level(params: Params, choice: NDArray[np.int64]) -> NDArray[np.float32]:
     """Share ``(E, K)`` of the largest power."""
     return ((choice % params.power_levels) / (params.power_levels - 1)).astype(np.float32)
-
-
-def strongest(power: NDArray[np.float64], count: int, axis: int) -> NDArray[np.int32]:
-    """The ``U`` other cells of largest received power, padded with -1.
-
-    Args:
-        power: ``(E, user, station)``.
-        count: ``U``.
-        axis: 2 ranks the stations a user receives, 1 the users that a station disturbs.
-
-    Returns:
-        ``(E, K, U)``; ties go to the lower index.
-    """
-    k = power.shape[-1]
-    others = np.where(np.eye(k, dtype=bool), -1.0, power)
-    order = np.argsort(-others, axis=axis, kind="stable")
-    order = order if axis == 2 else order.transpose(0, 2, 1)
-    table = np.full((len(power), k, count), -1, np.int32)
-    width = min(count, k - 1)
-    table[..., :width] = order[..., :width]
-    return table
 
 
 def remember(

@@ -72,7 +72,7 @@ def _draw_all(params: Params, rngs: Sequence[np.random.Generator]) -> Network:
     if params.wrap_around:
         offset_m = _nearest_image(params, offset_m)
     gain, bearing = _gain_and_bearing(params, offset_m, shadow_db)
-    neighbours = _most_disturbed(gain, params.neighbours)
+    neighbours = strongest(gain, params.neighbours, axis=1)
     links = np.broadcast_to(np.arange(k, dtype=np.int32)[:, None], neighbours.shape)
     nothing = np.zeros((envs, k))
     return Network(
@@ -197,12 +197,22 @@ def _gain_and_bearing(
     return gain, np.arctan2(offset_m[..., 1], offset_m[..., 0])
 
 
-def _most_disturbed(gain: NDArray[np.float64], count: int) -> NDArray[np.int32]:
-    """For each station the users of other cells with the largest gain, ``(E, K, U)``."""
-    envs, k, _ = gain.shape
-    others = np.where(np.eye(k, dtype=bool), -np.inf, gain)
-    order = np.argsort(-others, axis=1, kind="stable").transpose(0, 2, 1)  # (E, station, user)
-    table = np.full((envs, k, count), -1, np.int32)
+def strongest(power: NDArray[np.float64], count: int, axis: int) -> NDArray[np.int32]:
+    """The ``U`` other cells of largest received power or gain, padded with -1.
+
+    Args:
+        power: ``(E, user, station)``.
+        count: ``U``.
+        axis: 2 ranks the stations a user receives, 1 the users that a station disturbs.
+
+    Returns:
+        ``(E, K, U)``; ties go to the lower index.
+    """
+    k = power.shape[-1]
+    others = np.where(np.eye(k, dtype=bool), -np.inf, power)
+    order = np.argsort(-others, axis=axis, kind="stable")
+    order = order if axis == 2 else order.transpose(0, 2, 1)
+    table = np.full((len(power), k, count), -1, np.int32)
     width = min(count, k - 1)
     table[..., :width] = order[..., :width]
     return table

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-import networld_envs
 from networld_envs.collect import Behaviour, rollout
 from networld_envs.policies import POLICIES
+from networld_envs.recipes import package_file, replace_text
 from networld_envs.simulator import MAX_CYCLES, make_params, task_module
 
 TABLE = "references.json"
@@ -97,7 +95,7 @@ def reference_scores(task: str) -> dict[str, Score]:
         ValueError: If the table lacks a policy; says how to make it.
     """
     task_module(task)
-    text = resources.files(networld_envs).joinpath(TABLE).read_text(encoding="utf-8")
+    text = package_file(TABLE).read_text(encoding="utf-8")
     table = json.loads(text).get(task, {})
     missing = [name for name in POLICIES[task] if name not in table]
     if missing:
@@ -110,10 +108,8 @@ def reference_scores(task: str) -> dict[str, Score]:
 
 def record_scores(task: str, scores: dict[str, Score]) -> Path:
     """Write a task's scores into the table of this checkout, atomically; returns its path."""
-    path = Path(str(resources.files(networld_envs).joinpath(TABLE)))
+    path = package_file(TABLE)
     table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     table[task] = scores
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    replace_text(path, json.dumps(table, indent=1) + "\n")
     return path

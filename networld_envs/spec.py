@@ -60,6 +60,16 @@ class TaskSpec:
             raise ValueError(f"task {self.task!r} has a continuous action")
         return int(self.action_high[0]) + 1
 
+    def mismatch(self, other: TaskSpec) -> str | None:
+        """First field in which a model of this spec does not fit ``other``, None if it does.
+
+        Numbers of agents and neighbour slots may differ: parameters are shared.
+        """
+        for field in ("obs_dim", "action_kind", "action_dim", "action_low", "action_high"):
+            if getattr(self, field) != getattr(other, field):
+                return field
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, for JSON."""
         return asdict(self)
