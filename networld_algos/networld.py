@@ -32,7 +32,7 @@ from networld_algos.nets import (
     step,
 )
 from networld_algos.networld_config import NetWorldConfig
-from networld_algos.networld_data import Segments, draw_segments, segment_returns
+from networld_algos.networld_data import Segments, Transitions, draw_segments, segment_returns
 from networld_algos.networld_health import latent_health
 from networld_algos.networld_nets import Nets, TaskNets
 from networld_algos.networld_plan import plan
@@ -96,7 +96,7 @@ class NetWorld(Algorithm):
         task.return_stats.copy_(torch.stack([returns.mean(), std.clamp(min=1e-6)]))
         with torch.no_grad():
             obs = torch.as_tensor(episodes.obs[:8], device=task.return_stats.device)
-            task.standardiser.fit(task.encoder(task.features(obs)).flatten(0, -2))
+            task.fit_latents(task.features(obs).flatten(0, -2))
             z = task.encode(obs)
             table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
             table = table[:, None].expand(-1, z.shape[1], -1, -1)
@@ -143,14 +143,10 @@ class NetWorld(Algorithm):
         losses = {"inverse_loss": self.inverse_loss(task, z, data, generator)}
         if not end_to_end:
             losses["reconstruction_loss"] = self.reconstruction_loss(task, z, data)
-        if task.predictor is not None:
-            losses["message_loss"] = self.message_loss(task, data)
-        if not frozen or end_to_end:
+        losses["forecast_loss"] = self.forecast_loss(batch.task, data.transitions)
+        if self.config.planner == "diffusion" and (not frozen or end_to_end):
             target = z if end_to_end else data.z
-            if self.config.planner == "regression":
-                losses["regression_loss"] = self.regression_loss(batch.task, target, data)
-            else:
-                losses |= self.segment_losses(batch.task, target, data, generator)
+            losses |= self.segment_losses(batch.task, target, data, generator)
 
         rate = self.config.learning_rate * cosine_decay(done, total)
         own, shared = self._optimizers[f"task-{batch.task}"], self._optimizers["shared"]
@@ -183,42 +179,39 @@ class NetWorld(Algorithm):
         """``E[||D(z) - features||^2]``, mean over features."""
         return ((task.decoder(z) - data.features) ** 2).mean()
 
-    def message_loss(self, task: TaskNets, data: Segments) -> Tensor:
-        """Squared error of the next latent given the learned mean message."""
-        assert task.predictor is not None
-        present = data.present[:, None].expand(-1, data.z.shape[1], -1)
-        mean = task.message_standardiser.batch(data.mean) * present
-        inputs = torch.cat([data.z, mean, present], dim=-1)[:, :-1]
-        z_next = data.z[:, :-1] + task.predictor(inputs)
-        return masked_mean(((z_next - data.z[:, 1:]) ** 2).mean(-1), data.steps)
+    def forecast_loss(self, name: str, data: Transitions) -> Tensor:
+        """Squared error of the forecast of the next latent, over every agent and step.
 
-    def regression_loss(self, task: str, z: Tensor, data: Segments) -> Tensor:
-        """Squared error of the next latent, the control for the diffusion planner."""
-        shared = self.nets.shared
-        assert shared.regressor is not None
-        present = data.present[:, None].expand(-1, z.shape[1], -1)
-        x = torch.cat([z, data.m, present], dim=-1) if shared.context else z
-        z_next = shared.regressor(x[:, :-1], shared.embedding(task))
-        errors = ((z_next - z[:, 1:]) ** 2).mean(-1)
-        return masked_mean(errors, data.steps * self._sequence_weights(task, data)[:, None])
+        The running statistics of the mean message follow the sender on the way.
+        """
+        task, m = self.nets.task(name), data.mean
+        if self.config.mean_field != "off":
+            m = task.message_standardiser.batch(m) * data.present
+        ahead = self.nets.shared.forecast(data.z, m, data.present, name)
+        errors = ((ahead - data.z_next) ** 2).mean(-1)  # (B, T, N)
+        whole = data.steps.amin(1, keepdim=True).expand_as(data.returns)
+        weights = self._return_weights(name, data.returns, whole)[:, None] * data.steps[..., None]
+        return masked_mean(errors, weights)
 
     def segment_losses(
         self, task: str, z: Tensor, data: Segments, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Diffusion and classifier loss on the same corrupted segments."""
         config, shared = self.config, self.nets.shared
+        with torch.no_grad():
+            ahead = shared.forecast(data.z[:, 0], data.m[:, 0], data.present, task)
         x = torch.cat([z, data.m], dim=-1) if shared.context else z
         x = x.transpose(1, 2)  # (S, C, H)
         t = shared.schedule.draw(len(x), config.timestep_skew, generator)
         noise = normal(x.shape, generator, x.device)
         noised = shared.schedule.corrupt(x, t, noise)
         noised = torch.cat([x[..., :1], noised[..., 1:]], dim=-1)  # the first latent is known
-        output = shared.denoise(noised, t, data.present, task)
+        output = shared.denoise(noised, t, data.present, ahead, task)
         target = x if config.prediction == "x0" else noise
         errors = ((output - target) ** 2).mean(1)[:, 1:]  # (S, H-1); position 0 has weight 0
         weights = data.steps.clone()
         weights[:, 0] *= config.next_weight
-        weights = weights * self._sequence_weights(task, data)[:, None]
+        weights = weights * self._return_weights(task, data.returns, data.full)[:, None]
         losses = {"diffusion_loss": masked_mean(errors, weights)}
         if shared.classifier is not None:
             seen = noised if config.encoder_grad == "end_to_end" else noised.detach()
@@ -228,12 +221,12 @@ class NetWorld(Algorithm):
             losses["classifier_loss"] = masked_mean(label, data.full)
         return losses
 
-    def _sequence_weights(self, task: str, data: Segments) -> Tensor:
-        """Weight ``(S,)`` of each sequence in the planner's loss."""
+    def _return_weights(self, task: str, returns: Tensor, full: Tensor) -> Tensor:
+        """Weight of windows of the given returns in the planner's losses; 1 if not ``full``."""
         if self.config.weighting == "none":
-            return torch.ones_like(data.returns)
+            return torch.ones_like(returns)
         mean, std = self.nets.task(task).return_stats
-        standardised = torch.where(data.full > 0, (data.returns - mean) / std, 0.0)
+        standardised = torch.where(full > 0, (returns - mean) / std, 0.0)
         return (self.config.weighting_beta * standardised).exp().clamp(max=MAX_SEQUENCE_WEIGHT)
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:

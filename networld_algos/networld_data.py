@@ -15,13 +15,34 @@ from networld_algos.networld_nets import TaskNets
 
 
 @dataclass(frozen=True)
+class Transitions:
+    """All single steps of a batch, what the forecast is trained on.
+
+    Attributes:
+        z: ``(B, T, N, d)`` latents, their last action shuffled; without gradient.
+        mean: ``(B, T, N, d)`` mean message before standardisation, with gradient to the sender.
+        present: ``(B, T, N, 1)`` 1.0 where the agent has a neighbour.
+        z_next: ``(B, T, N, d)`` true latents one step later, without gradient.
+        returns: ``(B, N)`` discounted return of the window.
+        steps: ``(B, T)`` 1.0 where the transition is real.
+    """
+
+    z: Tensor
+    mean: Tensor
+    present: Tensor
+    z_next: Tensor
+    returns: Tensor
+    steps: Tensor
+
+
+@dataclass(frozen=True)
 class Segments:
     """Agent-sequences drawn from a batch.
 
     Attributes:
+        transitions: All steps of the whole batch.
         features: ``(S, H, O)``.
         z: ``(S, H, d)`` latents by the running statistics, without gradient.
-        mean: ``(S, H, d)`` mean message before standardisation, with gradient to the sender.
         m: ``(S, H, d)`` standardised mean message, without gradient.
         present: ``(S, 1)`` 1.0 where the agent has a neighbour.
         actions: ``(S, H-1, ...)``.
@@ -30,9 +51,9 @@ class Segments:
         full: ``(S,)`` 1.0 where the whole segment is real.
     """
 
+    transitions: Transitions
     features: Tensor
     z: Tensor
-    mean: Tensor
     m: Tensor
     present: Tensor
     actions: Tensor
@@ -56,10 +77,12 @@ def draw_segments(
     """
     b, h, n, _ = batch.obs.shape
     share, columns = config.action_dropout, task.last_action
-    now = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
+    shown = shuffle_last_action(batch.obs[:, :-1], columns, share, generator)
     with torch.no_grad():
-        features = task.features(torch.cat([now, batch.obs[:, 1:]], dim=1))  # (B, H, N, O)
+        features = task.features(torch.cat([shown[:, :1], batch.obs[:, 1:]], dim=1))  # (B, H, N, O)
         z = task.standardiser(task.encoder(features))
+        # Of position 0 the last action is shuffled already.
+        seen = torch.cat([z[:, :1], task.encode(shown[:, 1:]), z[:, -1:]], dim=1)
     order = torch.randperm(b * n, generator=generator, device=generator.device)
     pick = order[: config.sequences].to(z.device)
     row, agent = pick // n, pick % n
@@ -68,23 +91,29 @@ def draw_segments(
         mean = torch.zeros_like(z)
         present = torch.zeros_like(z[..., :1])
     else:
-        mean, present = mean_over_neighbours(task.send(z), table)
-    mean, present = mean[row, :, agent], present[row, 0, agent]
+        mean, present = mean_over_neighbours(task.send(seen), table)
     with torch.no_grad():
-        m = task.mean_message(mean, present[:, None])
-        if config.mean_field != "off" and task.predictor is None:
-            task.message_standardiser.batch(mean)  # track the encoder
+        m = task.mean_message(mean[row, :, agent], present[row, :, agent])
     rewards = credit(batch.rewards, batch.neighbours, config)
     powers = config.discount ** torch.arange(h - 1, device=z.device)
     returns = (rewards * powers[:, None]).sum(1)  # (B, N)
+    steps = batch.mask.to(z.dtype)
+    transitions = Transitions(
+        z=seen[:, :-1],
+        mean=mean[:, :-1],
+        present=present[:, :-1],
+        z_next=z[:, 1:],
+        returns=returns,
+        steps=steps,
+    )
     return Segments(
+        transitions=transitions,
         features=features[row, :, agent],
         z=z[row, :, agent],
-        mean=mean,
         m=m,
-        present=present,
+        present=present[row, 0, agent],
         actions=batch.actions[row, :, agent],
-        steps=batch.mask[row].to(z.dtype),
+        steps=steps[row],
         returns=returns[row, agent],
         full=batch.mask[row].all(1).to(z.dtype),
     )

@@ -15,6 +15,9 @@ from networld_algos.twohot import ActionHead, TwoHot
 from networld_algos.unet import MLPDenoiser, ReturnClassifier, TemporalUNet
 from networld_envs.spec import TaskSpec
 
+SMALL = 0.01
+"""Initial scale of what the encoder and the decoder add to their linear parts."""
+
 
 class TaskNets(nn.Module):
     """What each task has for itself.
@@ -27,7 +30,6 @@ class TaskNets(nn.Module):
         inverse: ``[z_t, z_{t+1}]`` to the input of ``head``.
         head: Action logits.
         sender: g, from z to a message; None when the message is z itself.
-        predictor: ``[z, m, present]`` to the next z; trains ``sender``.
         message_standardiser: Of the mean message.
         returns: Bins of the segment return.
         return_stats: ``(2,)`` mean and standard deviation of the segment return.
@@ -46,11 +48,25 @@ class TaskNets(nn.Module):
         self.inverse = mlp([2 * d, *hidden], activate_last=True)
         self.head = ActionHead(spec, config.hidden, config.bins)
         self.message_standardiser = RunningStandardiser(d)
-        learned = config.message == "learned" and config.mean_field != "off"
+        learned = config.message == "learned" and config.mean_field == "full"
         self.sender = mlp([d, config.hidden // 2, d]) if learned else None
-        self.predictor = mlp([2 * d + 1, *hidden, d]) if learned else None
         self.returns = TwoHot(1, config.return_bins)
         self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))
+        with torch.no_grad():  # the encoder starts as a rotation: nothing is lost if d >= O
+            nn.init.orthogonal_(self.encoder.linear.weight)
+            nn.init.zeros_(self.encoder.linear.bias)
+            for last in (self.encoder.net[-1], self.decoder.net[-1]):
+                assert isinstance(last, nn.Linear)
+                last.weight.mul_(SMALL)
+                nn.init.zeros_(last.bias)
+
+    @torch.no_grad()
+    def fit_latents(self, features: Tensor) -> None:
+        """Fit the standardiser to features ``(rows, O)``; the decoder starts as the inverse."""
+        self.standardiser.fit(self.encoder(features))
+        rotation, stats = self.encoder.linear.weight, self.standardiser
+        self.decoder.linear.weight.copy_(rotation.T * (stats.var + stats.EPS).sqrt())
+        self.decoder.linear.bias.copy_(rotation.T @ stats.mean)
 
     def encode(self, obs: Tensor) -> Tensor:
         """Raw observations ``(..., O)`` to standardised latents ``(..., d)``."""
@@ -69,12 +85,12 @@ class TaskNets(nn.Module):
         return self.head(self.inverse(torch.cat([z, z_next], dim=-1)))
 
 
-class Regressor(nn.Module):
-    """Next latent from ``[z; m; present]`` and the task: ``z + MLP``."""
+class Forecast(nn.Module):
+    """Mean of the next latent from ``[z; m; present]`` and the task: ``z + MLP``."""
 
     def __init__(self, channels: int, config: NetWorldConfig) -> None:
         super().__init__()
-        hidden = [config.hidden] * config.layers
+        hidden = [config.forecast_hidden] * config.forecast_layers
         self.net = mlp([channels + config.dim, *hidden, config.latent])
         self.latent = config.latent
 
@@ -85,7 +101,7 @@ class Regressor(nn.Module):
 
 
 class SharedNets(nn.Module):
-    """What all tasks share: the planner, the classifier and an embedding of each task."""
+    """What all tasks share: forecast, noise model, classifier and an embedding of each task."""
 
     def __init__(self, tasks: Iterable[str], config: NetWorldConfig) -> None:
         super().__init__()
@@ -99,13 +115,15 @@ class SharedNets(nn.Module):
             self.embeddings[task] = nn.Parameter(torch.randn(config.dim))
         self.schedule = CosineSchedule(config.train_steps)
         size = {"dim": config.dim, "blocks": config.blocks}
-        # A latent moves little in a step: x0 is predicted as its difference from the present one.
+        # x0 is predicted as its difference from the forecast, or from the present latent.
         self.residual = config.prediction == "x0"
-        self.regressor = self.denoiser = self.classifier = None
+        self.forecasting = config.forecast
+        self.latent = d
+        self.forecast_net = Forecast(self.channels + self.context, config)
+        self.denoiser = self.classifier = None
         if config.planner == "regression":
-            self.regressor = Regressor(self.channels + self.context, config)
             return
-        context = self.channels + self.context
+        context = self.channels + self.context + (d if config.forecast else 0)
         if config.denoiser == "unet":
             self.denoiser = TemporalUNet(self.channels, context, mults=config.mults, **size)
         else:
@@ -127,20 +145,47 @@ class SharedNets(nn.Module):
         known = torch.stack([p.detach() for p in self.embeddings.values()])
         self.embeddings[task] = nn.Parameter(known.mean(0))
 
-    def denoise(
-        self, x: Tensor, t: Tensor, present: Tensor, task: str, *, frozen: bool = False
-    ) -> Tensor:
-        """Network output ``(rows, C, H)`` for corrupted segments; ``present`` is ``(rows, 1)``.
+    def forecast(self, z: Tensor, m: Tensor, present: Tensor, task: str) -> Tensor:
+        """Mean of the next latent ``(..., d)`` from latents, messages and ``present`` flags."""
+        x = torch.cat([z, m, present], dim=-1) if self.context else z
+        return self.forecast_net(x, self.embedding(task))
 
-        The known first position is also shown to every other one as context.
+    def denoise(
+        self,
+        x: Tensor,
+        t: Tensor,
+        present: Tensor,
+        ahead: Tensor,
+        task: str,
+        *,
+        frozen: bool = False,
+    ) -> Tensor:
+        """Network output ``(rows, C, H)`` for corrupted segments.
+
+        Args:
+            x: ``(rows, C, H)``; its known first position is also shown to every other one.
+            t: ``(rows or 1,)`` diffusion steps.
+            present: ``(rows, 1)`` 1.0 where there is a neighbour.
+            ahead: ``(rows, d)`` forecast, shown likewise.
+            task: Whose segments these are.
+            frozen: The weights need no gradient.
         """
         assert self.denoiser is not None
-        now = x[..., :1]  # (rows, C, 1), never corrupted
-        seen = [x, now.expand_as(x)]
+        length = x.shape[-1]
+        now = x[..., :1].expand_as(x)  # never corrupted
+        seen = [x, now]
         if self.context:
-            seen.append(present.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+            seen.append(present.unsqueeze(-1).expand(-1, -1, length))
+        if self.forecasting:
+            seen.append(ahead.unsqueeze(-1).expand(-1, -1, length))
         output = self.denoiser(torch.cat(seen, dim=1), t, self.embedding(task), frozen=frozen)
-        return now + output if self.residual else output
+        if not self.residual:
+            return output
+        base = now
+        if self.forecasting:
+            later = torch.cat([seen[-1], now[:, self.latent :]], dim=1)[..., 1:]
+            base = torch.cat([now[..., :1], later], dim=-1)
+        return base + output
 
     def classify(
         self,

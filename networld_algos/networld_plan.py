@@ -1,4 +1,4 @@
-"""How NetWorld decides: draw a segment from the noise model, or regress the next latent."""
+"""How NetWorld decides: draw a segment around the forecast, or take the forecast itself."""
 
 from __future__ import annotations
 
@@ -40,18 +40,19 @@ def plan(
         planner gives ``(rows, d, 2)``.
     """
     shared = nets.shared
-    if shared.regressor is not None:
-        x = torch.cat([z, m, present], dim=-1) if shared.context else z
-        return torch.stack([z, shared.regressor(x, shared.embedding(task))], dim=-1)
+    ahead = shared.forecast(z, m, present, task)
+    if shared.denoiser is None:
+        return torch.stack([z, ahead], dim=-1)
     clamp = torch.cat([z, m], dim=-1) if shared.context else z
     copies = config.candidates if config.guidance == "select" else 1
     if copies > 1:
-        clamp, m, present = (v.repeat_interleave(copies, dim=0) for v in (clamp, m, present))
+        rows = (clamp, m, present, ahead)
+        clamp, m, present, ahead = (v.repeat_interleave(copies, dim=0) for v in rows)
         init = None if init is None else init.repeat_interleave(copies, dim=0)
 
     def denoiser(x: Tensor, t: int) -> Tensor:
         step = torch.tensor([t], device=x.device)
-        output = shared.denoise(x, step, present, task, frozen=True)
+        output = shared.denoise(x, step, present, ahead, task, frozen=True)
         return shared.schedule.to_x0(output, x, t, config.prediction)
 
     segment = sample(
