@@ -3,20 +3,7 @@
 A low diffusion loss says nothing: a collapsed latent is easy to denoise. What bounds control is
 whether the action can be read from (z_t, imagined z_{t+1}).
 
-=====================  ===================================================================
-latent_std             mean standard deviation of a latent's columns; 1 by construction
-                       unless running statistics and encoder have parted
-effective_rank         exp(entropy of the covariance's normalised eigenvalues)
-within_trajectory_     share of the latent variance found within (episode, agent); near 0
-share                  means that the latent only says which trajectory it is on
-inverse_error_clean    error of the action recovered from true latents: RMS over the
-                       action's standard deviation (box, ordered), or error rate over that
-                       of the most frequent choice (discrete); 1 is no information
-inverse_error_noised   the same with 10% noise on z_{t+1}: the ceiling of control
-next_latent_error      mean squared error of the planned z_{t+1} over the latent variance: 1 for
-                       the overall mean, 2 for a latent drawn at random, so a sampled plan must
-                       stay below 2. It does not compare across encoders or temperatures
-=====================  ===================================================================
+`MEANING` says what each is and `HEALTHY` where it should lie.
 """
 
 from __future__ import annotations
@@ -41,6 +28,22 @@ HEALTHY: dict[str, tuple[float, float]] = {
     "next_latent_error": (0.0, 2.0),
 }
 """Lowest and highest healthy value of each diagnostic."""
+
+MEANING: dict[str, str] = {
+    "latent_std": "mean standard deviation of a latent's columns; 1 by construction unless "
+    "running statistics and encoder have parted",
+    "effective_rank": "exp(entropy of the covariance's normalised eigenvalues)",
+    "within_trajectory_share": "share of the latent variance found within (episode, agent); "
+    "near 0 the latent only says which trajectory it is on",
+    "inverse_error_clean": "error of the action recovered from true latents: RMS over the "
+    "action's standard deviation (box, ordered), or error rate over that of the most frequent "
+    "choice (discrete); 1 is no information",
+    "inverse_error_noised": "the same with 10% noise on z_{t+1}: the ceiling of control",
+    "next_latent_error": "mean squared error of the planned z_{t+1} over the latent variance: 1 "
+    "for the overall mean, 2 for a latent drawn at random, so a sampled plan must stay below 2; "
+    "it does not compare across encoders or temperatures",
+}
+"""What each diagnostic says."""
 
 MAX_EPISODES = 16
 MAX_PLANS = 1024

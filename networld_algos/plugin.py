@@ -1,0 +1,98 @@
+"""Algorithms of one's own, from a Python file outside the package: ``path/to/file.py:Name``."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import is_dataclass
+from inspect import isabstract
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from networld_algos.base import Algorithm
+from networld_algos.zoo import ALGORITHMS
+
+BUILT_IN = frozenset(ALGORITHMS)
+
+
+def is_plugin(name: str) -> bool:
+    """Whether ``name`` has the form ``file.py:Class``."""
+    return ".py:" in name or name.endswith(".py")
+
+
+def add_algorithm(source: str) -> str:
+    """Run a Python file and put one of its classes into `ALGORITHMS`.
+
+    The class subclasses `Algorithm`; its annotation ``config: MyConfig`` says which frozen
+    dataclass holds its options. The file is code and is executed: name only files you trust.
+
+    Args:
+        source: ``path/to/file.py:ClassName``.
+
+    Returns:
+        The class's ``name``, by which suites, ``make`` and the command line now know it.
+
+    Raises:
+        ValueError: If the file or the class is not there, the class is no complete algorithm, or
+            its name is that of a built-in one.
+    """
+    path_text, _, class_name = source.rpartition(":")
+    path = Path(path_text)
+    if not class_name or path.suffix != ".py":
+        raise ValueError(f"an algorithm is named as path/to/file.py:ClassName, got {source!r}")
+    if not path.is_file():
+        raise ValueError(f"there is no file {path} (from {source!r})")
+    module = _run_file(path)
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Algorithm)):
+        classes = [
+            name
+            for name, value in vars(module).items()
+            if isinstance(value, type) and value.__module__ == module.__name__
+        ]
+        raise ValueError(
+            f"{path} has no Algorithm subclass {class_name!r}; its classes: {sorted(classes)}"
+        )
+    if isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise ValueError(f"{class_name} of {path} is not complete; it lacks: {missing}")
+    config_type = _config_type(found, module)
+    name = getattr(found, "name", None)
+    if not isinstance(name, str) or not name:
+        raise ValueError(f'{class_name} of {path} needs a name: name = "my-algorithm"')
+    if name in BUILT_IN:
+        raise ValueError(f"{class_name} of {path} is named {name!r} like a built-in algorithm")
+    ALGORITHMS[name] = (config_type, found)
+    return name
+
+
+def _run_file(path: Path) -> ModuleType:
+    name = f"networld_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path} does not run: {type(error).__name__}: {error}") from error
+    finally:
+        # A worker process cannot import it by this name; without the entry it is sent by value.
+        del sys.modules[name]
+    return module
+
+
+def _config_type(found: type[Algorithm], module: ModuleType) -> type[Any]:
+    """The dataclass that the nearest annotation of ``config`` names."""
+    for base in found.__mro__:
+        hint = vars(base).get("__annotations__", {}).get("config")
+        if isinstance(hint, str):  # from __future__ import annotations
+            home = module if base.__module__ == module.__name__ else sys.modules[base.__module__]
+            hint = vars(home).get(hint)
+        if isinstance(hint, type) and is_dataclass(hint):
+            return hint
+    raise ValueError(
+        f"{found.__name__} needs an annotation `config: MyConfig` that names a dataclass"
+    )
