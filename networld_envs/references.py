@@ -11,11 +11,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from networld_envs.collect import Behaviour, rollout
-from networld_envs.policies import POLICIES
+from networld_envs.policies import usable_policies
 from networld_envs.recipes import package_file, replace_text
-from networld_envs.simulator import MAX_CYCLES, make_params, task_module
+from networld_envs.simulator import MAX_CYCLES, make_params
 
 TABLE = "references.json"
+RECORDED: dict[str, dict[str, dict[str, Any]]] = {
+    "cbf": {"default": {}, "ge2020": {}},
+    "rb": {"default": {}, "cdmp": {}, "ring6": {}},
+    "ns": {
+        "default": {},
+        "hotspots": {},
+        # Cells do not interfere, so one stands for all; ten windows of a second, to be done in time
+        "hua2019": {"rings": 0, "max_cycles": 10},
+        "hua2019_code": {"max_cycles": 10},
+    },
+}
+"""Presets of each task whose reference scores are committed, and what is set differently there."""
+
+PUBLISHED: dict[tuple[str, str], dict[str, tuple[str, float]]] = {
+    ("cbf", "ge2020"): {
+        "random": ("rate", 3.6),
+        "mrt": ("rate", 6.0),
+        "slnr": ("rate", 6.6),
+        "genie": ("rate", 7.5),
+    },
+    ("ns", "hua2019_code"): {"hard": ("reward", 5.25), "static": ("reward", 7.40)},
+}
+"""Published values: ``(task, preset) -> policy -> (metric or "reward", value)``.
+
+Ge et al., 2020: bit/s/Hz/cell averaged over topologies, genie = 20 iterations of WMMSE. Hua et al.,
+2020: utility of hard slicing and of [1, 8, 1] MHz.
+"""
 TEST_SEED = 1_000
 VALIDATION_SEED = 500_000
 """First seeds of evaluation episodes. Datasets start at 10,000,000: the three never meet."""
@@ -88,28 +115,32 @@ def measure(
     )
 
 
-def reference_scores(task: str) -> dict[str, Score]:
-    """The committed scores of a task's policies at default parameters, weak to strong.
+def reference_scores(task: str, preset: str = "default") -> dict[str, Score]:
+    """The committed scores of the policies that can act at a preset, weak to strong.
 
     Raises:
         ValueError: If the table lacks a policy; says how to make it.
     """
-    task_module(task)
+    names = usable_policies(task, make_params(task, preset))
     text = package_file(TABLE).read_text(encoding="utf-8")
-    table = json.loads(text).get(task, {})
-    missing = [name for name in POLICIES[task] if name not in table]
+    table = json.loads(text).get(_key(task, preset), {})
+    missing = [name for name in names if name not in table]
     if missing:
         raise ValueError(
-            f"no reference score for {task}/{missing[0]}; `networld reference --task {task} "
-            "--record` measures and records it"
+            f"no reference score for {_key(task, preset)}: {missing[0]}; `networld reference "
+            f"--task {task} --preset {preset} --record` measures and records it"
         )
-    return {name: table[name] for name in POLICIES[task]}
+    return {name: table[name] for name in names}
 
 
-def record_scores(task: str, scores: dict[str, Score]) -> Path:
-    """Write a task's scores into the table of this checkout, atomically; returns its path."""
+def record_scores(task: str, scores: dict[str, Score], preset: str = "default") -> Path:
+    """Write scores into the table of this checkout, atomically; returns its path."""
     path = package_file(TABLE)
     table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    table[task] = scores
+    table[_key(task, preset)] = scores
     replace_text(path, json.dumps(table, indent=1) + "\n")
     return path
+
+
+def _key(task: str, preset: str) -> str:
+    return task if preset == "default" else f"{task}/{preset}"

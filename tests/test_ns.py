@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict, fields, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from networld_envs import ns
+from networld_envs import ns, ns_fluid
+from networld_envs.physics.arrivals import poisson_slots
 from networld_envs.physics.queueing import serve_before_deadline
 from networld_envs.physics.topology import hex_grid
 from networld_envs.policies.ns import POLICIES, STATIC_SPLIT, tune_static
@@ -96,7 +98,7 @@ def test_transition_equals_the_oracle():
         action = random_action(params, choose)
         after = ns.transition(params, state, action, [rng])
         rate = mean * np.exp(state.log_demand[0] - 0.5 * params.demand_sigma**2)
-        arrivals = twin.poisson(rate, size=(30, 7, 3))
+        arrivals = poisson_slots(twin, rate.T.ravel(), 30).reshape(30, 3, 7).transpose(0, 2, 1)
         noise = twin.standard_normal((7, 3))
         for n in range(7):
             near = [j for j in range(7) if 0.5 < np.hypot(*(spots[j] - spots[n])) < 1.5]
@@ -135,13 +137,13 @@ def test_transition_equals_the_oracle():
     st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=12), min_size=1, max_size=3),
 )
 def test_deadline_service_equals_cohorts(deadline, service, intervals):
-    queue, backlog = OracleQueue(deadline), np.zeros((1, 7))
+    queue, backlog = OracleQueue(deadline), np.zeros((7, 1))
     for arrivals in intervals:
         before = backlog[0, 0]
         result = serve_before_deadline(
             np.array(arrivals, dtype=float)[:, None],
             np.array([service]),
-            np.array([deadline]),
+            [deadline],
             backlog,
         )
         done = [queue.slot(float(a), service) for a in arrivals]
@@ -152,14 +154,14 @@ def test_deadline_service_equals_cohorts(deadline, service, intervals):
         assert backlog[0, 0] == pytest.approx(queue.queued, abs=1e-9)
         left = result.in_time[0] + result.expired[0] + backlog[0, 0]
         assert before + sum(arrivals) == pytest.approx(left, abs=1e-9)
-        assert (backlog[0, max(deadline - 1, 0) :] == 0).all()
-        assert (np.diff(backlog[0]) <= 0).all()
+        assert (backlog[max(deadline - 1, 0) :, 0] == 0).all()
+        assert (np.diff(backlog[:, 0]) <= 0).all()
 
 
 def test_a_deadline_counts_the_slot_of_arrival():
     """Three packets, one served per slot, two slots allowed: two are in time, one expires."""
     result = serve_before_deadline(
-        np.array([[3.0], [0.0], [0.0]]), np.ones(1), np.array([2]), np.zeros((1, 1))
+        np.array([[3.0], [0.0], [0.0]]), np.ones(1), [2], np.zeros((1, 1))
     )
     assert result.in_time[0] == 2.0
     assert result.expired[0] == 1.0
@@ -182,19 +184,34 @@ def check_laws(params, states):
         assert all(space.contains(o) for o in obs.reshape(-1, obs.shape[-1]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     rings=st.integers(0, 2),
-    load=st.sampled_from([0.0, 0.3, 0.8, 5.0]),
-    sigma=st.sampled_from([0.0, 1.0, 2.0]),
-    interference=st.sampled_from([0.0, 0.15, 10.0]),
-    deadlines=st.tuples(*[st.integers(1, 25)] * 3),
+    load=st.sampled_from([0.0, 1e-6, 0.3, 0.8, 5.0, 1e3]),
+    sigma=st.sampled_from([0.0, 1.0, 3.0]),
+    interference=st.sampled_from([0.0, 0.15, 1e6]),
+    deadlines=st.tuples(*[st.sampled_from([1, 2, 3, 10, 25, 60])] * 3),
     sub_slots=st.integers(1, 30),
+    weights=st.tuples(*[st.sampled_from([0.0, 0.5, 1e6])] * 3).filter(any),
+    extra=st.sampled_from([(0.0, 0.0, 0.95), (0.1, 0.0, 0.5), (-2.0, 3.0, 1.0), (0.0, 7.0, 0.0)]),
+    hotspots=st.integers(0, 3),
+    split=st.sampled_from([None, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (1.0, 1.0, 1.0)]),
     seed=st.integers(0, 1000),
 )
 def test_packets_are_conserved_and_bounds_hold(
-    rings, load, sigma, interference, deadlines, sub_slots, seed
+    rings,
+    load,
+    sigma,
+    interference,
+    deadlines,
+    sub_slots,
+    weights,
+    extra,
+    hotspots,
+    split,
+    seed,
 ):
+    se_weight, penalty, target = extra
     params = ns.Params(
         rings=rings,
         load=load,
@@ -202,14 +219,61 @@ def test_packets_are_conserved_and_bounds_hold(
         interference=interference,
         deadlines_ms=deadlines,
         sub_slots=sub_slots,
+        slice_weights=weights,
+        se_weight=se_weight,
+        violation_penalty=penalty,
+        ssr_target=target,
+        hotspots=hotspots,
     )
-    states, rewards = rollout(params, [seed, seed + 1], 4)
+    states, rewards = rollout(params, [seed, seed + 1], 4, split)
     check_laws(params, states)
-    assert (rewards >= 0).all()
-    assert (rewards <= 1).all()
+    most = ns.spectral_efficiency(params, 0.0) * abs(se_weight)
+    assert (rewards >= -penalty - most * (se_weight < 0) - 1e-5).all()
+    assert (rewards <= 1 + most * (se_weight > 0) + 1e-5).all()
     if load == 0.0:
-        assert (rewards == 1).all()
+        np.testing.assert_allclose(rewards, 1.0, rtol=1e-6)
         assert all((state.packets == 0).all() for state in states)
+    if split == (0.0, 0.0, 0.0):
+        assert all((state.in_time == 0).all() for state in states)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"bandwidth_hz": 1e12, "layers": 1e3, "load": 1e3, "packet_bits": (1.0, 1.0, 1.0)},
+        {"bandwidth_hz": 1.0, "packet_bits": (1e9, 1e9, 1e9), "layers": 1e-3},
+        {"noise": 1e-9, "interference": 0.0, "demand_sigma": 3.0},
+        {"noise": 1e6, "interference": 1e6, "load": 1e3},
+        {"demand_tau": 1e-3, "load_shares": (0.0, 0.0, 1.0)},
+        {"demand_tau": 1e9, "load_shares": (1.0, 0.0, 0.0), "deadlines_ms": (1, 1, 1)},
+        {"sub_slots": 1, "deadlines_ms": (1000, 1, 500)},
+        {"hotspots": 5, "hotspot_gain": 1e3, "hotspot_width": 0.05, "load": 1e3},
+        {"hotspots": 1, "hotspot_width": 1e3, "hotspot_tau": 1e-3},
+    ],
+)
+def test_legal_extremes_stay_finite(values):
+    params = ns.Params(rings=1, **{"sub_slots": 20, **values})
+    for split in (None, (0.0, 0.0, 0.0), (0.4, 0.3, 0.3)):
+        states, rewards = rollout(params, [1, 2], 3, split)
+        check_laws(params, states)
+        assert np.isfinite(rewards).all()
+    obs, table = ns.observe(params, states[-1]), ns.neighbours(params, states[-1])
+    for policy in POLICIES.values():
+        if policy.local is not None:
+            action = policy.local(params, obs, table, generators([3, 4]), 0)
+        else:
+            action = policy.privileged(params, states[-1], generators([3, 4]), 0)
+        assert all(ns.action_space(params).contains(a) for a in action.reshape(-1, 3))
+
+
+@pytest.mark.parametrize("rings", [0, 1, 2, 9, 18])
+@pytest.mark.parametrize("preset", ["default", "hotspots"])
+def test_any_number_of_rings(rings, preset):
+    params = replace(ns.PRESETS[preset], rings=rings)
+    states, rewards = rollout(params, [0], 2)
+    check_laws(params, states)
+    assert rewards.shape == (2, 1, 1 + 3 * rings * (rings + 1))
+    assert ((rewards >= 0) & (rewards <= 1)).all()
 
 
 def test_laws_hold_at_the_default():
@@ -231,7 +295,7 @@ def test_abundance_satisfies_everybody():
     params = ns.Params(load=0.3, demand_sigma=0.0)
     states, rewards = rollout(params, range(8), 30, split=STATIC_SPLIT)
     assert rewards.mean() > 0.999
-    assert ns.satisfaction_ratio(states[-1])[..., :2].min() == 1.0
+    assert states[-1].ssr[..., :2].min() == 1.0
 
 
 def test_satisfaction_is_monotone_in_own_bandwidth():
@@ -241,7 +305,7 @@ def test_satisfaction_is_monotone_in_own_bandwidth():
     for share in np.linspace(0, 1 / 3, 12):
         action = np.full((1, 19, 3), share * W, dtype=np.float32)
         after = ns.transition(params, state, action, generators([7]))
-        ratio = ns.satisfaction_ratio(after)
+        ratio = after.ssr
         assert (ratio >= previous - 1e-12).all()
         previous = ratio
     assert previous.mean() > 0.8
@@ -289,7 +353,7 @@ def test_demand_is_stationary_with_the_stated_moments():
 
 def test_allocation_is_scaled_down_but_never_up():
     action = np.array([[[W, W, 2e6], [1e6, 2e6, 3e6], [0, 0, 0]]], dtype=np.float32)
-    applied = ns.applied_allocation(DEFAULT, action)
+    applied = ns.applied_allocation(W, action)
     np.testing.assert_allclose(applied[0, 0], np.array([10, 10, 2]) / 22 * W)
     np.testing.assert_array_equal(applied[0, 1:], action[0, 1:])
 
@@ -321,41 +385,115 @@ def test_different_seeds_differ_at_reset_and_later():
     assert not np.allclose(after.log_demand[0], after.log_demand[1])
 
 
-class Relabelled:
-    """A generator whose draws are made in the old order of agents and returned in the new one."""
+# -- Hotspots --------------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(0, 2),
+    st.integers(0, 3),
+    st.floats(0.0, 20.0),
+    st.floats(0.1, 5.0),
+    st.integers(0, 99),
+)
+def test_the_hotspot_field_equals_the_oracle(rings, hotspots, gain, width, seed):
+    params = ns.Params(rings=rings, hotspots=hotspots, hotspot_gain=gain, hotspot_width=width)
+    centre = np.random.default_rng(seed).normal(size=(2, 3, hotspots, 2))
+    factor = ns_fluid.hotspot_factor(params, centre)
+    for e in range(2):
+        for n, spot in enumerate(hex_grid(rings)):
+            for s in range(3):
+                expected = 1.0
+                for h in range(hotspots):
+                    square = sum((centre[e, s, h] - spot) ** 2)
+                    expected += gain * np.exp(-square / (2 * width**2))
+                assert factor[e, n, s] == pytest.approx(expected)
+
+
+def test_hotspots_multiply_the_demand_and_drift():
+    plain = replace(ns.PRESETS["hotspots"], hotspots=0)
+    params = ns.PRESETS["hotspots"]
+    states, _ = rollout(params, range(32), 12)
+    for state in states[:2]:
+        base = plain.mean_arrivals * np.exp(state.log_demand - 0.5)
+        factor = ns_fluid.hotspot_factor(params, state.hotspot)
+        np.testing.assert_allclose(ns_fluid.arrival_rate(params, state), base * factor)
+    place = np.stack([state.hotspot.ravel() for state in states])
+    spread = 0.5 * 2.5  # half the radius of two rings
+    assert place.std() == pytest.approx(spread, rel=0.1)
+    assert place.mean() == pytest.approx(0.0, abs=0.3)
+    for lag in (1, 6):
+        correlation = (place[lag:] * place[:-lag]).mean() / spread**2
+        assert correlation == pytest.approx(np.exp(-lag / 10), abs=0.2)
+
+
+def test_hotspots_are_harder_and_keep_the_order_of_policies():
+    names = ("random", "static", "expert", "genie")
+    values = [mean_reward(ns.PRESETS["hotspots"], name, 12) for name in names]
+    assert values == sorted(values)
+    np.testing.assert_allclose(values, (0.746, 0.842, 0.865, 0.878), atol=0.03)
+
+
+# -- Symmetry --------------------------------------------------------------------------------
+
+TURN = np.array([[0.5, -np.sqrt(0.75)], [np.sqrt(0.75), 0.5]])
+
+
+class Turned:
+    """A generator whose draws are those of another one for the network turned by 60 degrees.
+
+    Draws are made in the old order of agents and returned in the new one; those that move
+    hotspots are turned.
+    """
 
     def __init__(self, rng, old):
         self.rng, self.old = rng, old
 
-    def poisson(self, rate, size):
-        return self.rng.poisson(rate[np.argsort(self.old)], size=size)[:, self.old]
-
     def standard_normal(self, size):
-        return self.rng.standard_normal(size)[self.old]
+        drawn = self.rng.standard_normal(size)
+        return drawn[self.old] if size[0] == 19 else drawn @ TURN.T
+
+    def poisson_slots(self, rate, slots):
+        first = rate.reshape(3, 19)[:, np.argsort(self.old)].ravel()
+        drawn = poisson_slots(self.rng, first, slots).reshape(slots, 3, 19)
+        return drawn[:, :, self.old].reshape(slots, -1)
 
 
-def test_relabelling_agents_permutes_the_results():
+@pytest.mark.parametrize("preset", ["default", "hotspots"])
+def test_relabelling_agents_permutes_the_results(monkeypatch, preset):
     """Turning the hexagon by 60 degrees renames the cells and keeps who is adjacent to whom."""
+    params = ns.PRESETS[preset]
     spots = hex_grid(2)
-    turn = np.array([[0.5, -np.sqrt(0.75)], [np.sqrt(0.75), 0.5]])
-    gap = np.abs((spots @ turn.T)[None] - spots[:, None]).sum(axis=-1)
+    gap = np.abs((spots @ TURN.T)[None] - spots[:, None]).sum(axis=-1)
     old = gap.argmin(axis=1)
     assert (np.sort(old) == np.arange(19)).all()
     rng, twin = np.random.default_rng(2), np.random.default_rng(2)
     choose = np.random.default_rng(3)
-    state = ns.reset(DEFAULT, [rng])
-    ns.reset(DEFAULT, [twin])
-    other = ns.State(**{f.name: getattr(state, f.name)[:, old] for f in fields(ns.State)})
+    state = ns.reset(params, [rng])
+    ns.reset(params, [twin])
+
+    def turned(state):
+        values = {f.name: getattr(state, f.name) for f in fields(ns.State)}
+        hotspot = values.pop("hotspot") @ TURN.T
+        return ns.State(hotspot=hotspot, **{name: value[:, old] for name, value in values.items()})
+
+    monkeypatch.setattr(
+        ns_fluid,
+        "poisson_slots",
+        lambda rng, *args: getattr(rng, "poisson_slots", partial(poisson_slots, rng))(*args),
+    )
+    other = turned(state)
     for _ in range(5):
-        action = random_action(DEFAULT, choose)
-        state = ns.transition(DEFAULT, state, action, [rng])
-        other = ns.transition(DEFAULT, other, action[:, old], [Relabelled(twin, old)])
+        action = random_action(params, choose)
+        state = ns.transition(params, state, action, [rng])
+        other = ns.transition(params, other, action[:, old], [Turned(twin, old)])
+        expected = turned(state)
         for field in fields(ns.State):
             np.testing.assert_allclose(
-                getattr(state, field.name)[:, old], getattr(other, field.name), atol=1e-8
+                getattr(expected, field.name), getattr(other, field.name), atol=1e-7
             )
         np.testing.assert_allclose(
-            ns.observe(DEFAULT, state)[:, old], ns.observe(DEFAULT, other), rtol=1e-5, atol=1e-5
+            ns.observe(params, state)[:, old], ns.observe(params, other), rtol=1e-5, atol=1e-5
         )
 
 
@@ -397,7 +535,7 @@ def test_metrics_are_zero_after_reset():
 
 def test_reward_options():
     states, base = rollout(DEFAULT, [0], 2)
-    ratio = ns.satisfaction_ratio(states[-1])
+    ratio = states[-1].ssr
     weighted = replace(DEFAULT, slice_weights=(0.0, 0.0, 2.0))
     nothing = np.zeros((1, 19, 3), np.float32)
     np.testing.assert_allclose(
@@ -499,6 +637,11 @@ def test_tuned_split_beats_others_on_its_own_seeds():
         ("violation_penalty", -1.0),
         ("ssr_target", 1.5),
         ("se_weight", "a lot"),
+        ("hotspots", -1),
+        ("hotspots", 1.5),
+        ("hotspot_gain", -1.0),
+        ("hotspot_width", 0.0),
+        ("hotspot_tau", float("inf")),
     ],
 )
 def test_bad_parameters_are_named(name, value):

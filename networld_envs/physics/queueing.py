@@ -6,6 +6,7 @@ axes and nothing is mixed across the leading (batch) axis.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -92,9 +93,9 @@ class DeadlineService(NamedTuple):
     """Result of `serve_before_deadline`.
 
     Attributes:
-        in_time: ``(...)`` packets served within their deadline.
-        expired: ``(...)`` packets removed because they were too old.
-        backlog: ``(..., G)`` what is left, by age, in the form of the argument.
+        in_time: ``(S, ...)`` packets served within their deadline.
+        expired: ``(S, ...)`` packets removed because they were too old.
+        backlog: ``(G, S, ...)`` what is left, by age, in the form of the argument.
     """
 
     in_time: NDArray[np.float64]
@@ -105,7 +106,7 @@ class DeadlineService(NamedTuple):
 def serve_before_deadline(
     arrivals: NDArray[np.float64],
     service: NDArray[np.float64],
-    deadlines: NDArray[np.int64],
+    deadlines: Sequence[int],
     backlog: NDArray[np.float64],
 ) -> DeadlineService:
     """Fluid queues served oldest first, in slots, with a deadline on each packet's age.
@@ -118,42 +119,84 @@ def serve_before_deadline(
         H(t) = max(M(t), A(t-d+1))              after expiry
 
     so a packet that arrives in slot t leaves in time in one of the slots t .. t+d-1, or expires.
+    What is computed is ``H(t) - service t``: it only ever moves to a bound, with no sum to round.
 
     Args:
-        arrivals: ``(T, ..., S)`` packets arriving in each of ``T`` slots, ``S`` queue classes.
-        service: ``(..., S)`` packets that can be served in one slot, constant over the ``T``.
-        deadlines: ``(S,)`` deadline ``d`` in slots, 1 .. G+1.
-        backlog: ``(..., S, G)`` packets queued at the start that arrived at least ``g`` slots
+        arrivals: ``(T, S, ...)`` packets arriving in each of ``T`` slots, ``S`` queue classes.
+        service: ``(S, ...)`` packets that can be served in one slot, constant over the ``T``.
+        deadlines: ``S`` deadlines ``d`` in slots, each in 1 .. G+1.
+        backlog: ``(G, S, ...)`` packets queued at the start that arrived at least ``g`` slots
             before the last one, ``g = 0 .. G-1``: not increasing in ``g``, zero from ``d-1`` on.
 
     Returns:
-        Packets served in time ``(..., S)``, expired ``(..., S)`` and the new ``backlog``. It
-        conserves: ``backlog[..., 0] + sum(arrivals) == in_time + expired + new[..., 0]``.
+        Packets served in time ``(S, ...)``, expired ``(S, ...)`` and the new ``backlog``. It
+        conserves: ``backlog[0] + sum(arrivals) == in_time + expired + new[0]``.
     """
-    slots = arrivals.shape[0]
-    ages = backlog.shape[-1]
+    slots, ages = len(arrivals), len(backlog)
+    service = np.ascontiguousarray(service)
     # Cumulative arrivals counted from H(0) = 0: row ages-1+t is A(t). In the rows of the past,
     # packets that have left already are floored at zero, where they cannot bind.
-    cumulative = np.empty((ages + slots, *arrivals.shape[1:]))
-    cumulative[:ages] = np.moveaxis(backlog, -1, 0)[::-1]
-    np.cumsum(arrivals, axis=0, out=cumulative[ages:])
-    cumulative[ages:] += backlog[..., 0]
+    cumulative = np.empty((ages + slots, *service.shape))
+    cumulative[:ages] = backlog[::-1]
+    cumulative[ages:] = arrivals
+    _cumulate(cumulative[ages:].reshape(slots, -1))
+    cumulative[ages:] += backlog[0]
 
-    after_service = cumulative[ages:].copy()
-    after_expiry = np.empty((slots + 1, *arrivals.shape[1:]))
-    after_expiry[0] = 0.0
-    for index, deadline in enumerate(deadlines.tolist()):
+    drift = np.arange(1.0, slots + 1.0).reshape(-1, *(1,) * service.ndim) * service
+    high = cumulative[ages:] - drift
+    low = drift
+    for index, deadline in enumerate(deadlines):
         first = ages + 1 - deadline  # row of A(1-d+1)
-        after_expiry[1:, ..., index] = cumulative[first : first + slots, ..., index]
-    reach = np.empty_like(service)
-    for before, served, after in zip(
-        after_expiry[:-1], after_service, after_expiry[1:], strict=True
-    ):
-        np.add(before, service, out=reach)
-        np.minimum(served, reach, out=served)
-        np.maximum(after, served, out=after)
+        past = cumulative[first : first + slots, index]
+        np.subtract(past, drift[:, index], out=low[:, index])
+    level = np.empty((slots + 1, *service.shape))
+    level[0] = 0.0
+    _clamp_in_turn(*(x.reshape(len(x), -1) for x in (low, high, level)))
 
-    in_time = (after_service - after_expiry[:-1]).sum(axis=0)
-    expired = (after_expiry[1:] - after_service).sum(axis=0)
-    left = np.maximum(cumulative[slots:] - after_expiry[-1], 0.0)[::-1]
-    return DeadlineService(in_time, expired, np.moveaxis(left, 0, -1).copy())
+    low -= level[:-1]
+    expired = np.maximum(low, 0.0, out=low).sum(axis=0)
+    # Back from the level; exactly A(T) where the queue is empty, exactly A(T-d+1) at least.
+    departed = level[-1] + slots * service
+    empty = level[-1] == high[-1]
+    departed[empty] = cumulative[-1][empty]
+    floor = np.stack([cumulative[-deadline, index] for index, deadline in enumerate(deadlines)])
+    departed = np.maximum(departed, floor)
+    in_time = np.where(service > 0.0, np.maximum(departed - expired, 0.0), 0.0)
+    left = np.maximum(cumulative[slots:] - departed, 0.0)[::-1]
+    return DeadlineService(in_time, expired, left)
+
+
+def _cumulate(rows: NDArray[np.float64]) -> None:
+    """Cumulative sum over the first axis in place, by doubling: ``cumsum`` is slow along it."""
+    shift = 1
+    while shift < len(rows):
+        rows[shift:] += rows[:-shift]
+        shift *= 2
+
+
+def _clamp_in_turn(
+    low: NDArray[np.float64], high: NDArray[np.float64], level: NDArray[np.float64]
+) -> None:
+    """Fill ``level[t+1] = max(min(level[t], high[t]), low[t])``, row by row from ``level[0]``.
+
+    Two clamps in a row are one clamp. Where rows are short and calls cost more than numbers, pairs
+    are joined first, which leaves half as many rows. The result is the same: nothing is rounded.
+
+    Args:
+        low: ``(T, Q)``.
+        high: ``(T, Q)``, at least ``low``.
+        level: ``(T+1, Q)``; row 0 is given.
+    """
+    pairs = len(low) // 2
+    if pairs < 4 or low.shape[1] > 128:
+        for least, most, before, after in zip(low, high, level[:-1], level[1:], strict=True):
+            np.minimum(before, most, out=after)
+            np.maximum(after, least, out=after)
+        return
+    first, second = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
+    both_low = np.maximum(np.minimum(low[first], high[second]), low[second])
+    both_high = np.maximum(np.minimum(high[first], high[second]), low[second])
+    _clamp_in_turn(both_low, both_high, level[: 2 * pairs + 1 : 2])
+    level[second] = np.maximum(np.minimum(level[first], high[first]), low[first])
+    if len(low) % 2:
+        level[-1] = np.maximum(np.minimum(level[-2], high[-1]), low[-1])

@@ -13,20 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from networld_envs import ns
+from networld_envs import ns, ns_fluid
 from networld_envs.policies.base import Policy
 
 Rngs = Sequence[np.random.Generator]
 Obs = NDArray[np.float32]
 Table = NDArray[np.int32]
 Actions = NDArray[np.float32]
+AnyParams = ns.Params | ns.PacketParams
 
 GRID = 50  # parts the band is divided into by `expert` and `genie`: 200 kHz at the default
 EQUAL_SPLIT = (1 / 3, 1 / 3, 1 / 3)
 STATIC_SPLIT = (0.1, 0.45, 0.45)  # `tune_static(Params(), range(1000, 1016))`
+PUBLISHED_SPLIT = (0.1, 0.8, 0.1)  # [1, 8, 1] MHz, best constant split of Hua et al., 2020
 
 
-def random(params: ns.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
+def random(params: AnyParams, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
     """The whole band, split uniformly at random over the simplex."""
     del neighbours, step
     split = np.stack([rng.dirichlet(np.ones(len(ns.SLICES)), size=obs.shape[1]) for rng in rngs])
@@ -34,20 +36,22 @@ def random(params: ns.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int
 
 
 def static(
-    params: ns.Params,
+    params: AnyParams,
     obs: Obs,
     neighbours: Table,
     rngs: Rngs,
     step: int,
     *,
-    split: tuple[float, float, float] = STATIC_SPLIT,
+    split: tuple[float, float, float] | None = None,
 ) -> Actions:
-    """The same split for ever and everywhere."""
+    """The same split for ever and everywhere; by default the best one known for the model."""
     del neighbours, rngs, step
+    if split is None:
+        split = PUBLISHED_SPLIT if isinstance(params, ns.PacketParams) else STATIC_SPLIT
     return _in_hz(params, np.broadcast_to(np.array(split), (*obs.shape[:2], len(split))))
 
 
-def demand(params: ns.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
+def demand(params: AnyParams, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
     """In proportion to the bits that arrived in the last interval; equal parts without any."""
     del neighbours, rngs, step
     bits = obs[..., ns.OBSERVATION["bits"]].astype(np.float64)
@@ -79,9 +83,9 @@ def expert(params: ns.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int
 def genie(params: ns.Params, state: ns.State, rngs: Rngs, step: int) -> Actions:
     """The expert's allocation with the coming interval's demand known."""
     del rngs, step
-    rate = params.mean_arrivals * np.exp(state.log_demand - 0.5 * params.demand_sigma**2)
-    utilisation = ns.neighbour_utilisation(params, state.utilisation)
-    return _best_split(params, rate, 0.0, utilisation, state.backlog[..., 0])
+    rate = ns_fluid.arrival_rate(params, state)
+    utilisation = ns.neighbour_utilisation(params.rings, state.utilisation)
+    return _best_split(params, rate, 0.0, utilisation, state.queued)
 
 
 def _best_split(
@@ -132,12 +136,17 @@ def _all_splits() -> NDArray[np.int64]:
     return np.stack([first, second, third], axis=-1)[third >= 0]
 
 
-def _in_hz(params: ns.Params, split: NDArray[Any]) -> Actions:
+def _in_hz(params: AnyParams, split: NDArray[Any]) -> Actions:
     return np.minimum(split * params.bandwidth_hz, params.bandwidth_hz).astype(np.float32)
 
 
+def _has_fluid_queues(params: Any) -> bool:
+    """The forecast is that of the default model: log-normal demand, Poisson arrivals."""
+    return isinstance(params, ns.Params)
+
+
 def tune_static(
-    params: ns.Params, seeds: Sequence[int], steps: int = 50, parts: int = 20
+    params: AnyParams, seeds: Sequence[int], steps: int = 50, parts: int = 20
 ) -> tuple[tuple[float, float, float], float]:
     """The best constant split, by grid search on common random numbers.
 
@@ -187,7 +196,19 @@ POLICIES: dict[str, Policy] = {
         Policy("demand", "heuristic", "in proportion to the last demand in bits", local=demand),
         Policy("hard", "heuristic", "equal parts", local=partial(static, split=EQUAL_SPLIT)),
         Policy("static", "static", "the best constant split", local=static),
-        Policy("expert", "expert", "one-step model-predictive allocation", local=expert),
-        Policy("genie", "genie", "the same with the next demand known", privileged=genie),
+        Policy(
+            "expert",
+            "expert",
+            "one-step model-predictive allocation",
+            local=expert,
+            needs=_has_fluid_queues,
+        ),
+        Policy(
+            "genie",
+            "genie",
+            "the same with the next demand known",
+            privileged=genie,
+            needs=_has_fluid_queues,
+        ),
     )
 }
