@@ -2,10 +2,13 @@
 
     python benchmarks/throughput.py [--seconds 1] [--json FILE]
 
-Three tables: the PettingZoo API and the Gymnasium vector environment of every task, beside MPE2's
+Four tables: the PettingZoo API and the Gymnasium vector environment of every task, beside MPE2's
 ``simple_spread_v3`` with 19 agents when ``mpe2`` is installed; cost per agent from tens of agents
-to a thousand; and the error of hearing only the strongest base stations in CBF. Actions are drawn
-beforehand; resets are part of the time. Set ``OMP_NUM_THREADS=1`` for figures per core.
+to a thousand; the aims that these figures are held against; and the error of hearing only the
+strongest base stations in CBF. Actions are drawn beforehand; resets are part of the time.
+
+Times are CPU times of this process, and the rows of a table take turns, so that other programs on
+the machine change little. Set ``OMP_NUM_THREADS=1`` for figures per core.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import importlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +31,14 @@ from networld_envs.physics import radio
 TASKS = ("cbf", "rb", "ns")
 BATCHES = (64, 256)
 MAX_CYCLES = 50
-REPEATS = 3
+TURNS = 5
+PEER = "MPE2 simple_spread_v3"
 PREPARED = 8  # actions drawn beforehand, used in turn
+AIMS = {
+    "times_peer": 50.0,  # CBF and RB through PettingZoo, at least
+    "vector_rate": 400e3,  # CBF, agent-steps per second, at least
+    "times_smallest": 1.5,  # cost per agent of every size, at most
+}
 SIZES: dict[str, tuple[dict[str, Any], ...]] = {
     "cbf": tuple({"rings": rings, "max_links": 32} for rings in (2, 4, 9, 18)),
     "rb": tuple({"preset": name} for name in ("default", "nodes96", "nodes1000")),
@@ -37,22 +46,33 @@ SIZES: dict[str, tuple[dict[str, Any], ...]] = {
 }
 
 
-def steps_per_second(step: Callable[[], None], seconds: float) -> float:
-    """Calls of ``step`` per second: the best of `REPEATS` runs of ``seconds``, after a warm-up."""
-    for _ in range(3):
-        step()
-    best = 0.0
-    for _ in range(REPEATS):
-        count, start = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - start) < seconds:
+Step = Callable[[], None]
+
+
+def steps_per_second(steps: Sequence[Step], seconds: float) -> list[float]:
+    """Calls of each of ``steps`` per second of CPU time: the best of its `TURNS`.
+
+    Args:
+        steps: What to measure; they take turns.
+        seconds: Length of all turns of one of them together, after a warm-up.
+    """
+    best = [0.0] * len(steps)
+    for step in steps:
+        for _ in range(3):
             step()
-            count += 1
-        best = max(best, count / elapsed)
+    for _ in range(TURNS):
+        for i, step in enumerate(steps):
+            count, start = 0, time.process_time()
+            while (elapsed := time.process_time() - start) < seconds / TURNS:
+                for _ in range(PREPARED):
+                    step()
+                count += PREPARED
+            best[i] = max(best[i], count / elapsed)
     return best
 
 
-def parallel_rate(env: Any, seconds: float) -> float:
-    """Agent-steps per second of a PettingZoo parallel environment."""
+def parallel_step(env: Any) -> tuple[Step, int]:
+    """A step of a PettingZoo parallel environment, and its number of agents."""
     env.reset(seed=0)
     agents = list(env.possible_agents)
     for i, agent in enumerate(agents):
@@ -67,11 +87,11 @@ def parallel_rate(env: Any, seconds: float) -> float:
         if not env.agents:
             env.reset()
 
-    return steps_per_second(step, seconds) * len(agents)
+    return step, len(agents)
 
 
-def vector_rate(task: str, num_envs: int, seconds: float, **kwargs: Any) -> tuple[int, float]:
-    """Agents of one environment, and agent-steps per second of the vector environment."""
+def vector_step(task: str, num_envs: int, **kwargs: Any) -> tuple[Step, int]:
+    """A step of a vector environment, and the number of agents in one network."""
     env = networld_envs.make_vec(task, num_envs, max_cycles=MAX_CYCLES, **kwargs)
     env.reset(seed=0)
     env.action_space.seed(0)
@@ -83,17 +103,76 @@ def vector_rate(task: str, num_envs: int, seconds: float, **kwargs: Any) -> tupl
         turn = (turn + 1) % PREPARED
         env.step(actions[turn])
 
-    agents = env.simulator.spec.num_agents
-    return agents, steps_per_second(step, seconds) * num_envs * agents
+    return step, env.simulator.spec.num_agents
 
 
-def mpe2_rate(seconds: float, agents: int = 19) -> float | None:
-    """Agent-steps per second of MPE2's ``simple_spread_v3``; None if it is not installed."""
+def mpe2_step(agents: int = 19) -> tuple[Step, int] | None:
+    """A step of MPE2's ``simple_spread_v3``; None if it is not installed."""
     try:
         module = importlib.import_module("mpe2.simple_spread_v3")
     except ImportError:
         return None
-    return parallel_rate(module.parallel_env(N=agents, max_cycles=MAX_CYCLES), seconds)
+    return parallel_step(module.parallel_env(N=agents, max_cycles=MAX_CYCLES))
+
+
+def speed(seconds: float) -> list[dict[str, Any]]:
+    """Agent-steps per second of every task through both interfaces, MPE2 among them."""
+    measured: list[tuple[dict[str, Any], Step, int]] = []
+    peer = mpe2_step()
+    if peer is not None:
+        measured.append(({"environment": PEER, "api": "PettingZoo"}, *peer))
+    for task in TASKS:
+        step, agents = parallel_step(networld_envs.make(task, max_cycles=MAX_CYCLES))
+        measured.append(({"environment": task, "api": "PettingZoo"}, step, agents))
+        for num_envs in BATCHES:
+            step, agents = vector_step(task, num_envs)
+            row = {"environment": task, "api": f"VectorEnv E={num_envs}"}
+            measured.append((row, step, agents * num_envs))
+    rates = steps_per_second([step for _, step, _ in measured], seconds)
+    rows = [
+        row | {"rate": rate * agents}
+        for rate, (row, _, agents) in zip(rates, measured, strict=True)
+    ]
+    if peer is not None:
+        for row in rows:
+            if row["api"] == "PettingZoo":
+                row["times_peer"] = row["rate"] / rows[0]["rate"]
+    return rows
+
+
+def scale(task: str, seconds: float) -> list[dict[str, Any]]:
+    """Cost per agent and step of one environment, from its smallest size to a thousand agents."""
+    made = [vector_step(task, 1, **kwargs) for kwargs in SIZES[task]]
+    rates = steps_per_second([step for step, _ in made], seconds)
+    cost = [1e6 / (rate * agents) for rate, (_, agents) in zip(rates, made, strict=True)]
+    return [
+        {
+            "environment": task,
+            "agents": agents,
+            "us_per_agent_step": us,
+            "times_smallest": us / cost[0],
+        }
+        for us, (_, agents) in zip(cost, made, strict=True)
+    ]
+
+
+def aims(rows: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Each aim, what was measured, and whether it is met."""
+    for row in rows["speed"]:
+        name, api = row["environment"], row["api"]
+        if name in ("cbf", "rb") and "times_peer" in row:
+            found, aim = row["times_peer"], AIMS["times_peer"]
+            what = f"{name} through PettingZoo, times MPE2"
+        elif name == "cbf" and api != "PettingZoo":
+            found, aim, what = row["rate"], AIMS["vector_rate"], f"cbf {api}, agent-steps/s"
+        else:
+            continue
+        yield {"aim": what, "at_least": aim, "found": found, "met": "yes" if found >= aim else "no"}
+    for task in SIZES:
+        cost = [r["times_smallest"] for r in rows["scale"] if r["environment"] == task]
+        found = max(cost[1:])
+        aim, what = AIMS["times_smallest"], f"{task} cost per agent, times that of its smallest"
+        yield {"aim": what, "at_most": aim, "found": found, "met": "yes" if found <= aim else "no"}
 
 
 def truncation_error(rings: int, links: int, seeds: int = 4) -> dict[str, float]:
@@ -135,29 +214,6 @@ def truncation_error(rings: int, links: int, seeds: int = 4) -> dict[str, float]
     }
 
 
-def measure(seconds: float) -> Iterator[tuple[str, dict[str, Any]]]:
-    """All rows, each with the name of its table."""
-    peer = mpe2_rate(seconds)
-    if peer is not None:
-        yield "speed", {"environment": "MPE2 simple_spread_v3", "api": "PettingZoo", "rate": peer}
-    for task in TASKS:
-        rate = parallel_rate(networld_envs.make(task, max_cycles=MAX_CYCLES), seconds)
-        row: dict[str, Any] = {"environment": task, "api": "PettingZoo", "rate": rate}
-        yield "speed", row | ({} if peer is None else {"times_peer": rate / peer})
-        for num_envs in BATCHES:
-            _, rate = vector_rate(task, num_envs, seconds)
-            yield "speed", {"environment": task, "api": f"VectorEnv E={num_envs}", "rate": rate}
-    for task, sizes in SIZES.items():
-        first = None
-        for kwargs in sizes:
-            agents, rate = vector_rate(task, 1, seconds, **kwargs)
-            first = first or 1e6 / rate
-            row = {"environment": task, "agents": agents, "us_per_agent_step": 1e6 / rate}
-            yield "scale", row | {"times_smallest": 1e6 / rate / first}
-    for links in (8, 16, 32, 64):
-        yield "truncation", truncation_error(9, links, seeds=2)
-
-
 def show(value: Any) -> str:
     """A number with three significant digits and thousands separated, or the text itself."""
     if isinstance(value, float):
@@ -165,22 +221,29 @@ def show(value: Any) -> str:
     return str(value)
 
 
+def print_table(name: str, rows: list[dict[str, Any]]) -> None:
+    """Rows as a Markdown table; a row may lack columns."""
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    print(f"\n### {name}\n\n| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
+    for row in rows:
+        print("| " + " | ".join(show(row.get(key, "")) for key in header) + " |", flush=True)
+
+
 def main() -> None:
     """Measure and print Markdown tables."""
     parser = argparse.ArgumentParser(description="Agent-steps per second of every task.")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of one measurement")
+    parser.add_argument("--seconds", type=float, default=1.0, help="CPU time of one measurement")
     parser.add_argument("--json", type=Path, default=None, help="write the rows here as well")
     args = parser.parse_args()
     rows: dict[str, list[dict[str, Any]]] = {}
-    header: list[str] = []
-    for table, row in measure(args.seconds):
-        if table not in rows:
-            print(f"\n### {table}")
-            header = list(row) + (["times_peer"] if table == "speed" else [])
-            print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
-        rows.setdefault(table, []).append(row)
-        cells = [show(value) for value in row.values()] + [""] * (len(header) - len(row))
-        print("| " + " | ".join(cells) + " |", flush=True)
+    rows["speed"] = speed(args.seconds)
+    print_table("speed", rows["speed"])
+    rows["scale"] = [row for task in SIZES for row in scale(task, args.seconds)]
+    print_table("scale", rows["scale"])
+    rows["aims"] = list(aims(rows))
+    print_table("aims", rows["aims"])
+    rows["truncation"] = [truncation_error(9, links, seeds=2) for links in (8, 16, 32, 64)]
+    print_table("truncation", rows["truncation"])
     if args.json is not None:
         versions = {"python": platform.python_version(), "numpy": np.__version__}
         args.json.write_text(json.dumps({"versions": versions, **rows}, indent=1) + "\n")

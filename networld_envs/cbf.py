@@ -95,6 +95,12 @@ cell k kept silent.
 
 Preset ``ge2020`` takes the loss over the U users that received most power from cell k in that slot.
 
+Precision
+---------
+Fading, path angles and beams are held in single precision, gains, powers and rates in double. A
+received power is right to about 1e-6 of the largest it could be for that link. Channels are not
+formed while simulating: ``w^H h = sqrt(beta / L) sum_l g_l (w^H a(phi_l))``.
+
 Many cells
 ----------
 With ``max_links = D`` a user hears its own and its ``D - 1`` strongest base stations one by one.
@@ -125,8 +131,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from networld_envs import cbf_ge2020, cbf_links, cbf_observe
+from networld_envs import cbf_ge2020, cbf_links, cbf_observe, cbf_transmit
 from networld_envs.cbf_model import Params, State, station_positions_m
+from networld_envs.cbf_transmit import applied_beamformer
 from networld_envs.physics import radio
 from networld_envs.spec import TaskSpec
 
@@ -137,6 +144,7 @@ __all__ = [
     "Params",
     "State",
     "action_space",
+    "applied_beamformer",
     "global_state",
     "layout",
     "metrics",
@@ -199,7 +207,7 @@ def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
     """
     k, n, envs = params.num_agents, params.antennas, len(rngs)
     drawn = cbf_links.draw(params, rngs)
-    response, geometry = cbf_links.describe(
+    phasor, geometry = cbf_links.describe(
         params,
         drawn.gain,
         drawn.bearing,
@@ -217,17 +225,17 @@ def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
         velocity_mps = params.user_speed_mps * np.stack([np.cos(heading), np.sin(heading)], -1)
     codebook = params.action == "codebook"
     nothing = np.empty((envs, k, 0))
-    channel = cbf_links.channel(response, drawn.fading)
     beamformer = np.full((envs, k, n), np.sqrt(1.0 / n), np.complex64)
-    power = cbf_links.powers(params, drawn.stations, channel, beamformer)
-    signal, disturbance = cbf_links.own_and_other(params, power, drawn.rest)
+    on_paths = cbf_transmit.beam_on_paths(params, phasor, drawn.stations, beamformer)
+    signal, disturbance, _ = cbf_transmit.receive(
+        params, drawn.gain, drawn.rest, drawn.fading, on_paths
+    )
     memory = 11 * params.neighbours + 2 if params.observation == "ge2020" else 0
     state = State(
         user_m=drawn.user_m,
         gain=drawn.gain,
-        response=response,
+        phasor=phasor,
         fading=drawn.fading,
-        channel=channel,
         neighbours=drawn.neighbours,
         links=drawn.links,
         geometry=geometry,
@@ -270,28 +278,27 @@ def transition(
     choice = state.choice
     if params.action == "codebook":
         choice = actions.astype(np.int64)
-        beamformer = _chosen_beamformer(params, state, choice)
+        beamformer = cbf_transmit.chosen_beamformer(params, state, choice)
     else:
         beamformer = applied_beamformer(actions)
-    power = cbf_links.powers(params, state.stations, state.channel, beamformer)
-    signal, disturbance = cbf_links.own_and_other(params, power, state.rest)
-    rates = cbf_observe.rate(params, signal, disturbance)
-    caused_loss = _caused_loss(params, state, power, signal, disturbance, rates)
+    on_paths = cbf_transmit.beam_on_paths(params, state.phasor, state.stations, beamformer)
+    signal, disturbance, power = cbf_transmit.receive(
+        params, state.gain, state.rest, state.fading, on_paths
+    )
+    rates = cbf_transmit.rate(params, signal, disturbance)
+    caused_loss = cbf_transmit.caused_loss(params, state, signal, disturbance, power, rates)
     history = state.history
     if params.observation == "ge2020":
-        history = cbf_ge2020.remember(params, state, choice, power, signal, disturbance, rates)
+        history = cbf_ge2020.remember(params, state, choice, power, disturbance, rates)
 
-    innovation = radio.complex_normal_rows(rngs, state.fading.shape[1:])
-    fading = radio.gauss_markov(state.fading, innovation, params.correlation)
+    fading = radio.gauss_markov(state.fading, rngs, params.correlation)
     if params.user_speed_mps > 0:
         state = replace(state, **cbf_links.move(params, state))
-    channel = cbf_links.channel(state.response, fading)
-    power = cbf_links.powers(params, state.stations, channel, beamformer)
-    signal, disturbance = cbf_links.own_and_other(params, power, state.rest)
+        on_paths = cbf_transmit.beam_on_paths(params, state.phasor, state.stations, beamformer)
+    signal, disturbance, _ = cbf_transmit.receive(params, state.gain, state.rest, fading, on_paths)
     return replace(
         state,
         fading=fading,
-        channel=channel,
         beamformer=beamformer,
         choice=choice,
         signal=signal,
@@ -339,12 +346,12 @@ def global_state(params: Params, state: State) -> NDArray[np.float32]:
     """
     envs = len(state.gain)
     gain = np.where(state.gain > 0, state.gain, 1.0)
-    amplitude = np.sqrt(gain)[..., None]
+    channel = state.channel / np.sqrt(gain)[..., None]
     parts = (
         state.user_m / 1e3,
         np.log10(gain),
-        (state.channel / amplitude).real,
-        (state.channel / amplitude).imag,
+        channel.real,
+        channel.imag,
         state.beamformer.real,
         state.beamformer.imag,
         *([state.stations] if params.truncated else []),
@@ -356,49 +363,3 @@ def layout(params: Params, state: State) -> NDArray[np.float64]:
     """Positions ``(E, K, 2)`` of the base stations, m."""
     station_m = station_positions_m(params)
     return np.broadcast_to(station_m, (len(state.gain), *station_m.shape))
-
-
-def applied_beamformer(actions: NDArray[Any]) -> NDArray[np.complex64]:
-    """Action ``(..., 2n)`` to the beamformer ``(..., n)`` that is transmitted."""
-    n = actions.shape[-1] // 2
-    w = np.asarray(actions[..., :n] + 1j * actions[..., n:], np.complex64)
-    w = radio.canonical_phase(radio.project_power(w)).astype(np.complex64)
-    parts = w.view(np.float32)
-    np.clip(parts, -1.0, 1.0, out=parts)  # rounding can leave 1 + 1e-7
-    return w
-
-
-def _chosen_beamformer(
-    params: Params, state: State, choice: NDArray[np.int64]
-) -> NDArray[np.complex64]:
-    """Codebook actions ``(E, K)`` to beamformers ``(E, K, n)`` in the own frame."""
-    beams = cbf_ge2020.unit_beams(params, state.user_m, choice)
-    beams *= np.sqrt(cbf_ge2020.power_level(params, choice))[..., None]
-    parts = beams.view(np.float32)
-    np.clip(parts, -1.0, 1.0, out=parts)
-    return beams
-
-
-def _caused_loss(
-    params: Params,
-    state: State,
-    power: NDArray[np.float64],
-    signal: NDArray[np.float64],
-    disturbance: NDArray[np.float64],
-    rates: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Rate ``(E, K)`` that each station's signal costs the users its reward counts."""
-    users, links = state.neighbours, state.links
-    envs, k = signal.shape
-    if not users.shape[-1]:
-        return np.zeros_like(rates)
-    if params.reward_set == "power":
-        users = cbf_links.strongest(power, params.neighbours, axis=1)
-        links = np.arange(k)[:, None]
-    flat = (np.arange(envs) * k)[:, None, None] + np.maximum(users, 0)  # (E, station, U)
-    mine = power.reshape(-1)[flat * power.shape[-1] + links]
-    mine = np.where(users >= 0, mine, 0.0)  # an empty slot loses nothing
-    without = cbf_observe.rate(
-        params, signal.reshape(-1)[flat], disturbance.reshape(-1)[flat] - mine
-    )
-    return (without - rates.reshape(-1)[flat]).sum(axis=-1)

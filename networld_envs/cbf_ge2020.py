@@ -57,7 +57,6 @@ def remember(
     state: State,
     choice: NDArray[np.int64],
     power: NDArray[np.float64],
-    signal: NDArray[np.float64],
     disturbance: NDArray[np.float64],
     rate: NDArray[np.float64],
 ) -> NDArray[np.float32]:
@@ -70,9 +69,8 @@ def remember(
         params: Parameters of the task.
         state: State before the transmission.
         choice: ``(E, K)`` actions.
-        power: ``(E, user, station)`` received.
-        signal: ``(E, K)`` of the transmission.
-        disturbance: ``(E, K)`` likewise.
+        power: ``(E, user, station)`` received from the others.
+        disturbance: ``(E, K)`` of the transmission.
         rate: ``(E, K)`` likewise.
     """
     envs, k, _ = power.shape
@@ -96,10 +94,11 @@ def remember(
 
     table = strongest(power, slots, axis=1)
     at, present = np.maximum(table, 0), table >= 0
-    beams = unit_beams(params, state.user_m, choice)[:, :, None]
+    beams = np.repeat(unit_beams(params, state.user_m, choice), slots, axis=1)
+    link = (at * k + here).reshape(envs, k * slots)
     caused = np.stack(
         [
-            radio.received_power(state.channel[env, at, here], beams) * _gain_scale(params),
+            _gain_of_beam(params, state, link, beams).reshape(envs, k, slots),
             rate[env, at] / RATE_UNIT,
             power[env, at, here] / disturbance[env, at],
         ],
@@ -150,9 +149,23 @@ def observation_high(params: Params, gain: float, max_rate: float) -> NDArray[np
 
 def effective_gain(params: Params, state: State) -> NDArray[np.float64]:
     """``|h_kk^H c_k|^2`` of this slot's channel and the last codeword, ``(E, K)``, scaled."""
-    direct = np.moveaxis(np.diagonal(state.channel, axis1=1, axis2=2), -1, 1)
-    beams = unit_beams(params, state.user_m, state.choice)
-    return radio.received_power(direct, beams) * _gain_scale(params)
+    envs, k = state.choice.shape
+    own = np.broadcast_to(np.arange(k) * (k + 1), (envs, k))
+    return _gain_of_beam(params, state, own, unit_beams(params, state.user_m, state.choice))
+
+
+def _gain_of_beam(
+    params: Params, state: State, link: NDArray[np.integer], beams: NDArray[np.complex64]
+) -> NDArray[np.float64]:
+    """``|h^H c|^2`` ``(E, M)``, scaled, of links ``(E, M)`` (user K + station), beams (E, M, n)."""
+    envs, paths = state.phasor.shape[:2]
+    phasor, fading = (
+        np.take_along_axis(x.reshape(envs, paths, -1), link[:, None], axis=2)
+        for x in (state.phasor, state.fading)
+    )
+    on_paths = radio.beam_on_paths(phasor, np.conj(beams).transpose(0, 2, 1))
+    gain = np.take_along_axis(state.gain.reshape(envs, -1), link, axis=1)
+    return radio.power_over_paths(fading, on_paths) * (gain * (_gain_scale(params) / paths))
 
 
 def _gain_scale(params: Params) -> float:

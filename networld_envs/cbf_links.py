@@ -16,10 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_envs.cbf_model import Params, State, station_positions_m
+from networld_envs.cbf_model import (
+    GAIN_FLOOR_DB10,
+    Params,
+    State,
+    gain_ceiling_db10,
+    station_positions_m,
+)
 from networld_envs.physics import radio, topology
 
-GAIN_FLOOR_DB10 = -4.0
 CANDIDATES_PER_LINK = 4
 
 
@@ -38,7 +43,7 @@ class Network:
     rest: NDArray[np.float64]
     leak_rest: NDArray[np.float64]  # (E, K) mean power sent to users that do not keep the link
     neighbours: NDArray[np.int32]
-    links: NDArray[np.int32]
+    links: NDArray[np.int64]
 
 
 def draw(params: Params, rngs: Sequence[np.random.Generator]) -> Network:
@@ -59,13 +64,13 @@ def _draw_all(params: Params, rngs: Sequence[np.random.Generator]) -> Network:
     k, paths, envs = params.num_agents, params.paths, len(rngs)
     place = np.empty((envs, 2, k))
     shadow_db = np.empty((envs, k, k))
-    spread = np.empty((envs, k, k, paths))
-    fading = np.empty((envs, k, k, paths), np.complex64)
+    spread = np.empty((envs, paths, k, k))
     for e, rng in enumerate(rngs):
         place[e] = rng.random((2, k))
         shadow_db[e] = rng.standard_normal((k, k)) * params.shadowing_db
-        spread[e] = rng.random((k, k, paths)) - 0.5
-        fading[e] = radio.complex_normal(rng, (k, k, paths))
+        rng.random(out=spread[e])
+    spread -= 0.5
+    fading = radio.complex_normal_rows(rngs, (paths, k, k))
     station_m = station_positions_m(params)
     user_m = station_m + _place(params, place)
     offset_m = user_m[:, :, None] - station_m  # (E, user, station, 2)
@@ -73,7 +78,7 @@ def _draw_all(params: Params, rngs: Sequence[np.random.Generator]) -> Network:
         offset_m = _nearest_image(params, offset_m)
     gain, bearing = _gain_and_bearing(params, offset_m, shadow_db)
     neighbours = strongest(gain, params.neighbours, axis=1)
-    links = np.broadcast_to(np.arange(k, dtype=np.int32)[:, None], neighbours.shape)
+    links = places(neighbours)
     nothing = np.zeros((envs, k))
     return Network(
         user_m=user_m,
@@ -97,13 +102,13 @@ def _draw_some(params: Params, rngs: Sequence[np.random.Generator]) -> Network:
     cells, count = window.cells, window.cells.shape[1]
     place = np.empty((envs, 2, k))
     candidate_shadow_db = np.empty((envs, k, count))
-    spread = np.empty((envs, k, kept, paths))
-    fading = np.empty((envs, k, kept, paths), np.complex64)
+    spread = np.empty((envs, paths, k, kept))
     for e, rng in enumerate(rngs):
         place[e] = rng.random((2, k))
         candidate_shadow_db[e] = rng.standard_normal((k, count)) * params.shadowing_db
-        spread[e] = rng.random((k, kept, paths)) - 0.5
-        fading[e] = radio.complex_normal(rng, (k, kept, paths))
+        rng.random(out=spread[e])
+    spread -= 0.5
+    fading = radio.complex_normal_rows(rngs, (paths, k, kept))
     own_offset_m = _place(params, place)  # (E, K, 2)
     candidate_offset_m = own_offset_m[:, :, None] - window.displacement * params.inter_site_m
     gain, bearing = _gain_and_bearing(params, candidate_offset_m, candidate_shadow_db)
@@ -120,7 +125,9 @@ def _draw_some(params: Params, rngs: Sequence[np.random.Generator]) -> Network:
     # The same numbers seen from base station k: candidate c of k is the user of cells[k, c], for
     # whom k is candidate opposite[c].
     user = np.maximum(cells, 0)
-    sent = np.where(cells >= 0, gain[:, user, window.opposite], 0.0)  # (E, station, candidate)
+    # Contiguous: the order of an indexed copy, and so of the sums below, depends on E.
+    sent = np.ascontiguousarray(gain[:, user, window.opposite])  # (E, station, candidate)
+    sent = np.where(cells >= 0, sent, 0.0)
     sent_link = np.where(cells >= 0, link_of[:, user, window.opposite], -1)
     heard = np.where(sent_link > 0, sent, -np.inf)
     width = min(params.neighbours, count)
@@ -128,8 +135,10 @@ def _draw_some(params: Params, rngs: Sequence[np.random.Generator]) -> Network:
     there = np.take_along_axis(sent_link, worst, axis=-1) > 0
     neighbours = np.full((envs, k, params.neighbours), -1, np.int32)
     neighbours[..., :width] = np.where(there, cells[row, worst], -1)
-    links = np.zeros((envs, k, params.neighbours), np.int32)
-    links[..., :width] = np.where(there, np.take_along_axis(sent_link, worst, axis=-1), 0)
+    links = np.empty((envs, k, params.neighbours), np.int64)
+    links[:] = row * kept
+    listed = cells[row, worst] * kept + np.take_along_axis(sent_link, worst, axis=-1)
+    links[..., :width] = np.where(there, listed, row * kept)
 
     def take(values: NDArray[Any]) -> NDArray[Any]:
         return np.take_along_axis(values, order, axis=-1)
@@ -218,6 +227,13 @@ def strongest(power: NDArray[np.float64], count: int, axis: int) -> NDArray[np.i
     return table
 
 
+def places(neighbours: NDArray[np.int32]) -> NDArray[np.int64]:
+    """`State.links` of a neighbour table ``(E, K, U)`` when every user hears every station."""
+    k = neighbours.shape[1]
+    station = np.arange(k)[:, None]
+    return np.where(neighbours >= 0, neighbours, station) * k + station
+
+
 def own_angle(params: Params, user_m: NDArray[np.float64]) -> NDArray[np.float64]:
     """Electrical angle ``(E, K)`` of each base station's own user."""
     offset_m = user_m - station_positions_m(params)
@@ -232,9 +248,9 @@ def describe(
     stations: NDArray[np.int32],
     leak_rest: NDArray[np.float64],
     neighbours: NDArray[np.int32],
-    links: NDArray[np.int32],
+    links: NDArray[np.int64],
 ) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
-    """Path responses ``(E, K, D, L, n)`` and the fixed observation part ``(E, K, 2 + 3U)``."""
+    """Phasors of the paths ``(E, L, K, D)`` and the fixed observation part ``(E, K, 2 + 3U)``."""
     envs, k, _ = gain.shape
     row = np.arange(envs)[:, None, None]
     if params.truncated:
@@ -243,18 +259,17 @@ def describe(
     else:
         own = radio.electrical_angle(np.diagonal(bearing, axis1=1, axis2=2))  # (E, station)
         frame = own[:, None, :]
-    path_angle = radio.electrical_angle(
-        bearing[..., None] + np.deg2rad(params.angular_spread_deg) * spread
-    )
-    response = radio.steering_vector(path_angle - frame[..., None], params.antennas)
-    response *= np.sqrt(gain / params.paths)[..., None, None]
+    angle = bearing[:, None] + np.deg2rad(params.angular_spread_deg) * spread
+    phase = (radio.electrical_angle(angle) - frame[:, None]).astype(np.float32)
+    phasor = np.empty(phase.shape, np.complex64)
+    phasor.real, phasor.imag = np.cos(phase), np.sin(phase)
 
     present = neighbours >= 0
-    user = np.maximum(neighbours, 0)
-    relative = (radio.electrical_angle(bearing) - frame)[row, user, links]
+    env = np.arange(envs)[:, None, None]
+    relative = (radio.electrical_angle(bearing) - frame).reshape(envs, -1)[env, links]
+    listed_gain = gain.reshape(envs, -1)[env, links]
     unlisted = gain.copy()
-    env, station, slot = np.nonzero(present)
-    unlisted[env, neighbours[env, station, slot], links[env, station, slot]] = 0.0
+    unlisted.reshape(envs, -1)[env, links] = 0.0  # an empty slot: the own link, left out anyway
     if params.truncated:
         unlisted[..., 0] = 0.0
         sender = np.where(stations >= 0, stations, 0) + np.arange(envs)[:, None, None] * k
@@ -265,19 +280,20 @@ def describe(
         direct = np.diagonal(gain, axis1=1, axis2=2)
     per_user = np.stack(
         [
-            np.where(present, _db10(gain[row, user, links]), 0.0),
+            np.where(present, _db10(params, listed_gain), 0.0),
             np.where(present, np.cos(relative), 0.0),
             np.where(present, np.sin(relative), 0.0),
         ],
         axis=-1,
     )
-    first = np.stack([_db10(direct), _db10(leak)], axis=-1)
+    first = np.stack([_db10(params, direct), _db10(params, leak)], axis=-1)
     geometry = np.concatenate([first, per_user.reshape(envs, k, -1)], axis=-1)
-    return response.astype(np.complex64), geometry.astype(np.float32)
+    return phasor, geometry.astype(np.float32)
 
 
-def _db10(gain: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log10(np.maximum(gain, 10.0**GAIN_FLOOR_DB10))
+def _db10(params: Params, gain: NDArray[np.float64]) -> NDArray[np.float64]:
+    shown = np.log10(np.maximum(gain, 10.0**GAIN_FLOOR_DB10))
+    return np.minimum(shown, gain_ceiling_db10(params))
 
 
 def move(params: Params, state: State) -> dict[str, NDArray[Any]]:
@@ -299,7 +315,7 @@ def move(params: Params, state: State) -> dict[str, NDArray[Any]]:
     gain, bearing = _gain_and_bearing(params, offset_m[:, :, None] - state.site_m, state.shadow_db)
     if params.truncated:
         gain = np.where(state.stations >= 0, gain, 0.0)
-    response, geometry = describe(
+    phasor, geometry = describe(
         params,
         gain,
         bearing,
@@ -313,45 +329,6 @@ def move(params: Params, state: State) -> dict[str, NDArray[Any]]:
         "user_m": site_m + offset_m,
         "velocity_mps": velocity,
         "gain": gain,
-        "response": response,
+        "phasor": phasor,
         "geometry": geometry,
     }
-
-
-def channel(
-    response: NDArray[np.complex64], fading: NDArray[np.complex64]
-) -> NDArray[np.complex64]:
-    """``h = sqrt(beta / L) A g``: ``(E, K, D, L, n), (E, K, D, L) -> (E, K, D, n)``."""
-    return np.matmul(fading[..., None, :], response)[..., 0, :]
-
-
-def powers(
-    params: Params,
-    stations: NDArray[np.int32],
-    channels: NDArray[Any],
-    beamformer: NDArray[Any],
-) -> NDArray[np.float64]:
-    """Received power ``(E, user, link)``."""
-    if not params.truncated:
-        return radio.received_power(channels, beamformer[:, None])
-    env = np.arange(len(beamformer))[:, None, None]
-    return radio.received_power(channels, beamformer[env, np.maximum(stations, 0)])
-
-
-def own_and_other(
-    params: Params, power: NDArray[np.float64], rest: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Own signal, and interference plus noise as a masked sum, both ``(E, K)``."""
-    if params.truncated:
-        return power[..., 0].copy(), power[..., 1:].sum(axis=-1) + (1.0 + rest)
-    signal = np.diagonal(power, axis1=1, axis2=2).copy()
-    others = np.where(_own(power.shape[-1]), 0.0, power)
-    return signal, others.sum(axis=-1) + 1.0
-
-
-@lru_cache(maxsize=16)
-def _own(k: int) -> NDArray[np.bool_]:
-    """``(K, K)``: the own base station of each user; read-only."""
-    own = np.eye(k, dtype=bool)
-    own.flags.writeable = False
-    return own

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from networld_envs import validate
-from networld_envs.physics import topology
+from networld_envs.physics import radio, topology
+
+GAIN_FLOOR_DB10 = -4.0
+"""Smallest gain an observation shows, dB / 10."""
 
 
 @dataclass(frozen=True)
@@ -152,11 +155,12 @@ class State:
     Attributes:
         user_m: ``(E, K, 2)`` user positions, m.
         gain: ``(E, K, D)`` large-scale gain [user, link], times power over noise.
-        response: ``(E, K, D, L, n)`` complex64 scaled path responses in the base stations' frames.
-        fading: ``(E, K, D, L)`` complex64 path fading ``g`` of this slot.
-        channel: ``(E, K, D, n)`` complex64 channel of this slot [user, link].
+        phasor: ``(E, L, K, D)`` complex64 ``e^{j psi}`` of each path, psi its electrical angle in
+            the frame of the link's base station.
+        fading: ``(E, L, K, D)`` complex64 path fading ``g`` of this slot.
         neighbours: ``(E, K, U)`` int32 most disturbed users of a base station, padded with -1.
-        links: ``(E, K, U)`` int32 which link of the listed user leads to this base station.
+        links: ``(E, K, U)`` int64 link from this base station to the listed user, as its place
+            ``user * D + link`` among those of the network; of the own link for an empty slot.
         geometry: ``(E, K, 2 + 3U)`` float32: gains and angles as the observation ``angle`` has
             them.
         stations: ``(E, K, D)`` int32 base station of each link, -1 for none; truncated only.
@@ -177,11 +181,10 @@ class State:
 
     user_m: NDArray[np.float64]
     gain: NDArray[np.float64]
-    response: NDArray[np.complex64]
+    phasor: NDArray[np.complex64]
     fading: NDArray[np.complex64]
-    channel: NDArray[np.complex64]
     neighbours: NDArray[np.int32]
-    links: NDArray[np.int32]
+    links: NDArray[np.int64]
     geometry: NDArray[np.float32]
     stations: NDArray[np.int32]
     rest: NDArray[np.float64]
@@ -197,6 +200,25 @@ class State:
     rate: NDArray[np.float64]
     caused_loss: NDArray[np.float64]
     history: NDArray[np.float32]
+
+    @property
+    def channel(self) -> NDArray[np.complex64]:
+        """Channel ``(E, K, D, n)`` of this slot [user, link], ``sqrt(beta / L) A g``.
+
+        Computed on demand: the simulation needs inner products only.
+        """
+        amplitude = np.sqrt(self.gain / self.phasor.shape[1])[..., None]
+        unit = radio.multipath_channel(self.phasor, self.fading, self.beamformer.shape[-1])
+        return (amplitude * unit).astype(np.complex64)
+
+
+def gain_ceiling_db10(params: Params) -> float:
+    """Largest gain an observation shows, dB / 10: nine sigma of shadowing at the least distance."""
+    nearest_loss_db = radio.path_loss_db(
+        np.array(params.min_distance_m / 1e3), params.path_loss_1km_db, params.path_loss_slope_db
+    )
+    peak_db = params.power_dbm - params.noise_dbm - nearest_loss_db + 9 * params.shadowing_db
+    return max(0.0, float(peak_db) / 10.0) + float(np.log10(params.num_agents))
 
 
 @lru_cache(maxsize=16)

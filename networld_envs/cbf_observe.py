@@ -11,19 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_envs import cbf_ge2020
-from networld_envs.cbf_links import GAIN_FLOOR_DB10
-from networld_envs.cbf_model import Params, State
+from networld_envs import cbf_ge2020, cbf_transmit
+from networld_envs.cbf_model import GAIN_FLOOR_DB10, Params, State, gain_ceiling_db10
 from networld_envs.physics import radio
-
-
-def rate(
-    params: Params, signal: NDArray[np.float64], disturbance: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Spectral efficiency in bit/s/Hz, limited by ``sinr_cap_db`` if there is one."""
-    if params.sinr_cap_db is not None:
-        signal = np.minimum(signal, radio.db_to_linear(params.sinr_cap_db) * disturbance)
-    return radio.rate(signal, disturbance)
 
 
 def size(params: Params) -> int:
@@ -50,15 +40,12 @@ def last_action(params: Params) -> tuple[int, ...]:
 def bounds(params: Params) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Lowest and highest observation ``(O,)``, nine sigma of shadowing away."""
     n, slots = params.antennas, params.neighbours
-    nearest_loss_db = radio.path_loss_db(
-        np.array(params.min_distance_m / 1e3), params.path_loss_1km_db, params.path_loss_slope_db
-    )
-    peak_db = params.power_dbm - params.noise_dbm - nearest_loss_db + 9 * params.shadowing_db
-    gain = max(0.0, float(peak_db) / 10.0) + np.log10(params.num_agents)
+    gain = gain_ceiling_db10(params)
     received = gain + np.log10(n) + 2.0  # a fade of 20 dB above the mean
     max_rate = np.log2(1.0 + 10.0**received)
     if params.observation == "ge2020":
         high = cbf_ge2020.observation_high(params, received, max_rate)
+        high = np.minimum(high, np.finfo(np.float32).max)
         return np.zeros(len(high), np.float32), high.astype(np.float32)
     low_gain, one = GAIN_FLOOR_DB10, [1.0]
     if params.observation == "angle":
@@ -76,30 +63,36 @@ def bounds(params: Params) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 def observe(params: Params, state: State) -> NDArray[np.float32]:
     """Observations ``(E, K, O)``, clipped to `bounds`."""
+    low, high = bounds(params)
     if params.observation == "ge2020":
-        obs = cbf_ge2020.observe(params, state)
-        return np.clip(obs, *bounds(params), out=obs)
+        return np.clip(cbf_ge2020.observe(params, state), low, high)
     envs, k = state.signal.shape
     n, slots = params.antennas, params.neighbours
-    static = state.geometry if params.observation == "angle" else _directions(params, state)
+    static = state.geometry
+    if params.observation == "csi":
+        static = np.minimum(_directions(params, state), high[: 2 + 2 * n + (1 + 2 * n) * slots])
     first = static.shape[-1]
-    obs = np.empty((envs, k, size(params)), np.float32)
+    report = np.zeros((envs, k + 1, 3), np.float32)  # rate, interference plus noise, own gain
+    told = report[:, :k]
+    told[..., 0] = cbf_transmit.rate(params, state.signal, state.disturbance)
+    told[..., 1] = np.log10(state.disturbance)
+    told[..., 2] = static[..., 0]
+    np.minimum(told[..., :2], high[first : first + 2], out=told[..., :2])
+    obs = np.empty((envs, k, len(high)), np.float32)
     obs[..., :first] = static
-    obs[..., first] = rate(params, state.signal, state.disturbance)
-    obs[..., first + 1] = np.log10(state.disturbance)
-    w = state.beamformer
-    obs[..., first + 2] = (w.real**2 + w.imag**2).sum(-1)
-    obs[..., first + 3 : first + 3 + n] = w.real
-    obs[..., first + 3 + n : first + 3 + 2 * n] = w.imag
+    obs[..., first : first + 2] = told[..., :2]
+    beam = obs[..., first + 3 : first + 3 + 2 * n]
+    beam[..., :n], beam[..., n:] = state.beamformer.real, state.beamformer.imag
+    power = np.add.reduce(beam * beam, axis=-1)
+    np.minimum(power, np.float32(1.0), out=obs[..., first + 2])
     if slots:
-        report = np.empty((envs * k + 1, 3), np.float32)
-        report[:-1, :2] = obs[..., first : first + 2].reshape(-1, 2)
-        report[:-1, 2] = static[..., 0].ravel()
-        report[-1] = 0.0  # an empty slot hears nothing
-        row = (np.arange(envs, dtype=np.int32) * k)[:, None, None]
-        at = np.where(state.neighbours >= 0, state.neighbours + row, -1)
-        obs[..., first + 3 + 2 * n :] = report[at].reshape(envs, k, 3 * slots)
-    return np.clip(obs, *bounds(params), out=obs)
+        # An empty slot, -1, hears the row of zeros that ends the environment before.
+        at = state.neighbours
+        if envs > 1:
+            at = at + (np.arange(envs) * (k + 1))[:, None, None]
+        heard = report.reshape(-1, 3).take(at, axis=0, mode="wrap")  # (E, K, U, 3)
+        obs[..., first + 3 + 2 * n :] = heard.reshape(envs, k, 3 * slots)
+    return obs
 
 
 def _directions(params: Params, state: State) -> NDArray[np.float32]:
@@ -108,7 +101,7 @@ def _directions(params: Params, state: State) -> NDArray[np.float32]:
     envs, k = state.signal.shape
     env = np.arange(envs)[:, None, None]
     present = (state.neighbours >= 0)[..., None]
-    listed = channel[env, np.maximum(state.neighbours, 0), state.links]  # (E, K, U, n)
+    listed = channel.reshape(envs, -1, params.antennas)[env, state.links]  # (E, K, U, n)
     if params.truncated:
         direct = channel[:, :, 0]
     else:

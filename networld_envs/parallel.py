@@ -170,13 +170,11 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
 
     def _infos(self) -> dict[str, dict[str, Any]]:
         sim = self.simulator
-        columns = {"neighbours": sim.neighbours[0]}
-        columns.update({key: value[0] for key, value in sim.metrics().items()})
-        keys = tuple(columns)
-        rows = zip(*columns.values(), strict=True)
-        return {
-            a: dict(zip(keys, row, strict=True)) for a, row in zip(self.agents, rows, strict=True)
-        }
+        metrics = sim.metrics()
+        keys = ("neighbours", *metrics)
+        rows = zip(sim.neighbours[0], *(value[0] for value in metrics.values()), strict=True)
+        # The inner zip is not strict, which would take as long as the rest.
+        return {a: dict(zip(keys, row)) for a, row in zip(self.agents, rows, strict=True)}  # noqa: B905
 
     def _stack(self, actions: dict[str, Any]) -> NDArray[Any]:
         """Actions by agent to ``(N, ...)``; errors name the agent."""
@@ -189,7 +187,15 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
                     )
             missing = [a for a in self.agents if a not in actions]
             raise ValueError(f"no action for agent {missing[0]!r} ({len(missing)} missing)")
-        shape = self.simulator.action_space.shape
+        space = self.simulator.action_space
+        shape, dtype = space.shape, space.dtype
+        given = [actions[agent] for agent in self.agents]
+        if not shape and all(type(x) is np.int64 for x in given):
+            return np.array(given)
+        if shape and all(
+            type(x) is np.ndarray and x.dtype == dtype and x.shape == shape for x in given
+        ):
+            return np.concatenate(given).reshape(-1, *shape)
         rows = []
         for agent in self.agents:
             row = np.asarray(actions[agent])

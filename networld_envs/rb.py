@@ -235,8 +235,8 @@ def observe(params: Params, state: State) -> NDArray[np.float32]:
     obs[..., 1] = state.queue
     obs[..., 2] = state.grants
     obs[..., 3] = state.served
-    obs[..., 4] = np.repeat(_cluster_sum(params, state.queue), nodes, axis=1)
-    obs[..., 5] = np.repeat(_cluster_sum(params, state.grants), nodes, axis=1)
+    obs[..., 4] = _cluster_sum(params, state.queue).repeat(nodes, axis=1)
+    obs[..., 5] = _cluster_sum(params, state.grants).repeat(nodes, axis=1)
     obs[..., 5] /= params.resource_blocks
     obs[..., 6] = state.served / np.maximum(state.sent, 1)
     obs[..., 7] = state.requests
@@ -267,7 +267,7 @@ def transition(
     ).reshape(envs, agents)
     load = _cluster_sum(params, grants) / frame
     success = success_probability(load, state.conflicts, params.conflict)
-    success = np.repeat(success, nodes, axis=1)
+    success = success.repeat(nodes, axis=1)
     burst = state.burst ^ (uniform[:, agents:] < params.burst_flip)
     mean_arrivals = _mean_arrivals(params, state.weights, burst)
     sent = np.minimum(grants, state.queue)
@@ -387,4 +387,4 @@ def _mean_arrivals(
     """Mean packets per frame of every node in the present burst state, ``(E, N)``."""
     level = np.where(burst, params.burst_high, params.burst_low)
     per_cluster = params.load * params.resource_blocks * level
-    return weights * np.repeat(per_cluster, params.nodes_per_cluster, axis=1)
+    return weights * per_cluster.repeat(params.nodes_per_cluster, axis=1)

@@ -45,7 +45,7 @@ def make_params(task: str, preset: str = "default", **overrides: Any) -> Any:
         raise ValueError(
             f"task {task!r} has no preset {preset!r}; valid presets: {', '.join(module.PRESETS)}"
         )
-    known = [f.name for f in fields(module.Params)]
+    known = [f.name for f in fields(module.PRESETS[preset])]
     unknown = sorted(set(overrides) - set(known))
     if unknown:
         raise TypeError(
@@ -89,9 +89,11 @@ class Simulator:
         self, task: str, params: Any, num_envs: int = 1, max_cycles: int = MAX_CYCLES
     ) -> None:
         self.task = task_module(task)
-        if not isinstance(params, self.task.Params):
+        kinds = {type(preset) for preset in self.task.PRESETS.values()}
+        if not isinstance(params, tuple(kinds)):
+            names = " or ".join(sorted(kind.__name__ for kind in kinds))
             raise TypeError(
-                f"params must be {self.task.__name__}.Params, got {type(params).__name__}"
+                f"params must be {names} of {self.task.__name__}, got {type(params).__name__}"
             )
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
@@ -107,6 +109,7 @@ class Simulator:
         self.rngs: list[np.random.Generator] = [np.random.default_rng() for _ in range(num_envs)]
         self.state: Any = None
         self.elapsed = np.zeros(num_envs, np.int64)
+        self._neighbours = np.zeros((num_envs, self.spec.num_agents, 0), np.int32)
 
     def seed(self, seed: int | Sequence[int | None] | None) -> None:
         """Seed the generators: environment e gets ``seed + e``, or its own entry of a list."""
@@ -136,6 +139,7 @@ class Simulator:
             fresh = self.task.reset(self.params, [self.rngs[e] for e in index])
             self.state = _put(self.state, index, fresh)
             self.elapsed = np.where(which, 0, self.elapsed)
+        self._neighbours = self.task.neighbours(self.params, self.state)
         return self.observe()
 
     def observe(self) -> NDArray[np.float32]:
@@ -144,8 +148,9 @@ class Simulator:
 
     @property
     def neighbours(self) -> NDArray[np.int32]:
-        """Neighbour table ``(E, N, D)``, padded with -1."""
-        return self.task.neighbours(self.params, self._require_state())
+        """Neighbour table ``(E, N, D)``, padded with -1; fixed within an episode."""
+        self._require_state()
+        return self._neighbours
 
     def metrics(self) -> dict[str, NDArray[Any]]:
         """What the last step did, each ``(E, N, ...)``."""

@@ -1,7 +1,7 @@
 """Coordinated beamforming against a plain-loop oracle, closed forms and symmetries."""
 
 import importlib.util
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -16,6 +16,7 @@ from networld_envs import cbf, cbf_ge2020, cbf_links
 from networld_envs.collect import Behaviour, rollout
 from networld_envs.physics import radio
 from networld_envs.physics.topology import hex_translations
+from networld_envs.policies import usable_policies
 from networld_envs.policies.cbf import POLICIES, wmmse
 from networld_envs.references import measure
 
@@ -167,7 +168,7 @@ def test_a_single_cell_is_best_served_by_the_matched_beam():
     state = cbf.reset(params, generators)
     obs, table = cbf.observe(params, state), cbf.neighbours(params, state)
     assert (table == -1).all()
-    for name in ("mrt", "slnr", "expert"):
+    for name in ("mrt", "slnr", "swmmse", "expert"):
         policy = POLICIES[name].local
         after = cbf.transition(params, state, policy(params, obs, table, generators, 0), rngs(8, 9))
         full = np.log2(1 + (np.abs(state.channel[:, 0, 0]) ** 2).sum(-1))
@@ -203,6 +204,18 @@ def test_policies_rank_as_published():
             total += state.rate.mean()
         mean[name] = total / 6
     assert mean["random"] < mean["mrt"] < mean["slnr"] < mean["expert"] < mean["genie"]
+
+
+def test_statistical_wmmse_is_a_constant_beam_between_mrt_and_the_expert():
+    mean, last = {}, None
+    for name in ("mrt", "slnr", "swmmse", "expert"):
+        played = rollout("cbf", P, Behaviour(name), range(600, 624), 16)
+        mean[name] = played.rewards.mean()
+        if name == "swmmse":
+            last = played.actions
+    np.testing.assert_allclose(last, np.broadcast_to(last[:, :1], last.shape), atol=1e-6)
+    assert np.std(last[:, 0], axis=(0, 1)).min() > 1e-3  # and not one beam for all
+    assert mean["mrt"] < mean["slnr"] < mean["swmmse"] < mean["expert"]
 
 
 def test_local_policies_ignore_what_lies_beyond_the_neighbours():
@@ -260,6 +273,8 @@ def test_legal_inputs_never_leave_the_spaces(
         obs, table = cbf.observe(params, state), cbf.neighbours(params, state)
         assert obs.shape[-1] == cbf.spec(params).obs_dim
         assert all(space.contains(row) for row in obs[0])
+        if not policy.needs(params):
+            continue
         if policy.privileged:
             actions = policy.privileged(params, state, generators, 0)
         else:
@@ -301,6 +316,164 @@ def test_legal_inputs_never_leave_the_spaces(
 def test_illegal_parameters_are_named_with_their_value(field, value):
     with pytest.raises((ValueError, TypeError), match=rf"{field}.*{value}"):
         cbf.Params(**{field: value})
+
+
+def every_params():
+    """Legal parameters of every option and the combinations that exclude one another left out."""
+    return st.builds(
+        complete,
+        rings=st.integers(0, 2),
+        antennas=st.sampled_from([1, 2, 3, 4, 7]),
+        neighbours=st.integers(0, 20),
+        power_dbm=st.sampled_from([-200.0, 0.0, 38.0, 120.0]),
+        min_distance_m=st.sampled_from([1e-3, 10.0]),
+        shadowing_db=st.sampled_from([0.0, 8.0, 20.0]),
+        paths=st.integers(1, 5),
+        angular_spread_deg=st.sampled_from([0.0, 3.0, 360.0]),
+        correlation=st.sampled_from([0.0, 0.64, 1.0]),
+        observation=st.sampled_from(["angle", "csi", "ge2020"]),
+        action=st.sampled_from(["box", "codebook"]),
+        power_levels=st.integers(2, 6),
+        codewords=st.integers(1, 9),
+        reward_set=st.sampled_from(["gain", "power"]),
+        wrap_around=st.booleans(),
+        user_speed_mps=st.sampled_from([0.0, 30.0, 300.0]),
+        sinr_cap_db=st.sampled_from([None, -10.0, 20.0]),
+        max_links=st.sampled_from([None, 2, 5]),
+    )
+
+
+def complete(**fields):
+    if fields["observation"] == "ge2020":
+        fields["action"] = "codebook"
+    if fields["observation"] == "ge2020" or fields["reward_set"] == "power":
+        fields["max_links"] = None
+    return cbf.Params(**fields)
+
+
+def actions_of(params, envs, seed, kind):
+    """Legal actions: random, silent or at the corners of the space."""
+    rng = np.random.default_rng(seed)
+    k = params.num_agents
+    if params.action == "codebook":
+        top = {"random": params.num_actions, "silent": 1, "extreme": 2}[kind]
+        return rng.integers(0, top, (envs, k)) * (params.num_actions - 1 if top == 2 else 1)
+    actions = random_actions(rng, params, envs)
+    return {"random": actions, "silent": 0 * actions, "extreme": np.sign(actions)}[kind]
+
+
+any_actions = st.sampled_from(["random", "silent", "extreme"])
+seeds = st.integers(0, 2**31)
+
+
+@settings(max_examples=60, deadline=None)
+@given(params=every_params(), kind=any_actions, seed=seeds)
+def test_any_parameters_keep_to_spaces_and_bounds(params, kind, seed):
+    """No NaN, observations in their space, beams within power, rewards below rates."""
+    generators = rngs(2, seed)
+    state = cbf.reset(params, generators)
+    low, high = cbf.observation_space(params).low, cbf.observation_space(params).high
+    for step in range(2):
+        actions = actions_of(params, 2, seed + step, kind)
+        before, state = state, cbf.transition(params, state, actions, generators)
+        rewards = cbf.reward(params, before, actions, state)
+        obs, table = cbf.observe(params, state), cbf.neighbours(params, state)
+        assert obs.shape == (2, params.num_agents, cbf.spec(params).obs_dim)
+        assert obs.dtype == np.float32
+        assert (obs >= low).all()
+        assert (obs <= high).all()
+        assert np.isfinite(rewards).all()
+        assert np.isfinite(cbf.global_state(params, state)).all()
+        assert (state.caused_loss >= -1e-9 * (1 + state.rate.max())).all()
+        assert (rewards <= state.rate + 1e-4).all()
+        assert (state.disturbance >= 1.0).all()
+        power = (np.abs(state.beamformer) ** 2).sum(-1)
+        assert (power <= 1 + 1e-5).all()
+        assert ((table >= -1) & (table < params.num_agents)).all()
+        assert (table != np.arange(params.num_agents)[:, None]).all()
+        assert [f.shape for f in cbf.metrics(params, state).values()] == [
+            rewards.shape,
+            rewards.shape,
+            (*rewards.shape, 2 * params.antennas),
+        ]
+        if kind == "silent":
+            assert (state.rate == 0).all()
+            assert (rewards == 0).all()
+            assert (state.disturbance == 1.0 + state.rest).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(params=every_params(), kind=any_actions, seed=seeds, others=st.integers(1, 3))
+def test_any_batch_is_exactly_its_members(params, kind, seed, others):
+    """Bit for bit, at every size and option."""
+    batch, alone = rngs(1 + others, seed), rngs(1, seed + others)
+    many, one = cbf.reset(params, batch), cbf.reset(params, alone)
+    for step in range(2):
+        actions = actions_of(params, 1 + others, seed + step, kind)
+        many = cbf.transition(params, many, actions, batch)
+        one = cbf.transition(params, one, actions[-1:], alone)
+    for f in fields(cbf.State):
+        np.testing.assert_array_equal(
+            getattr(many, f.name)[-1:], getattr(one, f.name), err_msg=f.name
+        )
+    np.testing.assert_array_equal(cbf.observe(params, many)[-1:], cbf.observe(params, one))
+
+
+@settings(max_examples=40, deadline=None)
+@given(params=every_params(), seed=seeds)
+def test_any_reward_of_all_others_is_the_difference_reward(params, seed):
+    """With U = K - 1: the sum rate, minus what it would be if the cell kept silent."""
+    k = params.num_agents
+    params = replace(params, neighbours=k - 1, max_links=None)
+    generators = rngs(1, seed)
+    state = cbf.reset(params, generators)
+    actions = actions_of(params, 1, seed, "random")
+    after = cbf.transition(params, state, actions, rngs(1, 3))
+    rewards = cbf.reward(params, state, actions, after)
+    for agent in {0, k // 2, k - 1}:
+        silent = actions.copy()
+        silent[:, agent] = 0
+        without = cbf.transition(params, state, silent, rngs(1, 3))
+        assert without.rate[0, agent] == 0
+        np.testing.assert_allclose(
+            rewards[0, agent], (after.rate - without.rate).sum(), rtol=2e-5, atol=2e-4
+        )
+
+
+@settings(max_examples=40, deadline=None)
+@given(params=every_params(), seed=seeds)
+def test_any_relabelling_of_the_cells_permutes_the_outcome(params, seed):
+    """Rates, losses and measurements follow the agents; ties in gain aside there are none."""
+    params = replace(params, max_links=None, user_speed_mps=0.0)
+    k = params.num_agents
+    order = np.random.default_rng(seed).permutation(k)
+    place = np.argsort(order)  # the new index of a cell
+    state = cbf.reset(params, rngs(1, seed))
+    if params.observation == "ge2020":
+        params = replace(params, observation="angle")  # no beam depends on the cell's position
+    table = state.neighbours[:, order]
+    table = np.where(table >= 0, place[table], -1).astype(np.int32)
+    pairs = np.ix_(order, order)
+    renamed = replace(
+        state,
+        gain=state.gain[:, *pairs].copy(),
+        phasor=state.phasor[:, :, *pairs].copy(),
+        fading=state.fading[:, :, *pairs].copy(),
+        neighbours=table,
+        links=cbf_links.places(table),
+        geometry=state.geometry[:, order],
+    )
+    actions = actions_of(params, 1, seed, "random")
+    one = cbf.transition(replace(params, correlation=1.0), state, actions, rngs(1))
+    two = cbf.transition(replace(params, correlation=1.0), renamed, actions[:, order], rngs(1))
+    for name in ("rate", "caused_loss", "signal", "disturbance"):
+        np.testing.assert_allclose(
+            getattr(two, name), getattr(one, name)[:, order], rtol=1e-9, atol=1e-9, err_msg=name
+        )
+    if params.observation == "angle":
+        np.testing.assert_allclose(
+            cbf.observe(params, two), cbf.observe(params, one)[:, order], rtol=1e-5, atol=1e-6
+        )
 
 
 # -- Options ---------------------------------------------------------------------------------
@@ -415,7 +588,7 @@ def test_published_figures_with_the_papers_channel():
 def test_policies_use_the_codebook_when_they_must(observation):
     params = replace(GE2020, observation=observation)
     mean = {}
-    for name in POLICIES:
+    for name in usable_policies("cbf", params):
         played = rollout("cbf", params, Behaviour(name), range(300, 316), 4)
         assert played.actions.max() < 40
         mean[name] = played.rewards.mean()
@@ -561,28 +734,31 @@ def test_kept_links_are_the_strongest_candidates(wrap):
         listed = state.neighbours[0, base]
         assert listed[listed >= 0].tolist() == expected
         for slot, user in enumerate(expected):
-            assert state.stations[0, user, state.links[0, base, slot]] == base
+            link = state.links[0, base, slot]
+            assert link // 8 == user
+            assert state.stations[0].flat[link] == base
         others = np.delete(gain[:, base], [base, *expected]).sum() + far[base]
         np.testing.assert_allclose(state.geometry[0, base, 1], np.log10(others), rtol=1e-5)
 
 
-def expanded(params, state):
-    """A truncated state as one with all links: what is not kept is zero."""
+def all_channels(params, state):
+    """The channels ``(E, user, station, n)`` of a truncated state; one that is not kept is zero."""
     envs, k = state.signal.shape
-    channel = np.zeros((envs, k, k, params.antennas), np.complex64)
+    kept = state.channel
+    channel = np.zeros((envs, k, k, params.antennas), complex)
     for e, user, link in np.argwhere(state.stations >= 0):
-        channel[e, user, state.stations[e, user, link]] = state.channel[e, user, link]
-    return replace(state, channel=channel)
+        channel[e, user, state.stations[e, user, link]] = kept[e, user, link]
+    return channel
 
 
 def test_truncated_transition_equals_the_oracle_with_the_rest_as_noise():
     params = replace(P, rings=3, max_links=9)
     before, actions, after = play(params)
     rewards = cbf.reward(params, before, actions, after)
-    full = expanded(params, before)
+    channel = all_channels(params, before)
     for e in range(2):
         w = after.beamformer[e].astype(complex)
-        power = np.abs((np.conj(full.channel[e].astype(complex)) * w).sum(-1)) ** 2
+        power = np.abs((np.conj(channel[e]) * w).sum(-1)) ** 2
         own = np.diag(power)
         disturbance = power.sum(axis=1) - own + 1.0 + before.rest[e]
         rate = np.log2(1 + own / disturbance)

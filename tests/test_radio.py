@@ -33,11 +33,28 @@ def test_complex_normal_is_circular_with_unit_variance():
     assert abs(g.mean()) < 0.01
 
 
+def test_complex_normal_has_the_right_tails():
+    """``|g|^2`` is exponential and independent of a uniform phase."""
+    g = radio.complex_normal_rows([np.random.default_rng(7)], (1_000_000,), variance=2.0)[0]
+    power = np.abs(g.astype(complex)) ** 2 / 2.0
+    for level in (1e-3, 0.1, 1.0, 4.0, 8.0):
+        share = np.exp(-level)
+        spread = 5 * np.sqrt(share * (1 - share) / g.size)
+        assert abs((power > level).mean() - share) < spread
+    for part in (g.real, g.imag):
+        assert abs((part.astype(float) ** 4).mean() - 3.0) < 0.03  # of unit variance each
+    strong = power > 1.0
+    for quadrant in range(4):
+        turned = g * 1j**quadrant
+        here = (turned.real > 0) & (turned.imag > 0)
+        assert abs(here[strong].mean() - 0.25) < 5e-3
+
+
 def test_gauss_markov_keeps_variance_and_has_geometric_autocorrelation():
     rng, rho = np.random.default_rng(1), 0.64
-    g = first = radio.complex_normal(rng, (200_000,))
+    g = first = radio.complex_normal_rows([rng], (200_000,))
     for lag in range(1, 4):
-        g = radio.gauss_markov(g, radio.complex_normal(rng, g.shape), rho)
+        g = radio.gauss_markov(g, [rng], rho)
         assert abs((np.conj(first) * g).mean().real - rho**lag) < 0.01
     assert abs((np.abs(g) ** 2).mean() - 1) < 0.01
 
@@ -53,19 +70,37 @@ def test_rows_of_noise_come_from_their_own_generators():
 @pytest.mark.parametrize("antennas", [1, 2, 3, 4, 5, 9, 70])
 @pytest.mark.parametrize("kind", [np.complex64, np.complex128])
 def test_received_power_is_that_of_the_inner_product(antennas, kind):
-    """Also bit for bit what NumPy's sum gives, on which recorded trajectories rest."""
     rng = np.random.default_rng(antennas)
     for shape in ((), (1, 1), (3, 19, 19), (64, 7, 7)):
         h = channels(rng, *shape, antennas).astype(kind)
         w = channels(rng, *shape[-1:], antennas).astype(kind)
         power = radio.received_power(h, w)
         assert power.dtype == np.float64
-        inner = (np.conj(h) * w).sum(axis=-1)
-        expected = inner.real.astype(float) ** 2 + inner.imag.astype(float) ** 2
-        np.testing.assert_array_equal(power, expected)
         flat = np.broadcast_to(w, h.shape).reshape(-1, antennas)
         loop = [abs(np.vdot(a, b)) ** 2 for a, b in zip(h.reshape(-1, antennas), flat, strict=True)]
         np.testing.assert_allclose(power.ravel(), loop, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("antennas", [1, 2, 4, 33])
+def test_power_over_paths_is_that_of_the_multipath_channel(antennas):
+    """Both without and with the channel formed, against loops over antennas and paths."""
+    rng = np.random.default_rng(antennas)
+    envs, paths, links = 3, 4, 5
+    psi = rng.uniform(-7, 7, (envs, paths, links))
+    phasor = np.exp(1j * psi).astype(np.complex64)
+    fading = radio.complex_normal_rows([rng] * envs, (paths, links))
+    w = channels(rng, envs, antennas, links).astype(np.complex64) / antennas
+    on_paths = radio.beam_on_paths(phasor, np.conj(w))
+    power = radio.power_over_paths(fading, on_paths)
+    channel = radio.multipath_channel(phasor, fading, antennas)
+    assert channel.shape == (envs, links, antennas)
+    for e, m in np.ndindex(envs, links):
+        h = sum(
+            fading[e, p, m] * np.exp(1j * psi[e, p, m] * np.arange(antennas)) for p in range(paths)
+        )
+        np.testing.assert_allclose(channel[e, m], h, rtol=1e-4, atol=1e-4)
+        inner = np.vdot(h, w[e, :, m])
+        np.testing.assert_allclose(power[e, m], abs(inner) ** 2, rtol=1e-3, atol=1e-5)
 
 
 def test_projection_leaves_legal_beams_and_scales_the_others():

@@ -50,53 +50,116 @@ def complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[
 
 
 def complex_normal_rows(
-    rngs: Sequence[np.random.Generator], shape: tuple[int, ...]
+    rngs: Sequence[np.random.Generator], shape: tuple[int, ...], variance: float = 1.0
 ) -> NDArray[np.complex64]:
-    """CN(0, 1) samples ``(E, *shape)``, each row from its own generator.
+    """CN(0, variance) samples ``(E, *shape)``, each row from its own generator.
+
+    Box and Muller (1958): ``|g|^2`` is exponential and the phase uniform. From uniforms of 24 bits
+    ``|g|^2`` ends at 16.6 variances, beyond which lie 6e-8 of the samples. In whole-array
+    operations this is twice as fast as `numpy.random.Generator.standard_normal`.
 
     Args:
         rngs: One generator for each of the ``E`` rows.
         shape: Shape of a row.
+        variance: ``E |g|^2``.
     """
-    parts = np.empty((len(rngs), *shape, 2), np.float32)
-    for row, rng in zip(parts, rngs, strict=True):
-        rng.standard_normal(dtype=np.float32, out=row)
-    parts *= np.float32(np.sqrt(0.5))
-    return parts.view(np.complex64)[..., 0]
+    size = np.empty((len(rngs), *shape), np.float32)
+    phase = np.empty((len(rngs), *shape), np.float32)
+    for e, rng in enumerate(rngs):
+        rng.random(dtype=np.float32, out=size[e])
+        rng.random(dtype=np.float32, out=phase[e])
+    np.subtract(np.float32(1.0), size, out=size)  # in (0, 1]: its logarithm is finite
+    np.log(size, out=size)
+    size *= np.float32(-variance)
+    np.sqrt(size, out=size)
+    phase *= np.float32(2.0 * np.pi)
+    samples = np.empty((len(rngs), *shape), np.complex64)
+    np.multiply(size, np.cos(phase), out=samples.real)
+    np.multiply(size, np.sin(phase), out=samples.imag)
+    return samples
 
 
 def gauss_markov(
-    fading: NDArray[np.complex64], innovation: NDArray[np.complex64], correlation: float
+    fading: NDArray[np.complex64], rngs: Sequence[np.random.Generator], correlation: float
 ) -> NDArray[np.complex64]:
-    """First-order Gauss-Markov fading ``rho g + sqrt(1 - rho^2) e`` (Ge et al., 2020, Eq. 4)."""
-    fresh = np.float32(np.sqrt(1.0 - correlation**2)) * innovation
-    faded = np.float32(correlation) * fading
-    faded += fresh
+    """First-order Gauss-Markov fading ``rho g + sqrt(1 - rho^2) e`` (Ge et al., 2020, Eq. 4).
+
+    Args:
+        fading: ``g``, ``(E, ...)``.
+        rngs: One generator for each of the ``E`` rows; each draws its own ``e ~ CN(0, I)``.
+        correlation: ``rho``.
+    """
+    faded = complex_normal_rows(rngs, fading.shape[1:], 1.0 - correlation**2)
+    parts = faded.view(np.float32)
+    parts += np.float32(correlation) * np.ascontiguousarray(fading).view(np.float32)
     return faded
+
+
+def beam_on_paths(
+    phasor: NDArray[np.complex64], conjugate: NDArray[np.complex64]
+) -> NDArray[np.complex64]:
+    """``w^H a(psi)`` of every path: the polynomial ``sum_m conj(w_m) z^m`` by Horner's rule.
+
+    Args:
+        phasor: ``z = e^{j psi}``, ``(E, L, M)`` for ``L`` paths of ``M`` links.
+        conjugate: ``conj(w)``, ``(E, n, M)``, of the beam sent over each link.
+
+    Returns:
+        ``(E, L, M)``. With ``h = sum_l g_l a(psi_l)`` it gives ``w^H h = sum_l g_l w^H a(psi_l)``
+        without the channel itself.
+    """
+    last = conjugate.shape[1] - 1
+    if last == 0:
+        return np.broadcast_to(conjugate, phasor.shape)
+    total = phasor * conjugate[:, last, None]
+    spare = np.empty_like(total) if last > 1 else total
+    for m in range(last - 1, 0, -1):
+        total += conjugate[:, m, None]
+        # Not in place: NumPy rounds an in-place complex product of one element differently.
+        np.multiply(total, phasor, out=spare)
+        total, spare = spare, total
+    total += conjugate[:, 0, None]
+    return total
+
+
+def multipath_channel(
+    phasor: NDArray[np.complex64], fading: NDArray[np.complex64], antennas: int
+) -> NDArray[np.complex128]:
+    """``sum_l g_l a(psi_l)``, the channel of unit path gain.
+
+    Args:
+        phasor: ``z = e^{j psi}``, ``(E, L, ...)``.
+        fading: ``g``, the same shape.
+        antennas: Elements ``n`` of the array.
+
+    Returns:
+        ``(E, ..., n)``.
+    """
+    step = phasor.astype(np.complex128)
+    term = fading.astype(np.complex128)
+    columns = [term.sum(axis=1)]
+    for _ in range(antennas - 1):
+        term *= step
+        columns.append(term.sum(axis=1))
+    return np.stack(columns, axis=-1)
+
+
+def power_over_paths(
+    fading: NDArray[np.complex64], on_paths: NDArray[np.complex64]
+) -> NDArray[np.float32]:
+    """``|sum_l g_l w^H a(psi_l)|^2`` ``(E, M)`` from fading and `beam_on_paths`, ``(E, L, M)``."""
+    inner = np.add.reduce(fading * on_paths, axis=1)
+    power = np.abs(inner)
+    power *= power
+    return power
 
 
 def received_power(channel: Complex, beamformer: Complex) -> NDArray[np.float64]:
     """``|h^H w|^2`` over the last axis, in float64 so that later differences are exact sums."""
-    inner: Any = _sum_last(np.conj(channel) * beamformer)
+    inner: Any = (np.conj(channel) * beamformer).sum(axis=-1)
     power = np.square(inner.real, dtype=np.float64)
     power += np.square(inner.imag, dtype=np.float64)
     return power
-
-
-def _sum_last(terms: Complex) -> Complex:
-    """Sum over the last axis; up to four terms are added slice by slice, which is faster.
-
-    The order of the additions is that of NumPy's own sum, so results do not depend on the way.
-    """
-    n = terms.shape[-1]
-    if n == 0 or n > 4:
-        return terms.sum(axis=-1)
-    total = terms[..., 0] if n == 1 else terms[..., 0] + terms[..., 1]
-    if n == 3:
-        total = total + terms[..., 2]
-    elif n == 4:
-        total = total + (terms[..., 2] + terms[..., 3])
-    return total
 
 
 def rate(signal: Real, interference_plus_noise: Real) -> Real:

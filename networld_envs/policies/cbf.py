@@ -10,7 +10,6 @@ genie searches the codebook.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,76 +19,15 @@ from networld_envs import cbf_ge2020
 from networld_envs.cbf_model import Params, State
 from networld_envs.physics import radio
 from networld_envs.policies.base import Policy
+from networld_envs.policies.cbf_view import View, encode, read
 
 Rngs = Sequence[np.random.Generator]
 
 GENIE_ITERATIONS = 20
+STATISTICAL_ITERATIONS = 6
 
 
-@dataclass(frozen=True)
-class _View:
-    """What one base station can infer from its observation; leading axes (E, K)."""
-
-    leakage: NDArray[np.float64]  # (E, K) gain to users not listed, sum
-    present: NDArray[np.bool_]  # (E, K, U)
-    cross: NDArray[np.complex128]  # (E, K, U, n) channels to the listed users
-    direct: NDArray[np.complex128]  # (E, K, n)
-    disturbance: NDArray[np.float64]  # (E, K)
-    heard_rate: NDArray[np.float64]  # (E, K, U)
-    heard_disturbance: NDArray[np.float64]  # (E, K, U)
-
-
-def _read(params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32]) -> _View:
-    if params.observation == "ge2020":
-        raise ValueError(
-            "observation 'ge2020' shows no channel; this policy needs observation='angle' or 'csi'"
-        )
-    n, slots = params.antennas, params.neighbours
-    o = obs.astype(np.float64)
-    present = neighbours >= 0
-    csi = params.observation == "csi"
-    first, width = (2 + 2 * n, 1 + 2 * n) if csi else (2, 3)
-    at = first + width * slots
-    listed = o[..., first:at].reshape(*o.shape[:2], slots, width)
-    own = o[..., at : at + 3]
-    heard = o[..., at + 3 + 2 * n :].reshape(*o.shape[:2], slots, 3)
-    cross_gain = np.where(present, 10.0 ** listed[..., 0], 0.0)
-    direct = np.sqrt(10.0 ** o[..., 0])
-    if csi:
-        cross = listed[..., 1 : 1 + n] + 1j * listed[..., 1 + n :]
-        line = o[..., 2 : 2 + n] + 1j * o[..., 2 + n : 2 + 2 * n]
-    else:
-        cross = radio.steering_vector(np.arctan2(listed[..., 2], listed[..., 1]), n)
-        line = np.ones(n, np.complex128)
-    return _View(
-        leakage=10.0 ** o[..., 1],
-        present=present,
-        cross=np.sqrt(cross_gain)[..., None] * cross,
-        direct=direct[..., None] * line,
-        disturbance=10.0 ** own[..., 1],
-        heard_rate=heard[..., 0],
-        heard_disturbance=10.0 ** heard[..., 1],
-    )
-
-
-def _encode(params: Params, beamformer: NDArray[Any]) -> NDArray[Any]:
-    """Beamformer ``(..., n)`` to the action ``(..., 2n)``, or to the nearest of the codebook."""
-    if params.action == "codebook":
-        return _nearest_choice(params, beamformer)
-    w = radio.canonical_phase(radio.project_power(beamformer))
-    return np.clip(np.concatenate([np.real(w), np.imag(w)], -1), -1.0, 1.0).astype(np.float32)
-
-
-def _nearest_choice(params: Params, beamformer: NDArray[Any]) -> NDArray[np.int64]:
-    """Codeword of largest inner product with the beam, and the nearest power level."""
-    beams = cbf_ge2020.codebook(params.antennas, params.codewords)  # (Q, n)
-    match = radio.received_power(beams, np.asarray(beamformer)[..., None, :])
-    power = np.minimum((np.abs(beamformer) ** 2).sum(axis=-1), 1.0)
-    level = np.rint(power * (params.power_levels - 1)).astype(np.int64)
-    return match.argmax(axis=-1) * params.power_levels + level
-
-
-def _slnr(view: _View) -> NDArray[np.complex128]:
+def _slnr(view: View) -> NDArray[np.complex128]:
     """Largest signal-to-leakage-plus-noise ratio; unlisted users are white leakage."""
     n = view.direct.shape[-1]
     leak = radio.outer(view.cross).sum(axis=-3)
@@ -98,7 +36,7 @@ def _slnr(view: _View) -> NDArray[np.complex128]:
 
 
 def _best_response(
-    view: _View,
+    view: View,
     disturbance: NDArray[np.float64],
     heard_rate: NDArray[np.float64],
     heard_disturbance: NDArray[np.float64],
@@ -127,7 +65,7 @@ def random(
         return np.stack([rng.integers(0, params.num_actions, obs.shape[1]) for rng in rngs])
     shape = (2, obs.shape[1], params.antennas)
     parts = np.stack([rng.uniform(-1.0, 1.0, shape) for rng in rngs])
-    return _encode(params, parts[:, 0] + 1j * parts[:, 1])
+    return encode(params, parts[:, 0] + 1j * parts[:, 1])
 
 
 def mrt(
@@ -136,9 +74,9 @@ def mrt(
     """Maximum-ratio transmission along the own line of sight (``csi``: the own channel)."""
     del rngs, step
     if params.observation != "angle":
-        return _encode(params, _unit(_read(params, obs, neighbours).direct))
+        return encode(params, _unit(read(params, obs, neighbours).direct))
     beam = np.full((*obs.shape[:2], params.antennas), params.antennas**-0.5, np.complex128)
-    return _encode(params, beam)
+    return encode(params, beam)
 
 
 def _unit(vector: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -150,7 +88,50 @@ def slnr(
 ) -> NDArray[Any]:
     """Signal-to-leakage-plus-noise beamforming towards the listed users, full power."""
     del rngs, step
-    return _encode(params, _slnr(_read(params, obs, neighbours)))
+    return encode(params, _slnr(read(params, obs, neighbours)))
+
+
+def swmmse(
+    params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32], rngs: Rngs, step: int
+) -> NDArray[Any]:
+    """WMMSE on what never changes in an episode: a constant beam.
+
+    Each base station runs WMMSE (Shi et al., 2011) for the cells of its 1-hop neighbourhood, on
+    the gains and line-of-sight directions that it and its neighbours observe, with mean powers in
+    place of instantaneous ones, and takes its own beam. In each iteration every cell goes to the
+    fixed point of its own update. From cells beyond, a user is taken to receive what its own
+    station sends to users it does not list; users beyond cost the median price.
+    """
+    del rngs, step
+    view = read(params, obs, neighbours)
+    envs, k, n = view.direct.shape
+    own = np.broadcast_to(np.arange(k)[:, None], (envs, k, 1))
+    members = np.concatenate([own, neighbours], axis=-1)  # (E, K, M = 1 + U), -1 for none
+    there = members >= 0
+    env, cell = np.arange(envs)[:, None, None], np.maximum(members, 0)
+    direct = view.direct[env, cell]  # (E, K, M, n)
+    cross = view.cross[env, cell]  # (E, K, M, U, n)
+    leakage = view.leakage[env, cell]
+    listed = np.where(there[..., None] & view.present[env, cell], neighbours[env, cell], -2)
+    # (E, K, M, U, M): slot u of a member's list is which member
+    inside = listed[..., None] == members[:, :, None, None, :]
+    beyond = ~inside.any(axis=-1)
+    gram = radio.outer(cross)
+    beam = radio.slnr_beamformer(
+        direct, gram.sum(axis=3) + (leakage + 1.0)[..., None, None] * np.eye(n)
+    )
+    for _ in range(STATISTICAL_ITERATIONS):
+        signal = radio.received_power(direct, beam)
+        sent = radio.received_power(cross, beam[:, :, :, None])  # (E, K, M, U)
+        disturbance = (inside * sent[..., None]).sum(axis=(2, 3)) + leakage + 1.0
+        price = np.where(there, signal / (disturbance * (signal + disturbance)), np.nan)
+        median = np.nanmedian(price, axis=-1)[..., None]  # (E, K, 1)
+        price = np.nan_to_num(price)
+        cost = (inside * price[:, :, None, None, :]).sum(axis=-1) + beyond * median[..., None]
+        covariance = (cost[..., None, None] * gram).sum(axis=3)
+        covariance = covariance + (median * leakage)[..., None, None] * np.eye(n)
+        beam = radio.priced_beamformer(covariance, direct, disturbance, iterations=25)
+    return encode(params, beam[:, :, 0])
 
 
 def expert(
@@ -158,9 +139,9 @@ def expert(
 ) -> NDArray[Any]:
     """Distributed WMMSE from the observation alone: own update to its fixed point each slot."""
     del rngs, step
-    view = _read(params, obs, neighbours)
+    view = read(params, obs, neighbours)
     beam = _best_response(view, view.disturbance, view.heard_rate, view.heard_disturbance)
-    return _encode(params, beam)
+    return encode(params, beam)
 
 
 def genie(params: Params, state: State, rngs: Rngs, step: int) -> NDArray[Any]:
@@ -173,7 +154,7 @@ def genie(params: Params, state: State, rngs: Rngs, step: int) -> NDArray[Any]:
         return _search_codebook(params, state)
     channel = state.channel.astype(np.complex128)
     stations = state.stations if params.truncated else None
-    return _encode(params, wmmse(channel, GENIE_ITERATIONS, stations, state.rest)[0])
+    return encode(params, wmmse(channel, GENIE_ITERATIONS, stations, state.rest)[0])
 
 
 def _search_codebook(params: Params, state: State, sweeps: int = 4) -> NDArray[np.int64]:
@@ -279,6 +260,11 @@ def _shows_channel(params: Params) -> bool:
     return params.observation != "ge2020"
 
 
+def _shows_angles(params: Params) -> bool:
+    """The observation has what stays the same in an episode."""
+    return params.observation == "angle"
+
+
 POLICIES: dict[str, Policy] = {
     p.name: p
     for p in (
@@ -296,6 +282,13 @@ POLICIES: dict[str, Policy] = {
             "signal over leakage to the listed users",
             local=slnr,
             needs=_shows_channel,
+        ),
+        Policy(
+            "swmmse",
+            "static",
+            "WMMSE on gains and angles of the 1-hop neighbourhood, constant beam",
+            local=swmmse,
+            needs=_shows_angles,
         ),
         Policy(
             "expert",
