@@ -7,13 +7,14 @@ RESULTS ?= results
 SUITE ?= demo
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INTEROP ?= $(VENV)-interop
 
 # One thread a process: runs go side by side, and more threads only slow small networks down.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check lint types bench docs clean
+.PHONY: help setup demo test test-fast interop check lint types bench animations docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -36,6 +37,14 @@ test: $(READY)  ## run all tests
 test-fast: $(READY)  ## run the tests that take less than ten seconds each
 	$(BIN)/pytest -n $(JOBS) -m "not slow"
 
+interop: $(INTEROP)/.ready  ## run the tests beside other libraries, in a second environment $(INTEROP)
+	$(INTEROP)/bin/pytest -n $(JOBS) -m interop
+
+$(INTEROP)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[test,interop]'
+	@touch $@
+
 lint: $(READY)  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,9 +58,13 @@ bench: $(READY)  ## run a suite, e.g. make bench SUITE=demo
 	$(BIN)/networld bench run $(SUITE) --jobs $(JOBS) --results $(RESULTS); status=$$?; \
 	$(BIN)/networld report $(RESULTS)/$(SUITE) && exit $$status
 
+animations: $(READY)  ## draw the animations of the README and the documentation again
+	for task in cbf rb ns; do \
+	  $(BIN)/networld render --task $$task --seed 1 --out docs/assets/$$task.webp || exit 1; done
+
 docs: $(READY)  ## build the documentation into site/
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[docs]'
 	$(BIN)/mkdocs build --strict
 
-clean:  ## remove the virtual environment and what was built; results stay
-	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache
+clean:  ## remove the virtual environments and what was built; results stay
+	rm -rf $(VENV) $(INTEROP) build dist site .pytest_cache .ruff_cache

@@ -57,3 +57,8 @@ def shown_in(bar: Progress, description: str) -> Callable[[int, int], None]:
     """A function of (done, total) that moves a new line of ``bar``, seen from the first call."""
     job = bar.add_task(description, total=None, visible=False)
     return lambda done, total: bar.update(job, completed=done, total=total, visible=True)
+
+
+def score_text(mean: float, low: float, high: float) -> str:
+    """A mean and its interval, in columns."""
+    return f"{mean:9.3f}  [{low:.3f}, {high:.3f}]"

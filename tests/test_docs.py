@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,16 @@ from networld_envs import store
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+OTHERS = r"^(?:from|import) (torchrl|tensordict|supersuit|stable_baselines3|d3rlpy|ray)\b"
 
 
 def fences(language):
     return [
-        pytest.param(match[2], id=f"{page.relative_to(ROOT)}:{number}")
+        pytest.param(
+            match[2],
+            id=f"{page.relative_to(ROOT)}:{number}",
+            marks=[pytest.mark.interop] if re.search(OTHERS, match[2], re.MULTILINE) else [],
+        )
         for page in PAGES
         for number, match in enumerate(FENCE.finditer(page.read_text()))
         if match[1] == language
@@ -41,6 +47,10 @@ def small_store(tmp_path_factory):
 
 @pytest.mark.parametrize("code", fences("python"))
 def test_snippets_run(code, tmp_path, small_store):
+    for library in re.findall(OTHERS, code, re.MULTILINE):
+        if not find_spec(library):
+            extra = "rllib" if library == "ray" else "interop"
+            pytest.skip(f"{library} is absent: pip install 'networld[{extra}]'")
     environment = {
         **os.environ,
         "MINARI_DATASETS_PATH": str(small_store),
@@ -67,7 +77,7 @@ def test_commands_exist(text, capsys):
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
         elif words[0] == "networld":
             verbs = [w for w in words[1:3] if re.fullmatch(r"[a-z-]+", w)]
-            if verbs[0] in ("reference", "evaluate", "report"):
+            if verbs[0] in ("reference", "render", "evaluate", "report"):
                 verbs = verbs[:1]
             with pytest.raises(SystemExit) as stop:
                 cli.main([*verbs, "--help"])

@@ -1,11 +1,10 @@
-"""Our datasets in Minari's own tools, in single-agent libraries, and on other processors."""
+"""Our datasets in Minari's own tools, flattened by agent, and on other processors."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import gymnasium
 import minari
 import numpy as np
 import pytest
@@ -71,19 +70,6 @@ def test_combined_datasets_are_ours_too():
     assert both.spec == load_episodes(first).spec
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # of a missing author, link, ...
-def test_data_collected_with_minaris_collector_are_ours_too():
-    pytest.importorskip("jax")
-    env = minari.DataCollector(gymnasium.make("networld/NS-v0", max_cycles=4), record_infos=True)
-    env.action_space.seed(0)
-    for seed in range(2):
-        env.reset(seed=seed)
-        for _ in range(4):
-            env.step(env.action_space.sample())
-    dataset = env.create_dataset("networld/ns/collected-v0")
-    assert load_episodes(dataset, "ns").actions.shape[:2] == (2, 4)
-
-
 def test_foreign_data_are_refused(local_store):
     dataset = build()
     other = minari.MinariDataset(dataset.storage.data_path)
@@ -138,66 +124,6 @@ def test_one_agent_env_is_the_task_with_one_free_agent():
         assert not terminated
     with pytest.raises(ValueError, match=r"agent must be in 0 \.\. 23, got 24"):
         OneAgentEnv("rb", agent=24)
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_d3rlpy_reads_them(task):
-    """As docs/datasets.md shows; `get_minari` of d3rlpy 2.8.1 shifts observations by an episode.
-
-    It joins all T+1 observations of an episode to T actions, so only the first episode is right.
-    """
-    d3rlpy = pytest.importorskip("d3rlpy")
-    build(task, episodes=2)
-    source = f"networld/{task}/tiny-v0"
-    assert cli.main(["dataset", "flatten", source, "--id", "networld/flat-v0"]) == 0
-    flat = minari.load_dataset("networld/flat-v0")
-    theirs, env = d3rlpy.datasets.get_minari("networld/flat-v0")
-    assert env.reset(seed=0)[0].shape == flat.observation_space.shape
-    assert len(theirs.episodes) == flat.total_episodes
-    np.testing.assert_array_equal(theirs.episodes[0].observations, flat[0].observations[:-1])
-    data = d3rlpy.dataset.MDPDataset(
-        observations=np.concatenate([e.observations[:-1] for e in flat]),
-        actions=np.concatenate([e.actions for e in flat]),
-        rewards=np.concatenate([e.rewards for e in flat]),
-        terminals=np.concatenate([e.terminations for e in flat]),
-        timeouts=np.concatenate([e.truncations for e in flat]),
-    )
-    assert len(data.episodes) == flat.total_episodes
-    np.testing.assert_array_equal(data.episodes[5].observations, flat[5].observations[:-1])
-    np.testing.assert_allclose(data.episodes[5].rewards[:, 0], flat[5].rewards, rtol=1e-6)
-    assert data.sample_transition_batch(8).observations.shape == (8, *flat.observation_space.shape)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("task", TASKS)
-def test_torchrl_reads_them(task):
-    """As docs/datasets.md shows; `MinariExperienceReplay` of TorchRL 0.14.1 returns zeros.
-
-    Its last step makes an empty memory-mapped copy, whatever the dataset.
-    """
-    pytest.importorskip("torchrl")
-    from tensordict import PersistentTensorDict, TensorDict
-    from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
-
-    flat = flatten_agents(build(task, episodes=2), "networld/flat-v0")
-    file = PersistentTensorDict.from_h5(Path(flat.storage.data_path) / "main_data.hdf5")
-    replay = TensorDictReplayBuffer(storage=LazyTensorStorage(flat.total_steps), batch_size=16)
-    for k in range(flat.total_episodes):
-        part = file[f"episode_{k}"].to_tensordict()
-        steps = {
-            "observation": part["observations"][:-1],
-            "action": part["actions"],
-            ("next", "observation"): part["observations"][1:],
-            ("next", "reward"): part["rewards"][:, None],
-            ("next", "terminated"): part["terminations"][:, None],
-        }
-        replay.extend(TensorDict(steps, batch_size=len(part["rewards"])))
-    assert len(replay) == flat.total_steps
-    assert replay.sample()["observation"].shape == (16, *flat.observation_space.shape)
-    sixth = replay[30:36]
-    np.testing.assert_array_equal(sixth["observation"].numpy(), flat[5].observations[:-1])
-    np.testing.assert_array_equal(sixth["action"].numpy(), flat[5].actions)
-    np.testing.assert_array_equal(sixth["next", "reward"][:, 0].numpy(), flat[5].rewards)
 
 
 def perturbed(dataset, factor):

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -5,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from networld_envs import cbf, ns, rb, render
+import networld_envs
+from networld_envs import canvas, cbf, ns, rb, render
+from networld_envs.canvas import FOOTER_PX, GREEN, HEADER_PX, ORANGE, PANEL_PX
 from networld_envs.physics import radio
 
 TASKS = {"cbf": cbf, "rb": rb, "ns": ns}
@@ -19,7 +22,7 @@ def state_of(task, seed=0, **params):
 
 def count(picture, colour):
     """Pixels close to a colour, for edges are smoothed; the legend left out."""
-    off = np.abs(picture[: -render.FOOTER_PX].astype(int) - colour).max(axis=-1)
+    off = np.abs(picture[:-FOOTER_PX].astype(int) - colour).max(axis=-1)
     return int((off < 40).sum())
 
 
@@ -35,19 +38,83 @@ def test_pictures_have_the_size_asked_for_and_are_not_empty(task, size):
     assert (border == 255).all()  # nothing runs out of the picture
 
 
+def panel(picture):
+    """Where the bars of the agents' rewards are."""
+    return picture[HEADER_PX + 26 : -FOOTER_PX, -PANEL_PX:]
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_equal_states_give_equal_pictures_and_the_title_tells_step_and_reward(task):
     params, state = state_of(task)
-    rewards = np.full(params.num_agents, -0.25)
+    rewards = np.full(params.num_agents, render.REWARDS[task][1] / 2 - 0.25)
     first = render.draw(task, params, state, rewards, 3)
     assert (first == render.draw(task, params, state, rewards, 3)).all()
-    for other in (
-        render.draw(task, params, state, rewards, 4),
-        render.draw(task, params, state, 2 * rewards, 3),
+    for other, places in (
+        (render.draw(task, params, state, rewards, 4), [False]),
+        (render.draw(task, params, state, 2 * rewards, 3), [False, True]),
     ):
-        changed = (first != other).any(axis=(1, 2))
-        assert changed.any()
-        assert not changed[render.HEADER_PX :].any()
+        changed = (first != other).any(axis=-1)
+        assert changed[:HEADER_PX].any()
+        assert not changed[HEADER_PX:, :-PANEL_PX].any()
+        assert changed[HEADER_PX:, -PANEL_PX:].any() in places
+    assert (panel(first) != 255).any()
+    assert (panel(render.draw(task, params, state, None, 3)) == 255).all()
+
+
+def test_bars_show_every_agents_reward():
+    params, state = state_of("ns")
+    rewards = np.zeros(params.num_agents)
+    rewards[4], rewards[9] = 1.0, 0.5
+    picture = panel(render.draw("ns", params, state, rewards, 1, (1280, 960)))
+    rows = (np.abs(picture.astype(int) - GREEN).max(-1) < 40).sum(axis=1)  # bar length per row
+    agent = (np.arange(len(rows)) / (len(rows) - 8) * params.num_agents).astype(int)
+    length = np.array([np.median(rows[agent == i]) for i in range(params.num_agents)])
+    assert length[9] / length[4] == pytest.approx(0.5, abs=0.05)
+    assert length[4] > 60
+    assert np.delete(length, [4, 9]).max() == 0
+    params, state = state_of("cbf")
+    loss = np.full(params.num_agents, -3.0)
+    picture = panel(render.draw("cbf", params, state, loss, 1))
+    assert (np.abs(picture.astype(int) - ORANGE).max(-1) < 40).sum() > 500
+    assert (np.abs(picture.astype(int) - GREEN).max(-1) < 40).sum() == 0
+
+
+def test_scale_of_rewards_follows_other_presets():
+    assert render._scale("ns", np.full(3, 0.9)) == render.REWARDS["ns"]
+    assert render._scale("ns", np.array([0.0, 2.0])) == render.REWARDS["ns"]
+    for mean in (1.2, 5.0, 33.0):
+        low, high = render._scale("ns", np.full(3, mean))
+        assert low == 0.0
+        assert mean < high < 4 * mean
+    assert render._scale("rb", np.full(3, -9.0))[0] < -9.0
+
+
+def test_clusters_do_not_cover_one_another():
+    for seed in range(20):
+        params, state = state_of("rb", seed)
+        heads = rb.layout(params, state)[0].reshape(params.num_clusters, -1, 2).mean(axis=1)
+        drawing = canvas.Canvas((640, 480))
+        moved = render._apart(drawing.fit(heads, 0.1)[0], 80.0, drawing, 34.0)
+        gaps = np.linalg.norm(moved[:, None] - moved, axis=-1) + 1e3 * np.eye(len(moved))
+        assert gaps.min() > 74
+        assert moved[:, 0].max() < 640 - PANEL_PX
+    far = np.array([[100.0, 100.0], [300.0, 300.0]])
+    np.testing.assert_array_equal(render._apart(far, 80.0, drawing, 34.0), far)
+
+
+def test_beams_that_cost_others_much_have_a_line():
+    params, state = state_of("cbf")
+    plain = render.draw("cbf", params, state, None, 0)
+    loss = np.zeros_like(state.caused_loss)
+    loss[0, 0] = 3.0
+    drawn = render.draw("cbf", params, replace(state, caused_loss=loss), None, 0)
+    changed = (plain != drawn).any(axis=-1)
+    assert changed.sum() > 30
+    station, victim = cbf.layout(params, state)[0][0], state.user_m[0, state.neighbours[0, 0, 0]]
+    rows, columns = np.nonzero(changed)
+    extent = np.array([np.ptp(columns), np.ptp(rows)]) + 1.0
+    line = np.abs(victim - station)  # in metres; the picture keeps the shape
+    assert extent[0] / extent[1] == pytest.approx(line[0] / line[1], rel=0.25)
 
 
 def test_bad_arguments_are_refused():
@@ -74,7 +141,7 @@ def test_slicing_bars_show_the_allocation():
 def test_scheduling_shows_transmissions_collisions_and_drops():
     params, state = state_of("rb")
     quiet = render.draw("rb", params, state, None, 0)
-    assert count(quiet, render.ORANGE) == 0
+    assert count(quiet, ORANGE) == 0
     assert count(quiet, render.HIGH_RATE) < 50  # smoothed edges only
     per = params.nodes_per_cluster
     first, other = 0, int(state.conflicts[0, 0, 0])
@@ -82,13 +149,13 @@ def test_scheduling_shows_transmissions_collisions_and_drops():
     grants[0, first * per] = params.resource_blocks
     alone = render.draw("rb", params, replace(state, grants=grants), None, 1)
     assert count(alone, render.HIGH_RATE) > 500
-    assert count(alone, render.ORANGE) == 0
+    assert count(alone, ORANGE) == 0
     grants[0, other * per] = params.resource_blocks
     both = render.draw("rb", params, replace(state, grants=grants), None, 1)
-    assert count(both, render.ORANGE) > 10
+    assert count(both, ORANGE) > 10
     dropped = np.zeros_like(state.dropped)
     dropped[0, -1] = 1
-    assert count(render.draw("rb", params, replace(state, dropped=dropped), None, 1), render.ORANGE)
+    assert count(render.draw("rb", params, replace(state, dropped=dropped), None, 1), ORANGE)
 
 
 def test_lobes_point_where_the_beam_is_strong():
@@ -130,3 +197,10 @@ def test_drawing_needs_neither_matplotlib_nor_pygame_nor_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_window_without_pygame_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygame", None)  # as if it were not installed
+    env = networld_envs.make("rb", render_mode="human")
+    with pytest.raises(ImportError, match=re.escape("pip install 'networld[render]'")):
+        env.reset(seed=0)

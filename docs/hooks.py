@@ -1,0 +1,214 @@
+"""What the documentation pages take from the package: facts, docstrings, presets and scores.
+
+A page holds lines such as ``<!-- facts rb -->``; mkdocs runs `on_page_markdown`, which puts
+Markdown in their place. Nothing here is written by hand that the package knows.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import networld_envs
+from networld_envs.policies import get_policy, usable_policies
+from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
+
+MARKER = re.compile(r"^<!-- (facts|docstring|presets|scores) (\w+) -->$", re.MULTILINE)
+LEAD = re.compile(r"^(Action|Neighbours|Reward of an agent|Sources|Version history):(:?) ?(.*)$")
+RULER = re.compile(r"^\s*=+( +=+)+\s*$")
+REFERENCES = Path(networld_envs.__file__).with_name("references.json")
+PUBLISHED = {("cbf", "ge2020"): ("rate", "bit/s/Hz", {"random": 3.6})}
+"""Figures of the sources at a preset: which metric, its unit, the value of each policy."""
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Mkdocs' hook: the page with every marker replaced."""
+    return MARKER.sub(lambda match: SECTIONS[match[1]](match[2]), markdown)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def facts(task: str) -> str:
+    """How the task is made, and its sizes at the default preset."""
+    sim = Simulator(task, make_params(task))
+    sim.seed(0)
+    sim.reset()
+    env = networld_envs.make(task)
+    space, action = sim.observation_space, sim.action_space
+    rows = [
+        ("Import", f"`from networld_envs import {task}_v0`"),
+        ("PettingZoo id", f"`networld/{task}_v0`, parallel and AEC"),
+        ("Gymnasium id", f"`{networld_envs.gymnasium_id(task)}`, alone and batched"),
+        ("Agents", f"{len(sim.agents)}: `{sim.agents[0]}` .. `{sim.agents[-1]}`"),
+        ("Action of an agent", f"`{_space(action)}`"),
+        ("Observation of an agent", f"`{_space(space)}`, numbers within {_bounds(space)}"),
+        ("Global state", f"{env.state_space.shape[0]} numbers, `env.state()`"),
+        ("Neighbours", f"at most {sim.neighbours.shape[-1]} an agent, `env.neighbours`"),
+        ("Episode", f"{MAX_CYCLES} steps (`max_cycles`), ended by truncation"),
+        ("`infos[agent]`", ", ".join(f"`{name}`" for name in ("neighbours", *sim.metrics()))),
+        ("Rendering", "`rgb_array`, and `human` with `pip install 'networld[render]'`"),
+    ]
+    return table(["", "at the default preset"], rows)
+
+
+def _space(space: Any) -> str:
+    if hasattr(space, "n"):
+        return f"Discrete({space.n})"
+    low, high = float(space.low.min()), float(space.high.max())
+    bounds = f"{low:g}, {high:g}, " if high < 1e30 else ""
+    return f"Box({bounds}{space.shape}, {space.dtype})"
+
+
+def _bounds(space: Any) -> str:
+    low, high = float(space.low.min()), float(space.high.max())
+    return f"[{low:g}, {high:g}]" if high < 1e30 else f"[{low:g}, inf)"
+
+
+def presets(task: str) -> str:
+    """Named parameters: what differs from the defaults, and the sizes."""
+    module = networld_envs.TASKS[task]
+    rows = []
+    for name, params in module.PRESETS.items():
+        spec = module.spec(params)
+        usual = type(params)()
+        changed = [
+            f"`{f.name}={getattr(params, f.name)!r}`"
+            for f in fields(params)
+            if getattr(params, f.name) != getattr(usual, f.name)
+        ]
+        if type(params) is not module.Params:
+            changed.insert(0, f"parameters `{type(params).__name__}`")
+        rows.append(
+            (
+                f"`{name}`",
+                ", ".join(changed) or "the defaults",
+                str(spec.num_agents),
+                str(spec.obs_dim),
+                f"`{_space(module.action_space(params))}`",
+            )
+        )
+    head = ["preset", "what differs from the default parameters", "agents", "observation", "action"]
+    return table(head, rows)
+
+
+def scores(task: str) -> str:
+    """Mean rewards of the reference policies with 95% intervals, from the committed table."""
+    recorded = json.loads(REFERENCES.read_text(encoding="utf-8"))
+    parts = []
+    for name in networld_envs.TASKS[task].PRESETS:
+        found = recorded.get(task if name == "default" else f"{task}/{name}")
+        if not found:
+            continue
+        usable = usable_policies(task, make_params(task, name))
+        metric, unit, figures = PUBLISHED.get((task, name), ("", "", {}))
+        head = ["policy", "role", "what it does", "mean reward [95% interval]"]
+        head += [f"{metric}, {unit}", "published"] if metric else []
+        rows = []
+        for key in (key for key in usable if key in found):
+            score, policy = found[key], get_policy(task, key)
+            mean = f"{score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+            row = [f"`{key}`", policy.role, policy.summary, mean]
+            if metric:
+                row += [f"{score['metrics'][metric]:.2f}", f"{figures.get(key, '')}"]
+            rows.append(row)
+        episodes = min(score["episodes"] for score in found.values())
+        parts.append(f"Preset `{name}`, {episodes} episodes of {MAX_CYCLES} steps:\n")
+        parts.append(table(head, rows))
+    command = f"networld reference --task {task}"
+    parts.append(f"Mean reward per agent and step; `{command}` measures it again.\n")
+    return "\n".join(parts)
+
+
+def docstring(module: str) -> str:
+    """A module's docstring as Markdown."""
+    source = Path(str(import_module(f"networld_envs.{module}").__file__)).read_text("utf-8")
+    text = inspect.cleandoc(ast.get_docstring(ast.parse(source)) or "")
+    return to_markdown(text)
+
+
+def to_markdown(text: str) -> str:
+    """Markdown of the reStructuredText that our docstrings use.
+
+    Headings underlined with dashes, simple tables, ``::`` before an indented block, and paragraphs
+    that start with a name of `LEAD`, which become sections; the rest is alike in both.
+    """
+    lines, out, i = text.split("\n"), [], 0
+    while i < len(lines):
+        line = lines[i]
+        if i + 1 < len(lines) and line.strip() and re.fullmatch(r"-{3,}", lines[i + 1].strip()):
+            out += ["", f"## {line.strip()}", ""]
+            i += 2
+        elif lead := LEAD.match(line):
+            out += ["", f"## {lead[1]}", ""]
+            rest = lead[3]
+            rest = rest[:1].upper() + rest[1:] if rest[1:2].isalpha() else rest
+            lines[i] = f"{rest}{lead[2] and '::'}"
+        elif RULER.match(line):
+            rows, i = _simple_table(lines, i)
+            out += ["", *rows, ""]
+        elif line.rstrip().endswith("::"):
+            out.append(line.rstrip()[:-1] if line.rstrip() != "::" else "")
+            block, i = _indented(lines, i + 1)
+            out += ["", "```text", *block, "```", ""]
+        else:
+            out.append(line)
+            i += 1
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(out)) + "\n"
+
+
+def _indented(lines: Sequence[str], i: int) -> tuple[list[str], int]:
+    """The indented lines from ``i`` on, and where they end."""
+    start = i
+    while i < len(lines) and (not lines[i].strip() or lines[i].startswith(" ")):
+        i += 1
+    return inspect.cleandoc("\n".join(lines[start:i])).split("\n"), i
+
+
+def _simple_table(lines: Sequence[str], i: int) -> tuple[list[str], int]:
+    """A simple table that starts at line ``i`` as Markdown lines, and where it ends.
+
+    A line whose first column is empty goes on the row above.
+    """
+    starts = [match.start() for match in re.finditer(r"=+", lines[i])]
+    ends = [*starts[1:], None]
+    parts: list[list[list[str]]] = [[]]
+    while True:
+        i += 1
+        if RULER.match(lines[i]):
+            if len(parts) == 2:
+                break
+            parts.append([])
+            continue
+        cells = [lines[i][a:b].strip() for a, b in zip(starts, ends, strict=True)]
+        if cells[0] or not parts[-1]:
+            parts[-1].append(cells)
+        else:
+            last = parts[-1][-1]
+            parts[-1][-1] = [f"{a} {b}".strip() for a, b in zip(last, cells, strict=True)]
+    (head,), rows = parts
+    return table(head, [[_cell(cell) for cell in row] for row in rows]).split("\n")[:-1], i + 1
+
+
+def _cell(text: str) -> str:
+    """A table's cell; bars outside of code are escaped."""
+    pieces = re.split(r"(``.*?``)", text)
+    return "".join(p if p.startswith("``") else p.replace("|", r"\|") for p in pieces)
+
+
+SECTIONS: dict[str, Callable[[str], str]] = {
+    "facts": facts,
+    "docstring": docstring,
+    "presets": presets,
+    "scores": scores,
+}

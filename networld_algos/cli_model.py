@@ -1,0 +1,256 @@
+"""``networld train``, ``evaluate`` and ``health``: one model from data to scores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.table import Table
+
+from networld_algos.terminal import console, progress_bar, score_text, shown_in
+
+Positional = tyro.conf.Positional
+SAVE_EVERY = 200  # updates between checkpoints of `networld train`
+
+
+def train_command(algorithm: str, config_type: type) -> Callable[..., int]:
+    """The ``train`` verb of one algorithm; its config's fields become options."""
+
+    def command(
+        task: str,
+        out: Path,
+        dataset: str | None = None,
+        episodes: int | None = None,
+        updates: int = 2_000,
+        seed: int = 0,
+        *,
+        config: Any,
+    ) -> int:
+        """Train on a dataset and save a checkpoint.
+
+        Args:
+            task: cbf, rb or ns.
+            out: Folder of the checkpoint; one that is there already is continued.
+            dataset: Minari dataset id; the task's expert data by default.
+            episodes: Use only so many episodes.
+            updates: Gradient steps in total.
+            seed: Of weights, batches and noise.
+            config: The algorithm's own options.
+        """
+        return _train(algorithm, task, out, dataset, episodes, updates, seed, config)
+
+    command.__annotations__["config"] = config_type
+    command.__kwdefaults__ = {"config": config_type()}
+    return command
+
+
+def _train(
+    algorithm: str,
+    task: str,
+    out: Path,
+    dataset: str | None,
+    episodes: int | None,
+    updates: int,
+    seed: int,
+    config: Any,
+) -> int:
+    import torch
+
+    from networld_algos import make
+    from networld_algos.bench import HOLDOUT
+    from networld_algos.checkpoint import exists, load, save
+    from networld_algos.data import load_episodes
+    from networld_algos.train import train
+    from networld_envs import store
+    from networld_envs.simulator import task_module
+
+    torch.set_num_threads(1)
+    task_module(task)
+    if updates < 1:
+        raise ValueError(f"--updates must be at least 1, got {updates}")
+    dataset = dataset or f"networld/{task}/expert-v0"
+    if not store.is_local(dataset):
+        with progress_bar("episodes") as bar:
+            store.obtain(dataset, os.cpu_count() or 1, shown_in(bar, dataset), say=console.print)
+    data = load_episodes(dataset, task)
+    if episodes is not None:
+        if not 1 <= episodes <= len(data):
+            raise ValueError(f"--episodes must be in 1 .. {len(data)}, got {episodes}")
+        data = data.fraction(episodes / len(data), seed)
+    about = {"dataset": dataset, "episodes": len(data), "seed": seed, "total_updates": updates}
+    data, heldout = data.split(HOLDOUT, seed)
+    done = 0
+    if exists(out):
+        model, saved = load(out, expect_task=task)
+        for key, value in about.items():
+            if saved.get(key) != value:
+                raise ValueError(
+                    f"{out} was started with {key}={saved.get(key)!r}, not {value!r}; "
+                    "choose another --out or the same options"
+                )
+        if model.name != algorithm or model.config != config:
+            raise ValueError(f"{out} holds {model.name} with {model.config}; choose another --out")
+        done = saved["updates"]
+    else:
+        model = make(algorithm, [data.spec], config, seed=seed)
+        model.prepare(data, updates)
+    with progress_bar("updates") as bar:
+        job = bar.add_task(f"{algorithm} on {dataset}", total=updates, completed=done)
+
+        def show(update: int, metrics: dict[str, float]) -> None:
+            if update % 20 == 0 or update == updates:
+                losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
+                bar.update(job, completed=update, description=f"{algorithm}  {losses}")
+            if update % SAVE_EVERY == 0 and update < updates:
+                save(model, out, {**about, "updates": update})
+
+        train(model, [data], updates, seed, first=done, on_update=show)
+    save(model, out, {**about, "updates": updates})
+    _print_health(model.health(heldout))
+    console.print(f"saved {out}; next: networld evaluate {out}")
+    return 0
+
+
+def _print_health(values: dict[str, float]) -> None:
+    """Diagnostics of a model that has some, and what is out of its healthy range."""
+    if not values:
+        return
+    from networld_algos.networld_health import unhealthy
+
+    numbers = "  ".join(f"{name} {value:.3g}" for name, value in values.items())
+    console.print(f"health on held-out episodes: {numbers}")
+    for problem in unhealthy(values):
+        console.print(f"[yellow]unhealthy:[/] {problem}")
+
+
+def evaluate(
+    checkpoint: Positional[Path],
+    task: str | None = None,
+    episodes: int = 100,
+    seed: int = 1_000,
+    preset: str = "default",
+    algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+) -> int:
+    """Let a trained model act and compare it with the reference policies.
+
+    Args:
+        checkpoint: Folder written by `networld train`.
+        task: Which of the model's tasks; not needed when it has one.
+        episodes: Episodes, all simulated as one batch.
+        seed: Environment seed of the first episode.
+        preset: Named parameters of the task.
+        algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
+    """
+    import numpy as np
+    import torch
+
+    from networld_algos.checkpoint import load
+    from networld_algos.rollout import evaluate as run
+    from networld_envs.policies import usable_policies
+    from networld_envs.references import reference_rewards
+    from networld_envs.simulator import MAX_CYCLES, make_params
+
+    torch.set_num_threads(1)
+    add_algorithms(algorithm)
+    if episodes < 2:
+        raise ValueError(f"--episodes must be at least 2, got {episodes}")
+    model, _ = load(checkpoint, expect_task=task)
+    task = task or _only_task(model.specs)
+    seeds = range(seed, seed + episodes)
+    rewards = {}
+    with progress_bar("policies") as bar:
+        names = usable_policies(task, make_params(task, preset))
+        job = bar.add_task(f"{model.name} on {task}, {episodes} episodes", total=1 + len(names))
+        result = run(model, task, seeds, preset=preset)
+        bar.advance(job)
+        for name in names:
+            rewards[name] = reference_rewards(task, name, seeds, MAX_CYCLES, preset=preset)
+            bar.advance(job)
+    ends = [float(rewards[name].mean()) for name in ("random", "expert") if name in rewards]
+    table = Table(title=f"{task}: average reward per agent and step, {episodes} episodes")
+    for heading in ("policy", "mean  [95% interval]", "normalised score"):
+        table.add_column(heading)
+    for name, values in sorted(
+        {model.name: result.episode_rewards, **rewards}.items(), key=lambda item: item[1].mean()
+    ):
+        half = 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5
+        mean = float(values.mean())
+        known = len(ends) == 2
+        score = f"{100 * (mean - ends[0]) / (ends[1] - ends[0]):.1f}" if known else "no expert here"
+        text = score_text(mean, mean - half, mean + half)
+        style = "bold" if name == model.name else None
+        table.add_row(name, text, score, style=style)
+    console.print(table)
+    console.print(
+        f"one decision of all {episodes} x {model.specs[task].num_agents} agents: median "
+        f"{result.latency_p50_ms:.1f} ms, 99% {result.latency_p99_ms:.1f} ms; "
+        f"{result.bytes_per_step:.0f} bytes sent per agent and step"
+    )
+    return 0
+
+
+def health(
+    checkpoint: Positional[Path],
+    task: str | None = None,
+    dataset: str | None = None,
+    episodes: int = 16,
+) -> int:
+    """Is a NetWorld model's latent space fit for control? Numbers, ranges and what they mean.
+
+    Args:
+        checkpoint: Folder written by `networld train`.
+        task: Which of the model's tasks; not needed when it has one.
+        dataset: Minari dataset to measure on; the one it was trained on by default, whose
+            held-out episodes are taken.
+        episodes: Most episodes to measure on.
+    """
+    import numpy as np
+    import torch
+
+    from networld_algos.bench import HOLDOUT
+    from networld_algos.checkpoint import load
+    from networld_algos.data import load_episodes
+    from networld_algos.networld_health import HEALTHY, MEANING, unhealthy
+
+    torch.set_num_threads(1)
+    model, about = load(checkpoint, expect_task=task)
+    task = task or _only_task(model.specs)
+    trained_on = about.get("dataset") if len(model.specs) == 1 else None
+    data = load_episodes(dataset or trained_on or f"networld/{task}/expert-v0", task)
+    if dataset is None and trained_on is not None:
+        data = data.fraction(about["episodes"] / len(data), about["seed"])
+        data = data.split(HOLDOUT, about["seed"])[1]
+    values = model.health(data.take(np.arange(min(episodes, len(data)))))
+    if not values:
+        console.print(f"{model.name} has no latent space to diagnose")
+        return 0
+    table = Table(title=f"health of {checkpoint} on {task}")
+    for heading in ("diagnostic", "value", "healthy", "what it means"):
+        table.add_column(heading)
+    for name, value in values.items():
+        low, high = HEALTHY[name]
+        inside = low <= value <= high
+        table.add_row(
+            name,
+            f"{value:.3g}" if inside else f"[red]{value:.3g}[/]",
+            f"{low:g} to {high:g}",
+            MEANING[name],
+        )
+    console.print(table)
+    return 1 if unhealthy(values) else 0
+
+
+def _only_task(specs: Mapping[str, Any]) -> str:
+    if len(specs) > 1:
+        raise ValueError(f"choose one of the model's tasks with --task: {sorted(specs)}")
+    return next(iter(specs))
+
+
+def add_algorithms(sources: Sequence[str]) -> list[str]:
+    """Names of the algorithms of ``path/to/file.py:Name``, which are then in the table."""
+    from networld_algos.plugin import add_algorithm
+
+    return [add_algorithm(source) for source in sources]
