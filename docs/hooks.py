@@ -18,14 +18,14 @@ from typing import Any
 
 import networld_envs
 from networld_envs.policies import get_policy, usable_policies
+from networld_envs.references import PUBLISHED, RECORDED
 from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
 
 MARKER = re.compile(r"^<!-- (facts|docstring|presets|scores) (\w+) -->$", re.MULTILINE)
 LEAD = re.compile(r"^(Action|Neighbours|Reward of an agent|Sources|Version history):(:?) ?(.*)$")
 RULER = re.compile(r"^\s*=+( +=+)+\s*$")
 REFERENCES = Path(networld_envs.__file__).with_name("references.json")
-PUBLISHED = {("cbf", "ge2020"): ("rate", "bit/s/Hz", {"random": 3.6})}
-"""Figures of the sources at a preset: which metric, its unit, the value of each policy."""
+UNITS = {"rate": "bit/s/Hz"}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -111,19 +111,24 @@ def scores(task: str) -> str:
         if not found:
             continue
         usable = usable_policies(task, make_params(task, name))
-        metric, unit, figures = PUBLISHED.get((task, name), ("", "", {}))
+        published = PUBLISHED.get((task, name), {})
+        metric = next(iter(published.values()))[0] if published else "reward"
         head = ["policy", "role", "what it does", "mean reward [95% interval]"]
-        head += [f"{metric}, {unit}", "published"] if metric else []
+        head += [f"{metric}, {UNITS[metric]}"] if metric in UNITS else []
+        head += ["published"] if published else []
         rows = []
         for key in (key for key in usable if key in found):
             score, policy = found[key], get_policy(task, key)
-            mean = f"{score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
-            row = [f"`{key}`", policy.role, policy.summary, mean]
-            if metric:
-                row += [f"{score['metrics'][metric]:.2f}", f"{figures.get(key, '')}"]
+            row = [f"`{key}`", policy.role, policy.summary]
+            row += [f"{score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"]
+            row += [f"{score['metrics'][metric]:.2f}"] if metric in UNITS else []
+            row += [f"{published[key][1]:.2f}" if key in published else ""] if published else []
             rows.append(row)
         episodes = min(score["episodes"] for score in found.values())
-        parts.append(f"Preset `{name}`, {episodes} episodes of {MAX_CYCLES} steps:\n")
+        settings = dict(RECORDED[task].get(name, {}))
+        steps = settings.pop("max_cycles", MAX_CYCLES)
+        changed = "".join(f", `{key}={value!r}`" for key, value in settings.items())
+        parts.append(f"Preset `{name}`{changed}, {episodes} episodes of {steps} steps:\n")
         parts.append(table(head, rows))
     command = f"networld reference --task {task}"
     parts.append(f"Mean reward per agent and step; `{command}` measures it again.\n")

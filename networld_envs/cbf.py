@@ -109,8 +109,9 @@ power of all others, at full power and beyond the candidates over shadowing, is 
 D = 32 changes a rate by 0.016 bit/s/Hz on average (MRT, 271 cells; 99% by less than 0.13), D = 16
 by 0.043.
 
-Parameters: see `Params`. Presets: ``default``; ``ge2020``, the paper's; ``large``, 1,027 cells with
-32 links. Episodes end by truncation only.
+Parameters: see `Params`. Presets: ``default``; ``ge2020``, the paper's; ``ge2020_box``, the same
+network with real beamformers, for which the paper gives figures; ``large``, 1,027 cells with 32
+links. Episodes end by truncation only.
 
 Departures from the authors' public code, which departs from the paper: path angles lie on both
 sides of the line of sight, the innovation of the fading keeps its variance, ``h^H w`` in place of
@@ -124,7 +125,6 @@ Version history
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -165,6 +165,7 @@ PRESETS: dict[str, Params] = {
     "ge2020": Params(
         antennas=3, neighbours=5, observation="ge2020", action="codebook", reward_set="power"
     ),
+    "ge2020_box": Params(antennas=3, neighbours=5, reward_set="power"),
     "large": Params(rings=18, max_links=32),
 }
 
@@ -293,11 +294,10 @@ def transition(
 
     fading = radio.gauss_markov(state.fading, rngs, params.correlation)
     if params.user_speed_mps > 0:
-        state = replace(state, **cbf_links.move(params, state))
+        state = state.after(**cbf_links.move(params, state))
         on_paths = cbf_transmit.beam_on_paths(params, state.phasor, state.stations, beamformer)
     signal, disturbance, _ = cbf_transmit.receive(params, state.gain, state.rest, fading, on_paths)
-    return replace(
-        state,
+    return state.after(
         fading=fading,
         beamformer=beamformer,
         choice=choice,

@@ -18,7 +18,7 @@ from networld_envs.physics import radio
 from networld_envs.physics.topology import hex_translations
 from networld_envs.policies import usable_policies
 from networld_envs.policies.cbf import POLICIES, wmmse
-from networld_envs.references import measure
+from networld_envs.references import PUBLISHED, measure
 
 P = cbf.Params()
 GE2020 = cbf.PRESETS["ge2020"]
@@ -576,12 +576,10 @@ def test_codebook_holds_the_matched_beam_and_is_fixed_in_space_only_for_ge2020()
 
 def test_published_figures_with_the_papers_channel():
     """Ge et al.: random 3.6, MRT 6.0, SLNR 6.6, 20-iteration WMMSE 7.5 bit/s/Hz a cell."""
-    box = {"preset": "ge2020", "observation": "angle", "action": "box", "max_cycles": 4}
-    found = {p: measure("cbf", p, 40, **box)["metrics"]["rate"] for p in ("mrt", "slnr", "genie")}
-    found["random"] = measure("cbf", "random", 40, preset="ge2020", max_cycles=4)["metrics"]["rate"]
-    published = {"random": 3.6, "mrt": 6.0, "slnr": 6.6, "genie": 7.5}
-    for name, value in published.items():
-        assert found[name] == pytest.approx(value, abs=0.3), name
+    for preset in ("ge2020", "ge2020_box"):
+        for name, (metric, value) in PUBLISHED["cbf", preset].items():
+            found = measure("cbf", name, 40, preset=preset, max_cycles=4)["metrics"][metric]
+            assert found == pytest.approx(value, abs=0.3), name
 
 
 @pytest.mark.parametrize("observation", ["angle", "csi"])

@@ -25,7 +25,9 @@ AnyParams = ns.Params | ns.PacketParams
 GRID = 50  # parts the band is divided into by `expert` and `genie`: 200 kHz at the default
 EQUAL_SPLIT = (1 / 3, 1 / 3, 1 / 3)
 STATIC_SPLIT = (0.1, 0.45, 0.45)  # `tune_static(Params(), range(1000, 1016))`
-PUBLISHED_SPLIT = (0.1, 0.8, 0.1)  # [1, 8, 1] MHz, best constant split of Hua et al., 2020
+# `tune_static(PacketParams(rings=0), range(1000, 1016), steps=3)`
+PACKET_STATIC_SPLIT = (0.4, 0.2, 0.4)
+PUBLISHED_SPLIT = (0.1, 0.8, 0.1)  # [1, 8, 1] MHz, for which Hua et al. (2020) give a utility
 
 
 def random(params: AnyParams, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
@@ -47,7 +49,7 @@ def static(
     """The same split for ever and everywhere; by default the best one known for the model."""
     del neighbours, rngs, step
     if split is None:
-        split = PUBLISHED_SPLIT if isinstance(params, ns.PacketParams) else STATIC_SPLIT
+        split = PACKET_STATIC_SPLIT if _has_packets(params) else STATIC_SPLIT
     return _in_hz(params, np.broadcast_to(np.array(split), (*obs.shape[:2], len(split))))
 
 
@@ -145,6 +147,10 @@ def _has_fluid_queues(params: Any) -> bool:
     return isinstance(params, ns.Params)
 
 
+def _has_packets(params: Any) -> bool:
+    return isinstance(params, ns.PacketParams)
+
+
 def tune_static(
     params: AnyParams, seeds: Sequence[int], steps: int = 50, parts: int = 20
 ) -> tuple[tuple[float, float, float], float]:
@@ -195,7 +201,14 @@ POLICIES: dict[str, Policy] = {
         Policy("random", "random", "a random split every interval", local=random),
         Policy("demand", "heuristic", "in proportion to the last demand in bits", local=demand),
         Policy("hard", "heuristic", "equal parts", local=partial(static, split=EQUAL_SPLIT)),
-        Policy("static", "static", "the best constant split", local=static),
+        Policy("static", "static", "a constant split, tuned for the model", local=static),
+        Policy(
+            "published",
+            "static",
+            "1, 8 and 1 of every 10 MHz, as published",
+            local=partial(static, split=PUBLISHED_SPLIT),
+            needs=_has_packets,
+        ),
         Policy(
             "expert",
             "expert",
