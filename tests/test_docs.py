@@ -56,6 +56,7 @@ def test_snippets_run(code, tmp_path, small_store):
         "MINARI_DATASETS_PATH": str(small_store),
         "OMP_NUM_THREADS": "1",
     }
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     out = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -76,8 +77,11 @@ def test_commands_exist(text, capsys):
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), line
         elif words[0] == "networld":
+            own = {word for word in words if word.startswith("examples/")}
+            assert all((ROOT / word.split(":")[0]).is_file() for word in own), line
             verbs = [w for w in words[1:3] if re.fullmatch(r"[a-z-]+", w)]
-            if verbs[0] in ("reference", "render", "evaluate", "report"):
+            verbs += ["bc"] if words[1] == "train" and own else []
+            if verbs[0] in ("reference", "render", "evaluate", "health", "report"):
                 verbs = verbs[:1]
             with pytest.raises(SystemExit) as stop:
                 cli.main([*verbs, "--help"])
