@@ -23,9 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from networld_algos import check
-from networld_algos.base import Algorithm, Carry, mean_over_neighbours
+from networld_algos.actor_critic import ChoiceNet, GaussianActor, TwinQ
+from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
-from networld_algos.features import MESSAGE_MAX_AGE, ObsFeatures, receive, shuffle_last_action
+from networld_algos.features import MESSAGE_MAX_AGE
+from networld_algos.local import LocalInputs
 from networld_algos.nets import (
     adam,
     cosine_decay,
@@ -35,7 +37,7 @@ from networld_algos.nets import (
     seeded,
     set_learning_rate,
 )
-from networld_algos.twohot import DECODES, ActionHead, Decode
+from networld_algos.twohot import DECODES, Decode
 from networld_envs.spec import TaskSpec
 
 
@@ -87,56 +89,6 @@ class MAIQLConfig:
         check.one_of(self, "decode", DECODES)
 
 
-class TwinQ(nn.Module):
-    """Two critics: ``Q(x)`` with one output for each choice, or ``Q(x, a)`` for box actions."""
-
-    def __init__(self, in_dim: int, spec: TaskSpec, hidden: list[int]) -> None:
-        super().__init__()
-        self.box = spec.action_kind == "box"
-        width = in_dim + spec.action_dim if self.box else in_dim
-        out = 1 if self.box else spec.num_choices
-        nets = (mlp([width, *hidden, out], norm=False, activation=nn.ReLU) for _ in range(2))
-        self.nets = nn.ModuleList(nets)
-
-    def forward(self, x: Tensor, actions: Tensor) -> Tensor:
-        """Both values ``(2, ...)`` of actions ``(..., A)`` scaled, or ``(...)`` int64."""
-        if self.box:
-            inputs = torch.cat([x, actions], dim=-1)
-            return torch.stack([net(inputs).squeeze(-1) for net in self.nets])
-        index = actions.unsqueeze(-1)
-        return torch.stack([net(x).gather(-1, index).squeeze(-1) for net in self.nets])
-
-
-class GaussianActor(nn.Module):
-    """Normal policy with a tanh mean and a state-independent deviation, actions in [-1, 1]."""
-
-    LOG_STD_RANGE = (-5.0, 2.0)
-
-    def __init__(self, in_dim: int, action_dim: int, hidden: list[int]) -> None:
-        super().__init__()
-        self.net = mlp([in_dim, *hidden, action_dim], norm=False, activation=nn.ReLU)
-        self.log_std = nn.Parameter(torch.zeros(action_dim))
-
-    def forward(self, x: Tensor) -> torch.distributions.Normal:
-        """Distribution of each column, ``(..., A)``."""
-        mean = torch.tanh(self.net(x))
-        std = self.log_std.clamp(*self.LOG_STD_RANGE).exp().expand_as(mean)
-        return torch.distributions.Normal(mean, std, validate_args=False)
-
-
-class CategoricalActor(nn.Module):
-    """Softmax policy over the choices."""
-
-    def __init__(self, in_dim: int, spec: TaskSpec, hidden: list[int]) -> None:
-        super().__init__()
-        self.trunk = mlp([in_dim, *hidden], norm=False, activation=nn.ReLU, activate_last=True)
-        self.head = ActionHead(spec, hidden[-1], bins=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits ``(..., 1, K)``."""
-        return self.head(self.trunk(x))
-
-
 class MAIQL(Algorithm):
     """Implicit Q-learning with local inputs, see `MAIQLConfig`."""
 
@@ -150,8 +102,8 @@ class MAIQL(Algorithm):
     def __init__(self, specs: Sequence[TaskSpec], config: MAIQLConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
         spec = self.spec = self.single_spec()
-        self.features = ObsFeatures(spec.obs_dim)
-        width = spec.obs_dim * 2 + 1 if config.mean_field else spec.obs_dim
+        self.inputs = LocalInputs(spec, config.mean_field)
+        width = self.inputs.width
         hidden = [config.hidden] * config.layers
         with seeded(seed):
             self.critic = TwinQ(width, spec, hidden)
@@ -159,7 +111,7 @@ class MAIQL(Algorithm):
             self.actor = (
                 GaussianActor(width, spec.action_dim, hidden)
                 if spec.action_kind == "box"
-                else CategoricalActor(width, spec, hidden)
+                else ChoiceNet(width, spec, hidden)
             )
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
@@ -184,14 +136,14 @@ class MAIQL(Algorithm):
     def prepare(self, episodes: Episodes, total_updates: int) -> None:
         """Fit feature statistics and the reward scale."""
         self.start(episodes, total_updates)
-        self.features.fit(episodes)
+        self.inputs.fit(episodes)
         std = float(episodes.rewards[episodes.step_mask].std())
         self.reward_std.fill_(std if std > 1e-8 else 1.0)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on each of the three losses."""
         self.known(batch.task, prepared=True)
-        inputs = self._inputs(batch, generator)
+        inputs = self.inputs(batch, self.config.action_dropout, generator)
         x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         actions = batch.actions[:, 0]
         if self.spec.action_kind == "box":
@@ -241,15 +193,6 @@ class MAIQL(Algorithm):
             nll = self.actor.head.loss(self.actor(x), actions)
         return masked_mean(scale * nll, weights)
 
-    def _inputs(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Own features, and the mean field if there is one: ``(B, 2, N, F)``."""
-        share, columns = self.config.action_dropout, self.spec.last_action
-        features = self.features(shuffle_last_action(batch.obs, columns, share, generator))
-        if not self.config.mean_field:
-            return features
-        table = batch.neighbours[:, None].expand(-1, features.shape[1], -1, -1)
-        return torch.cat([features, *mean_over_neighbours(features, table)], dim=-1)
-
     def _step(self, name: str, loss: Tensor) -> None:
         optimizer = self._optimizers[name]
         optimizer.zero_grad()
@@ -259,7 +202,7 @@ class MAIQL(Algorithm):
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
         """The standardised observation, or None without a mean field."""
         del carry
-        return self.features(obs) if self.config.mean_field else None
+        return self.inputs.message(obs)
 
     @torch.no_grad()
     def act(
@@ -268,11 +211,7 @@ class MAIQL(Algorithm):
         """The actor's action, see `MAIQLConfig.decode`."""
         self.known(carry["task"])
         config = self.config
-        x, memory = self.features(obs), {}
-        message = self.message(obs, carry)
-        if message is not None:
-            mean, present, memory = receive(message, neighbours, carry, config.message_max_age)
-            x = torch.cat([x, mean, present], dim=-1)
+        x, memory = self.inputs.receive(obs, neighbours, carry, config.message_max_age)
         if isinstance(self.actor, GaussianActor):
             policy = self.actor(x)
             actions = policy.mean

@@ -76,8 +76,21 @@ class Residual(nn.Module):
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Adam:
     """Adam (Kingma and Ba, 2015), fused into one kernel where the device supports it."""
     params = list(parameters)
-    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in params)
-    return torch.optim.Adam(params, lr=learning_rate, fused=fused)
+    return torch.optim.Adam(params, lr=learning_rate, fused=_fusible(params))
+
+
+def adamw(
+    parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
+) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter, 2019), fused like `adam`."""
+    params = list(parameters)
+    return torch.optim.AdamW(
+        params, lr=learning_rate, weight_decay=weight_decay, fused=_fusible(params)
+    )
+
+
+def _fusible(params: Iterable[nn.Parameter]) -> bool:
+    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in params)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:

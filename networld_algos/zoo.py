@@ -8,12 +8,19 @@ from typing import Any
 
 from networld_algos.base import Algorithm
 from networld_algos.bc import BC, BCConfig
+from networld_algos.ma_cql import MACQL, MACQLConfig
+from networld_algos.ma_dd import MADD
+from networld_algos.ma_dd_config import MADDConfig
+from networld_algos.ma_dt import MADT, MADTConfig
 from networld_algos.ma_iql import MAIQL, MAIQLConfig
 from networld_algos.networld import NetWorld, NetWorldConfig
 from networld_envs.spec import TaskSpec
 
 ALGORITHMS: dict[str, tuple[type[Any], type[Algorithm]]] = {
     "bc": (BCConfig, BC),
+    "ma-cql": (MACQLConfig, MACQL),
+    "ma-dd": (MADDConfig, MADD),
+    "ma-dt": (MADTConfig, MADT),
     "ma-iql": (MAIQLConfig, MAIQL),
     "networld": (NetWorldConfig, NetWorld),
 }

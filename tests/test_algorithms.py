@@ -17,6 +17,9 @@ from networld_algos.networld_plan import plan
 KINDS = ("box", "discrete", "ordered")
 SMALL = {
     "bc": {"hidden": 64},
+    "ma-cql": {"hidden": 64},
+    "ma-dd": {"hidden": 64, "dim": 16, "sequences": 24},
+    "ma-dt": {"hidden": 32, "context": 6, "kept": 3, "layers": 2, "sequences": 24},
     "ma-iql": {"hidden": 64},
     "networld": {"hidden": 64, "dim": 16, "batch_size": 4, "sequences": 24},
 }
@@ -72,6 +75,9 @@ def test_loss_falls_when_overfitting_one_batch(toy, name, kind):
     )
     falling = {
         "bc": ("cloning_loss",),
+        "ma-cql": ("conservative_loss",),
+        "ma-dd": ("diffusion_loss", "inverse_loss", "outlook_loss"),
+        "ma-dt": ("sequence_loss",),
         "ma-iql": (),  # its weights and targets move; the likelihood below is what must rise
         "networld": (
             "inverse_loss", "reconstruction_loss", "diffusion_loss", "classifier_loss"
@@ -87,7 +93,7 @@ def test_loss_falls_when_overfitting_one_batch(toy, name, kind):
 
 def likelihood_loss(algorithm, batch):
     """Mean of -log pi(a | x): the actor's loss with zero advantages."""
-    x, actions = algorithm._inputs(batch, torch.Generator())[:, 0], batch.actions[:, 0]
+    x, actions = algorithm.inputs(batch, 1.0, torch.Generator())[:, 0], batch.actions[:, 0]
     if algorithm.spec.action_kind == "box":
         actions = (actions - algorithm.low) / algorithm.scale - 1.0
     zero = torch.zeros(x.shape[:2])

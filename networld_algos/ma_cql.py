@@ -1,0 +1,312 @@
+"""MA-CQL: conservative Q-learning (Kumar et al., NeurIPS 2020) for each agent, shared parameters.
+
+Local input ``x = (o_i, mean of neighbours)``, reward ``r / std(r)``, and ``done`` true on
+termination only (truncation never zeroes a bootstrap).
+
+Box actions, scaled to [-1, 1]: twin critics and the actor of SAC (Haarnoja et al., 2018)::
+
+    y      = r + gamma (1 - done) min_k Q'_k(x_next, tanh mu(x_next))
+    L_Q    = sum_k E[ (Q_k(x, a) - y)^2 ] + alpha sum_k E[ C_k ]
+    C_k    = log sum_j exp(Q_k(x, a_j) - log rho(a_j)) - Q_k(x, a)
+    L_pi   = E[ eta log pi(a' | x) - min_k Q_k(x, a') ],     a' ~ pi(. | x)
+    L_eta  = -E[ eta (log pi(a' | x) - A) ]
+
+The ``a_j`` are n uniform actions, n of ``pi(. | x)`` and n of ``pi(. | x_next)``, with ``rho`` the
+density each was drawn from (importance sampling). Those of the next state are scored at the present
+``x`` on purpose, as in the authors' code. The backup has no entropy term, the default there.
+
+Discrete and ordered actions: one critic, double Q-learning (van Hasselt et al., 2016)::
+
+    y      = r + gamma (1 - done) Q'(x_next, argmax_a Q(x_next, a))
+    L_Q    = E[ huber(Q(x, a) - y) ] + alpha E[ log sum_b exp Q(x, b) - Q(x, a) ]
+
+over legal choices; the policy is the argmax. ``Q'`` follows ``Q`` with rate ``polyak``.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from networld_algos import check
+from networld_algos.actor_critic import ChoiceNet, SquashedActor, TwinQ
+from networld_algos.base import Algorithm, Carry
+from networld_algos.batch import Batch, Episodes
+from networld_algos.features import MESSAGE_MAX_AGE
+from networld_algos.local import LocalInputs
+from networld_algos.nets import adam, masked_mean, normal, seeded, uniform
+from networld_algos.twohot import DECODES, Decode
+from networld_envs.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class MACQLConfig:
+    """Conservative Q-learning; the losses are in the module's docstring.
+
+    Attributes:
+        hidden: Width of the hidden layers of all networks.
+        layers: Number of hidden layers.
+        conservative_weight: ``alpha``. None is 10 for a box (5 suits mixed data), 1 for choices.
+        action_samples: ``n``, box actions.
+        discount: ``gamma``.
+        polyak: Rate at which target critics follow the critics.
+        learning_rate: Of the Adams of the critics and of ``eta``.
+        actor_learning_rate: Of the actor's Adam.
+        batch_size: Windows (whole teams, one step) in an update.
+        action_dropout: Share of observations whose last action is another's, see
+            `shuffle_last_action`.
+        mean_field: Let agents send their features and see the neighbours' mean.
+        message_max_age: Steps the last message of a neighbour stands in for lost ones.
+        decode: ``"argmax"``, ``"expectation"`` (rounded; ordered actions) or ``"sample"`` of the
+            softmax of Q. Box actions: the mean serves both of the first two.
+        temperature: Of ``"sample"``: divides Q, scales the Gaussian's deviation.
+    """
+
+    hidden: int = 256
+    layers: int = 2
+    conservative_weight: float | None = None
+    action_samples: int = 10
+    discount: float = 0.99
+    polyak: float = 0.005
+    learning_rate: float = 3e-4
+    actor_learning_rate: float = 3e-4
+    batch_size: int = 16
+    action_dropout: float = 1.0
+    mean_field: bool = True
+    message_max_age: int = MESSAGE_MAX_AGE
+    decode: Decode = "expectation"
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        check.positive_int(self, "hidden", "layers", "action_samples", "batch_size")
+        check.at_least(self, 0, "message_max_age")
+        check.positive(self, "polyak", "learning_rate", "actor_learning_rate", "temperature")
+        check.within(self, 0.0, 1.0, "discount", "polyak", "action_dropout")
+        if self.conservative_weight is not None:
+            check.within(self, 0.0, 1e6, "conservative_weight")
+        check.flag(self, "mean_field")
+        check.one_of(self, "decode", DECODES)
+
+
+class MACQL(Algorithm):
+    """Conservative Q-learning with local inputs, see `MACQLConfig`."""
+
+    name = "ma-cql"
+    decision_fields = ("decode", "temperature", "message_max_age")
+    config: MACQLConfig
+    low: Tensor
+    scale: Tensor
+    reward_std: Tensor
+
+    def __init__(self, specs: Sequence[TaskSpec], config: MACQLConfig, seed: int) -> None:
+        super().__init__(specs, config, seed)
+        spec = self.spec = self.single_spec()
+        self.inputs = LocalInputs(spec, config.mean_field)
+        hidden = [config.hidden] * config.layers
+        self.actor: SquashedActor | None = None
+        self.log_temperature: nn.Parameter | None = None
+        rates = {"critic": config.learning_rate}
+        with seeded(seed):
+            if spec.action_kind == "box":
+                self.critic = TwinQ(self.inputs.width, spec, hidden)
+                self.actor = SquashedActor(self.inputs.width, spec.action_dim, hidden)
+                self.log_temperature = nn.Parameter(torch.zeros(()))
+                rates["actor"] = config.actor_learning_rate
+            else:
+                self.critic = ChoiceNet(self.inputs.width, spec, hidden)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("scale", (high - low) / 2, persistent=False)
+        self.register_buffer("reward_std", torch.ones(()))
+        self._optimizers: dict[str, torch.optim.Optimizer] = {
+            name: adam(getattr(self, name).parameters(), rate) for name, rate in rates.items()
+        }
+        if self.log_temperature is not None:
+            self._optimizers["temperature"] = adam([self.log_temperature], config.learning_rate)
+
+    @property
+    def window(self) -> int:
+        """One transition."""
+        return 1
+
+    @property
+    def batch_size(self) -> int:
+        """See `MACQLConfig`."""
+        return self.config.batch_size
+
+    @property
+    def alpha(self) -> float:
+        """Weight of the conservative loss, see `MACQLConfig`."""
+        if self.config.conservative_weight is not None:
+            return self.config.conservative_weight
+        return 10.0 if self.spec.action_kind == "box" else 1.0
+
+    def prepare(self, episodes: Episodes, total_updates: int) -> None:
+        """Fit feature statistics and the reward scale."""
+        self.start(episodes, total_updates)
+        self.inputs.fit(episodes)
+        std = float(episodes.rewards[episodes.step_mask].std())
+        self.reward_std.fill_(std if std > 1e-8 else 1.0)
+
+    def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """One step on the critics' loss, then one on the actor's and the temperature's."""
+        self.known(batch.task, prepared=True)
+        inputs = self.inputs(batch, self.config.action_dropout, generator)
+        x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
+        weights = batch.mask[:, :1].expand(x.shape[:2]).to(x.dtype)  # (B, N)
+        rewards = batch.rewards[:, 0] / self.reward_std
+        alive = (~batch.terminated[:, :1]).to(x.dtype)  # (B, 1)
+        target = rewards + self.config.discount * alive * self.next_value(x_next)
+        actions = batch.actions[:, 0]
+        shape = (self.config.action_samples, *x.shape[:2], self.spec.action_dim)
+        if isinstance(self.critic, ChoiceNet):
+            values = self.critic(x).squeeze(-2)  # (B, N, K)
+            bellman, conservative = self.choice_losses(values, actions, target, weights)
+        else:
+            proposals, log_density = self.propose(
+                x,
+                x_next,
+                normal(shape, generator, x.device),
+                normal(shape, generator, x.device),
+                uniform(shape, generator, x.device),
+            )
+            actions = (actions - self.low) / self.scale - 1.0
+            values = self.critic.of_many(
+                x, torch.cat([actions[None], proposals])
+            )  # (2, 1 + 3n, B, N)
+            bellman = self.bellman_loss(values[:, 0], target, weights)  # values (2, 1 + 3n, B, N)
+            conservative = self.conservative_loss(values[:, 1:], log_density, values[:, 0], weights)
+        self._step("critic", bellman + self.alpha * conservative)
+        metrics = {"bellman_loss": bellman, "conservative_loss": conservative}
+        if self.actor is not None:
+            noise = normal(shape[1:], generator, x.device)
+            metrics |= self._update_actor(x, noise, weights)
+        with torch.no_grad():
+            targets, critics = self.target_critic.parameters(), self.critic.parameters()
+            for slow, fast in zip(targets, critics, strict=True):
+                slow.lerp_(fast, self.config.polyak)
+        self.counters["updates"] += 1
+        return dict(
+            zip(metrics, torch.stack([m.detach() for m in metrics.values()]).tolist(), strict=True)
+        )
+
+    @torch.no_grad()
+    def next_value(self, x_next: Tensor) -> Tensor:
+        """Value ``(B, N)`` to bootstrap from, see the module's docstring."""
+        if self.actor is not None:
+            actions = torch.tanh(self.actor(x_next)[0])
+            return self.target_critic(x_next, actions).amin(0)
+        best = self.critic(x_next).argmax(-1)
+        return self.target_critic(x_next).squeeze(-2).gather(-1, best).squeeze(-1)
+
+    @torch.no_grad()
+    def propose(
+        self, x: Tensor, x_next: Tensor, eps: Tensor, eps_next: Tensor, u: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Actions ``(3n, B, N, A)`` of both policies and the uniform one, and ``log rho``.
+
+        Args:
+            x: ``(B, N, F)``.
+            x_next: ``(B, N, F)``.
+            eps: ``(n, B, N, A)`` normal noise of the policy at ``x``.
+            eps_next: The same for ``x_next``.
+            u: The same, uniform in [0, 1).
+        """
+        assert self.actor is not None
+        now = self.actor.draw(x, eps)
+        then = self.actor.draw(x_next, eps_next)
+        flat = torch.full_like(now[1], -self.spec.action_dim * math.log(2.0))
+        actions = torch.cat([now[0], then[0], 2.0 * u - 1.0])
+        return actions, torch.cat([now[1], then[1], flat])
+
+    def bellman_loss(self, values: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+        """Squared temporal-difference error of ``values`` ``(2, B, N)``, summed over the twins."""
+        return masked_mean(((values - target) ** 2).sum(0), weights)
+
+    def conservative_loss(
+        self, values: Tensor, log_density: Tensor, data_values: Tensor, weights: Tensor
+    ) -> Tensor:
+        """``C_k`` summed over the twins.
+
+        Args:
+            values: ``(2, 3n, B, N)`` of the proposed actions.
+            log_density: ``(3n, B, N)`` they were drawn with.
+            data_values: ``(2, B, N)`` of the actions in the data.
+            weights: ``(B, N)``.
+        """
+        gap = torch.logsumexp(values - log_density, dim=1) - data_values
+        return masked_mean(gap.sum(0), weights)
+
+    def choice_losses(
+        self, values: Tensor, actions: Tensor, target: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Huber temporal-difference error, and ``log sum exp Q - Q``; values ``(B, N, K)``."""
+        chosen = values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+        bellman = masked_mean(F.huber_loss(chosen, target, reduction="none"), weights)
+        return bellman, masked_mean(torch.logsumexp(values, dim=-1) - chosen, weights)
+
+    def actor_loss(self, x: Tensor, noise: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """SAC's policy loss, and ``log pi`` ``(B, N)`` of the drawn actions."""
+        assert self.actor is not None
+        assert self.log_temperature is not None
+        actions, log_pi = self.actor.draw(x, noise)
+        eta = self.log_temperature.detach().exp()
+        return masked_mean(eta * log_pi - self.critic(x, actions).amin(0), weights), log_pi
+
+    def temperature_loss(self, log_pi: Tensor, weights: Tensor) -> Tensor:
+        """Pulls the policy's entropy to ``-A``."""
+        assert self.log_temperature is not None
+        surplus = masked_mean(log_pi.detach() - self.spec.action_dim, weights)
+        return -self.log_temperature.exp() * surplus
+
+    def _update_actor(self, x: Tensor, noise: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        self.critic.requires_grad_(False)
+        loss, log_pi = self.actor_loss(x, noise, weights)
+        self._step("actor", loss)
+        self.critic.requires_grad_(True)
+        temperature = self.temperature_loss(log_pi, weights)
+        self._step("temperature", temperature)
+        entropy = masked_mean(-log_pi, weights)
+        return {"actor_loss": loss, "temperature_loss": temperature, "entropy": entropy}
+
+    def _step(self, name: str, loss: Tensor) -> None:
+        optimizer = self._optimizers[name]
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+
+    def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
+        """The standardised observation, or None without a mean field."""
+        del carry
+        return self.inputs.message(obs)
+
+    @torch.no_grad()
+    def act(
+        self, obs: Tensor, neighbours: Tensor, carry: Carry, generator: torch.Generator
+    ) -> tuple[Tensor, Carry]:
+        """The policy's action, see `MACQLConfig.decode`."""
+        self.known(carry["task"])
+        config = self.config
+        x, memory = self.inputs.receive(obs, neighbours, carry, config.message_max_age)
+        if isinstance(self.critic, ChoiceNet):
+            values = self.critic(x)
+            actions = self.critic.head.decode(values, config.decode, config.temperature, generator)
+            return actions, {**carry, **memory}
+        assert self.actor is not None
+        raw, log_std = self.actor(x)
+        if config.decode == "sample":
+            noise = normal(raw.shape, generator, raw.device)
+            raw = raw + config.temperature * log_std.exp() * noise
+        actions = (torch.tanh(raw) + 1.0) * self.scale + self.low
+        return actions.clamp(self.low, self.low + 2 * self.scale), {**carry, **memory}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Adam of the critics; of the actor and the temperature for a box."""
+        return dict(self._optimizers)

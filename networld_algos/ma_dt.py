@@ -1,0 +1,306 @@
+"""MA-DT: the Decision Transformer (Chen et al., NeurIPS 2021) for each agent, shared parameters.
+
+A window of ``context`` steps is a sequence of tokens, with ``R_t`` the return-to-go and ``x_t`` the
+agent's own features beside the mean of its neighbours'::
+
+    R_0 x_0 a_0  R_1 x_1 a_1  ..  R_t x_t   ->   a_t
+
+Each token is a linear embedding of its content plus a learned one of the time step t. The loss is
+masked to real steps and divided by their number::
+
+    choices                 L = E[ -log pi(a_t | R, x, a before) ]
+    box, "mse" (the paper)  L = E[ || tanh(W h_t) - a_t ||^2 ],     a scaled to [-1, 1]
+    box, "two-hot"          L = E[ cross-entropy of the two-hot of each column ]
+
+Windows begin at any step and padding follows the last real one, in training as in acting, so the
+causal attention never sees it.
+
+An agent is not told its reward while it acts, so what is left of the target return cannot be
+counted down as in the paper. ``R_t`` is, at each step t, the ``target_quantile`` of the
+returns-to-go that the data has at that step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from networld_algos import check
+from networld_algos.base import Algorithm, Carry
+from networld_algos.batch import Batch, Episodes
+from networld_algos.bc import action_range
+from networld_algos.features import MESSAGE_MAX_AGE
+from networld_algos.local import LocalInputs
+from networld_algos.nets import adamw, masked_mean, seeded, set_learning_rate, step
+from networld_algos.targets import QUANTILES, at_quantile, quantile_grid
+from networld_algos.transformer import DecisionTransformer, Past
+from networld_algos.twohot import DECODES, ActionHead, Decode
+from networld_envs.spec import TaskSpec
+
+BoxLoss = Literal["mse", "two-hot"]
+MAX_GRAD_NORM = 0.25
+
+
+@dataclass(frozen=True)
+class MADTConfig:
+    """Decision Transformer; tokens and losses are in the module's docstring.
+
+    Attributes:
+        context: Steps of a window.
+        kept: Latest steps that stay when an acting agent's window overflows; it then grows again
+            to ``context``, each step adding to cached keys and values. ``kept = context`` slides
+            the window as in the paper, and encodes all of it anew at each step.
+        hidden: Width of a token.
+        layers: Number of blocks.
+        heads: Attention heads.
+        dropout: Of embeddings, attention weights and both branches of each block.
+        max_steps: Longest episode that can be learned; later steps count as the last one seen.
+        box_loss: ``"mse"`` or ``"two-hot"``.
+        bins: Bins of each column, ``"two-hot"``.
+        target_quantile: Return to ask for, as a quantile of those in the data.
+        learning_rate: Of AdamW.
+        weight_decay: Of AdamW.
+        warmup: Share of the updates in which the learning rate rises to its value.
+        batch_size: Windows (whole teams) in an update.
+        sequences: Agents' sequences drawn from them.
+        action_dropout: Share of observations whose last action is another's, see
+            `shuffle_last_action`.
+        action_tokens: Show past actions.
+        mean_field: Let agents send their features and see the neighbours' mean.
+        message_max_age: Steps the last message of a neighbour stands in for lost ones.
+        decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`. With ``"mse"``
+            the only action serves all three.
+        temperature: Of ``"sample"``.
+    """
+
+    context: int = 20
+    kept: int = 10
+    hidden: int = 128
+    layers: int = 3
+    heads: int = 1
+    dropout: float = 0.1
+    max_steps: int = 256
+    box_loss: BoxLoss = "mse"
+    bins: int = 51
+    target_quantile: float = 0.9
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    warmup: float = 0.1
+    batch_size: int = 16
+    sequences: int = 64
+    action_dropout: float = 1.0
+    action_tokens: bool = True
+    mean_field: bool = True
+    message_max_age: int = MESSAGE_MAX_AGE
+    decode: Decode = "expectation"
+    temperature: float = 0.7
+
+    def __post_init__(self) -> None:
+        check.positive_int(self, "context", "kept", "hidden", "layers", "heads", "max_steps")
+        check.positive_int(self, "batch_size", "sequences")
+        check.at_least(self, 2, "bins")
+        check.at_least(self, 0, "message_max_age")
+        check.positive(self, "learning_rate", "temperature")
+        check.within(self, 0.0, 1.0, "target_quantile", "warmup", "action_dropout")
+        check.within(self, 0.0, 0.99, "dropout", "weight_decay")
+        check.flag(self, "mean_field", "action_tokens")
+        check.one_of(self, "box_loss", get_args(BoxLoss))
+        check.one_of(self, "decode", DECODES)
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden={self.hidden} must be a multiple of heads={self.heads}")
+        if self.kept > self.context:
+            raise ValueError(f"kept={self.kept} exceeds context={self.context}")
+
+
+class MADT(Algorithm):
+    """Decision Transformer with local inputs, see `MADTConfig`."""
+
+    name = "ma-dt"
+    decision_fields = ("decode", "temperature", "message_max_age", "target_quantile", "kept")
+    config: MADTConfig
+    low: Tensor
+    scale: Tensor
+    return_stats: Tensor
+    return_quantiles: Tensor
+    last_step: Tensor
+
+    def __init__(self, specs: Sequence[TaskSpec], config: MADTConfig, seed: int) -> None:
+        super().__init__(specs, config, seed)
+        spec = self.spec = self.single_spec()
+        self.inputs = LocalInputs(spec, config.mean_field)
+        with seeded(seed):
+            self.model = DecisionTransformer(
+                self.inputs.width,
+                spec,
+                hidden=config.hidden,
+                layers=config.layers,
+                heads=config.heads,
+                dropout=config.dropout,
+                max_steps=config.max_steps,
+                action_tokens=config.action_tokens,
+                bins=None if config.box_loss == "mse" else config.bins,
+            )
+        low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("scale", (high - low) / 2, persistent=False)
+        self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))  # mean, deviation
+        self.register_buffer("return_quantiles", torch.zeros(QUANTILES, config.max_steps))
+        self.register_buffer("last_step", torch.tensor(0))
+        self.optimizer = adamw(self.model.parameters(), config.learning_rate, config.weight_decay)
+
+    @property
+    def window(self) -> int:
+        """The context."""
+        return self.config.context
+
+    @property
+    def batch_size(self) -> int:
+        """See `MADTConfig`."""
+        return self.config.batch_size
+
+    def prepare(self, episodes: Episodes, total_updates: int) -> None:
+        """Fit feature statistics, action bins and the returns-to-go of each step.
+
+        Raises:
+            ValueError: If an episode is longer than ``max_steps``.
+        """
+        self.start(episodes, total_updates)
+        longest = int(episodes.lengths.max())
+        if longest > self.config.max_steps:
+            raise ValueError(f"max_steps={self.config.max_steps}, an episode has {longest} steps")
+        self.inputs.fit(episodes)
+        if isinstance(self.model.head, ActionHead):
+            self.model.head.set_range(*action_range(episodes))
+        mask = episodes.step_mask
+        rewards = episodes.rewards * mask[:, :, None]
+        to_go = np.cumsum(rewards[:, ::-1], axis=1, dtype=np.float64)[:, ::-1]
+        std = float(to_go[mask].std())
+        self.return_stats[0], self.return_stats[1] = float(to_go[mask].mean()), std or 1.0
+        for t in range(longest):
+            self.return_quantiles[:, t] = quantile_grid(to_go[mask[:, t], t])
+        self.last_step.fill_(longest - 1)
+
+    def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """One step on the sequence loss."""
+        self.known(batch.task, prepared=True)
+        states = self.inputs(batch, self.config.action_dropout, generator)[:, :-1]
+        b, _, n, _ = states.shape
+        order = torch.randperm(b * n, generator=generator, device=generator.device)
+        pick = order[: self.config.sequences].to(states.device)
+        row, agent = pick // n, pick % n
+        actions = batch.actions[row, :, agent]
+        mean, std = self.return_stats
+        sequence = {
+            "returns": (batch.returns_to_go[row, :, agent] - mean) / std,
+            "states": states[row, :, agent],
+            "actions": self._scaled(actions),
+            "times": batch.timesteps[row],
+        }
+        with seeded(int(torch.randint(2**62, (), generator=generator, device=generator.device))):
+            output = self.model(**sequence, drop=True)
+        loss = self.sequence_loss(output, actions, batch.mask[row].to(states.dtype))
+        done, total = self.counters["updates"] + 1, self.counters["total_updates"]
+        rise = min(1.0, done / max(1.0, self.config.warmup * total))
+        set_learning_rate(self.optimizer, self.config.learning_rate * rise)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        step(self.optimizer, MAX_GRAD_NORM)
+        self.counters["updates"] += 1
+        return {"sequence_loss": loss.item()}
+
+    def sequence_loss(self, output: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
+        """Loss of the head's output over real steps, ``mask`` ``(S, T)``."""
+        if isinstance(self.model.head, ActionHead):
+            return masked_mean(self.model.head.loss(output, actions), mask)
+        errors = (torch.tanh(output) - self._scaled(actions)) ** 2
+        return masked_mean(errors.sum(-1), mask)
+
+    def _scaled(self, actions: Tensor) -> Tensor:
+        if self.spec.action_kind != "box":
+            return actions
+        return (actions - self.low) / self.scale - 1.0
+
+    def target_returns(self, times: Tensor) -> Tensor:
+        """Standardised return-to-go asked for at ``times`` (any shape)."""
+        mean, std = self.return_stats
+        target = at_quantile(self.return_quantiles, self.config.target_quantile)
+        return (target[times] - mean) / std
+
+    def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
+        """The standardised observation, or None without a mean field."""
+        del carry
+        return self.inputs.message(obs)
+
+    @torch.no_grad()
+    def act(
+        self, obs: Tensor, neighbours: Tensor, carry: Carry, generator: torch.Generator
+    ) -> tuple[Tensor, Carry]:
+        """The action at the last state token, see `MADTConfig.kept` and `MADTConfig.decode`."""
+        self.known(carry["task"])
+        config = self.config
+        x, memory = self.inputs.receive(obs, neighbours, carry, config.message_max_age)
+        e, n, _ = x.shape
+        states = x.reshape(e * n, 1, -1)
+        now: int = carry.get("step", 0)
+        window, actions, past = states, carry.get("actions"), carry.get("past")
+        if actions is not None:
+            window = torch.cat([carry["states"], states], dim=1)
+            if window.shape[1] > config.context:
+                window, actions, past = (
+                    window[:, -config.kept :],
+                    actions[:, 1 - config.kept :],
+                    None,
+                )
+        hidden, past = self._last_state(window, actions, now, past)
+        output = self.model.head(hidden)
+        if isinstance(self.model.head, ActionHead):
+            chosen = self.model.head.decode(output, config.decode, config.temperature, generator)
+        else:
+            chosen = (torch.tanh(output) + 1.0) * self.scale + self.low
+            chosen = chosen.clamp(self.low, self.low + 2 * self.scale)
+        taken = self._scaled(chosen).unsqueeze(1)
+        memory |= {
+            "step": now + 1,
+            "states": window,
+            "actions": taken if actions is None else torch.cat([actions, taken], dim=1),
+            "past": past,
+        }
+        return chosen.view(e, n, *chosen.shape[1:]), {**carry, **memory}
+
+    def _last_state(
+        self, states: Tensor, actions: Tensor | None, now: int, past: list[Past] | None
+    ) -> tuple[Tensor, list[Past]]:
+        """Hidden row ``(rows, hidden)`` of the last state token, and the cache it leaves.
+
+        ``actions`` has one step less than ``states``; with ``past``, all tokens before the last
+        step are in the cache already, except its predecessor's action.
+        """
+        rows, count, _ = states.shape
+        steps = torch.arange(now - count + 1, now + 1, device=states.device)
+        times = steps.clamp(max=int(self.last_step)).expand(rows, -1)
+        if actions is None:
+            blank = states.new_zeros(rows, 1, self.spec.action_dim)
+            filled = blank if self.model.box else blank[..., 0].long()
+        else:
+            filled = torch.cat([actions, actions[:, -1:]], dim=1)  # the last one is cut off below
+        fresh = count if past is None else min(count, 2)
+        span = slice(count - fresh, count)
+        returns = self.target_returns(times)
+        tokens = self.model.embed(
+            returns[:, span], states[:, span], filled[:, span], times[:, span]
+        )
+        if self.model.tokens == 3:
+            tokens = tokens[:, :-1]
+        if past is not None:
+            tokens = tokens[:, 2:]  # the step before: its return and state are in the cache
+        out, cache = self.model.body(tokens, past, first=tokens.shape[1] - 1)
+        return out[:, 0], cache
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One AdamW."""
+        return {"model": self.optimizer}
