@@ -9,6 +9,9 @@ strongest base stations in CBF. Actions are drawn beforehand; resets are part of
 
 Times are CPU times of this process, and the rows of a table take turns, so that other programs on
 the machine change little. Set ``OMP_NUM_THREADS=1`` for figures per core.
+
+Where compiled loops are used (`networld_envs.compiled`), the first table has a row without them,
+too; ``NETWORLD_COMPILED=0`` measures everything without.
 """
 
 from __future__ import annotations
@@ -16,16 +19,18 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import networld_envs
-from networld_envs import cbf, cbf_links
+from networld_envs import cbf, cbf_links, compiled
 from networld_envs.physics import radio
 
 TASKS = ("cbf", "rb", "ns")
@@ -35,10 +40,10 @@ TURNS = 5
 PEER = "MPE2 simple_spread_v3"
 PREPARED = 8  # actions drawn beforehand, used in turn
 AIMS = {
-    "times_peer": 50.0,  # CBF and RB through PettingZoo, at least
     "vector_rate": 400e3,  # CBF, agent-steps per second, at least
     "times_smallest": 1.5,  # cost per agent of every size, at most
 }
+TIMES_PEER = {"cbf": 50.0, "rb": 50.0, "ns": 20.0}  # through PettingZoo, at least
 SIZES: dict[str, tuple[dict[str, Any], ...]] = {
     "cbf": tuple({"rings": rings, "max_links": 32} for rings in (2, 4, 9, 18)),
     "rb": tuple({"preset": name} for name in ("default", "nodes96", "nodes1000")),
@@ -106,6 +111,20 @@ def vector_step(task: str, num_envs: int, **kwargs: Any) -> tuple[Step, int]:
     return step, env.simulator.spec.num_agents
 
 
+@contextmanager
+def numpy_only() -> Iterator[None]:
+    """Environments that take their first step in this context do so without compiled loops."""
+    before = os.environ.get(compiled.VARIABLE)
+    os.environ[compiled.VARIABLE] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[compiled.VARIABLE]
+        else:
+            os.environ[compiled.VARIABLE] = before
+
+
 def mpe2_step(agents: int = 19) -> tuple[Step, int] | None:
     """A step of MPE2's ``simple_spread_v3``; None if it is not installed."""
     try:
@@ -115,19 +134,29 @@ def mpe2_step(agents: int = 19) -> tuple[Step, int] | None:
     return parallel_step(module.parallel_env(N=agents, max_cycles=MAX_CYCLES))
 
 
+def through_each_api(task: str) -> Iterator[tuple[dict[str, Any], Step, int]]:
+    """A task through each interface: what it is, its step, and agent-steps in one."""
+    step, agents = parallel_step(networld_envs.make(task, max_cycles=MAX_CYCLES))
+    yield {"environment": task, "api": "PettingZoo"}, step, agents
+    for num_envs in BATCHES:
+        step, agents = vector_step(task, num_envs)
+        yield {"environment": task, "api": f"VectorEnv E={num_envs}"}, step, agents * num_envs
+
+
 def speed(seconds: float) -> list[dict[str, Any]]:
     """Agent-steps per second of every task through both interfaces, MPE2 among them."""
     measured: list[tuple[dict[str, Any], Step, int]] = []
     peer = mpe2_step()
     if peer is not None:
-        measured.append(({"environment": PEER, "api": "PettingZoo"}, *peer))
+        row = {"environment": PEER, "api": "PettingZoo", "loops": "NumPy"}
+        measured.append((row, *peer))
     for task in TASKS:
-        step, agents = parallel_step(networld_envs.make(task, max_cycles=MAX_CYCLES))
-        measured.append(({"environment": task, "api": "PettingZoo"}, step, agents))
-        for num_envs in BATCHES:
-            step, agents = vector_step(task, num_envs)
-            row = {"environment": task, "api": f"VectorEnv E={num_envs}"}
-            measured.append((row, step, agents * num_envs))
+        uses = compiled.loops(networld_envs.TASKS[task], networld_envs.make_params(task)).compiled
+        for loops in ("numba", "NumPy") if uses else ("NumPy",):
+            with numpy_only() if loops == "NumPy" else nullcontext():
+                for row, step, agents in through_each_api(task):
+                    step()  # the first one chooses the loops
+                    measured.append((row | {"loops": loops}, step, agents))
     rates = steps_per_second([step for _, step, _ in measured], seconds)
     rows = [
         row | {"rate": rate * agents}
@@ -159,12 +188,16 @@ def scale(task: str, seconds: float) -> list[dict[str, Any]]:
 def aims(rows: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     """Each aim, what was measured, and whether it is met."""
     for row in rows["speed"]:
-        name, api = row["environment"], row["api"]
-        if name in ("cbf", "rb") and "times_peer" in row:
-            found, aim = row["times_peer"], AIMS["times_peer"]
-            what = f"{name} through PettingZoo, times MPE2"
+        name, api, loops = row["environment"], row["api"], row["loops"]
+        if name in TIMES_PEER and "times_peer" in row:
+            found, aim = row["times_peer"], TIMES_PEER[name]
+            what = f"{name} through PettingZoo, times MPE2 ({loops})"
         elif name == "cbf" and api != "PettingZoo":
-            found, aim, what = row["rate"], AIMS["vector_rate"], f"cbf {api}, agent-steps/s"
+            found, aim, what = (
+                row["rate"],
+                AIMS["vector_rate"],
+                f"cbf {api}, agent-steps/s ({loops})",
+            )
         else:
             continue
         yield {"aim": what, "at_least": aim, "found": found, "met": "yes" if found >= aim else "no"}

@@ -38,8 +38,8 @@ def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
         for measured in history:
             mean = _mean_rate(params, x, z)
             measured[e] = rng.poisson(mean * params.sub_slots)
-            x = _next_log_demand(params, x, rng.standard_normal(shape))
-            z = _next_hotspot(params, z, rng.standard_normal(z.shape))
+            x = next_log_demand(params, x, rng.standard_normal(shape))
+            z = next_hotspot(params, z, rng.standard_normal(z.shape))
         log_demand[e], hotspot[e] = x, z
     none = np.zeros((envs, *shape))
     return State(
@@ -103,8 +103,8 @@ def transition(
     capacity = efficiency * (params.bandwidth_hz * SUB_SLOT_S * params.sub_slots)
     used = (served[..., 0] + served[..., 1] + served[..., 2]) / capacity
     return State(
-        log_demand=_next_log_demand(params, state.log_demand, innovation),
-        hotspot=_next_hotspot(params, state.hotspot, drift),
+        log_demand=next_log_demand(params, state.log_demand, innovation),
+        hotspot=next_hotspot(params, state.hotspot, drift),
         packets=packets,
         packets_before=state.packets,
         allocation_hz=allocation,
@@ -146,9 +146,10 @@ def _mean_rate(
     return np.minimum(rate, MOST_PACKETS)
 
 
-def _next_log_demand(
+def next_log_demand(
     params: Params, log_demand: NDArray[np.float64], innovation: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    """X one interval on, from standard normal innovations of its shape."""
     phi = params.demand_memory
     return phi * log_demand + np.sqrt(1.0 - phi * phi) * params.demand_sigma * innovation
 
@@ -158,8 +159,9 @@ def _hotspot_spread(params: Params) -> float:
     return 0.5 * (params.rings + 0.5)
 
 
-def _next_hotspot(
+def next_hotspot(
     params: Params, hotspot: NDArray[np.float64], innovation: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    """Z one interval on, from standard normal innovations of its shape."""
     phi = float(np.exp(-1.0 / params.hotspot_tau))
     return phi * hotspot + np.sqrt(1.0 - phi * phi) * _hotspot_spread(params) * innovation

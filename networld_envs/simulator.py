@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from networld_envs import cbf, ns, rb
+from networld_envs import cbf, compiled, ns, rb
 
 TASKS: dict[str, ModuleType] = {module.NAME: module for module in (cbf, rb, ns)}
 MAX_CYCLES = 50
@@ -170,18 +171,20 @@ class Simulator:
         state = self._require_state()
         actions = self.check_actions(actions)
         if only is None or bool(only.all()):
-            after = self.task.transition(self.params, state, actions, self.rngs)
+            after = self.loops.transition(self.params, state, actions, self.rngs)
             rewards = self.task.reward(self.params, state, actions, after)
             self.state, self.elapsed = after, self.elapsed + 1
         else:
             index = np.flatnonzero(only)
             part, some = _take(state, index), actions[index]
-            after = self.task.transition(self.params, part, some, [self.rngs[e] for e in index])
+            rngs = [self.rngs[e] for e in index]
+            after = self.loops.transition(self.params, part, some, rngs)
             rewards = np.zeros((self.num_envs, self.spec.num_agents), np.float32)
             rewards[index] = self.task.reward(self.params, part, some, after)
             self.state = _put(state, index, after)
             self.elapsed = self.elapsed + only
-        return Step(self.observe(), rewards, self.elapsed >= self.max_cycles)
+        obs = self.loops.observe(self.params, self.state)
+        return Step(obs, rewards, self.elapsed >= self.max_cycles)
 
     def check_actions(self, actions: Any) -> NDArray[Any]:
         """Actions as an array of the space's dtype, or an error that says what is wrong.
@@ -210,6 +213,11 @@ class Simulator:
                 f"{array[tuple(where)].item()!r}, outside {space}"
             )
         return array.astype(space.dtype, copy=False)
+
+    @cached_property
+    def loops(self) -> compiled.Loops:
+        """The functions that steps call, chosen at the first step."""
+        return compiled.loops(self.task, self.params)
 
     def _require_state(self) -> Any:
         if self.state is None:

@@ -8,8 +8,8 @@ from networld_envs.physics.arrivals import (
     MAX_COUNT,
     RATES,
     STEP,
-    _tables,
     poisson_slots,
+    tables,
 )
 
 TOP = (STEP * (RATES - 1)) ** 2  # largest rate of the grid
@@ -88,11 +88,11 @@ def test_every_shape_and_seed(shape):
 
 def test_the_table_is_exact():
     """What the cells hold plus what they leave over are the Poisson probabilities."""
-    tables = _tables()
+    table = tables()
     for row in (0, 1, 7, 90, 255):
-        cells = tables.number.reshape(RATES, CELLS)[row]
+        cells = table.number.reshape(RATES, CELLS)[row]
         held = np.bincount(cells, minlength=256)[:MAX_COUNT] / CELLS
-        cumulative = tables.left_over.reshape(RATES, MAX_COUNT)[row] - row
+        cumulative = table.left_over.reshape(RATES, MAX_COUNT)[row] - row
         left = (cells == LEFT_OVER).mean() * np.diff(cumulative, prepend=0.0)
         exact = stats.poisson.pmf(np.arange(MAX_COUNT), (STEP * row) ** 2)
         np.testing.assert_allclose(held + left, exact, atol=1e-14)

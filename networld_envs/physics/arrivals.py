@@ -26,7 +26,7 @@ MAX_COUNT = 255  # numbers 0 .. 254 are in the table; P(254) is below 1e-70 on t
 LEFT_OVER = 255  # mark of the cells that no number fills
 
 
-class _Tables(NamedTuple):
+class Tables(NamedTuple):
     """One row per rate of the grid.
 
     Attributes:
@@ -40,7 +40,8 @@ class _Tables(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _tables() -> _Tables:
+def tables() -> Tables:
+    """The tables of all rates, made at the first call."""
     grid = (STEP * np.arange(RATES, dtype=np.float64))[:, None] ** 2
     grid[0] = 1.0  # stands in for 0, whose row is set below
     numbers = np.arange(MAX_COUNT, dtype=np.float64)
@@ -55,7 +56,7 @@ def _tables() -> _Tables:
     left_over /= np.maximum(left_over[:, -1:], 1e-300)
     left_over[:, -1] = 1.0
     left_over += np.arange(RATES, dtype=np.float64)[:, None]
-    return _Tables(table.ravel(), left_over.ravel())
+    return Tables(table.ravel(), left_over.ravel())
 
 
 def poisson_slots(
@@ -72,7 +73,7 @@ def poisson_slots(
     Returns:
         ``(T, Q)`` whole numbers.
     """
-    tables = _tables()
+    table = tables()
     queues = rate.size
     row = np.minimum(np.sqrt(rate) / STEP, RATES - 1).astype(np.int64)
     beyond = np.maximum(rate - (STEP * row) ** 2, 0.0)
@@ -81,10 +82,10 @@ def poisson_slots(
     words = rng.integers(0, 0xFFFF_FFFF_FFFF_FFFF, -(-size // 4), np.uint64, endpoint=True)
     cell = words.view(np.uint16)[:size].reshape(slots, queues)
     cell &= CELLS - 1
-    count = tables.number[cell + row * CELLS].ravel()
+    count = table.number[cell + row * CELLS].ravel()
     again = np.flatnonzero(count == LEFT_OVER)
     row_again = row[again % queues]
-    where = np.searchsorted(tables.left_over, row_again + rng.random(again.size), side="right")
+    where = np.searchsorted(table.left_over, row_again + rng.random(again.size), side="right")
     count[again] = where - row_again * MAX_COUNT
 
     arrivals = count.astype(np.float64)
