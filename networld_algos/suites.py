@@ -20,7 +20,8 @@ from networld_algos import ALGORITHMS, make_config
 from networld_algos.base import Algorithm
 from networld_algos.check import at_least, positive_int
 from networld_envs import TASKS, __version__
-from networld_envs.policies import POLICIES
+from networld_envs.policies import usable_policies
+from networld_envs.simulator import make_params
 
 Stage = Literal["reference", "pretrain", "train"]
 
@@ -128,13 +129,23 @@ class Run:
         """Rough seconds on one core, to order runs and to estimate the time left."""
         if self.stage == "reference":
             return 3.0
-        evaluation_s = EVALUATION_S.get(self.algorithm, 2.0) * self.eval_episodes / 16
+        evaluation_s = (
+            EVALUATION_S.get(self.algorithm, OTHER_EVALUATION_S) * self.eval_episodes / 16
+        )
         return UPDATE_S.get(self.algorithm, 0.02) * self.updates + evaluation_s * self.evaluations
 
 
 # Measured on one core with `networld bench run demo`; used for nothing but estimates.
-UPDATE_S = {"bc": 0.007, "ma-iql": 0.014, "networld": 0.036}
-EVALUATION_S = {"bc": 0.3, "ma-iql": 0.3, "networld": 3.0}
+UPDATE_S = {
+    "bc": 0.007,
+    "ma-cql": 0.03,
+    "ma-dd": 0.02,
+    "ma-dt": 0.05,
+    "ma-iql": 0.014,
+    "networld": 0.045,
+}
+EVALUATION_S = {"ma-dd": 3.5, "ma-dt": 1.7, "networld": 3.5}
+OTHER_EVALUATION_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -238,7 +249,7 @@ class Suite:
                 evaluations=1,
             )
             for task in self.tasks
-            for name in POLICIES[task]
+            for name in usable_policies(task, make_params(task))
         ]
 
     def _comparison(self) -> list[Run]:
@@ -300,12 +311,18 @@ class Suite:
         return [*first.values(), *then]
 
 
-_ZOO = (Entry("networld"), Entry("bc"), Entry("ma-iql"))
+_ZOO = (
+    Entry("networld"),
+    Entry("bc"),
+    Entry("ma-iql"),
+    Entry("ma-cql", config={"batch_size": 4}),
+    Entry("ma-dt", config={"batch_size": 4, "sequences": 16, "learning_rate": 1e-3}),
+    Entry("ma-dd"),
+)  # the slow ones on smaller batches than their defaults
 _FEWSHOT_ENTRIES = (
     Entry("networld", "networld", pretrained=True),
     Entry("networld", "networld (from scratch)"),
     Entry("bc"),
-    Entry("ma-iql"),
 )
 
 
@@ -322,7 +339,7 @@ SUITES: dict[str, Suite] = {
             evaluations=2,
             eval_episodes=2,
             fewshot=FewShot(
-                entries=_FEWSHOT_ENTRIES[:3],
+                entries=_FEWSHOT_ENTRIES,
                 fractions=(0.25, 1.0),
                 seeds=1,
                 updates=10,
@@ -334,7 +351,7 @@ SUITES: dict[str, Suite] = {
             tasks=("cbf", "rb", "ns"),
             entries=_ZOO,
             seeds=2,
-            updates=800,
+            updates=500,
             data_episodes=100,
             evaluations=3,
             eval_episodes=16,
@@ -342,8 +359,8 @@ SUITES: dict[str, Suite] = {
                 entries=_FEWSHOT_ENTRIES,
                 fractions=(0.01, 0.1),
                 seeds=1,
-                updates=400,
-                pretrain_updates=800,
+                updates=300,
+                pretrain_updates=500,
             ),
         ),
     )

@@ -89,7 +89,7 @@ class Simulator:
     def __init__(
         self, task: str, params: Any, num_envs: int = 1, max_cycles: int = MAX_CYCLES
     ) -> None:
-        self.task = task_module(task)
+        self._task = task_module(task).NAME  # by name: modules cannot be copied
         kinds = {type(preset) for preset in self.task.PRESETS.values()}
         if not isinstance(params, tuple(kinds)):
             names = " or ".join(sorted(kind.__name__ for kind in kinds))
@@ -111,6 +111,15 @@ class Simulator:
         self.state: Any = None
         self.elapsed = np.zeros(num_envs, np.int64)
         self._neighbours = np.zeros((num_envs, self.spec.num_agents, 0), np.int32)
+
+    @property
+    def task(self) -> ModuleType:
+        """The task's module."""
+        return TASKS[self._task]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but compiled loops, which a copy finds again."""
+        return {key: value for key, value in vars(self).items() if key != "loops"}
 
     def seed(self, seed: int | Sequence[int | None] | None) -> None:
         """Seed the generators: environment e gets ``seed + e``, or its own entry of a list."""

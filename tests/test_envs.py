@@ -1,7 +1,9 @@
 """The PettingZoo and Gymnasium views of every task, with their own conformance kits."""
 
+import copy
 import importlib
 import json
+import pickle
 import subprocess
 import sys
 import warnings
@@ -347,3 +349,21 @@ def test_physics_knows_no_environment_api():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+@pytest.mark.parametrize("task", networld_envs.TASKS)
+def test_a_copy_goes_on_like_the_original(task, copied):
+    """In the middle of an episode, for planners that look ahead and for workers."""
+    env = networld_envs.make(task)
+    env.reset(seed=3)
+    spaces = {agent: env.action_space(agent) for agent in env.agents}
+    for i, space in enumerate(spaces.values()):
+        space.seed(i)
+    env.step({agent: space.sample() for agent, space in spaces.items()})
+    actions = {agent: space.sample() for agent, space in spaces.items()}
+    other = copied(env)
+    ours, theirs = env.step(actions), other.step(actions)
+    for agent in spaces:
+        np.testing.assert_array_equal(ours[0][agent], theirs[0][agent])
+        assert ours[1][agent] == theirs[1][agent]
