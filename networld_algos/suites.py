@@ -316,9 +316,15 @@ _ZOO = (
     Entry("bc"),
     Entry("ma-iql"),
     Entry("ma-cql", config={"batch_size": 4}),
-    Entry("ma-dt", config={"batch_size": 4, "sequences": 16, "learning_rate": 1e-3}),
+    Entry(
+        "ma-dt",
+        config={
+            "batch_size": 4, "sequences": 16, "context": 10, "kept": 5, "learning_rate": 1e-3,
+        },
+    ),
     Entry("ma-dd"),
-)  # the slow ones on smaller batches than their defaults
+)  # fmt: skip
+"""Every algorithm, the slow ones on smaller batches than their defaults."""
 _FEWSHOT_ENTRIES = (
     Entry("networld", "networld", pretrained=True),
     Entry("networld", "networld (from scratch)"),
@@ -351,7 +357,7 @@ SUITES: dict[str, Suite] = {
             tasks=("cbf", "rb", "ns"),
             entries=_ZOO,
             seeds=2,
-            updates=500,
+            updates=450,
             data_episodes=100,
             evaluations=3,
             eval_episodes=16,
@@ -359,8 +365,8 @@ SUITES: dict[str, Suite] = {
                 entries=_FEWSHOT_ENTRIES,
                 fractions=(0.01, 0.1),
                 seeds=1,
-                updates=300,
-                pretrain_updates=500,
+                updates=200,
+                pretrain_updates=400,
             ),
         ),
     )
