@@ -75,7 +75,9 @@ def synthetic(kind: ActionKind, agents: int, episodes: int) -> Episodes:
     shape = (episodes, STEPS, agents)
     truncated = np.zeros((episodes, STEPS), bool)
     truncated[:, -1] = True
-    ring = (np.arange(agents)[:, None] + 1 + np.arange(slots)) % agents
+    own = np.arange(agents)[:, None]
+    ring = (own + 1 + np.arange(slots)) % agents
+    ring[ring == own] = -1  # an agent alone has no neighbour
     return Episodes(
         spec=spec,
         obs=rng.normal(size=(episodes, STEPS + 1, agents, OBS)).astype(np.float32),

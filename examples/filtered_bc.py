@@ -3,8 +3,8 @@
     networld train examples/filtered_bc.py:FilteredBC --task rb --out runs/filtered
     networld bench run demo --algorithm examples/filtered_bc.py:FilteredBC
 
-Of the training steps only those count whose average reward to the end of the episode is among the
-best ``share``; Chen et al. (2021) compare the Decision Transformer with cloning of this kind.
+Of the training steps only those count whose average reward to the end of the episode (all are of
+one length) is among the best ``share``. Chen et al. (2021) compare theirs with such cloning.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class FilteredBC(Algorithm):
         self.head.set_range(*action_range(episodes))
         rewards = torch.as_tensor(episodes.rewards * episodes.step_mask[..., None])  # (K, T, N)
         self.length.fill_(rewards.shape[1])
-        steps_left = self.length - torch.arange(rewards.shape[1])
+        steps_left = rewards.shape[1] - torch.arange(rewards.shape[1])
         ahead = rewards.flip(1).cumsum(1).flip(1) / steps_left[:, None]
         values = ahead[torch.as_tensor(episodes.step_mask)]
         self.threshold.fill_(float(np.quantile(values, 1.0 - self.config.share)))

@@ -40,6 +40,7 @@ from networld_envs.references import TEST_SEED, reference_rewards, reference_sco
 
 HOLDOUT = 0.1  # share of the episodes that only health diagnostics see
 SAVE_EVERY = 500  # most updates between checkpoints
+FINISHED = "finished"  # file beside the model of a pre-training that came to its end
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,13 @@ class Paths:
     def is_done(self, run: Run) -> bool:
         """Whether the run need not be done again."""
         if run.stage == "pretrain":
-            return (self.checkpoint(run.key) / "finished").is_file()
+            return self.is_finished(self.checkpoint(run.key))
         return self.rows(run).is_file()
+
+    @staticmethod
+    def is_finished(model: Path) -> bool:
+        """Whether a pre-training came to its end: a checkpoint alone may be one on the way."""
+        return (model / FINISHED).is_file()
 
 
 def suite_paths(results: Path, suite: Suite) -> Paths:
@@ -246,7 +252,7 @@ def _train_run(run: Run, paths: Paths, runner: int) -> None:
         }
         checkpoint.save(algorithm, folder, extra)
     if run.stage == "pretrain":
-        write_text(folder / "finished", run.title + "\n")
+        write_text(folder / FINISHED, run.title + "\n")
     else:
         write_rows(paths.rows(run), rows)
         shutil.rmtree(folder)
@@ -256,7 +262,10 @@ def _train_run(run: Run, paths: Paths, runner: int) -> None:
 def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:
     """A fresh model, or a pre-trained one with the target task added; prepared either way."""
     if run.pretraining:
-        algorithm, _ = checkpoint.load(paths.checkpoint(run.pretraining))
+        before = paths.checkpoint(run.pretraining)
+        if not paths.is_finished(before):
+            raise ValueError(f"the pre-training this run starts from is not finished: {before}")
+        algorithm, _ = checkpoint.load(before)
         algorithm.adapt(data[0].spec)
     else:
         algorithm = make(run.algorithm, [d.spec for d in data], run.config, seed=run.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import tyro
+from rich.markup import escape
 from rich.table import Table
 
 from networld_algos.terminal import console
@@ -53,7 +54,7 @@ def bench_run(
         f"{len(outcomes) - len(failed)} runs done, {len(failed)} failed; rows in {folder}"
     )
     for outcome in failed:
-        console.print(f"[red]failed[/] {outcome.run.title}: {outcome.error}")
+        console.print("[red]failed[/]", escape(f"{outcome.run.title}: {outcome.error}"))
     if not failed:
         console.print(f"next: networld report {folder}")
     return 1 if failed else 0

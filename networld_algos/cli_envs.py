@@ -61,10 +61,11 @@ def _score_policies(
     from networld_envs.references import RECORDED, measure
     from networld_envs.simulator import MAX_CYCLES, make_params
 
-    names = policies or usable_policies(task, make_params(task, preset))
-    for name in names:
-        get_policy(task, name)
     settings = RECORDED[task].get(preset, {})
+    made = make_params(task, preset)
+    names = policies or usable_policies(task, made)
+    for name in names:
+        get_policy(task, name, made)
     batch = 50
     scores = {}
     with progress_bar("steps") as bar:
@@ -128,14 +129,12 @@ def render(
         height: Of one column, px.
     """
     from networld_envs.animate import animate, check_path, save
-    from networld_envs.policies import get_policy, usable_policies
+    from networld_envs.policies import best_policy
     from networld_envs.simulator import make_params
 
     check_path(out)
     if not policy:
-        names = usable_policies(task, make_params(task, preset))
-        best = [name for name in names if get_policy(task, name).role != "genie"][-1]
-        policy = (best, "random")
+        policy = (best_policy(task, make_params(task, preset)), "random")
     frames = animate(task, policy, seed, steps, every, preset, (width, height))
     save(frames, out, fps)
     console.print(f"wrote {out}: {len(frames)} pictures, {out.stat().st_size / 1e3:.0f} kB")

@@ -185,7 +185,7 @@ def evaluate(
         table.add_row(name, text, score, style=style)
     console.print(table)
     console.print(
-        f"one decision of all {episodes} x {model.specs[task].num_agents} agents: median "
+        f"one decision of every agent in all {episodes} episodes: median "
         f"{result.latency_p50_ms:.1f} ms, 99% {result.latency_p99_ms:.1f} ms; "
         f"{result.bytes_per_step:.0f} bytes sent per agent and step"
     )
@@ -197,6 +197,7 @@ def health(
     task: str | None = None,
     dataset: str | None = None,
     episodes: int = 16,
+    algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
 ) -> int:
     """Is a NetWorld model's latent space fit for control? Numbers, ranges and what they mean.
 
@@ -205,7 +206,8 @@ def health(
         task: Which of the model's tasks; not needed when it has one.
         dataset: Minari dataset to measure on; the one it was trained on by default, whose
             held-out episodes are taken.
-        episodes: Most episodes to measure on.
+        episodes: Most episodes to measure on, 16 or fewer.
+        algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
     """
     import numpy as np
     import torch
@@ -213,9 +215,12 @@ def health(
     from networld_algos.bench import HOLDOUT
     from networld_algos.checkpoint import load
     from networld_algos.data import load_episodes
-    from networld_algos.networld_health import HEALTHY, MEANING, unhealthy
+    from networld_algos.networld_health import HEALTHY, MAX_EPISODES, MEANING, unhealthy
 
     torch.set_num_threads(1)
+    add_algorithms(algorithm)
+    if not 1 <= episodes <= MAX_EPISODES:
+        raise ValueError(f"--episodes must be in 1 .. {MAX_EPISODES}, got {episodes}")
     model, about = load(checkpoint, expect_task=task)
     task = task or _only_task(model.specs)
     trained_on = about.get("dataset") if len(model.specs) == 1 else None
@@ -225,20 +230,15 @@ def health(
         data = data.split(HOLDOUT, about["seed"])[1]
     values = model.health(data.take(np.arange(min(episodes, len(data)))))
     if not values:
-        console.print(f"{model.name} has no latent space to diagnose")
+        console.print(f"{model.name} has no diagnostics")
         return 0
     table = Table(title=f"health of {checkpoint} on {task}")
     for heading in ("diagnostic", "value", "healthy", "what it means"):
         table.add_column(heading)
     for name, value in values.items():
-        low, high = HEALTHY[name]
-        inside = low <= value <= high
-        table.add_row(
-            name,
-            f"{value:.3g}" if inside else f"[red]{value:.3g}[/]",
-            f"{low:g} to {high:g}",
-            MEANING[name],
-        )
+        text = f"[red]{value:.3g}[/]" if unhealthy({name: value}) else f"{value:.3g}"
+        bounds = "{:g} to {:g}".format(*HEALTHY[name]) if name in HEALTHY else ""
+        table.add_row(name, text, bounds, MEANING.get(name, ""))
     console.print(table)
     return 1 if unhealthy(values) else 0
 

@@ -20,7 +20,8 @@ Discrete and ordered actions: one critic, double Q-learning (van Hasselt et al.,
     y      = r + gamma (1 - done) Q'(x_next, argmax_a Q(x_next, a))
     L_Q    = E[ huber(Q(x, a) - y) ] + alpha E[ log sum_b exp Q(x, b) - Q(x, a) ]
 
-over legal choices; the policy is the argmax. ``Q'`` follows ``Q`` with rate ``polyak``.
+over legal choices; `MACQLConfig.decode` says how an action is read from Q, the argmax or near it.
+``Q'`` follows ``Q`` with rate ``polyak``.
 """
 
 from __future__ import annotations
@@ -178,10 +179,9 @@ class MACQL(Algorithm):
                 uniform(shape, generator, x.device),
             )
             actions = (actions - self.low) / self.scale - 1.0
-            values = self.critic.of_many(
-                x, torch.cat([actions[None], proposals])
-            )  # (2, 1 + 3n, B, N)
-            bellman = self.bellman_loss(values[:, 0], target, weights)  # values (2, 1 + 3n, B, N)
+            candidates = torch.cat([actions[None], proposals])
+            values = self.critic.of_many(x, candidates)  # (2, 1 + 3n, B, N)
+            bellman = self.bellman_loss(values[:, 0], target, weights)
             conservative = self.conservative_loss(values[:, 1:], log_density, values[:, 0], weights)
         self._step("critic", bellman + self.alpha * conservative)
         metrics = {"bellman_loss": bellman, "conservative_loss": conservative}

@@ -131,7 +131,7 @@ class MADD(Algorithm):
         nets.head.set_range(*action_range(episodes))
         nets.return_stats[0] = float(returns.mean())
         nets.return_stats[1] = max(float(returns.std()), 1e-6)
-        mean, std = nets.return_stats
+        mean, std = nets.return_stats.cpu()  # where the quantiles are made
         nets.return_quantiles.copy_((quantile_grid(returns) - mean) / std)
         self.acting.load_state_dict(nets.state_dict())
 
@@ -189,9 +189,8 @@ class MADD(Algorithm):
         shown = uniform((len(x), 1), generator, x.device) >= config.return_dropout
         condition = nets.returns(data.returns) * data.known * shown
         output = nets.denoise(noised, t, data.context, condition)
-        errors = ((output - (x if config.prediction == "x0" else noise)) ** 2).mean(1)[
-            :, 1:
-        ]  # (S, H-1)
+        target = x if config.prediction == "x0" else noise
+        errors = ((output - target) ** 2).mean(1)[:, 1:]  # (S, H-1)
         weights = data.steps.clone()
         weights[:, 0] *= config.next_weight
         return masked_mean(errors, weights)

@@ -172,7 +172,10 @@ class MADT(Algorithm):
         self.start(episodes, total_updates)
         longest = int(episodes.lengths.max())
         if longest > self.config.max_steps:
-            raise ValueError(f"max_steps={self.config.max_steps}, an episode has {longest} steps")
+            raise ValueError(
+                f"max_steps={self.config.max_steps}, an episode has {longest} steps; "
+                f"use max_steps of at least {longest}"
+            )
         self.inputs.fit(episodes)
         if isinstance(self.model.head, ActionHead):
             self.model.head.set_range(*action_range(episodes))
@@ -180,7 +183,8 @@ class MADT(Algorithm):
         rewards = episodes.rewards * mask[:, :, None]
         to_go = np.cumsum(rewards[:, ::-1], axis=1, dtype=np.float64)[:, ::-1]
         std = float(to_go[mask].std())
-        self.return_stats[0], self.return_stats[1] = float(to_go[mask].mean()), std or 1.0
+        self.return_stats[0] = float(to_go[mask].mean())
+        self.return_stats[1] = std if std > 1e-8 else 1.0
         for t in range(longest):
             self.return_quantiles[:, t] = quantile_grid(to_go[mask[:, t], t])
         self.last_step.fill_(longest - 1)
@@ -251,11 +255,8 @@ class MADT(Algorithm):
         if actions is not None:
             window = torch.cat([carry["states"], states], dim=1)
             if window.shape[1] > config.context:
-                window, actions, past = (
-                    window[:, -config.kept :],
-                    actions[:, 1 - config.kept :],
-                    None,
-                )
+                window, past = window[:, -config.kept :], None
+                actions = actions[:, actions.shape[1] + 1 - config.kept :]  # one less than states
         hidden, past = self._last_state(window, actions, now, past)
         output = self.model.head(hidden)
         if isinstance(self.model.head, ActionHead):
@@ -283,11 +284,11 @@ class MADT(Algorithm):
         rows, count, _ = states.shape
         steps = torch.arange(now - count + 1, now + 1, device=states.device)
         times = steps.clamp(max=int(self.last_step)).expand(rows, -1)
-        if actions is None:
-            blank = states.new_zeros(rows, 1, self.spec.action_dim)
-            filled = blank if self.model.box else blank[..., 0].long()
-        else:
-            filled = torch.cat([actions, actions[:, -1:]], dim=1)  # the last one is cut off below
+        blank = states.new_zeros(rows, 1, self.spec.action_dim)
+        if not self.model.box:
+            blank = blank[..., 0].long()
+        # The action to choose has a token, which is cut off below.
+        filled = blank if actions is None else torch.cat([actions, blank], dim=1)
         fresh = count if past is None else min(count, 2)
         span = slice(count - fresh, count)
         returns = self.target_returns(times)

@@ -96,12 +96,14 @@ class NetWorld(Algorithm):
         task.return_stats.copy_(torch.stack([returns.mean(), std.clamp(min=1e-6)]))
         with torch.no_grad():
             obs = torch.as_tensor(episodes.obs[:8], device=task.return_stats.device)
-            task.fit_latents(task.features(obs).flatten(0, -2))
+            lengths = torch.as_tensor(episodes.lengths[:8], device=obs.device)
+            real = torch.arange(obs.shape[1], device=obs.device) <= lengths[:, None]  # (K, T+1)
+            task.fit_latents(task.features(obs)[real].flatten(0, -2))
             z = task.encode(obs)
             table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
             table = table[:, None].expand(-1, z.shape[1], -1, -1)
             mean, present = mean_over_neighbours(task.send(z), table)
-            rows = mean[present.squeeze(-1) > 0]
+            rows = mean[(present.squeeze(-1) > 0) & real[..., None]]
             if len(rows) > 1:
                 task.message_standardiser.fit(rows)
         self.acting.task(name).load_state_dict(task.state_dict())

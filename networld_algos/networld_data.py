@@ -65,9 +65,7 @@ class Segments:
 def draw_segments(
     task: TaskNets, config: NetWorldConfig, batch: Batch, generator: torch.Generator
 ) -> Segments:
-    """Encode every agent once, average messages by the table, draw agent-sequences.
-
-    Also lets the running statistics of the mean message follow the encoder.
+    """Encode every agent, average messages by the table, draw agent-sequences.
 
     Args:
         task: Networks of the batch's task.
@@ -146,6 +144,7 @@ def segment_returns(episodes: Episodes, config: NetWorldConfig) -> Tensor:
         found.append((windows * config.discount ** torch.arange(steps)).sum(-1).flatten())
     if not found:
         raise ValueError(
-            f"all episodes are shorter than {steps} steps; use a horizon below {config.horizon}"
+            f"all episodes are shorter than {steps} steps; use a horizon of at most "
+            f"{int(episodes.lengths.max()) + 1}"
         )
     return torch.cat(found)

@@ -51,11 +51,14 @@ NOISE = 0.1
 
 
 def unhealthy(values: dict[str, float]) -> list[str]:
-    """What is out of its range in `HEALTHY`, in words; empty when all is well."""
+    """What is out of its range in `HEALTHY`, in words; empty when all is well.
+
+    Diagnostics of other names, those of an algorithm of one's own, have no range.
+    """
     return [
         f"{name} is {values[name]:.3g}, healthy is {low} to {high}"
         for name, (low, high) in HEALTHY.items()
-        if not low <= values[name] <= high
+        if name in values and not low <= values[name] <= high
     ]
 
 

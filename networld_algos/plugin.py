@@ -5,15 +5,13 @@ from __future__ import annotations
 import importlib.util
 import sys
 from dataclasses import is_dataclass
-from inspect import isabstract
+from inspect import get_annotations, isabstract
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from networld_algos.base import Algorithm
-from networld_algos.zoo import ALGORITHMS
-
-BUILT_IN = frozenset(ALGORITHMS)
+from networld_algos.zoo import ALGORITHMS, BUILT_IN
 
 
 def is_plugin(name: str) -> bool:
@@ -87,7 +85,7 @@ def _run_file(path: Path) -> ModuleType:
 def _config_type(found: type[Algorithm], module: ModuleType) -> type[Any]:
     """The dataclass that the nearest annotation of ``config`` names."""
     for base in found.__mro__:
-        hint = vars(base).get("__annotations__", {}).get("config")
+        hint = get_annotations(base).get("config")
         if isinstance(hint, str):  # from __future__ import annotations
             home = module if base.__module__ == module.__name__ else sys.modules[base.__module__]
             hint = vars(home).get(hint)

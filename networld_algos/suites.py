@@ -170,6 +170,8 @@ class FewShot:
         positive_int(self, "seeds", "updates", "pretrain_updates")
         if not self.fractions or not all(0.0 < f <= 1.0 for f in self.fractions):
             raise ValueError(f"fractions must be in (0, 1], got {self.fractions}")
+        if len(set(self.fractions)) < len(self.fractions):
+            raise ValueError(f"fractions must differ, got {self.fractions}")
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,8 @@ class Suite:
         unknown = [t for t in self.tasks if t not in TASKS]
         if unknown or not self.tasks:
             raise ValueError(f"unknown task {unknown or self.tasks}; valid: {', '.join(TASKS)}")
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"tasks must differ, got {self.tasks}")
         few = self.fewshot.entries if self.fewshot is not None else ()
         for labels in ([e.label for e in self.entries], [e.label for e in few]):
             if len(set(labels)) < len(labels):
@@ -324,7 +328,7 @@ _ZOO = (
     ),
     Entry("ma-dd"),
 )  # fmt: skip
-"""Every algorithm, the slow ones on smaller batches than their defaults."""
+"""Every algorithm: the slow ones on less an update than by default, MA-DT at a higher rate."""
 _FEWSHOT_ENTRIES = (
     Entry("networld", "networld", pretrained=True),
     Entry("networld", "networld (from scratch)"),

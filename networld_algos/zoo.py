@@ -24,6 +24,8 @@ ALGORITHMS: dict[str, tuple[type[Any], type[Algorithm]]] = {
     "ma-iql": (MAIQLConfig, MAIQL),
     "networld": (NetWorldConfig, NetWorld),
 }
+BUILT_IN = frozenset(ALGORITHMS)
+"""Names that an added algorithm must not take."""
 
 
 def make_config(name: str, values: dict[str, Any] | None = None) -> Any:
@@ -32,9 +34,7 @@ def make_config(name: str, values: dict[str, Any] | None = None) -> Any:
     Raises:
         ValueError: If ``name`` or a key of ``values`` is unknown, or a value is not valid.
     """
-    if name not in ALGORITHMS:
-        raise ValueError(f"unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}")
-    config_type, _ = ALGORITHMS[name]
+    config_type, _ = _entry(name)
     given = dict(values or {})
     known = [field.name for field in fields(config_type)]
     unknown = sorted(set(given) - set(known))
@@ -63,13 +63,20 @@ def make(
     """
     if config is None or isinstance(config, dict):
         config = make_config(name, config)
-    if name not in ALGORITHMS:
-        raise ValueError(f"unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}")
-    config_type, algorithm = ALGORITHMS[name]
+    config_type, algorithm = _entry(name)
     if type(config) is not config_type:
         raise ValueError(f"{name!r} needs a {config_type.__name__}, got {type(config).__name__}")
     tasks = [specs] if isinstance(specs, TaskSpec) else list(specs)
     return algorithm(tasks, config, seed)
+
+
+def _entry(name: str) -> tuple[type[Any], type[Algorithm]]:
+    if name not in ALGORITHMS:
+        raise ValueError(
+            f"unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}, or add your own first: "
+            "--algorithm path/to/file.py:Name, or networld_algos.plugin.add_algorithm"
+        )
+    return ALGORITHMS[name]
 
 
 def config_dict(algorithm: Algorithm) -> dict[str, Any]:

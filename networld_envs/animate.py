@@ -67,8 +67,7 @@ def animate(
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     for name in policies:
-        if not get_policy(task, name).needs(made):
-            raise ValueError(f"policy {name!r} cannot act at preset {preset!r} of task {task!r}")
+        get_policy(task, name, made)
     shown = range((steps - 1) % every, steps, every)
     columns = [_episode(task, made, name, seed, steps, shown, size) for name in policies]
     means = np.stack([rewards for _, rewards in columns])  # (policies, steps), so far

@@ -28,7 +28,7 @@ from networld_envs.minari_io import (
     write,
 )
 from networld_envs.recipes import Progress, Recipe
-from networld_envs.references import reference_scores
+from networld_envs.references import RECORDED, reference_scores
 from networld_envs.simulator import make_params, task_module
 
 
@@ -154,7 +154,6 @@ def _assemble(recipe: Recipe, root: Path, chunks: list[Path]) -> None:
     )
     env.close()
     module = task_module(recipe.task)
-    scores = reference_scores(recipe.task)
     write(
         root,
         _buffers(recipe, chunks),
@@ -166,9 +165,7 @@ def _assemble(recipe: Recipe, root: Path, chunks: list[Path]) -> None:
             "algorithm_name": recipe.policy,
             "author": {"The NetWorld maintainers"},
             "description": _description(recipe),
-            "ref_min_score": scores["random"]["mean"] * recipe.max_cycles,
-            "ref_max_score": scores["expert"]["mean"] * recipe.max_cycles,
-            "num_episodes_average_score": scores["expert"]["episodes"],
+            **_scores_for_minari(recipe),
         },
         record={
             "task": recipe.task,
@@ -177,6 +174,20 @@ def _assemble(recipe: Recipe, root: Path, chunks: list[Path]) -> None:
             "licence": "MIT",
         },
     )
+
+
+def _scores_for_minari(recipe: Recipe) -> dict[str, float]:
+    """Returns of random actions and of the expert; nothing for a preset that has no such scores."""
+    scores = {}
+    if recipe.preset in RECORDED[recipe.task]:
+        scores = reference_scores(recipe.task, recipe.preset)
+    if "expert" not in scores:
+        return {}
+    return {
+        "ref_min_score": scores["random"]["mean"] * recipe.max_cycles,
+        "ref_max_score": scores["expert"]["mean"] * recipe.max_cycles,
+        "num_episodes_average_score": scores["expert"]["episodes"],
+    }
 
 
 def _description(recipe: Recipe) -> str:

@@ -106,12 +106,48 @@ Many cells
 With ``max_links = D`` a user hears its own and its ``D - 1`` strongest base stations one by one.
 They are sought among the cells around it (about 4 D), so no ``K x K`` array is formed; the mean
 power of all others, at full power and beyond the candidates over shadowing, is added to the noise.
-D = 32 changes a rate by 0.016 bit/s/Hz on average (MRT, 271 cells; 99% by less than 0.13), D = 16
+D = 32 changes a rate by 0.014 bit/s/Hz on average (MRT, 271 cells; 99% by less than 0.12), D = 16
 by 0.043.
 
-Parameters: see `Params`. Presets: ``default``; ``ge2020``, the paper's; ``ge2020_box``, the same
-network with real beamformers, for which the paper gives figures; ``large``, 1,027 cells with 32
-links. Episodes end by truncation only.
+Parameters
+----------
+
+================== =============== ========= ===================================================
+name               unit            default   source
+================== =============== ========= ===================================================
+rings              rings           2         [P] 0, 1, 2 rings around the centre: 1, 7, 19 cells
+antennas           elements ``n``  4         [C]; [P] 3
+neighbours         users ``U``     6         [C] listed disturbed users; [P] 5
+inter_site_m       m               400       [P]
+min_distance_m     m               10        [P] of a user from its base station
+max_distance_m     m               200       [P]
+power_dbm          dBm             38        [P] largest transmit power
+noise_dbm          dBm             -114      [P]
+path_loss_1km_db   dB              120.9     [P]
+path_loss_slope_db dB/decade       37.6      [P]
+shadowing_db       dB              8         [P] standard deviation, log-normal
+paths              paths ``L``     4         [P]
+angular_spread_deg degrees         3         [P] total width of the cone of path angles
+correlation        of the fading   0.64      [P] rho, from slot to slot
+observation                        angle     [C] or ``csi``, ``ge2020`` [P]
+action                             box       [C] or ``codebook`` [P]
+power_levels       levels ``V``    5         [P] of the codebook action: 0, 1/(V-1), .., 1
+codewords          beams ``Q``     8         [P] of the codebook action
+reward_set                         gain      [C] the listed users, or ``power`` [P]: those that
+                                             received most from the base station in that slot
+wrap_around        flag            off       [C] joins the borders: every cell is surrounded
+user_speed_mps     m/s             0         [C] of the users: straight on, and back at the edges
+                                             of the ring around their base station
+slot_s             s               0.02      [P] matters to moving users only
+sinr_cap_db        dB              none      [C] largest useful ratio of signal to interference
+                                             plus noise, as the largest modulation sets it
+max_links          stations ``D``  none      [C] see *Many cells*; none: all; 32 for 100 cells and
+                                             more
+================== =============== ========= ===================================================
+
+Presets: ``default``; ``ge2020``, the paper's; ``ge2020_box``, the same network with real
+beamformers, for which the paper gives figures; ``large``, 1,027 cells with 32 links. Episodes end
+by truncation only.
 
 Departures from the authors' public code, which departs from the paper: path angles lie on both
 sides of the line of sight, the innovation of the fading keeps its variance, ``h^H w`` in place of

@@ -15,6 +15,8 @@ from numba import types  # pyright: ignore[reportMissingImports]
 from numba.extending import intrinsic  # pyright: ignore[reportMissingImports]
 from numpy.typing import NDArray
 
+from networld_envs.cbf_transmit import LEAST_DISTURBANCE
+
 LONGEST_SUM = 128  # NumPy splits longer rows in two first
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -278,7 +280,7 @@ def measure(
             ratio[e, k, 0] = one_plus_sinr(own[k], total[k], cap)
             for u in range(slots):
                 user, link = links[e, k, u] // heard, links[e, k, u] % heard
-                others = total[user] - power[user, link]
+                others = max(total[user] - power[user, link], LEAST_DISTURBANCE)
                 ratio[e, k, 1 + u] = one_plus_sinr(own[user], others, cap)
         receive(magnitude[1, e], gain_after[e], rest[e], every, own, total, power)
     return signal, disturbance, ratio

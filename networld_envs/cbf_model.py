@@ -18,39 +18,11 @@ GAIN_FLOOR_DB10 = -4.0
 
 @dataclass(frozen=True)
 class Params:
-    """Parameters of the task.
+    """Parameters of the task; the table in `networld_envs.cbf` gives units and sources.
 
-    Attributes:
-        rings: Rings of hexagonal cells around the centre; 0, 1, 2 give 1, 7, 19 cells. [P: 2]
-        antennas: Elements ``n`` of each base station's array. [C: 4, the paper has 3]
-        neighbours: Listed disturbed users ``U``. [C: 6, the paper has 5]
-        inter_site_m: Distance between base stations, m. [P: 400]
-        min_distance_m: Least distance of a user from its base station, m. [P: 10]
-        max_distance_m: Largest distance of a user from its base station, m. [P: 200]
-        power_dbm: Largest transmit power, dBm. [P: 38]
-        noise_dbm: Noise power, dBm. [P: -114]
-        path_loss_1km_db: Path loss at 1 km, dB. [P: 120.9]
-        path_loss_slope_db: Path loss per decade of distance, dB. [P: 37.6]
-        shadowing_db: Standard deviation of log-normal shadowing, dB. [P: 8]
-        paths: Paths ``L`` of a channel. [P: 4]
-        angular_spread_deg: Total width of the cone of path angles, degrees. [P: 3]
-        correlation: Fading correlation ``rho`` between slots. [P: 0.64]
-        observation: ``"angle"``, ``"csi"`` or ``"ge2020"``, see the tables. [C; P: ge2020]
-        action: ``"box"`` (a beamformer) or ``"codebook"`` (a beam and a power level). [C; P:
-            codebook]
-        power_levels: Transmit powers ``0, 1/(V-1), .., 1`` of the codebook action. [P: 5]
-        codewords: Beams of the codebook action. [P: 8]
-        reward_set: Whose loss the reward counts: the listed users (``"gain"``) or the ``U`` users
-            that received most power from the base station in that slot (``"power"``). [C; P: power]
-        wrap_around: Join the borders of the grid, so that every cell is surrounded. [C: no]
-        user_speed_mps: Speed of the users, m/s, straight on until they turn at the edge of their
-            ring around the base station. [C: 0]
-        slot_s: Length of a slot, s; matters for moving users only. [P: 0.02]
-        sinr_cap_db: Largest useful signal-to-interference-plus-noise ratio, dB, as the largest
-            modulation sets it; None for no limit. [C: None]
-        max_links: Base stations ``D`` that each user hears one by one, its own and the strongest
-            others; the mean power of the rest counts as noise. None, or at least the number of
-            cells: all. [C: None; 32 for 100 cells and more]
+    Raises:
+        ValueError: If a value is out of range, or two values exclude each other.
+        TypeError: If a value is not a number.
     """
 
     rings: int = 2
@@ -83,14 +55,15 @@ class Params:
         validate.integer(self, "antennas", low=1, high=256)
         validate.integer(self, "neighbours", low=0)
         validate.integer(self, "paths", low=1, high=64)
-        validate.real(self, "inter_site_m", above=0.0)
-        validate.real(self, "min_distance_m", above=0.0)
-        validate.real(self, "max_distance_m", low=self.min_distance_m)
-        validate.real(self, "power_dbm")
-        validate.real(self, "noise_dbm")
-        validate.real(self, "path_loss_1km_db")
-        validate.real(self, "path_loss_slope_db", low=0.0)
-        validate.real(self, "shadowing_db", low=0.0)
+        # Beyond any radio; without these limits powers overflow.
+        validate.real(self, "inter_site_m", above=0.0, high=1e6)
+        validate.real(self, "min_distance_m", low=1e-3, high=1e6)
+        validate.real(self, "max_distance_m", low=self.min_distance_m, high=1e6)
+        validate.real(self, "power_dbm", low=-300.0, high=300.0)
+        validate.real(self, "noise_dbm", low=-300.0, high=300.0)
+        validate.real(self, "path_loss_1km_db", low=-300.0, high=300.0)
+        validate.real(self, "path_loss_slope_db", low=0.0, high=200.0)
+        validate.real(self, "shadowing_db", low=0.0, high=50.0)
         validate.real(self, "angular_spread_deg", low=0.0, high=360.0)
         validate.real(self, "correlation", low=0.0, high=1.0)
         validate.integer(self, "power_levels", low=2, high=64)
@@ -102,7 +75,7 @@ class Params:
         _choice(self, "reward_set", ("gain", "power"))
         _choice(self, "wrap_around", (False, True))
         if self.sinr_cap_db is not None:
-            validate.real(self, "sinr_cap_db")
+            validate.real(self, "sinr_cap_db", low=-300.0, high=300.0)
         if self.max_links is not None:
             validate.integer(self, "max_links", low=2)
         if self.observation == "ge2020" and self.action != "codebook":

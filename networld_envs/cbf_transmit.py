@@ -16,6 +16,8 @@ from networld_envs import cbf_ge2020, cbf_links
 from networld_envs.cbf_model import Params, State
 from networld_envs.physics import radio
 
+LEAST_DISTURBANCE = 0.5
+
 
 def applied_beamformer(actions: NDArray[Any]) -> NDArray[np.complex64]:
     """Action ``(..., 2n)`` to the beamformer ``(..., n)`` that is transmitted.
@@ -153,6 +155,8 @@ def caused_loss(
     user = place // links  # (E, station, U)
     others = disturbance.take(user)
     others -= power.take(place)  # zero for the own link, so an empty slot loses nothing
+    # At least the noise, 1: less than half is what rounding leaves of powers beyond 150 dB.
+    np.maximum(others, LEAST_DISTURBANCE, out=others)
     loss = rate(params, signal.take(user), others)
     loss -= rates.take(user)
     return np.add.reduce(loss, axis=-1)

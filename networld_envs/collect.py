@@ -81,9 +81,12 @@ def rollout(
         seeds: Seed of each episode.
         max_cycles: Steps ``T``.
         on_step: Called after each step, for a progress bar.
+
+    Raises:
+        ValueError: If the policy is unknown or cannot act at these parameters.
     """
     sim = Simulator(task, params, len(seeds), max_cycles)
-    policy = get_policy(task, behaviour.policy)
+    policy = get_policy(task, behaviour.policy, params)
     noise = get_policy(task, "random")
     sim.seed(list(seeds))
     rngs = [np.random.default_rng([seed, _BEHAVIOUR_STREAM]) for seed in seeds]

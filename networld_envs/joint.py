@@ -39,12 +39,14 @@ def joint_spaces(
     return obs, spaces.Box(low, high, dtype=np.float32)
 
 
-def _info(simulator: Simulator, rewards: NDArray[np.float32]) -> dict[str, Any]:
-    return {
+def _info(simulator: Simulator, rewards: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Copies: the simulation goes on from some of these arrays, and callers may change theirs."""
+    info = {
         "agent_rewards": rewards,
         "neighbours": simulator.neighbours,
         **simulator.metrics(),
     }
+    return {key: value.copy() for key, value in info.items()}
 
 
 class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
@@ -113,7 +115,7 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     @staticmethod
     def _first(info: dict[str, Any]) -> dict[str, Any]:
-        return {key: value[0].copy() for key, value in info.items()}  # callers may keep them
+        return {key: value[0] for key, value in info.items()}
 
 
 class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
@@ -161,7 +163,7 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
     def reset(
         self,
         *,
-        seed: int | Sequence[int | None] | None = None,
+        seed: int | Sequence[int | None] | NDArray[np.integer[Any]] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start episodes; returns observations ``(E, N, O)`` and info."""
@@ -173,10 +175,7 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
                     f"reset_mask must be bool of shape ({self.num_envs},), got {mask.dtype} of "
                     f"shape {mask.shape}"
                 )
-        if mask is not None and seed is not None:  # those that go on keep their generators
-            seeds = seed if isinstance(seed, Sequence) else range(seed, seed + self.num_envs)
-            seed = [s if m else None for s, m in zip(seeds, mask, strict=True)]
-        self.simulator.seed(seed)
+        self.simulator.seed(seed, mask)
         obs = self.simulator.reset(mask)
         fresh = np.ones(self.num_envs, bool) if mask is None else mask
         self._finished = self._finished & ~fresh

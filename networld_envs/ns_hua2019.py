@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from networld_envs import validate
 from networld_envs.physics.topology import num_hex_cells
 
-SLICES = 3
+NUM_SLICES = 3
 FLAGS = (
     "pointer_by_number",
     "offered_efficiency",
@@ -92,13 +92,13 @@ class PacketParams:
             ("se_weight", -1e6, 1e6),
         ):
             validate.real(self, name, low=low, high=high)
-        self._check_tuple("users", SLICES, 0, 100_000, integer=True)
-        self._check_tuple("video_gap_s", 2, 0.0, 1e3)
-        self._check_tuple("video_bits", 2, 1.0, 1e12)
-        self._check_tuple("urllc_bits", None, 1.0, 1e12)
-        self._check_tuple("sla_rate_bps", SLICES, 0.0, 1e15)
-        self._check_tuple("sla_latency_s", SLICES, 0.0, 1e3)
-        self._check_tuple("slice_weights", SLICES, 0.0, 1e6)
+        validate.numbers(self, "users", NUM_SLICES, low=0, high=100_000, integers=True)
+        validate.numbers(self, "video_gap_s", 2, low=0.0, high=1e3)
+        validate.numbers(self, "video_bits", 2, low=1.0, high=1e12)
+        validate.numbers(self, "urllc_bits", None, low=1.0, high=1e12)
+        validate.numbers(self, "sla_rate_bps", NUM_SLICES, low=0.0, high=1e15)
+        validate.numbers(self, "sla_latency_s", NUM_SLICES, low=0.0, high=1e3)
+        validate.numbers(self, "slice_weights", NUM_SLICES, low=0.0, high=1e6)
         if sum(self.users) == 0:
             raise ValueError(f"users must have a sum above 0, got {self.users!r}")
         for slice_, slots in enumerate(self.latest_age):
@@ -110,27 +110,6 @@ class PacketParams:
         for flag in FLAGS:
             if not isinstance(getattr(self, flag), bool):
                 raise ValueError(f"{flag} must be True or False, got {getattr(self, flag)!r}")
-
-    def _check_tuple(
-        self, name: str, length: int | None, low: float, high: float, integer: bool = False
-    ) -> None:
-        values = getattr(self, name)
-        if isinstance(values, list):  # what JSON and TOML make of a tuple
-            values = tuple(values)
-            object.__setattr__(self, name, values)
-        kinds = (int,) if integer else (int, float)
-        if not (
-            isinstance(values, tuple)
-            and len(values) >= 1
-            and (length is None or len(values) == length)
-            and all(isinstance(v, kinds) and not isinstance(v, bool) for v in values)
-            and all(low <= v <= high for v in values)
-        ):
-            count = "one or more" if length is None else str(length)
-            kind = "integers" if integer else "numbers"
-            raise ValueError(
-                f"{name} must be {count} {kind} in [{low:g}, {high:g}], got {values!r}"
-            )
 
     @property
     def num_agents(self) -> int:
@@ -145,7 +124,7 @@ class PacketParams:
     @property
     def slice_of_user(self) -> NDArray[np.int64]:
         """``(U,)`` slice of each of a cell's users: VoLTE first, URLLC last."""
-        return np.repeat(np.arange(SLICES), self.users)
+        return np.repeat(np.arange(NUM_SLICES), self.users)
 
     @property
     def band_blocks(self) -> int:

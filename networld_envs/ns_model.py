@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from networld_envs import validate
 from networld_envs.physics.topology import num_hex_cells
 
 SLICES = ("volte", "video", "urllc")
@@ -20,6 +21,7 @@ class Params:
 
     Raises:
         ValueError: If a value is out of range.
+        TypeError: If a value is not a number.
     """
 
     rings: int = 2
@@ -44,14 +46,9 @@ class Params:
     hotspot_tau: float = 10.0
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("rings", 0, 1000),
-            ("sub_slots", 1, 100_000),
-            ("hotspots", 0, 1000),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name} must be an integer in [{low}, {high}], got {value!r}")
+        validate.integer(self, "rings", low=0, high=1000)
+        validate.integer(self, "sub_slots", low=1, high=100_000)
+        validate.integer(self, "hotspots", low=0, high=1000)
         for name, low, high in (
             ("bandwidth_hz", 1.0, 1e12),
             ("load", 0.0, 1e3),
@@ -67,29 +64,11 @@ class Params:
             ("hotspot_width", 0.05, 1e3),
             ("hotspot_tau", 1e-3, 1e9),
         ):
-            value = getattr(self, name)
-            if not _is_number_in(value, low, high):
-                raise ValueError(f"{name} must be a number in [{low:g}, {high:g}], got {value!r}")
-        for name, low, high in (
-            ("packet_bits", 1.0, 1e9),
-            ("load_shares", 0.0, 1.0),
-            ("deadlines_ms", 1, 1000),
-            ("slice_weights", 0.0, 1e6),
-        ):
-            values = getattr(self, name)
-            if isinstance(values, list):  # what JSON and TOML make of a tuple
-                values = tuple(values)
-                object.__setattr__(self, name, values)
-            if not (
-                isinstance(values, tuple)
-                and len(values) == len(SLICES)
-                and all(_is_number_in(value, low, high) for value in values)
-            ):
-                raise ValueError(
-                    f"{name} must be {len(SLICES)} numbers in [{low:g}, {high:g}], got {values!r}"
-                )
-        if any(not isinstance(d, int) for d in self.deadlines_ms):
-            raise ValueError(f"deadlines_ms must be integers, got {self.deadlines_ms!r}")
+            validate.real(self, name, low=low, high=high)
+        validate.numbers(self, "packet_bits", len(SLICES), low=1.0, high=1e9)
+        validate.numbers(self, "load_shares", len(SLICES), low=0.0, high=1.0)
+        validate.numbers(self, "deadlines_ms", len(SLICES), low=1, high=1000, integers=True)
+        validate.numbers(self, "slice_weights", len(SLICES), low=0.0, high=1e6)
         if abs(sum(self.load_shares) - 1.0) > 1e-9:
             raise ValueError(f"load_shares must sum to 1, got {self.load_shares!r}")
         if sum(self.slice_weights) <= 0.0:
@@ -116,12 +95,6 @@ class Params:
     def demand_memory(self) -> float:
         """Autocorrelation phi of the log-demand from one interval to the next."""
         return float(np.exp(-1.0 / self.demand_tau))
-
-
-def _is_number_in(value: object, low: float, high: float) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return low <= value <= high
 
 
 @dataclass(frozen=True)

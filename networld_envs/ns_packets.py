@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from networld_envs.ns_cells import applied_allocation, satisfaction_ratio
-from networld_envs.ns_hua2019 import SLICES, PacketParams, PacketState
+from networld_envs.ns_hua2019 import NUM_SLICES, PacketParams, PacketState
 
 NEVER = 1 << 40  # slot in which no packet arrived
 LEAST = 2.0**-53
@@ -67,7 +67,7 @@ def reset(params: PacketParams, rngs: Sequence[np.random.Generator]) -> PacketSt
         parts = np.split(shuffled, ends[:-1], axis=1)
         number[e] = np.concatenate([np.sort(part, axis=1) for part in parts], axis=1)
         due[e] = _gap_slots(params, kind, rng.random((cells, users)))
-    per_slice = np.zeros((envs, cells, SLICES))
+    per_slice = np.zeros((envs, cells, NUM_SLICES))
     buffers = (envs, cells, users, params.buffer)
     return PacketState(
         user_m=user_m,
@@ -137,7 +137,7 @@ class _Window:
         self.uniforms = _Uniforms(rngs, 2 * cells * users)
         cell, user = np.divmod(np.arange(rows), users)
         self.kind = params.slice_of_user[user]  # (F,)
-        self.queue = cell * SLICES + self.kind  # (F,)
+        self.queue = cell * NUM_SLICES + self.kind  # (F,)
         self.number = state.number.reshape(-1)
         buffers = (rows, params.buffer)
         self.bits, self.size = (

@@ -32,7 +32,7 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
 
     Raises:
         ValueError: For an unknown task, preset or render mode, or a value out of range.
-        TypeError: For an unknown parameter.
+        TypeError: For an unknown parameter, or a value of the wrong type.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - PettingZoo declares it so
@@ -172,7 +172,9 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
         sim = self.simulator
         metrics = sim.metrics()
         keys = ("neighbours", *metrics)
-        rows = zip(sim.neighbours[0], *(value[0] for value in metrics.values()), strict=True)
+        # Copies: the simulation goes on from some of these arrays, and callers may change theirs.
+        arrays = [value[0].copy() for value in (sim.neighbours, *metrics.values())]
+        rows = zip(*arrays, strict=True)
         # The inner zip is not strict, which would take as long as the rest.
         return {a: dict(zip(keys, row)) for a, row in zip(self.agents, rows, strict=True)}  # noqa: B905
 

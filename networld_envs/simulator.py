@@ -121,18 +121,30 @@ class Simulator:
         """All but compiled loops, which a copy finds again."""
         return {key: value for key, value in vars(self).items() if key != "loops"}
 
-    def seed(self, seed: int | Sequence[int | None] | None) -> None:
-        """Seed the generators: environment e gets ``seed + e``, or its own entry of a list."""
+    def seed(
+        self,
+        seed: int | Sequence[int | None] | NDArray[np.integer[Any]] | None,
+        which: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Seed the generators: environment e gets ``seed + e``, or its own entry of a list.
+
+        Args:
+            seed: Seeds; an environment whose entry is None keeps its generator, all do for None.
+            which: ``(E,)``, which environments; the others keep their generators. All by default.
+
+        Raises:
+            ValueError: If there are not as many seeds as environments.
+        """
         if seed is None:
             return
-        if isinstance(seed, Sequence):
+        if isinstance(seed, Sequence | np.ndarray):
             seeds = list(seed)
         else:
             seeds = [int(seed) + e for e in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"{self.num_envs} environments need as many seeds, got {len(seeds)}")
         for e, value in enumerate(seeds):
-            if value is not None:
+            if value is not None and (which is None or which[e]):
                 self.rngs[e] = np.random.default_rng(value)
 
     def reset(self, which: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:

@@ -60,3 +60,43 @@ def integer(params: Any, name: str, *, low: int | None = None, high: int | None 
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{type(params).__name__}.{name} must be an integer, got {value!r}")
     _check(params, name, low, None, high)
+
+
+def numbers(
+    params: Any,
+    name: str,
+    length: int | None,
+    *,
+    low: float,
+    high: float,
+    integers: bool = False,
+) -> None:
+    """Require a tuple of numbers in ``[low, high]``; a list, as from JSON or TOML, becomes one.
+
+    Args:
+        params: Frozen dataclass.
+        name: Its field.
+        length: How many; None for one or more.
+        low: Least value.
+        high: Largest value.
+        integers: Whether they must be integers.
+
+    Raises:
+        ValueError: If the field is anything else.
+    """
+    values = getattr(params, name)
+    if isinstance(values, list):
+        values = tuple(values)
+        object.__setattr__(params, name, values)
+    kind = Integral if integers else Real
+    if not (
+        isinstance(values, tuple)
+        and (len(values) >= 1 if length is None else len(values) == length)
+        and all(isinstance(v, kind) and not isinstance(v, bool) for v in values)
+        and all(low <= v <= high for v in values)  # False for NaN
+    ):
+        count = "one or more" if length is None else str(length)
+        raise ValueError(
+            f"{type(params).__name__}.{name} must be {count} "
+            f"{'integers' if integers else 'numbers'} in [{low:g}, {high:g}], got {values!r}"
+        )

@@ -10,6 +10,7 @@ import torch
 from networld_algos import ALGORITHMS, make, make_config
 from networld_algos.batch import WindowSampler
 from networld_algos.checkpoint import load, save
+from networld_algos.networld_config import FAITHFUL
 from networld_algos.networld_data import draw_segments
 from networld_algos.networld_health import HEALTHY, unhealthy
 from networld_algos.networld_plan import plan
@@ -80,7 +81,8 @@ def test_loss_falls_when_overfitting_one_batch(toy, name, kind):
         "ma-dt": ("sequence_loss",),
         "ma-iql": (),  # its weights and targets move; the likelihood below is what must rise
         "networld": (
-            "inverse_loss", "reconstruction_loss", "diffusion_loss", "classifier_loss"
+            "inverse_loss", "reconstruction_loss", "forecast_loss", "diffusion_loss",
+            "classifier_loss",
         ),
     }[name]  # fmt: skip
     before = likelihood_loss(algorithm, batch) if name == "ma-iql" else 0.0
@@ -341,6 +343,8 @@ NETWORLD_OPTIONS = [
     {"prediction": "epsilon", "solver": "ddpm", "classifier": False, "guidance": "none"},
     {"encoder_grad": "end_to_end"},
     {"warm_start": True},
+    {"forecast": False},
+    {**FAITHFUL, "dim": 8},
 ]
 
 
@@ -360,6 +364,19 @@ def test_every_networld_option_trains_acts_and_resumes(toy, options, tmp_path):
     assert torch.equal(actions, act(two, task, steps=3))
     assert ((actions >= 0) & (actions <= 10)).all()
     assert all(np.isfinite(list(one.health(data).values())))
+
+
+def test_first_statistics_are_those_of_real_steps(toy):
+    data = toy("box").collect(4)
+    data.lengths[:] = [20, 3, 7, 5]
+    states = []
+    for padding in (0.0, 1e7):
+        for k, length in enumerate(data.lengths):
+            data.obs[k, length + 1 :] = padding
+        states.append(prepared("networld", data))
+    assert_same_state(*states)
+    with pytest.raises(ValueError, match="shorter than 23 steps; use a horizon of at most 21"):
+        prepared("networld", data, horizon=24)
 
 
 def test_diffusion_loss_leaves_the_encoder_alone(toy):

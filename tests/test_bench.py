@@ -180,6 +180,29 @@ def test_few_shot_pre_trains_once_and_starts_from_that_model(tmp_path):
     assert not bench.run_suite(suite, tmp_path)
 
 
+def test_no_run_starts_from_an_unfinished_pre_training(tmp_path, monkeypatch):
+    """It fails after a first checkpoint, and so does what starts from it; the next time neither."""
+    config = {"dim": 8, "hidden": 16, "batch_size": 2, "sequences": 8}
+    few = FewShot((Entry("networld", config=config, pretrained=True),), (1.0,), 1, 2, 4)
+    suite = tiny(tasks=("rb", "ns"), entries=(), fewshot=few)
+    real = bench.train
+
+    def fails(algorithm, data, mark, *args, **kwargs):
+        if mark == 4:
+            raise FloatingPointError("the loss is nan")
+        real(algorithm, data, mark, *args, **kwargs)
+
+    monkeypatch.setattr(bench, "SAVE_EVERY", 2)
+    monkeypatch.setattr(bench, "train", fails)
+    errors = [o.error for o in bench.run_suite(suite, tmp_path) if o.error]
+    assert [error.split(":")[0] for error in errors] == ["FloatingPointError"] * 2 + [
+        "ValueError"
+    ] * 2
+    assert "pre-training this run starts from is not finished" in errors[-1]
+    monkeypatch.setattr(bench, "train", real)
+    assert [o.error for o in bench.run_suite(suite, tmp_path)] == [""] * 4
+
+
 def test_every_agent_of_every_episode_goes_through_one_forward(monkeypatch):
     episodes = load_episodes("networld/rb/expert-v0", "rb")
     model = make("bc", episodes.spec)
@@ -280,6 +303,10 @@ def test_unknown_names_in_a_suite_are_named():
         Entry("bc", pretrained=True)
     with pytest.raises(ValueError, match="labels must differ"):
         tiny(entries=(Entry("bc"), Entry("bc")))
+    with pytest.raises(ValueError, match="fractions must differ"):
+        FewShot((Entry("bc"),), fractions=(0.1, 0.1), seeds=1, updates=1, pretrain_updates=1)
+    with pytest.raises(ValueError, match="tasks must differ"):
+        tiny(tasks=("rb", "rb"))
     with pytest.raises(ValueError, match=r"unknown task \['csma'\]"):
         tiny(tasks=("csma",))
 

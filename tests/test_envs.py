@@ -142,6 +142,35 @@ def test_one_environment_is_the_same_alone_in_a_batch_and_in_both_views(task):
     assert parallel.unwrapped.neighbours[names[0]] == [names[j] for j in table if j >= 0]
 
 
+def spoil(info):
+    for value in info.values():
+        if isinstance(value, np.ndarray):
+            value[...] = 1
+
+
+@each_task
+def test_what_a_caller_does_to_its_arrays_changes_no_trajectory(task):
+    vec = networld_envs.make_vec(task, 2)
+    joint = gym.make(networld_envs.gymnasium_id(task))
+    parallel = networld_envs.make(task)
+    plain = networld_envs.make_vec(task, 2)
+    plain.action_space.seed(3)
+    (obs, info), (_, joint_info) = vec.reset(seed=[5, 6]), joint.reset(seed=5)
+    dicts = parallel.reset(seed=5)
+    plain.reset(seed=[5, 6])
+    for _ in range(3):
+        for spoiled in (info, joint_info, dicts[0], *dicts[-1].values(), {"obs": obs}):
+            spoil(spoiled)
+        actions = plain.action_space.sample()
+        expected, *_ = plain.step(actions)
+        obs, *_, info = vec.step(actions)
+        own, *_, joint_info = joint.step(actions[0])
+        dicts = parallel.step(dict(zip(parallel.agents, actions[0], strict=True)))
+        np.testing.assert_array_equal(obs, expected)
+        np.testing.assert_array_equal(own, expected[0])
+        np.testing.assert_array_equal(np.stack(list(dicts[0].values())), expected[0])
+
+
 @each_task
 def test_different_seeds_differ_and_equal_seeds_agree(task):
     vec = networld_envs.make_vec(task, 3)
@@ -186,6 +215,12 @@ def test_vector_env_restarts_after_truncation_and_on_request(task):
     obs, _ = vec.reset(seed=9, options={"reset_mask": mask})
     np.testing.assert_array_equal(obs[1], seeded[1])
     np.testing.assert_array_equal(obs[~mask], after[~mask])
+    listed, _ = vec.reset(seed=np.array([1, 9, 3]), options={"reset_mask": mask})
+    again, _ = networld_envs.make_vec(task, 1).reset(seed=9)
+    np.testing.assert_array_equal(listed[1], again[0])
+    np.testing.assert_array_equal(listed[~mask], after[~mask])
+    with pytest.raises(ValueError, match="as many seeds, got 2"):
+        vec.reset(seed=[1, 2], options={"reset_mask": mask})
     with pytest.raises(ValueError, match="no window"):
         networld_envs.make_vec(task, 2, render_mode="human")
     with pytest.raises(ValueError, match="reset_mask"):

@@ -58,6 +58,14 @@ def test_importance_sampling_estimates_the_log_integral(toy):
     assert gap - math.log(3 * 4000) == pytest.approx(exact, abs=0.05)
 
 
+def test_many_actions_are_valued_as_each_alone(toy):
+    algorithm, batch = prepared(toy, "box")
+    x = algorithm.inputs(batch, 0.0, generator())[:, 0]
+    actions = 2.0 * torch.rand(19, *x.shape[:2], 2, generator=generator()) - 1.0
+    each = torch.stack([algorithm.critic(x, a) for a in actions], dim=1)
+    torch.testing.assert_close(algorithm.critic.of_many(x, actions), each, rtol=1e-5, atol=1e-6)
+
+
 def test_actions_of_the_next_state_are_scored_at_the_present_one(toy):
     algorithm, batch = prepared(toy, "box")
     seen = []

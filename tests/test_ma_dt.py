@@ -62,12 +62,14 @@ def test_cached_and_partial_outputs_equal_the_full_pass():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("action_tokens", [True, False])
-def test_acting_is_the_full_pass_over_the_window(toy, kind, action_tokens):
+@pytest.mark.parametrize(("action_tokens", "kept"), [(True, 3), (False, 3), (True, 1)])
+def test_acting_is_the_full_pass_over_the_window(toy, kind, action_tokens, kept):
     """With the cache, and each time the window overflows, nothing but the window is seen."""
     task = toy(kind)
     data = task.collect(8)
-    algorithm = prepared(data, action_tokens=action_tokens, decode="argmax")
+    algorithm = prepared(data, action_tokens=action_tokens, kept=kept, decode="argmax")
+    for k in range(3):  # past actions must matter
+        algorithm.update(batch_of(algorithm, data, seed=k), generator(k))
     table = torch.as_tensor(task.table).long().expand(2, -1, -1)
     rng = np.random.default_rng(0)
     carry = algorithm.initial_carry(2, "toy")
@@ -79,7 +81,8 @@ def test_acting_is_the_full_pass_over_the_window(toy, kind, action_tokens):
         actions, carry = algorithm.act(obs, table, carry, generator())
         taken.append(algorithm._scaled(actions).flatten(0, 1))
         count = carry["states"].shape[1]
-        assert count == (now + 1 if now < 6 else 3 + (now - 6) % 4)
+        assert count == (now + 1 if now < 6 else kept + (now - 6) % (7 - kept))
+        assert carry["actions"].shape[1] == count
         times = torch.arange(now + 1 - count, now + 1).expand(12, -1)
         output = algorithm.model(
             algorithm.target_returns(times),

@@ -18,6 +18,7 @@ from networld_envs import fingerprint as prints
 from networld_envs import store
 from networld_envs.collect import Behaviour
 from networld_envs.flat import OneAgentEnv, flatten_agents
+from networld_envs.references import reference_scores
 
 TASKS = tuple(networld_envs.TASKS)
 
@@ -124,6 +125,49 @@ def test_one_agent_env_is_the_task_with_one_free_agent():
         assert not terminated
     with pytest.raises(ValueError, match=r"agent must be in 0 \.\. 23, got 24"):
         OneAgentEnv("rb", agent=24)
+
+
+def test_one_agent_env_refuses_what_it_cannot_do():
+    with pytest.raises(ValueError, match="others='genie' needs the global state"):
+        OneAgentEnv("rb", others="genie")
+    with pytest.raises(ValueError, match="'expert' cannot act"):
+        OneAgentEnv("cbf", others="expert", preset="ge2020")
+    env = OneAgentEnv("rb", agent=3)
+    with pytest.raises(RuntimeError, match="reset"):
+        env.step(1)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"'node_3' must be in Discrete\(41\), got 3.7"):
+        env.step(3.7)
+    env = OneAgentEnv("ns", agent=2)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"'bs_2' must be in Box.*shape \(2,\)"):
+        env.step(np.zeros(2, np.float32))
+
+
+def test_one_agent_env_has_company_at_every_preset():
+    """Others that need no expert; unseeded episodes go on with their random state."""
+    env = OneAgentEnv("cbf", preset="ge2020")  # random, for the observation shows no channel
+    rewards = []
+    for seed in (1, None, 1, None):
+        env.reset(seed=seed)
+        rewards.append(env.step(4)[1])
+    assert rewards[:2] == rewards[2:]
+    assert rewards[0] != rewards[1]
+    env = OneAgentEnv("ns", preset="hua2019", rings=0, slots=20)
+    env.reset(seed=0)
+    assert np.isfinite(env.step(np.full(3, 3e6, np.float32))[1])
+
+
+def test_data_of_another_preset_have_its_environment_and_scores():
+    dataset = build("ns", episodes=1, preset="hotspots")
+    scores = reference_scores("ns", "hotspots")
+    found = dataset.storage.metadata["ref_min_score"], dataset.storage.metadata["ref_max_score"]
+    assert found == (6 * scores["random"]["mean"], 6 * scores["expert"]["mean"])
+    one = flatten_agents(dataset, "networld/ns/flat-v0").recover_environment().unwrapped
+    assert one._simulator.params == networld_envs.make_params("ns", "hotspots")
+    assert one._simulator.max_cycles == 6
+    unscored = build("rb", episodes=1, preset="nodes12")
+    assert "ref_min_score" not in unscored.storage.metadata
 
 
 def perturbed(dataset, factor):

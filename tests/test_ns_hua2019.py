@@ -11,7 +11,7 @@ from scipy.stats import norm
 import networld_envs
 from networld_envs import ns, ns_packets
 from networld_envs.ns_hua2019 import FLAGS
-from networld_envs.policies import POLICIES, usable_policies
+from networld_envs.policies import POLICIES, best_policy, get_policy, usable_policies
 from networld_envs.simulator import make_params
 
 DEFAULT = ns.PRESETS["hua2019"]
@@ -462,14 +462,17 @@ def test_every_view_has_the_preset(rings):
 def test_usable_policies_act_legally():
     params = make_params("ns", "hua2019", rings=1, slots=30, users=(4, 4, 2))
     names = usable_policies("ns", params)
-    assert names == ["random", "demand", "hard", "static"]
+    assert names == ["random", "demand", "published", "hard", "static"]
+    assert best_policy("ns", params) == "static"
+    with pytest.raises(ValueError, match=r"'genie' cannot act .* random, demand, published, hard"):
+        get_policy("ns", "genie", params)
     state = rollout(params, [0], 1)[0][-1]
     space = ns.action_space(params)
     for name in names:
         obs, table = ns.observe(params, state), ns.neighbours(params, state)
         action = POLICIES["ns"][name].local(params, obs, table, generators([0]), 1)
         assert all(space.contains(a) for a in action[0])
-    assert usable_policies("ns", ns.Params()) == list(POLICIES["ns"])
+    assert set(POLICIES["ns"]) - set(usable_policies("ns", ns.Params())) == {"published"}
 
 
 def test_the_observation_counts_bits_and_buffers():

@@ -1,8 +1,10 @@
 """What the documentation's pages take from the package."""
 
+import ast
 import importlib.util
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,36 @@ def test_presets_tell_what_differs(task, hooks):
         assert type(params)(**same) == params
         assert bool(changes) == (params != usual)
         assert row[2] == str(params.num_agents)
+
+
+def default_of(cell):
+    """A default as a table of parameters writes it; ``..`` stands for numbers between."""
+    words = {"none": None, "on": True, "off": False}
+    scaled = re.fullmatch(r"\((.+)\)(e-?\d+)", cell)
+    if scaled:
+        numbers = [x.strip() for x in scaled[1].split(",")]
+        return tuple(... if x == ".." else pytest.approx(float(x + scaled[2])) for x in numbers)
+    try:
+        return ast.literal_eval(cell)
+    except (ValueError, SyntaxError):
+        return words.get(cell, cell)
+
+
+@each_task
+def test_tables_list_every_parameter_with_its_default(task, hooks):
+    made = hooks.docstring(task)
+    blocks = re.findall(r"(?:^\|.*\n)+", made, re.MULTILINE)
+    tables = [rows(block)[2:] for block in blocks if block.startswith("| name | unit | default |")]
+    kinds = list(dict.fromkeys(map(type, networld_envs.TASKS[task].PRESETS.values())))
+    for kind, table in zip(kinds, tables, strict=True):
+        assert {row[0] for row in table} == {field.name for field in fields(kind)}
+        assert len(table) == len(fields(kind))
+        for name, _, cell, source in table:
+            told, value = default_of(cell), getattr(kind(), name)
+            if isinstance(told, tuple) and ... in told:
+                told, value = (told[0], told[-1]), (value[0], value[-1])
+            assert told == value, name
+            assert source, name
 
 
 def test_conversion_of_docstrings(hooks):

@@ -12,9 +12,20 @@ from networld_algos.bench import run_suite
 from networld_algos.plugin import add_algorithm
 from networld_algos.rows import read_rows
 from networld_algos.suites import Entry, get_suite
+from networld_envs import store
 
+pytestmark = pytest.mark.usefixtures("small_store")
 EXAMPLE = Path(__file__).parents[1] / "examples" / "filtered_bc.py"
 SOURCE = f"{EXAMPLE}:FilteredBC"
+
+
+@pytest.fixture(scope="module")
+def small_store(tmp_path_factory):
+    """An expert dataset with few episodes, in a store of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(tmp_path_factory.mktemp("minari")))
+        store.build(replace(store.find_recipe("networld/rb/expert-v0"), episodes=8))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -30,15 +41,37 @@ def test_the_example_is_short():
     assert len(EXAMPLE.read_text().splitlines()) < 80
 
 
-def test_train_evaluate_and_resume_from_the_command_line(tmp_path, capsys):
+def test_train_evaluate_and_diagnose_from_the_command_line(tmp_path, capsys):
     out = str(tmp_path / "model")
     train = ["train", SOURCE, "--task", "rb", "--dataset", "networld/rb/expert-v0", "--out", out]
     assert cli.main([*train, "--updates", "4", "--config.share", "0.5"]) == 0
     ALGORITHMS.pop("filtered-bc")  # a new process knows the file only
     assert cli.main(["evaluate", out, "--episodes", "2"]) == 2
-    assert "unknown algorithm 'filtered-bc'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "unknown algorithm 'filtered-bc'" in error
+    assert "--algorithm path/to/file.py:Name" in error
     assert cli.main(["evaluate", out, "--episodes", "2", "--algorithm", SOURCE]) == 0
     assert "filtered-bc" in capsys.readouterr().out
+    assert cli.main(["health", out, "--algorithm", SOURCE]) == 0
+    assert "filtered-bc has no diagnostics" in capsys.readouterr().out
+
+
+def test_diagnostics_of_its_own_are_shown(tmp_path, capsys):
+    path, out = tmp_path / "mine.py", str(tmp_path / "model")
+    path.write_text(
+        "from networld_algos.bc import BC\n"
+        "class Mine(BC):\n"
+        "    name = 'mine'\n"
+        "    def health(self, episodes):\n"
+        "        return {'episodes_seen': float(len(episodes))}\n"
+    )
+    source = f"{path}:Mine"
+    assert cli.main(["train", source, "--task", "rb", "--out", out, "--updates", "2"]) == 0
+    assert "episodes_seen 1" in capsys.readouterr().out
+    assert cli.main(["health", out, "--algorithm", source]) == 0
+    assert "episodes_seen" in capsys.readouterr().out
+    assert cli.main(["health", out, "--algorithm", source, "--episodes", "17"]) == 2
+    assert "--episodes must be in 1 .. 16, got 17" in capsys.readouterr().err
 
 
 def test_it_runs_in_a_suite_beside_the_others(tmp_path):

@@ -22,27 +22,52 @@ POLICIES: dict[str, dict[str, Policy]] = {
     "ns": ns.POLICIES,
 }
 
-__all__ = ["POLICIES", "Policy", "get_policy", "policy_actions", "usable_policies"]
+__all__ = [
+    "POLICIES",
+    "Policy",
+    "best_policy",
+    "get_policy",
+    "policy_actions",
+    "usable_policies",
+]
 
 
-def get_policy(task: str, name: str) -> Policy:
+def get_policy(task: str, name: str, params: Any = None) -> Policy:
     """A task's reference policy.
 
+    Args:
+        task: Name of the task.
+        name: Name of the policy.
+        params: The task's parameters, if the policy must be able to act at them.
+
     Raises:
-        ValueError: For an unknown task or policy; lists the valid ones.
+        ValueError: For an unknown task or policy, or one that cannot act at ``params``; lists the
+            valid ones.
     """
     task_module(task)
     if name not in POLICIES[task]:
         raise ValueError(
             f"task {task!r} has no policy {name!r}; valid policies: {', '.join(POLICIES[task])}"
         )
-    return POLICIES[task][name]
+    policy = POLICIES[task][name]
+    if params is not None and not policy.needs(params):
+        raise ValueError(
+            f"policy {name!r} cannot act at these parameters of task {task!r}; policies that can: "
+            f"{', '.join(usable_policies(task, params))}"
+        )
+    return policy
 
 
 def usable_policies(task: str, params: Any) -> list[str]:
     """Names of the policies that can act at these parameters, weak to strong."""
     task_module(task)
     return [name for name, policy in POLICIES[task].items() if policy.needs(params)]
+
+
+def best_policy(task: str, params: Any) -> str:
+    """The strongest policy that can act at these parameters without seeing the global state."""
+    names = usable_policies(task, params)
+    return [name for name in names if POLICIES[task][name].privileged is None][-1]
 
 
 def policy_actions(

@@ -260,6 +260,11 @@ def _shows_channel(params: Params) -> bool:
     return params.observation != "ge2020"
 
 
+def _is_searchable(params: Params) -> bool:
+    """The search of the codebook needs the links to all base stations."""
+    return params.action == "box" or not params.truncated
+
+
 def _shows_angles(params: Params) -> bool:
     """The observation has what stays the same in an episode."""
     return params.observation == "angle"
@@ -297,6 +302,12 @@ POLICIES: dict[str, Policy] = {
             local=expert,
             needs=_shows_channel,
         ),
-        Policy("genie", "genie", "WMMSE on all channels, 20 iterations", privileged=genie),
+        Policy(
+            "genie",
+            "genie",
+            "WMMSE on all channels, 20 iterations",
+            privileged=genie,
+            needs=_is_searchable,
+        ),
     )
 }

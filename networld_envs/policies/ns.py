@@ -200,8 +200,6 @@ POLICIES: dict[str, Policy] = {
     for p in (
         Policy("random", "random", "a random split every interval", local=random),
         Policy("demand", "heuristic", "in proportion to the last demand in bits", local=demand),
-        Policy("hard", "heuristic", "equal parts", local=partial(static, split=EQUAL_SPLIT)),
-        Policy("static", "static", "a constant split, tuned for the model", local=static),
         Policy(
             "published",
             "static",
@@ -209,6 +207,8 @@ POLICIES: dict[str, Policy] = {
             local=partial(static, split=PUBLISHED_SPLIT),
             needs=_has_packets,
         ),
+        Policy("hard", "heuristic", "equal parts", local=partial(static, split=EQUAL_SPLIT)),
+        Policy("static", "static", "a constant split, tuned for the model", local=static),
         Policy(
             "expert",
             "expert",
