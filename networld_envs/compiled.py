@@ -15,6 +15,7 @@ otherwise, NumPy it is. A network of a single cell is such a case.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
@@ -77,7 +78,15 @@ def _module(task: str) -> ModuleType | None:
 @lru_cache(maxsize=64)
 def _agree(task: ModuleType, params: Any, compiled: Loops) -> bool:
     """Whether compiled and plain steps of one and of two environments are the same to the bit."""
-    return all(_agree_on(task, params, compiled, envs) for envs in (1, 2))
+    try:
+        return all(_agree_on(task, params, compiled, envs) for envs in (1, 2))
+    except Exception as error:
+        if not type(error).__module__.startswith("numba"):
+            raise
+        text = str(error).splitlines()[0]
+        warnings.warn(f"numba does not compile the loops of {task.NAME}, NumPy runs them: {text}",
+                      RuntimeWarning, stacklevel=2)  # fmt: skip
+        return False
 
 
 def _agree_on(task: ModuleType, params: Any, compiled: Loops, envs: int) -> bool:

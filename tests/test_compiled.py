@@ -203,3 +203,18 @@ def test_numpy_where_the_bits_differ(rounds_otherwise, wanted, forget, monkeypat
     module = SimpleNamespace(transition=transition, observe=cbf.observe, covers=lambda params: True)
     monkeypatch.setattr(compiled, "_module", lambda task: module)
     assert compiled.loops(cbf, make_params("cbf")).compiled != rounds_otherwise
+
+
+def test_numpy_where_numba_does_not_compile(wanted, forget, monkeypatch):
+    class TypingError(Exception):
+        """Stands for numba's own."""
+
+    TypingError.__module__ = "numba.core.errors"
+
+    def transition(*args):
+        raise TypingError("cannot determine the type")
+
+    module = SimpleNamespace(transition=transition, observe=cbf.observe, covers=lambda params: True)
+    monkeypatch.setattr(compiled, "_module", lambda task: module)
+    with pytest.warns(RuntimeWarning, match="NumPy runs them: cannot determine"):
+        assert not compiled.loops(cbf, make_params("cbf")).compiled
