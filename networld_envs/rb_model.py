@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from networld_envs import validate
 from networld_envs.physics.graphs import edge_list_graph
 
 OBSERVATION = (
@@ -31,6 +32,7 @@ class Params:
     """Parameters of the task; the module's table gives units and sources.
 
     Raises:
+        TypeError: If a value is not a number where one is needed.
         ValueError: If a value is out of range.
     """
 
@@ -56,35 +58,22 @@ class Params:
     edges: Sequence[tuple[int, int]] | None = None
 
     def __post_init__(self) -> None:
-        inf = float("inf")
-        for name, low, high in (
-            ("num_clusters", 1, inf),
-            ("nodes_per_cluster", 1, inf),
-            ("channels", 1, inf),
-            ("slots", 1, inf),
-            ("buffer", 1, inf),
-            ("initial_backlog", 0, self.buffer),
+        for name in ("num_clusters", "nodes_per_cluster", "channels", "slots", "buffer"):
+            validate.integer(self, name, low=1)
+        validate.integer(self, "initial_backlog", low=0, high=self.buffer)
+        for name, high in (
+            ("conflict_radius", None),
+            ("conflict", 1.0),
+            ("load", 1e6),
+            ("weight_sigma", 10.0),
+            ("burst_low", 1e3),
+            ("burst_high", 1e3),
+            ("burst_flip", 1.0),
+            ("queue_cost", None),
+            ("drop_cost", None),
+            ("unused_cost", None),
         ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name} must be an integer in [{low}, {high}], got {value!r}")
-        for name, low, high in (
-            ("conflict_radius", 0.0, inf),
-            ("conflict", 0.0, 1.0),
-            ("load", 0.0, 1e6),
-            ("weight_sigma", 0.0, 10.0),
-            ("burst_low", 0.0, 1e3),
-            ("burst_high", 0.0, 1e3),
-            ("burst_flip", 0.0, 1.0),
-            ("queue_cost", 0.0, inf),
-            ("drop_cost", 0.0, inf),
-            ("unused_cost", 0.0, inf),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"{name} must be a number in [{low}, {high}], got {value!r}")
-            if not (low <= value <= high and value < inf):
-                raise ValueError(f"{name} must be finite and in [{low}, {high}], got {value!r}")
+            validate.real(self, name, low=0.0, high=high)
         for name, valid in (
             ("topology", ("random", "bounded", "ring", "edges")),
             ("observation", ("beacon", "cdmp")),
