@@ -14,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast interop check lint types bench animations docs clean
+.PHONY: help setup demo test test-fast interop check lint types bench references animations docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -57,6 +57,10 @@ check: lint types test  ## lint, types and tests
 bench: $(READY)  ## run a suite, e.g. make bench SUITE=demo
 	$(BIN)/networld bench run $(SUITE) --jobs $(JOBS) --results $(RESULTS); status=$$?; \
 	$(BIN)/networld report $(RESULTS)/$(SUITE) && exit $$status
+
+references: $(READY)  ## score every reference policy again and write benchmarks/REFERENCES.md
+	$(BIN)/networld reference --record
+	$(BIN)/python docs/hooks.py >benchmarks/REFERENCES.md
 
 animations: $(READY)  ## draw the animations of the README and the documentation again
 	for task in cbf rb ns; do \

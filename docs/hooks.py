@@ -217,3 +217,18 @@ SECTIONS: dict[str, Callable[[str], str]] = {
     "presets": presets,
     "scores": scores,
 }
+
+
+def all_scores() -> str:
+    """The page ``benchmarks/REFERENCES.md``: the scores of every task."""
+    parts = [
+        "# Reference policies\n",
+        "`make references` measures all of it and writes this page.\n",
+    ]
+    for task in networld_envs.TASKS:
+        parts += [f"## `{task}`\n", scores(task)]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(all_scores(), end="")

@@ -174,3 +174,10 @@ r
 """
     made = hooks.to_markdown(text).replace("of \\| what", "of | what")
     assert [line for line in made.split("\n") if line] == [x for x in want.split("\n") if x]
+
+
+def test_the_committed_page_of_scores_is_the_generated_one(hooks):
+    page = DOCS.parent / "benchmarks" / "REFERENCES.md"
+    assert page.read_text() == hooks.all_scores(), (
+        "run: python docs/hooks.py > benchmarks/REFERENCES.md"
+    )
