@@ -41,7 +41,16 @@ from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
 from networld_algos.features import MESSAGE_MAX_AGE
 from networld_algos.local import LocalInputs
-from networld_algos.nets import adam, masked_mean, normal, seeded, uniform
+from networld_algos.nets import (
+    adam,
+    descend,
+    from_unit,
+    masked_mean,
+    normal,
+    seeded,
+    to_unit,
+    uniform,
+)
 from networld_algos.twohot import DECODES, Decode
 from networld_envs.spec import TaskSpec
 
@@ -178,12 +187,12 @@ class MACQL(Algorithm):
                 normal(shape, generator, x.device),
                 uniform(shape, generator, x.device),
             )
-            actions = (actions - self.low) / self.scale - 1.0
+            actions = to_unit(actions, self.low, self.scale)
             candidates = torch.cat([actions[None], proposals])
             values = self.critic.of_many(x, candidates)  # (2, 1 + 3n, B, N)
             bellman = self.bellman_loss(values[:, 0], target, weights)
             conservative = self.conservative_loss(values[:, 1:], log_density, values[:, 0], weights)
-        self._step("critic", bellman + self.alpha * conservative)
+        descend(self._optimizers["critic"], bellman + self.alpha * conservative)
         metrics = {"bellman_loss": bellman, "conservative_loss": conservative}
         if self.actor is not None:
             noise = normal(shape[1:], generator, x.device)
@@ -269,18 +278,12 @@ class MACQL(Algorithm):
     def _update_actor(self, x: Tensor, noise: Tensor, weights: Tensor) -> dict[str, Tensor]:
         self.critic.requires_grad_(False)
         loss, log_pi = self.actor_loss(x, noise, weights)
-        self._step("actor", loss)
+        descend(self._optimizers["actor"], loss)
         self.critic.requires_grad_(True)
         temperature = self.temperature_loss(log_pi, weights)
-        self._step("temperature", temperature)
+        descend(self._optimizers["temperature"], temperature)
         entropy = masked_mean(-log_pi, weights)
         return {"actor_loss": loss, "temperature_loss": temperature, "entropy": entropy}
-
-    def _step(self, name: str, loss: Tensor) -> None:
-        optimizer = self._optimizers[name]
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
         """The standardised observation, or None without a mean field."""
@@ -304,8 +307,7 @@ class MACQL(Algorithm):
         if config.decode == "sample":
             noise = normal(raw.shape, generator, raw.device)
             raw = raw + config.temperature * log_std.exp() * noise
-        actions = (torch.tanh(raw) + 1.0) * self.scale + self.low
-        return actions.clamp(self.low, self.low + 2 * self.scale), {**carry, **memory}
+        return from_unit(torch.tanh(raw), self.low, self.scale), {**carry, **memory}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam of the critics; of the actor and the temperature for a box."""

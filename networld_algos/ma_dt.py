@@ -36,7 +36,15 @@ from networld_algos.batch import Batch, Episodes
 from networld_algos.bc import action_range
 from networld_algos.features import MESSAGE_MAX_AGE
 from networld_algos.local import LocalInputs
-from networld_algos.nets import adamw, masked_mean, seeded, set_learning_rate, step
+from networld_algos.nets import (
+    adamw,
+    from_unit,
+    masked_mean,
+    seeded,
+    set_learning_rate,
+    step,
+    to_unit,
+)
 from networld_algos.targets import QUANTILES, at_quantile, quantile_grid
 from networld_algos.transformer import DecisionTransformer, Past
 from networld_algos.twohot import DECODES, ActionHead, Decode
@@ -227,7 +235,7 @@ class MADT(Algorithm):
     def _scaled(self, actions: Tensor) -> Tensor:
         if self.spec.action_kind != "box":
             return actions
-        return (actions - self.low) / self.scale - 1.0
+        return to_unit(actions, self.low, self.scale)
 
     def target_returns(self, times: Tensor) -> Tensor:
         """Standardised return-to-go asked for at ``times`` (any shape)."""
@@ -262,8 +270,7 @@ class MADT(Algorithm):
         if isinstance(self.model.head, ActionHead):
             chosen = self.model.head.decode(output, config.decode, config.temperature, generator)
         else:
-            chosen = (torch.tanh(output) + 1.0) * self.scale + self.low
-            chosen = chosen.clamp(self.low, self.low + 2 * self.scale)
+            chosen = from_unit(torch.tanh(output), self.low, self.scale)
         taken = self._scaled(chosen).unsqueeze(1)
         memory |= {
             "step": now + 1,

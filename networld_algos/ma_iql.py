@@ -31,11 +31,14 @@ from networld_algos.local import LocalInputs
 from networld_algos.nets import (
     adam,
     cosine_decay,
+    descend,
+    from_unit,
     masked_mean,
     mlp,
     normal,
     seeded,
     set_learning_rate,
+    to_unit,
 )
 from networld_algos.twohot import DECODES, Decode
 from networld_envs.spec import TaskSpec
@@ -147,7 +150,7 @@ class MAIQL(Algorithm):
         x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         actions = batch.actions[:, 0]
         if self.spec.action_kind == "box":
-            actions = (actions - self.low) / self.scale - 1.0
+            actions = to_unit(actions, self.low, self.scale)
         weights = batch.mask[:, :1].expand(x.shape[:2]).to(x.dtype)  # (B, N)
         rewards = batch.rewards[:, 0] / self.reward_std
         alive = (~batch.terminated[:, :1]).to(x.dtype)  # (B, 1)
@@ -155,13 +158,13 @@ class MAIQL(Algorithm):
             q = self.target_critic(x, actions).amin(0)
             target = rewards + self.config.discount * alive * self.value(x_next).squeeze(-1)
         value_loss, advantage = self.value_loss(x, q, weights)
-        self._step("value", value_loss)
+        descend(self._optimizers["value"], value_loss)
         critic_loss = self.critic_loss(x, actions, target, weights)
-        self._step("critic", critic_loss)
+        descend(self._optimizers["critic"], critic_loss)
         actor_loss = self.actor_loss(x, actions, advantage, weights)
         decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
         set_learning_rate(self._optimizers["actor"], self.config.learning_rate * decay)
-        self._step("actor", actor_loss)
+        descend(self._optimizers["actor"], actor_loss)
         with torch.no_grad():
             targets, critics = self.target_critic.parameters(), self.critic.parameters()
             for slow, fast in zip(targets, critics, strict=True):
@@ -193,12 +196,6 @@ class MAIQL(Algorithm):
             nll = self.actor.head.loss(self.actor(x), actions)
         return masked_mean(scale * nll, weights)
 
-    def _step(self, name: str, loss: Tensor) -> None:
-        optimizer = self._optimizers[name]
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
         """The standardised observation, or None without a mean field."""
         del carry
@@ -218,8 +215,7 @@ class MAIQL(Algorithm):
             if config.decode == "sample":
                 noise = normal(actions.shape, generator, actions.device)
                 actions = actions + config.temperature * policy.stddev * noise
-            actions = (actions.clamp(-1.0, 1.0) + 1.0) * self.scale + self.low
-            actions = actions.clamp(self.low, self.low + 2 * self.scale)
+            actions = from_unit(actions.clamp(-1.0, 1.0), self.low, self.scale)
         else:
             logits = self.actor(x)
             actions = self.actor.head.decode(logits, config.decode, config.temperature, generator)

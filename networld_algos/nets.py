@@ -114,6 +114,23 @@ def step(optimizer: torch.optim.Optimizer, max_norm: float = MAX_GRAD_NORM) -> N
         optimizer.step()
 
 
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step of ``optimizer`` down the gradient of ``loss``, not clipped."""
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    optimizer.step()
+
+
+def to_unit(actions: Tensor, low: Tensor, scale: Tensor) -> Tensor:
+    """Box actions ``(..., A)`` to [-1, 1]; ``scale`` is half the width of the box."""
+    return (actions - low) / scale - 1.0
+
+
+def from_unit(values: Tensor, low: Tensor, scale: Tensor) -> Tensor:
+    """Inverse of `to_unit`; rounding does not leave the box."""
+    return ((values + 1.0) * scale + low).clamp(low, low + 2 * scale)
+
+
 def averaged(model: nn.Module, decay: float) -> AveragedModel:
     """Exponential moving average of weights; buffers are copied.
 
