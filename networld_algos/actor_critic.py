@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networld_algos.nets import mlp
+from networld_algos.nets import Hidden
 from networld_algos.twohot import ActionHead
 from networld_envs.spec import TaskSpec
 
@@ -19,13 +19,12 @@ CHUNK = 8
 class TwinQ(nn.Module):
     """Two critics: ``Q(x)`` with one output for each choice, or ``Q(x, a)`` for box actions."""
 
-    def __init__(self, in_dim: int, spec: TaskSpec, hidden: list[int]) -> None:
+    def __init__(self, in_dim: int, spec: TaskSpec, hidden: Hidden) -> None:
         super().__init__()
         self.box = spec.action_kind == "box"
         width = in_dim + spec.action_dim if self.box else in_dim
         out = 1 if self.box else spec.num_choices
-        nets = (mlp([width, *hidden, out], norm=False, activation=nn.ReLU) for _ in range(2))
-        self.nets = nn.ModuleList(nets)
+        self.nets = nn.ModuleList(hidden.net(width, out) for _ in range(2))
 
     def forward(self, x: Tensor, actions: Tensor) -> Tensor:
         """Both values ``(2, ...)`` of actions ``(..., A)`` scaled, or ``(...)`` int64."""
@@ -58,9 +57,9 @@ class GaussianActor(nn.Module):
 
     LOG_STD_RANGE = (-5.0, 2.0)
 
-    def __init__(self, in_dim: int, action_dim: int, hidden: list[int]) -> None:
+    def __init__(self, in_dim: int, action_dim: int, hidden: Hidden) -> None:
         super().__init__()
-        self.net = mlp([in_dim, *hidden, action_dim], norm=False, activation=nn.ReLU)
+        self.net = hidden.net(in_dim, action_dim)
         self.log_std = nn.Parameter(torch.zeros(action_dim))
 
     def forward(self, x: Tensor) -> torch.distributions.Normal:
@@ -75,9 +74,9 @@ class SquashedActor(nn.Module):
 
     LOG_STD_RANGE = (-20.0, 2.0)
 
-    def __init__(self, in_dim: int, action_dim: int, hidden: list[int]) -> None:
+    def __init__(self, in_dim: int, action_dim: int, hidden: Hidden) -> None:
         super().__init__()
-        self.net = mlp([in_dim, *hidden, 2 * action_dim], norm=False, activation=nn.ReLU)
+        self.net = hidden.net(in_dim, 2 * action_dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``mu`` and ``log sigma`` before the tanh, both ``(..., A)``."""
@@ -99,10 +98,10 @@ class SquashedActor(nn.Module):
 class ChoiceNet(nn.Module):
     """One output for each choice: the logits of a policy, or values; -inf where not legal."""
 
-    def __init__(self, in_dim: int, spec: TaskSpec, hidden: list[int]) -> None:
+    def __init__(self, in_dim: int, spec: TaskSpec, hidden: Hidden) -> None:
         super().__init__()
-        self.trunk = mlp([in_dim, *hidden], norm=False, activation=nn.ReLU, activate_last=True)
-        self.head = ActionHead(spec, hidden[-1], bins=2)
+        self.trunk = hidden.trunk(in_dim)
+        self.head = ActionHead(spec, hidden.width, bins=2)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., 1, K)``."""

@@ -181,7 +181,9 @@ def _gather(
 class WindowSampler:
     """Draws windows of ``T`` steps uniformly over all (episode, first step) pairs.
 
-    Windows may run past an episode's end; what lies beyond is padded and masked.
+    Windows may run past an episode's end; what lies beyond is padded and masked. Where the task is
+    symmetric under reflection (`TaskSpec.mirrored_obs`), half of the windows are reflected, chosen
+    at random: data of twice as many networks.
 
     Args:
         episodes: Where windows come from.
@@ -199,6 +201,12 @@ class WindowSampler:
         self.episodes = episodes
         self.window = window
         self.batch_size = batch_size
+        spec = episodes.spec
+        self.mirror = bool(spec.mirrored_obs)
+        self._obs_sign = torch.ones(spec.obs_dim)
+        self._obs_sign[list(spec.mirrored_obs)] = -1.0
+        self._action_sign = torch.ones(spec.action_dim)
+        self._action_sign[list(spec.mirrored_action)] = -1.0
         self._ends = np.cumsum(episodes.lengths)  # (K,): real steps of all episodes so far
         rewards = episodes.rewards * episodes.step_mask[:, :, None]
         to_go = np.cumsum(rewards[:, ::-1], axis=1)[:, ::-1]
@@ -209,7 +217,16 @@ class WindowSampler:
         flat = rng.integers(self._ends[-1], size=self.batch_size)
         episode = np.searchsorted(self._ends, flat, side="right")
         first = flat - (self._ends[episode] - self.episodes.lengths[episode])
-        return self.windows(episode, first)
+        batch = self.windows(episode, first)
+        if self.mirror:
+            self._reflect(batch, rng)
+        return batch
+
+    def _reflect(self, batch: Batch, rng: np.random.Generator) -> None:
+        """Reflect each window with probability one half, in place."""
+        reflected = torch.from_numpy(rng.random(len(batch.obs)) < 0.5)[:, None, None, None]
+        batch.obs.mul_(torch.where(reflected, self._obs_sign, 1.0))
+        batch.actions.mul_(torch.where(reflected, self._action_sign, 1.0))
 
     def windows(self, episode: NDArray[np.integer[Any]], first: NDArray[np.integer[Any]]) -> Batch:
         """The windows that start at step ``first`` of each ``episode``, both ``(B,)``."""

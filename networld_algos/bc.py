@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from networld_algos import check
-from networld_algos.base import Algorithm, Carry, mean_over_neighbours
+from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
-from networld_algos.features import MESSAGE_MAX_AGE, ObsFeatures, receive, shuffle_last_action
+from networld_algos.features import MESSAGE_MAX_AGE
+from networld_algos.local import LocalInputs
 from networld_algos.nets import (
+    Hidden,
+    NetworkKind,
     adam,
     cosine_decay,
     masked_mean,
-    mlp,
     seeded,
     set_learning_rate,
     step,
@@ -34,8 +37,9 @@ class BCConfig:
     """Behaviour cloning with the loss ``-log pi(a | o, m)`` (two-hot cross-entropy for a box).
 
     Attributes:
+        network: ``"gated"`` or ``"mlp"``, see `networld_algos.nets.Hidden`.
         hidden: Width of the hidden layers.
-        layers: Number of hidden layers.
+        layers: Number of hidden layers or blocks.
         bins: Bins of each column of a continuous action.
         learning_rate: Of Adam, decayed to zero along a cosine.
         batch_size: Windows (whole teams, one step) in an update.
@@ -47,8 +51,9 @@ class BCConfig:
         temperature: Of ``"sample"``.
     """
 
+    network: NetworkKind = "gated"
     hidden: int = 256
-    layers: int = 2
+    layers: int = 3
     bins: int = 51
     learning_rate: float = 1e-3
     batch_size: int = 16
@@ -59,6 +64,7 @@ class BCConfig:
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
+        check.one_of(self, "network", get_args(NetworkKind))
         check.positive_int(self, "hidden", "layers", "batch_size")
         check.at_least(self, 2, "bins")
         check.at_least(self, 0, "message_max_age")
@@ -78,11 +84,10 @@ class BC(Algorithm):
     def __init__(self, specs: Sequence[TaskSpec], config: BCConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
         self.spec = self.single_spec()
-        self.features = ObsFeatures(self.spec.obs_dim)
-        width = self.spec.obs_dim * 2 + 1 if config.mean_field else self.spec.obs_dim
+        self.inputs = LocalInputs(self.spec, config.mean_field)
+        hidden = Hidden(config.network, config.hidden, config.layers)
         with seeded(seed):
-            hidden = [config.hidden] * config.layers
-            self.trunk = mlp([width, *hidden], activate_last=True)
+            self.trunk = hidden.trunk(self.inputs.width)
             self.head = ActionHead(self.spec, config.hidden, config.bins)
         self.optimizer = adam(self.parameters(), config.learning_rate)
 
@@ -99,7 +104,7 @@ class BC(Algorithm):
     def prepare(self, episodes: Episodes, total_updates: int) -> None:
         """Fit the feature statistics and the range of the action bins."""
         self.start(episodes, total_updates)
-        self.features.fit(episodes)
+        self.inputs.fit(episodes)
         self.head.set_range(*action_range(episodes))
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
@@ -116,20 +121,19 @@ class BC(Algorithm):
 
     def cloning_loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """``E[-log pi(a | o, m)]`` over real steps."""
-        share, columns = self.config.action_dropout, self.spec.last_action
-        obs = shuffle_last_action(batch.obs[:, :-1], columns, share, generator)
-        features = self.features(obs)  # (B, T, N, O)
-        inputs = features
-        if self.config.mean_field:
-            table = batch.neighbours[:, None].expand(-1, features.shape[1], -1, -1)
-            inputs = torch.cat([features, *mean_over_neighbours(features, table)], dim=-1)
+        inputs = self.inputs(batch, self.config.action_dropout, generator)[:, :-1]
         losses = self.head.loss(self.head(self.trunk(inputs)), batch.actions)  # (B, T, N)
         return masked_mean(losses, batch.mask.unsqueeze(-1).expand_as(losses).to(losses.dtype))
+
+    @torch.no_grad()
+    def validation_loss(self, batch: Batch, generator: torch.Generator) -> float:
+        """The cloning loss."""
+        return self.cloning_loss(batch, generator).item()
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
         """The standardised observation, or None without a mean field."""
         del carry
-        return self.features(obs) if self.config.mean_field else None
+        return self.inputs.message(obs)
 
     @torch.no_grad()
     def act(
@@ -137,14 +141,9 @@ class BC(Algorithm):
     ) -> tuple[Tensor, Carry]:
         """Decode the action head, see `BCConfig.decode`."""
         self.known(carry["task"])
-        inputs, memory = self.features(obs), {}
-        message = self.message(obs, carry)
-        if message is not None:
-            age = self.config.message_max_age
-            mean, present, memory = receive(message, neighbours, carry, age)
-            inputs = torch.cat([inputs, mean, present], dim=-1)
-        logits = self.head(self.trunk(inputs))
         config = self.config
+        inputs, memory = self.inputs.receive(obs, neighbours, carry, config.message_max_age)
+        logits = self.head(self.trunk(inputs))
         actions = self.head.decode(logits, config.decode, config.temperature, generator)
         return actions, {**carry, **memory}
 

@@ -30,6 +30,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -39,9 +40,12 @@ from networld_algos import check
 from networld_algos.actor_critic import ChoiceNet, SquashedActor, TwinQ
 from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
+from networld_algos.credit import ReturnOf, credited, credited_episodes
 from networld_algos.features import MESSAGE_MAX_AGE
 from networld_algos.local import LocalInputs
 from networld_algos.nets import (
+    Hidden,
+    NetworkKind,
     adam,
     descend,
     from_unit,
@@ -60,8 +64,9 @@ class MACQLConfig:
     """Conservative Q-learning; the losses are in the module's docstring.
 
     Attributes:
+        network: ``"gated"`` or ``"mlp"``, see `networld_algos.nets.Hidden`.
         hidden: Width of the hidden layers of all networks.
-        layers: Number of hidden layers.
+        layers: Number of hidden layers or blocks.
         conservative_weight: ``alpha``. None is 10 for a box (5 suits mixed data), 1 for choices.
         action_samples: ``n``, box actions.
         discount: ``gamma``.
@@ -71,6 +76,7 @@ class MACQLConfig:
         batch_size: Windows (whole teams, one step) in an update.
         action_dropout: Share of observations whose last action is another's, see
             `shuffle_last_action`.
+        return_of: Whose reward counts, see `networld_algos.credit`.
         mean_field: Let agents send their features and see the neighbours' mean.
         message_max_age: Steps the last message of a neighbour stands in for lost ones.
         decode: ``"argmax"``, ``"expectation"`` (rounded; ordered actions) or ``"sample"`` of the
@@ -78,6 +84,7 @@ class MACQLConfig:
         temperature: Of ``"sample"``: divides Q, scales the Gaussian's deviation.
     """
 
+    network: NetworkKind = "mlp"
     hidden: int = 256
     layers: int = 2
     conservative_weight: float | None = None
@@ -88,18 +95,21 @@ class MACQLConfig:
     actor_learning_rate: float = 3e-4
     batch_size: int = 16
     action_dropout: float = 1.0
+    return_of: ReturnOf = "agent"
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "expectation"
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        check.one_of(self, "network", get_args(NetworkKind))
         check.positive_int(self, "hidden", "layers", "action_samples", "batch_size")
         check.at_least(self, 0, "message_max_age")
         check.positive(self, "polyak", "learning_rate", "actor_learning_rate", "temperature")
         check.within(self, 0.0, 1.0, "discount", "polyak", "action_dropout")
         if self.conservative_weight is not None:
             check.within(self, 0.0, 1e6, "conservative_weight")
+        check.one_of(self, "return_of", get_args(ReturnOf))
         check.flag(self, "mean_field")
         check.one_of(self, "decode", DECODES)
 
@@ -118,7 +128,7 @@ class MACQL(Algorithm):
         super().__init__(specs, config, seed)
         spec = self.spec = self.single_spec()
         self.inputs = LocalInputs(spec, config.mean_field)
-        hidden = [config.hidden] * config.layers
+        hidden = Hidden(config.network, config.hidden, config.layers)
         self.actor: SquashedActor | None = None
         self.log_temperature: nn.Parameter | None = None
         rates = {"critic": config.learning_rate}
@@ -162,12 +172,14 @@ class MACQL(Algorithm):
         """Fit feature statistics and the reward scale."""
         self.start(episodes, total_updates)
         self.inputs.fit(episodes)
+        episodes = credited_episodes(episodes, self.config.return_of)
         std = float(episodes.rewards[episodes.step_mask].std())
         self.reward_std.fill_(std if std > 1e-8 else 1.0)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on the critics' loss, then one on the actor's and the temperature's."""
         self.known(batch.task, prepared=True)
+        batch = credited(batch, self.config.return_of)
         inputs = self.inputs(batch, self.config.action_dropout, generator)
         x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         weights = batch.mask[:, :1].expand(x.shape[:2]).to(x.dtype)  # (B, N)
@@ -183,9 +195,9 @@ class MACQL(Algorithm):
             proposals, log_density = self.propose(
                 x,
                 x_next,
-                normal(shape, generator, x.device),
-                normal(shape, generator, x.device),
-                uniform(shape, generator, x.device),
+                normal(shape, generator, x.device, axis=1),
+                normal(shape, generator, x.device, axis=1),
+                uniform(shape, generator, x.device, axis=1),
             )
             actions = to_unit(actions, self.low, self.scale)
             candidates = torch.cat([actions[None], proposals])

@@ -38,6 +38,7 @@ from torch import Tensor
 from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
 from networld_algos.bc import action_range
+from networld_algos.credit import credited, credited_episodes
 from networld_algos.diffusion import sample
 from networld_algos.features import shuffle_last_action
 from networld_algos.ma_dd_config import MADDConfig
@@ -53,6 +54,7 @@ from networld_algos.nets import (
     step,
     uniform,
 )
+from networld_algos.parallel import pick
 from networld_algos.targets import at_quantile, quantile_grid
 from networld_envs.spec import TaskSpec
 
@@ -114,6 +116,7 @@ class MADD(Algorithm):
             ValueError: If every episode is shorter than a segment.
         """
         self.start(episodes, total_updates)
+        episodes = credited_episodes(episodes, self.config.return_of)
         steps, powers = self.window, self.config.discount ** np.arange(self.window)
         found = [
             np.lib.stride_tricks.sliding_window_view(rewards[:length], steps, axis=0) @ powers
@@ -138,6 +141,7 @@ class MADD(Algorithm):
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on the sum of the losses."""
         self.known(batch.task, prepared=True)
+        batch = credited(batch, self.config.return_of)
         data = self.segments(batch, generator)
         losses = {
             "diffusion_loss": self.diffusion_loss(data, generator),
@@ -162,9 +166,8 @@ class MADD(Algorithm):
         seen = replace(batch, obs=torch.cat([now, batch.obs[:, 1:]], dim=1))
         inputs = nets.inputs(seen, 0.0, generator)  # (B, H, N, F)
         b, h, n, _ = inputs.shape
-        order = torch.randperm(b * n, generator=generator, device=generator.device)
-        pick = order[: config.sequences].to(inputs.device)
-        row, agent = pick // n, pick % n
+        picked = pick(b * n, config.sequences, generator, inputs.device)
+        row, agent = picked.rows // n, picked.rows % n
         steps = batch.mask[row].to(inputs.dtype)
         powers = config.discount ** torch.arange(h - 1, device=inputs.device)
         mean, std = nets.return_stats
@@ -176,17 +179,19 @@ class MADD(Algorithm):
             steps=steps,
             returns=(returns - mean) / std,
             known=steps.amin(-1, keepdim=True),
+            picked=picked,
         )
 
     def diffusion_loss(self, data: Segments, generator: torch.Generator) -> Tensor:
         """``L_d`` over real states after the first, see the module's docstring."""
         config, nets = self.config, self.nets
         x = data.states.transpose(1, 2)  # (S, O, H)
-        t = nets.schedule.draw(len(x), config.timestep_skew, generator)
-        noise = normal(x.shape, generator, x.device)
+        t = nets.schedule.draw(len(x), config.timestep_skew, generator, data.picked)
+        noise = normal(x.shape, generator, x.device, picked=data.picked)
         noised = nets.schedule.corrupt(x, t, noise)
         noised = torch.cat([x[..., :1], noised[..., 1:]], dim=-1)  # the present state is known
-        shown = uniform((len(x), 1), generator, x.device) >= config.return_dropout
+        seen = uniform((len(x), 1), generator, x.device, picked=data.picked)
+        shown = seen >= config.return_dropout
         condition = nets.returns(data.returns) * data.known * shown
         output = nets.denoise(noised, t, data.context, condition)
         target = x if config.prediction == "x0" else noise
@@ -198,7 +203,7 @@ class MADD(Algorithm):
     def inverse_loss(self, data: Segments, generator: torch.Generator) -> Tensor:
         """``L_I``; a planned state is never exact, hence the noise."""
         states_next = data.states[:, 1:]
-        noise = normal(states_next.shape, generator, states_next.device)
+        noise = normal(states_next.shape, generator, states_next.device, picked=data.picked)
         noised = states_next + self.config.inverse_noise * noise
         logits = self.nets.action_logits(data.states[:, :-1], noised)
         return masked_mean(self.nets.head.loss(logits, data.actions), data.steps)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from networld_algos import check
+from networld_algos.credit import ReturnOf
 from networld_algos.diffusion import PREDICTIONS, SOLVERS, Prediction, Solver
 from networld_algos.features import MESSAGE_MAX_AGE
 from networld_algos.twohot import DECODES, Decode
@@ -39,6 +40,7 @@ class MADDConfig:
         sequences: Agents' segments drawn from them.
         action_dropout: Share of present observations whose last action is another's, see
             `shuffle_last_action`.
+        return_of: Whose reward counts, see `networld_algos.credit`.
         mean_field: Let agents send their states and see the neighbours' mean.
         message_max_age: Steps the last message of a neighbour stands in for lost ones.
         steps: Solver steps of a decision.
@@ -70,6 +72,7 @@ class MADDConfig:
     batch_size: int = 8
     sequences: int = 64
     action_dropout: float = 1.0
+    return_of: ReturnOf = "agent"
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
     steps: int = 5
@@ -91,6 +94,7 @@ class MADDConfig:
         check.within(self, 0.0, 1.0, "target_quantile")
         check.within(self, 0.0, 100.0, "next_weight", "inverse_noise", "temperature")
         check.within(self, 0.0, 100.0, "guidance_weight")
+        check.one_of(self, "return_of", get_args(ReturnOf))
         check.flag(self, "mean_field")
         check.one_of(self, "target", get_args(Target))
         check.one_of(self, "prediction", PREDICTIONS)

@@ -34,6 +34,7 @@ from networld_algos import check
 from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
 from networld_algos.bc import action_range
+from networld_algos.credit import ReturnOf, credited, credited_episodes
 from networld_algos.features import MESSAGE_MAX_AGE
 from networld_algos.local import LocalInputs
 from networld_algos.nets import (
@@ -45,6 +46,7 @@ from networld_algos.nets import (
     step,
     to_unit,
 )
+from networld_algos.parallel import own_stream, pick
 from networld_algos.targets import QUANTILES, at_quantile, quantile_grid
 from networld_algos.transformer import DecisionTransformer, Past
 from networld_algos.twohot import DECODES, ActionHead, Decode
@@ -79,6 +81,7 @@ class MADTConfig:
         action_dropout: Share of observations whose last action is another's, see
             `shuffle_last_action`.
         action_tokens: Show past actions.
+        return_of: Whose reward counts, see `networld_algos.credit`.
         mean_field: Let agents send their features and see the neighbours' mean.
         message_max_age: Steps the last message of a neighbour stands in for lost ones.
         decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`. With ``"mse"``
@@ -103,6 +106,7 @@ class MADTConfig:
     sequences: int = 64
     action_dropout: float = 1.0
     action_tokens: bool = True
+    return_of: ReturnOf = "agent"
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "expectation"
@@ -116,6 +120,7 @@ class MADTConfig:
         check.positive(self, "learning_rate", "temperature")
         check.within(self, 0.0, 1.0, "target_quantile", "warmup", "action_dropout")
         check.within(self, 0.0, 0.99, "dropout", "weight_decay")
+        check.one_of(self, "return_of", get_args(ReturnOf))
         check.flag(self, "mean_field", "action_tokens")
         check.one_of(self, "box_loss", get_args(BoxLoss))
         check.one_of(self, "decode", DECODES)
@@ -187,6 +192,7 @@ class MADT(Algorithm):
         self.inputs.fit(episodes)
         if isinstance(self.model.head, ActionHead):
             self.model.head.set_range(*action_range(episodes))
+        episodes = credited_episodes(episodes, self.config.return_of)
         mask = episodes.step_mask
         rewards = episodes.rewards * mask[:, :, None]
         to_go = np.cumsum(rewards[:, ::-1], axis=1, dtype=np.float64)[:, ::-1]
@@ -200,11 +206,11 @@ class MADT(Algorithm):
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on the sequence loss."""
         self.known(batch.task, prepared=True)
+        batch = credited(batch, self.config.return_of)
         states = self.inputs(batch, self.config.action_dropout, generator)[:, :-1]
         b, _, n, _ = states.shape
-        order = torch.randperm(b * n, generator=generator, device=generator.device)
-        pick = order[: self.config.sequences].to(states.device)
-        row, agent = pick // n, pick % n
+        picked = pick(b * n, self.config.sequences, generator, states.device)
+        row, agent = picked.rows // n, picked.rows % n
         actions = batch.actions[row, :, agent]
         mean, std = self.return_stats
         sequence = {
@@ -213,7 +219,8 @@ class MADT(Algorithm):
             "actions": self._scaled(actions),
             "times": batch.timesteps[row],
         }
-        with seeded(int(torch.randint(2**62, (), generator=generator, device=generator.device))):
+        dropout = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        with seeded(dropout, *own_stream()):
             output = self.model(**sequence, drop=True)
         loss = self.sequence_loss(output, actions, batch.mask[row].to(states.dtype))
         done, total = self.counters["updates"] + 1, self.counters["total_updates"]

@@ -18,23 +18,26 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from networld_algos import check
 from networld_algos.actor_critic import ChoiceNet, GaussianActor, TwinQ
 from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
+from networld_algos.credit import ReturnOf, credited, credited_episodes
 from networld_algos.features import MESSAGE_MAX_AGE
 from networld_algos.local import LocalInputs
 from networld_algos.nets import (
+    Hidden,
+    NetworkKind,
     adam,
     cosine_decay,
     descend,
     from_unit,
     masked_mean,
-    mlp,
     normal,
     seeded,
     set_learning_rate,
@@ -49,8 +52,9 @@ class MAIQLConfig:
     """Implicit Q-learning; the losses are in the module's docstring.
 
     Attributes:
+        network: ``"gated"`` or ``"mlp"``, see `networld_algos.nets.Hidden`.
         hidden: Width of the hidden layers of all networks.
-        layers: Number of hidden layers.
+        layers: Number of hidden layers or blocks.
         expectile: ``tau`` of the value loss.
         beta: Inverse temperature of the advantage weights.
         max_weight: Largest advantage weight.
@@ -60,6 +64,7 @@ class MAIQLConfig:
         batch_size: Windows (whole teams, one step) in an update.
         action_dropout: Share of observations whose last action is another's, see
             `shuffle_last_action`.
+        return_of: Whose reward counts, see `networld_algos.credit`.
         mean_field: Let agents send their features and see the neighbours' mean.
         message_max_age: Steps the last message of a neighbour stands in for lost ones.
         decode: ``"argmax"``, ``"expectation"`` (rounded; ordered actions) or ``"sample"``. The
@@ -67,6 +72,7 @@ class MAIQLConfig:
         temperature: Of ``"sample"``: divides the logits, scales the Gaussian's deviation.
     """
 
+    network: NetworkKind = "mlp"
     hidden: int = 256
     layers: int = 2
     expectile: float = 0.7
@@ -77,17 +83,20 @@ class MAIQLConfig:
     learning_rate: float = 3e-4
     batch_size: int = 16
     action_dropout: float = 1.0
+    return_of: ReturnOf = "agent"
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "argmax"
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        check.one_of(self, "network", get_args(NetworkKind))
         check.positive_int(self, "hidden", "layers", "batch_size")
         check.at_least(self, 0, "message_max_age")
         check.positive(self, "beta", "max_weight", "polyak", "learning_rate", "temperature")
         check.within(self, 0.0, 1.0, "expectile", "discount", "polyak")
         check.within(self, 0.0, 1.0, "action_dropout")
+        check.one_of(self, "return_of", get_args(ReturnOf))
         check.flag(self, "mean_field")
         check.one_of(self, "decode", DECODES)
 
@@ -107,10 +116,10 @@ class MAIQL(Algorithm):
         spec = self.spec = self.single_spec()
         self.inputs = LocalInputs(spec, config.mean_field)
         width = self.inputs.width
-        hidden = [config.hidden] * config.layers
+        hidden = Hidden(config.network, config.hidden, config.layers)
         with seeded(seed):
             self.critic = TwinQ(width, spec, hidden)
-            self.value = mlp([width, *hidden, 1], norm=False, activation=nn.ReLU)
+            self.value = hidden.net(width, 1)
             self.actor = (
                 GaussianActor(width, spec.action_dim, hidden)
                 if spec.action_kind == "box"
@@ -140,12 +149,14 @@ class MAIQL(Algorithm):
         """Fit feature statistics and the reward scale."""
         self.start(episodes, total_updates)
         self.inputs.fit(episodes)
+        episodes = credited_episodes(episodes, self.config.return_of)
         std = float(episodes.rewards[episodes.step_mask].std())
         self.reward_std.fill_(std if std > 1e-8 else 1.0)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on each of the three losses."""
         self.known(batch.task, prepared=True)
+        batch = credited(batch, self.config.return_of)
         inputs = self.inputs(batch, self.config.action_dropout, generator)
         x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         actions = batch.actions[:, 0]

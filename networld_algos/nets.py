@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from networld_algos import parallel
 
 MAX_GRAD_NORM = 1.0
 
@@ -54,6 +59,69 @@ def mlp(
                 layers.append(nn.LayerNorm(sizes[i + 1]))
             layers.append(activation())
     return nn.Sequential(*layers)
+
+
+class GatedBlock(nn.Module):
+    """``x + W (silu(u) * v)``, ``[u; v]`` linear in ``LayerNorm(x)`` (Shazeer, 2020, SwiGLU).
+
+    Args:
+        width: Columns of x, u and v.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 2 * width)
+        self.down = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., width)`` to ``(..., width)``."""
+        gate, value = self.up(self.norm(x)).chunk(2, dim=-1)
+        return x + self.down(F.silu(gate) * value)
+
+
+def gated(inputs: int, width: int, blocks: int) -> nn.Sequential:
+    """A linear layer, residual gated blocks and a LayerNorm: a trunk to put a linear head on.
+
+    Products of features come cheap to it. Cloning the CBF expert, whose beams depend on products
+    of gains, prices and angles, it scores 90.1 where an MLP of equal time an update scores 84.0
+    (`docs/tried.md`).
+
+    Args:
+        inputs: Width of the input.
+        width: Width of the blocks and of the output.
+        blocks: Number of blocks.
+    """
+    layers = (GatedBlock(width) for _ in range(blocks))
+    return nn.Sequential(nn.Linear(inputs, width), *layers, nn.LayerNorm(width))
+
+
+NetworkKind = Literal["mlp", "gated"]
+
+
+class Hidden(NamedTuple):
+    """Hidden layers of a policy or a value.
+
+    Attributes:
+        kind: ``"gated"``, see `gated`, or ``"mlp"``: ReLU layers, as d3rlpy has them.
+        width: Width of the layers.
+        layers: Blocks or layers.
+    """
+
+    kind: NetworkKind
+    width: int
+    layers: int
+
+    def trunk(self, inputs: int) -> nn.Sequential:
+        """The hidden layers alone, ``(..., inputs)`` to ``(..., width)``."""
+        if self.kind == "gated":
+            return gated(inputs, self.width, self.layers)
+        sizes = [inputs, *[self.width] * self.layers]
+        return mlp(sizes, norm=False, activation=nn.ReLU, activate_last=True)
+
+    def net(self, inputs: int, outputs: int) -> nn.Sequential:
+        """With a linear layer on top, ``(..., inputs)`` to ``(..., outputs)``."""
+        return nn.Sequential(*self.trunk(inputs), nn.Linear(self.width, outputs))
 
 
 class Residual(nn.Module):
@@ -109,6 +177,7 @@ def cosine_decay(update: int, total_updates: int) -> float:
 def step(optimizer: torch.optim.Optimizer, max_norm: float = MAX_GRAD_NORM) -> None:
     """Clip the gradient norm of all of the optimiser's parameters together, then step."""
     params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    parallel.average_gradients(params)
     if params:
         nn.utils.clip_grad_norm_(params, max_norm)
         optimizer.step()
@@ -118,6 +187,7 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     """One step of ``optimizer`` down the gradient of ``loss``, not clipped."""
     optimizer.zero_grad()
     torch.autograd.backward(loss)
+    parallel.average_gradients(p for group in optimizer.param_groups for p in group["params"])
     optimizer.step()
 
 
@@ -148,16 +218,51 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
     return average
 
 
-def normal(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
-    """Standard normal noise drawn where ``generator`` lives, used on ``device``."""
-    return torch.randn(tuple(shape), generator=generator, device=generator.device).to(device)
+def normal(
+    shape: Sequence[int],
+    generator: torch.Generator,
+    device: torch.device,
+    *,
+    axis: int = 0,
+    picked: parallel.Picked | None = None,
+) -> Tensor:
+    """Standard normal noise drawn where ``generator`` lives, used on ``device``.
+
+    Args:
+        shape: Of the noise.
+        generator: Source of randomness.
+        device: Where the noise is used.
+        axis: The axis of windows, or of their rows window by window, see `networld_algos.parallel`.
+        picked: Set where ``axis`` counts rows chosen by `parallel.pick`.
+    """
+    make = partial(torch.randn, generator=generator, device=generator.device)
+    return parallel.draw(make, shape, axis, picked).to(device)
 
 
-def uniform(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
-    """Uniform noise in [0, 1) drawn where ``generator`` lives, used on ``device``."""
-    return torch.rand(tuple(shape), generator=generator, device=generator.device).to(device)
+def uniform(
+    shape: Sequence[int],
+    generator: torch.Generator,
+    device: torch.device,
+    *,
+    axis: int = 0,
+    picked: parallel.Picked | None = None,
+) -> Tensor:
+    """Uniform noise in [0, 1), otherwise like `normal`."""
+    make = partial(torch.rand, generator=generator, device=generator.device)
+    return parallel.draw(make, shape, axis, picked).to(device)
 
 
 def masked_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """``sum(values * weights) / sum(weights)``, zero when no weight is positive."""
-    return (values * weights).sum() / weights.sum().clamp(min=1e-8)
+    """``sum(values * weights) / sum(weights)``, zero when no weight is positive.
+
+    Of a batch that several processes share, a share of the mean over all of it: the mean of the
+    shares is the mean.
+    """
+    return (values * weights).sum() / parallel.mean_share(weights.sum()).clamp(min=1e-8)
+
+
+def row_mean(values: Tensor) -> Tensor:
+    """Mean of all entries, over all processes in the way of `masked_mean`."""
+    if parallel.shard() is None:
+        return values.mean()
+    return values.sum() / parallel.mean_share(values.new_tensor(float(values.numel())))

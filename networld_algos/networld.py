@@ -27,18 +27,19 @@ from networld_algos.nets import (
     cosine_decay,
     masked_mean,
     normal,
+    row_mean,
     seeded,
     set_learning_rate,
     step,
 )
+from networld_algos.networld_advantage import MAX_WEIGHT
+from networld_algos.networld_advantage import step_weights as advantage_weights
 from networld_algos.networld_config import NetWorldConfig
 from networld_algos.networld_data import Segments, Transitions, draw_segments, segment_returns
 from networld_algos.networld_health import latent_health
 from networld_algos.networld_nets import Nets, TaskNets
 from networld_algos.networld_plan import plan
 from networld_envs.spec import TaskSpec
-
-MAX_SEQUENCE_WEIGHT = 10.0
 
 
 class NetWorld(Algorithm):
@@ -54,6 +55,7 @@ class NetWorld(Algorithm):
         "steps", "solver", "temperature", "guidance", "guidance_weight", "candidates", "decode",
         "decode_temperature", "warm_start", "warm_start_share", "message_max_age",
     )  # fmt: skip
+    adapt_fields = ("adapt_shared", "adapt_share", "adapt_rate")
     config: NetWorldConfig
 
     def __init__(self, specs: Sequence[TaskSpec], config: NetWorldConfig, seed: int) -> None:
@@ -113,8 +115,8 @@ class NetWorld(Algorithm):
 
         The task gets new networks of its own; its embedding is the mean of the old ones. For the
         first ``adapt_share`` of the updates only its own networks are fitted, then the shared
-        ones are tuned at ``adapt_rate`` times the learning rate. Training goes on from the
-        averaged weights.
+        ones are tuned at ``adapt_rate`` times the learning rate (or stay frozen, see
+        ``adapt_shared``). Training goes on from the averaged weights.
 
         Raises:
             ValueError: If the task is known already.
@@ -137,7 +139,9 @@ class NetWorld(Algorithm):
         task = self.nets.task(batch.task)
         done = self.counters["updates"] - self.counters["stage_start"]
         total = self.counters["total_updates"]
-        frozen = bool(self.counters["adapted"]) and done < self.config.adapt_share * total
+        frozen = bool(self.counters["adapted"]) and (
+            self.config.adapt_shared == "frozen" or done < self.config.adapt_share * total
+        )
         end_to_end = self.config.encoder_grad == "end_to_end"
 
         data = draw_segments(task, self.config, batch, generator)
@@ -145,10 +149,15 @@ class NetWorld(Algorithm):
         losses = {"inverse_loss": self.inverse_loss(task, z, data, generator)}
         if not end_to_end:
             losses["reconstruction_loss"] = self.reconstruction_loss(task, z, data)
-        losses["forecast_loss"] = self.forecast_loss(batch.task, data.transitions)
+        weights, value_loss = self.step_weights(batch.task, data.transitions)
+        if value_loss is not None:
+            losses["value_loss"] = value_loss
+        losses["forecast_loss"] = self.forecast_loss(batch.task, data.transitions, weights)
         if self.config.planner == "diffusion" and (not frozen or end_to_end):
             target = z if end_to_end else data.z
-            losses |= self.segment_losses(batch.task, target, data, generator)
+            losses |= self.segment_losses(
+                self.nets, batch.task, target, data, data.of_steps(weights), generator
+            )
 
         rate = self.config.learning_rate * cosine_decay(done, total)
         own, shared = self._optimizers[f"task-{batch.task}"], self._optimizers["shared"]
@@ -172,64 +181,100 @@ class NetWorld(Algorithm):
         """``E[-log I(a | z_t, z_{t+1} + noise)]``; an imagined z_{t+1} is never exact."""
         z_next = z[:, 1:]
         if self.config.encoder_grad != "end_to_end":
-            noise = normal(z_next.shape, generator, z.device)
+            noise = normal(z_next.shape, generator, z.device, picked=data.picked)
             z_next = z_next + self.config.inverse_noise * noise
         logits = task.action_logits(z[:, :-1], z_next)
         return masked_mean(task.head.loss(logits, data.actions), data.steps)
 
     def reconstruction_loss(self, task: TaskNets, z: Tensor, data: Segments) -> Tensor:
         """``E[||D(z) - features||^2]``, mean over features."""
-        return ((task.decoder(z) - data.features) ** 2).mean()
+        return row_mean((task.decoder(z) - data.features) ** 2)
 
-    def forecast_loss(self, name: str, data: Transitions) -> Tensor:
+    def step_weights(self, name: str, data: Transitions) -> tuple[Tensor, Tensor | None]:
+        """Weights ``(B, T, N)`` of the planner's losses, zero beyond the end; the value's loss."""
+        config, task, value_loss = self.config, self.nets.task(name), None
+        weights = torch.ones_like(data.rewards)
+        if config.weighting == "return":
+            mean, std = task.return_stats
+            whole = data.steps.amin(1, keepdim=True)  # (B, 1)
+            standardised = torch.where(whole > 0, (data.returns - mean) / std, 0.0)
+            each = (config.weighting_beta * standardised).exp().clamp(max=MAX_WEIGHT)
+            weights = each[:, None].expand_as(weights)
+        elif config.weighting == "advantage":
+            averaged = self.acting.task(name)
+            weights, value_loss = advantage_weights(
+                task, averaged, data, config.value_discount, config.weighting_beta
+            )
+        return weights * data.steps[..., None], value_loss
+
+    def forecast_loss(self, name: str, data: Transitions, weights: Tensor) -> Tensor:
         """Squared error of the forecast of the next latent, over every agent and step.
 
         The running statistics of the mean message follow the sender on the way.
         """
-        task, m = self.nets.task(name), data.mean
+        task, m, present = self.nets.task(name), data.mean[:, :-1], data.present[:, :-1]
         if self.config.mean_field != "off":
-            m = task.message_standardiser.batch(m) * data.present
-        ahead = self.nets.shared.forecast(data.z, m, data.present, name)
-        errors = ((ahead - data.z_next) ** 2).mean(-1)  # (B, T, N)
-        whole = data.steps.amin(1, keepdim=True).expand_as(data.returns)
-        weights = self._return_weights(name, data.returns, whole)[:, None] * data.steps[..., None]
-        return masked_mean(errors, weights)
+            m = task.message_standardiser.batch(m) * present
+        ahead = self.nets.shared.forecast(data.z[:, :-1], m, present, name)
+        return masked_mean(((ahead - data.z_next) ** 2).mean(-1), weights)
 
     def segment_losses(
-        self, task: str, z: Tensor, data: Segments, generator: torch.Generator
+        self,
+        nets: Nets,
+        task: str,
+        z: Tensor,
+        data: Segments,
+        weights: Tensor,
+        generator: torch.Generator,
     ) -> dict[str, Tensor]:
-        """Diffusion and classifier loss on the same corrupted segments."""
-        config, shared = self.config, self.nets.shared
+        """Diffusion and classifier loss of ``nets`` on the same corrupted segments.
+
+        Args:
+            nets: Networks, trained or averaged.
+            task: Whose segments these are.
+            z: Latents ``(S, H, d)``.
+            data: The segments.
+            weights: ``(S, H-1)`` of the errors of later positions.
+            generator: Draws steps and noise.
+        """
+        config, shared = self.config, nets.shared
         with torch.no_grad():
             ahead = shared.forecast(data.z[:, 0], data.m[:, 0], data.present, task)
         x = torch.cat([z, data.m], dim=-1) if shared.context else z
         x = x.transpose(1, 2)  # (S, C, H)
-        t = shared.schedule.draw(len(x), config.timestep_skew, generator)
-        noise = normal(x.shape, generator, x.device)
+        t = shared.schedule.draw(len(x), config.timestep_skew, generator, data.picked)
+        noise = normal(x.shape, generator, x.device, picked=data.picked)
         noised = shared.schedule.corrupt(x, t, noise)
         noised = torch.cat([x[..., :1], noised[..., 1:]], dim=-1)  # the first latent is known
         output = shared.denoise(noised, t, data.present, ahead, task)
         target = x if config.prediction == "x0" else noise
         errors = ((output - target) ** 2).mean(1)[:, 1:]  # (S, H-1); position 0 has weight 0
-        weights = data.steps.clone()
-        weights[:, 0] *= config.next_weight
-        weights = weights * self._return_weights(task, data.returns, data.full)[:, None]
-        losses = {"diffusion_loss": masked_mean(errors, weights)}
+        emphasis = torch.ones_like(errors)
+        emphasis[:, 0] = config.next_weight
+        losses = {"diffusion_loss": masked_mean(errors, emphasis * weights)}
         if shared.classifier is not None:
             seen = noised if config.encoder_grad == "end_to_end" else noised.detach()
             logits = shared.classify(seen, t, data.m[:, 0], data.present, task)
-            bins = self.nets.task(task).returns
-            label = bins.loss(logits[:, None], data.returns[:, None])[:, 0]
-            losses["classifier_loss"] = masked_mean(label, data.full)
+            errors = nets.task(task).return_loss(logits, data.returns)
+            losses["classifier_loss"] = masked_mean(errors, data.full)
         return losses
 
-    def _return_weights(self, task: str, returns: Tensor, full: Tensor) -> Tensor:
-        """Weight of windows of the given returns in the planner's losses; 1 if not ``full``."""
-        if self.config.weighting == "none":
-            return torch.ones_like(returns)
-        mean, std = self.nets.task(task).return_stats
-        standardised = torch.where(full > 0, (returns - mean) / std, 0.0)
-        return (self.config.weighting_beta * standardised).exp().clamp(max=MAX_SEQUENCE_WEIGHT)
+    @torch.no_grad()
+    def validation_loss(self, batch: Batch, generator: torch.Generator) -> float:
+        """Inverse, forecast and diffusion loss of the averaged networks, by running statistics."""
+        nets, task = self.acting, self.acting.task(batch.task)
+        data = draw_segments(task, self.config, batch, generator)
+        losses = [self.inverse_loss(task, data.z, data, generator)]
+        all_steps = data.transitions
+        now, present = all_steps.z[:, :-1], all_steps.present[:, :-1]
+        mean = task.mean_message(all_steps.mean[:, :-1], present)
+        ahead = nets.shared.forecast(now, mean, present, batch.task)
+        errors = ((ahead - all_steps.z_next) ** 2).mean(-1)  # (B, T, N)
+        losses.append(masked_mean(errors, all_steps.steps[..., None].expand_as(errors)))
+        if self.config.planner == "diffusion":
+            planned = self.segment_losses(nets, batch.task, data.z, data, data.steps, generator)
+            losses.append(planned["diffusion_loss"])
+        return torch.stack(losses).sum().item()
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
         """``(E, N, d)``: the latent or what the sender makes of it."""

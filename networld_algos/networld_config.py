@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from networld_algos import check
+from networld_algos.credit import ReturnOf
 from networld_algos.diffusion import (
     PREDICTIONS,
     SOLVERS,
@@ -14,7 +15,7 @@ from networld_algos.diffusion import (
     Solver,
 )
 from networld_algos.features import MESSAGE_MAX_AGE
-from networld_algos.twohot import DECODES, Decode
+from networld_algos.twohot import CODINGS, DECODES, Coding, Decode
 from networld_algos.unet import GROUPS
 
 Planner = Literal["diffusion", "regression"]
@@ -23,8 +24,9 @@ MessageKind = Literal["latent", "learned"]
 MeanField = Literal["full", "classifier", "off"]
 EncoderGrad = Literal["inverse+reconstruction", "end_to_end"]
 GuidanceKind = Literal["none", "gradient", "select"]
-Weighting = Literal["none", "return"]
-ReturnOf = Literal["agent", "neighbourhood"]
+Weighting = Literal["none", "return", "advantage"]
+ReturnHead = Literal["twohot", "mse"]
+AdaptShared = Literal["tune", "frozen"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,10 @@ class NetWorldConfig:
         latent: Width ``d`` of a latent and of a message.
         hidden: Width of the MLPs.
         layers: Hidden layers of the MLPs.
+        symlog: Features and bins in the symlog domain; False is an ablation, see `ObsFeatures` and
+            `TwoHot`.
         bins: Bins of each column of a continuous action.
+        coding: Of actions and returns over their bins: ``"twohot"``, or ``"onehot"``, an ablation.
         horizon: Positions ``H`` of a segment.
         batch_size: Windows (whole teams) in an update.
         sequences: Most agent-sequences of them that are trained on, drawn at random.
@@ -58,7 +63,7 @@ class NetWorldConfig:
             published: on CBF 50.5 after 4,000 updates against 68.0 after 2,000 with it
             (validation, one seed, ``latent=64``).
         forecast_hidden: Width of F.
-        forecast_layers: Hidden layers of F.
+        forecast_layers: Gated blocks of F, see `networld_algos.nets.gated`.
         denoiser: ``"unet"`` or ``"mlp"`` (residual MLP over the flattened segment).
         dim: Channels of the U-Net's first level; width of the embeddings.
         mults: Channels of its levels as multiples of ``dim``.
@@ -78,14 +83,20 @@ class NetWorldConfig:
         action_dropout: Share of present observations whose last action is another's in training,
             see `shuffle_last_action`; later ones keep theirs, which is the action to recover.
         classifier: Train the return classifier (needed for guidance).
+        return_head: ``"twohot"`` logits, or ``"mse"``: one number, the standardised return, by
+            least squares; an ablation.
         return_bins: Bins of its two-hot return.
-        return_of: Whose reward R sums: the agent's, or the mean over it and its neighbours.
+        return_of: Whose rewards R and advantages count, see `networld_algos.credit`.
         discount: Of R.
-        weighting: ``"return"`` weights the planner's loss by ``exp(weighting_beta * standardised
-            R)``, at most 10.
+        weighting: ``"return"`` weights a window in the planner's losses by
+            ``exp(weighting_beta * standardised R)``, at most 10; ``"advantage"`` weights a step by
+            its advantage, see `networld_algos.networld_advantage`.
         weighting_beta: See ``weighting``.
+        value_discount: Of the returns an advantage is made of.
         learning_rate: Of Adam, decayed to zero along a cosine.
         ema: Decay of the averaged weights, which act.
+        adapt_shared: On a new task, ``"tune"`` the shared networks, or keep them ``"frozen"`` and
+            fit only the task's own, a control.
         adapt_share: Share of updates on a new task during which the shared networks are frozen.
         adapt_rate: Learning rate of the shared networks after that, as a multiple. Freezing half
             of the time and 0.1 after it, the light fine-tuning of the paper, ends below random on
@@ -109,13 +120,15 @@ class NetWorldConfig:
     latent: int = 64
     hidden: int = 256
     layers: int = 2
+    symlog: bool = True
     bins: int = 51
+    coding: Coding = "twohot"
     horizon: int = 4
     batch_size: int = 8
     sequences: int = 64
     planner: Planner = "diffusion"
     forecast: bool = True
-    forecast_hidden: int = 384
+    forecast_hidden: int = 256
     forecast_layers: int = 3
     denoiser: DenoiserKind = "unet"
     dim: int = 32
@@ -131,13 +144,16 @@ class NetWorldConfig:
     inverse_noise: float = 0.1
     action_dropout: float = 1.0
     classifier: bool = True
+    return_head: ReturnHead = "twohot"
     return_bins: int = 51
     return_of: ReturnOf = "agent"
     discount: float = 0.99
     weighting: Weighting = "none"
     weighting_beta: float = 1.0
+    value_discount: float = 0.95
     learning_rate: float = 1e-3
     ema: float = 0.995
+    adapt_shared: AdaptShared = "tune"
     adapt_share: float = 0.1
     adapt_rate: float = 1.0
     steps: int = 5
@@ -162,11 +178,13 @@ class NetWorldConfig:
         check.at_least(self, 0, "message_max_age")
         check.at_least(self, GROUPS, "dim")
         check.positive(self, "learning_rate", "timestep_skew", "decode_temperature")
-        check.within(self, 0.0, 1.0, "discount", "ema", "adapt_share", "warm_start_share")
+        check.within(
+            self, 0.0, 1.0, "discount", "value_discount", "ema", "adapt_share", "warm_start_share"
+        )
         check.within(self, 0.0, 1.0, "action_dropout")
         check.within(self, 0.0, 100.0, "next_weight", "inverse_noise", "weighting_beta")
         check.within(self, 0.0, 100.0, "guidance_weight", "temperature", "adapt_rate")
-        check.flag(self, "classifier", "forecast", "warm_start")
+        check.flag(self, "classifier", "forecast", "symlog", "warm_start")
         for field, kind in (
             ("planner", Planner),
             ("denoiser", DenoiserKind),
@@ -176,11 +194,14 @@ class NetWorldConfig:
             ("guidance", GuidanceKind),
             ("weighting", Weighting),
             ("return_of", ReturnOf),
+            ("return_head", ReturnHead),
+            ("adapt_shared", AdaptShared),
         ):
             check.one_of(self, field, get_args(kind))
         check.one_of(self, "prediction", PREDICTIONS)
         check.one_of(self, "solver", SOLVERS)
         check.one_of(self, "decode", DECODES)
+        check.one_of(self, "coding", CODINGS)
         self._check_together()
 
     def _check_together(self) -> None:
@@ -206,7 +227,7 @@ class NetWorldConfig:
             raise ValueError(f"guidance={self.guidance!r} needs classifier=True")
 
 
-FAITHFUL: dict[str, object] = {
+FAITHFUL: dict[str, Any] = {
     "forecast": False,
     "horizon": 12,
     "dim": 256,
@@ -215,4 +236,4 @@ FAITHFUL: dict[str, object] = {
     "train_steps": 200,
     "prediction": "epsilon",
 }
-"""The noise model as published, for `make("networld", spec, FAITHFUL)`; slow on a CPU."""
+"""The noise model as published; slow on a CPU. See `networld_algos.zoo.PRESETS`."""

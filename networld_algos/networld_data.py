@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from networld_algos.base import gather_neighbours, mean_over_neighbours
+from networld_algos.base import mean_over_neighbours
 from networld_algos.batch import Batch, Episodes
+from networld_algos.credit import credit, credited_episodes
 from networld_algos.features import shuffle_last_action
 from networld_algos.networld_config import NetWorldConfig
 from networld_algos.networld_nets import TaskNets
+from networld_algos.parallel import Picked, pick
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,13 @@ class Transitions:
     """All single steps of a batch, what the forecast is trained on.
 
     Attributes:
-        z: ``(B, T, N, d)`` latents, their last action shuffled; without gradient.
-        mean: ``(B, T, N, d)`` mean message before standardisation, with gradient to the sender.
-        present: ``(B, T, N, 1)`` 1.0 where the agent has a neighbour.
+        z: ``(B, H, N, d)`` latents, their last action shuffled but in the last; without gradient.
+        mean: ``(B, H, N, d)`` mean message before standardisation, with gradient to the sender.
+        present: ``(B, H, N, 1)`` 1.0 where the agent has a neighbour.
         z_next: ``(B, T, N, d)`` true latents one step later, without gradient.
+        rewards: ``(B, T, N)`` what `NetWorldConfig.return_of` counts.
         returns: ``(B, N)`` discounted return of the window.
+        terminated: ``(B, T)`` 1.0 where the transition ends the episode for good.
         steps: ``(B, T)`` 1.0 where the transition is real.
     """
 
@@ -31,7 +35,9 @@ class Transitions:
     mean: Tensor
     present: Tensor
     z_next: Tensor
+    rewards: Tensor
     returns: Tensor
+    terminated: Tensor
     steps: Tensor
 
 
@@ -49,6 +55,7 @@ class Segments:
         steps: ``(S, H-1)`` 1.0 where the transition is real.
         returns: ``(S,)`` discounted segment return.
         full: ``(S,)`` 1.0 where the whole segment is real.
+        picked: Which agents of which windows they are.
     """
 
     transitions: Transitions
@@ -60,6 +67,12 @@ class Segments:
     steps: Tensor
     returns: Tensor
     full: Tensor
+    picked: Picked
+
+    def of_steps(self, values: Tensor) -> Tensor:
+        """What is known of every step ``(B, T, N)``, for these segments ``(S, H-1)``."""
+        n = values.shape[-1]
+        return values[self.picked.rows // n, :, self.picked.rows % n]
 
 
 def draw_segments(
@@ -81,9 +94,8 @@ def draw_segments(
         z = task.standardiser(task.encoder(features))
         # Of position 0 the last action is shuffled already.
         seen = torch.cat([z[:, :1], task.encode(shown[:, 1:]), z[:, -1:]], dim=1)
-    order = torch.randperm(b * n, generator=generator, device=generator.device)
-    pick = order[: config.sequences].to(z.device)
-    row, agent = pick // n, pick % n
+    picked = pick(b * n, config.sequences, generator, z.device)
+    row, agent = picked.rows // n, picked.rows % n
     table = batch.neighbours[:, None].expand(-1, h, -1, -1)
     if config.mean_field == "off":
         mean = torch.zeros_like(z)
@@ -92,16 +104,18 @@ def draw_segments(
         mean, present = mean_over_neighbours(task.send(seen), table)
     with torch.no_grad():
         m = task.mean_message(mean[row, :, agent], present[row, :, agent])
-    rewards = credit(batch.rewards, batch.neighbours, config)
+    rewards = credit(batch.rewards, batch.neighbours, config.return_of)
     powers = config.discount ** torch.arange(h - 1, device=z.device)
     returns = (rewards * powers[:, None]).sum(1)  # (B, N)
     steps = batch.mask.to(z.dtype)
     transitions = Transitions(
-        z=seen[:, :-1],
-        mean=mean[:, :-1],
-        present=present[:, :-1],
+        z=seen,
+        mean=mean,
+        present=present,
         z_next=z[:, 1:],
+        rewards=rewards,
         returns=returns,
+        terminated=batch.terminated.to(z.dtype),
         steps=steps,
     )
     return Segments(
@@ -114,17 +128,8 @@ def draw_segments(
         steps=steps[row],
         returns=returns[row, agent],
         full=batch.mask[row].all(1).to(z.dtype),
+        picked=picked,
     )
-
-
-def credit(rewards: Tensor, neighbours: Tensor, config: NetWorldConfig) -> Tensor:
-    """Rewards ``(B, T, N)`` of each agent, or of it and its neighbours ``(B, N, D)`` on average."""
-    if config.return_of == "agent":
-        return rewards
-    per_agent = rewards.transpose(1, 2)  # (B, N, T)
-    present = (neighbours >= 0).to(rewards.dtype)
-    near = (gather_neighbours(per_agent, neighbours) * present.unsqueeze(-1)).sum(-2)
-    return ((per_agent + near) / (1.0 + present.sum(-1, keepdim=True))).transpose(1, 2)
 
 
 def segment_returns(episodes: Episodes, config: NetWorldConfig) -> Tensor:
@@ -134,13 +139,13 @@ def segment_returns(episodes: Episodes, config: NetWorldConfig) -> Tensor:
         ValueError: If every episode is shorter than a segment.
     """
     steps = config.horizon - 1
+    episodes = credited_episodes(episodes, config.return_of)
     found: list[Tensor] = []
     for k, length in enumerate(episodes.lengths.tolist()):
         if length < steps:
             continue
-        rewards = torch.as_tensor(episodes.rewards[k : k + 1, :length])
-        table = torch.as_tensor(episodes.neighbours[k : k + 1]).long()
-        windows = credit(rewards, table, config)[0].unfold(0, steps, 1)  # (starts, N, H-1)
+        rewards = torch.as_tensor(episodes.rewards[k, :length])
+        windows = rewards.unfold(0, steps, 1)  # (starts, N, H-1)
         found.append((windows * config.discount ** torch.arange(steps)).sum(-1).flatten())
     if not found:
         raise ValueError(

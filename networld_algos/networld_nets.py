@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from networld_algos.diffusion import CosineSchedule
 from networld_algos.features import ObsFeatures, RunningStandardiser
-from networld_algos.nets import Residual, mlp
+from networld_algos.nets import Hidden, Residual, mlp
 from networld_algos.networld_config import NetWorldConfig
 from networld_algos.twohot import ActionHead, TwoHot
 from networld_algos.unet import MLPDenoiser, ReturnClassifier, TemporalUNet
@@ -31,6 +31,8 @@ class TaskNets(nn.Module):
         head: Action logits.
         sender: g, from z to a message; None when the message is z itself.
         message_standardiser: Of the mean message.
+        value: Expected return, with ``weighting="advantage"``.
+        advantage_standardiser: Of the advantage.
         returns: Bins of the segment return.
         return_stats: ``(2,)`` mean and standard deviation of the segment return.
     """
@@ -41,16 +43,21 @@ class TaskNets(nn.Module):
         super().__init__()
         d, hidden = config.latent, [config.hidden] * config.layers
         self.last_action = spec.last_action
-        self.features = ObsFeatures(spec.obs_dim)
+        self.features = ObsFeatures(spec.obs_dim, config.symlog)
         self.encoder = Residual([spec.obs_dim, *hidden, d])
         self.standardiser = RunningStandardiser(d)
         self.decoder = Residual([d, *hidden, spec.obs_dim])
         self.inverse = mlp([2 * d, *hidden], activate_last=True)
-        self.head = ActionHead(spec, config.hidden, config.bins)
+        self.head = ActionHead(spec, config.hidden, config.bins, config.coding, config.symlog)
         self.message_standardiser = RunningStandardiser(d)
         learned = config.message == "learned" and config.mean_field == "full"
         self.sender = mlp([d, config.hidden // 2, d]) if learned else None
-        self.returns = TwoHot(1, config.return_bins)
+        self.value = self.advantage_standardiser = None
+        if config.weighting == "advantage":
+            self.value = mlp([2 * d + 1, config.hidden, 1])
+            self.advantage_standardiser = RunningStandardiser(1)
+        self.returns = TwoHot(1, config.return_bins, config.coding, config.symlog)
+        self.return_head = config.return_head
         self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))
         with torch.no_grad():  # the encoder starts as a rotation: nothing is lost if d >= O
             nn.init.orthogonal_(self.encoder.linear.weight)
@@ -80,18 +87,37 @@ class TaskNets(nn.Module):
         """Standardised mean field, zero where there is no neighbour."""
         return self.message_standardiser(mean) * present
 
+    def value_of(self, x: Tensor) -> Tensor:
+        """Values ``(...)`` of ``[z; m; present]`` ``(..., 2d + 1)``, see `networld_advantage`."""
+        assert self.value is not None
+        return self.value(x).squeeze(-1)
+
+    def return_loss(self, output: Tensor, returns: Tensor) -> Tensor:
+        """Loss ``(rows,)`` of the classifier's output ``(rows, bins)`` on returns ``(rows,)``."""
+        if self.return_head == "mse":
+            mean, std = self.return_stats
+            return (output[:, 0] - (returns - mean) / std) ** 2
+        return self.returns.loss(output[:, None], returns[:, None])[:, 0]
+
+    def return_score(self, output: Tensor) -> Tensor:
+        """Predicted return ``(rows,)`` from the classifier's output, for guidance.
+
+        The scale is of order one: see `TwoHot.score`, or standardised with ``return_head="mse"``.
+        """
+        return output[:, 0] if self.return_head == "mse" else self.returns.score(output)
+
     def action_logits(self, z: Tensor, z_next: Tensor) -> Tensor:
         """Inverse dynamics: logits ``(..., A, K)`` of the action between two latents."""
         return self.head(self.inverse(torch.cat([z, z_next], dim=-1)))
 
 
 class Forecast(nn.Module):
-    """Mean of the next latent from ``[z; m; present]`` and the task: ``z + MLP``."""
+    """Mean of the next latent from ``[z; m; present]`` and the task: z plus a gated network."""
 
     def __init__(self, channels: int, config: NetWorldConfig) -> None:
         super().__init__()
-        hidden = [config.forecast_hidden] * config.forecast_layers
-        self.net = mlp([channels + config.dim, *hidden, config.latent])
+        hidden = Hidden("gated", config.forecast_hidden, config.forecast_layers)
+        self.net = hidden.net(channels + config.dim, config.latent)
         self.latent = config.latent
 
     def forward(self, x: Tensor, task: Tensor) -> Tensor:
@@ -132,8 +158,9 @@ class SharedNets(nn.Module):
             )
         if config.classifier:
             wide = d if config.mean_field == "off" else 2 * d + 1
+            bins = 1 if config.return_head == "mse" else config.return_bins
             self.classifier = ReturnClassifier(
-                wide, config.horizon, mults=config.mults, bins=config.return_bins, **size
+                wide, config.horizon, mults=config.mults, bins=bins, **size
             )
 
     def embedding(self, task: str) -> Tensor:
@@ -159,6 +186,7 @@ class SharedNets(nn.Module):
         task: str,
         *,
         frozen: bool = False,
+        shifts: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """Network output ``(rows, C, H)`` for corrupted segments.
 
@@ -169,6 +197,7 @@ class SharedNets(nn.Module):
             ahead: ``(rows, d)`` forecast, shown likewise.
             task: Whose segments these are.
             frozen: The weights need no gradient.
+            shifts: What the denoiser makes of ``t`` and ``task``, where it is known already.
         """
         assert self.denoiser is not None
         length = x.shape[-1]
@@ -178,7 +207,9 @@ class SharedNets(nn.Module):
             seen.append(present.unsqueeze(-1).expand(-1, -1, length))
         if self.forecasting:
             seen.append(ahead.unsqueeze(-1).expand(-1, -1, length))
-        output = self.denoiser(torch.cat(seen, dim=1), t, self.embedding(task), frozen=frozen)
+        output = self.denoiser(
+            torch.cat(seen, dim=1), t, self.embedding(task), frozen=frozen, shifts=shifts
+        )
         if not self.residual:
             return output
         base = now
@@ -196,8 +227,9 @@ class SharedNets(nn.Module):
         task: str,
         *,
         frozen: bool = False,
+        shifts: Sequence[Tensor] | None = None,
     ) -> Tensor:
-        """Return logits ``(rows, bins)`` of segments ``(rows, C, H)``.
+        """Return logits ``(rows, bins)`` of segments ``(rows, C, H)``; one bin for a scalar.
 
         Without a full mean field the classifier sees the present mean ``m`` ``(rows, d)`` at
         every position.
@@ -209,7 +241,7 @@ class SharedNets(nn.Module):
             x = torch.cat([x, m.unsqueeze(-1).expand(-1, -1, length)], dim=1)
         if wide > x.shape[1]:
             x = torch.cat([x, present.unsqueeze(-1).expand(-1, -1, length)], dim=1)
-        return self.classifier(x, t, self.embedding(task), frozen=frozen)
+        return self.classifier(x, t, self.embedding(task), frozen=frozen, shifts=shifts)
 
 
 class Nets(nn.Module):

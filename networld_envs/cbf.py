@@ -220,6 +220,8 @@ def spec(params: Params) -> TaskSpec:
         action_high=(1.0,) * width if box else (float(params.num_actions - 1),),
         neighbour_slots=params.neighbours,
         last_action=cbf_observe.last_action(params),
+        mirrored_obs=cbf_observe.mirrored(params) if box else (),
+        mirrored_action=tuple(range(params.antennas, width)) if box else (),
     )
 
 

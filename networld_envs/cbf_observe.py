@@ -36,6 +36,27 @@ def last_action(params: Params) -> tuple[int, ...]:
     return tuple(range(power, power + 1 + 2 * n))
 
 
+def mirrored(params: Params) -> tuple[int, ...]:
+    """Columns that change sign when the network is reflected across the line of the arrays.
+
+    Electrical angles change sign, so channels and beamformers become their complex conjugates and
+    every received power stays: sines and imaginary parts. Empty for ``ge2020``, whose codewords
+    have no sign.
+    """
+    n, slots = params.antennas, params.neighbours
+    if params.observation == "ge2020":
+        return ()
+    last = tuple(range(size(params) - n - 3 * slots, size(params) - 3 * slots))
+    if params.observation == "angle":
+        return (*range(4, 4 + 3 * slots, 3), *last)
+    width = 1 + 2 * n
+    channels = [2 + n + j for j in range(n)]  # of the own user
+    for slot in range(slots):
+        first = 2 + 2 * n + slot * width + 1 + n
+        channels += range(first, first + n)
+    return (*channels, *last)
+
+
 @lru_cache(maxsize=16)
 def bounds(params: Params) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Lowest and highest observation ``(O,)``, nine sigma of shadowing away."""

@@ -23,6 +23,10 @@ class TaskSpec:
         action_high: Largest legal value of each column (``n - 1`` for ``n`` choices).
         neighbour_slots: Width ``D`` of the neighbour table.
         last_action: Columns of the observation that show the agent's own last action.
+        mirrored_obs: Columns of the observation that change sign when the whole network is
+            reflected, where a reflected network is as likely as the network; empty without such
+            a symmetry.
+        mirrored_action: Columns of the action that do.
     """
 
     task: str
@@ -34,6 +38,8 @@ class TaskSpec:
     action_high: tuple[float, ...]
     neighbour_slots: int
     last_action: tuple[int, ...] = ()
+    mirrored_obs: tuple[int, ...] = ()
+    mirrored_action: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.action_kind not in ("box", "discrete", "ordered"):
@@ -45,9 +51,15 @@ class TaskSpec:
                 f"action_low and action_high must have action_dim={self.action_dim} entries, "
                 f"got {len(self.action_low)} and {len(self.action_high)}"
             )
-
-        if any(not 0 <= column < self.obs_dim for column in self.last_action):
-            raise ValueError(f"last_action must be in 0 .. {self.obs_dim - 1}: {self.last_action}")
+        for field, width in (
+            ("last_action", self.obs_dim),
+            ("mirrored_obs", self.obs_dim),
+            ("mirrored_action", self.action_dim),
+        ):
+            if any(not 0 <= column < width for column in getattr(self, field)):
+                raise ValueError(f"{field} must be in 0 .. {width - 1}: {getattr(self, field)}")
+        if self.mirrored_action and self.action_kind != "box":
+            raise ValueError(f"mirrored_action needs a box action, not {self.action_kind!r}")
 
     @property
     def num_choices(self) -> int:
@@ -77,6 +89,6 @@ class TaskSpec:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TaskSpec:
         """Inverse of `to_dict`, also after a round trip through JSON."""
-        names = ("action_low", "action_high", "last_action")
+        names = ("action_low", "action_high", "last_action", "mirrored_obs", "mirrored_action")
         tuples = {k: tuple(values[k]) for k in names if k in values}
         return cls(**{**values, **tuples})

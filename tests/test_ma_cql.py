@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from networld_algos import make, make_config
 from networld_algos.actor_critic import SquashedActor
+from networld_algos.nets import Hidden
 from networld_algos.batch import WindowSampler
 from networld_envs.spec import TaskSpec
 
@@ -26,7 +27,7 @@ def prepared(toy, kind, **config):
 
 def test_squashed_density_is_that_of_torch_and_integrates_to_one():
     torch.manual_seed(0)
-    actor = SquashedActor(3, 1, [8])
+    actor = SquashedActor(3, 1, Hidden("mlp", 8, 1))
     x = torch.randn(5, 3)
     noise = torch.randn(4, 5, 1)
     actions, log_density = actor.draw(x, noise)

@@ -1,0 +1,59 @@
+"""Whose reward an agent learns from: its own, or its neighbourhood's.
+
+An agent that learns from its own reward alone learns to take what its neighbours need: on RB,
+weighting by the advantage in the own reward scores far below no weighting at all, in the
+neighbourhood's far above (`docs/tried.md`). Neighbours' rewards come over the same links as
+messages, in training only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from networld_algos.base import gather_neighbours
+from networld_algos.batch import Batch, Episodes
+
+ReturnOf = Literal["agent", "neighbourhood"]
+
+
+def credit(values: Tensor, neighbours: Tensor, of: ReturnOf) -> Tensor:
+    """Rewards or sums of rewards ``(B, T, N)`` as each agent counts them.
+
+    Args:
+        values: Of each agent.
+        neighbours: ``(B, N, D)`` int64, padded with -1.
+        of: ``"agent"`` leaves them; ``"neighbourhood"`` averages over the agent and its neighbours.
+    """
+    if of == "agent":
+        return values
+    per_agent = values.transpose(1, 2)  # (B, N, T)
+    present = (neighbours >= 0).to(values.dtype)
+    near = (gather_neighbours(per_agent, neighbours) * present.unsqueeze(-1)).sum(-2)
+    return ((per_agent + near) / (1.0 + present.sum(-1, keepdim=True))).transpose(1, 2)
+
+
+def credited(batch: Batch, of: ReturnOf) -> Batch:
+    """A batch with rewards and returns to go as each agent counts them."""
+    if of == "agent":
+        return batch
+    return replace(
+        batch,
+        rewards=credit(batch.rewards, batch.neighbours, of),
+        returns_to_go=credit(batch.returns_to_go, batch.neighbours, of),
+    )
+
+
+def credited_episodes(episodes: Episodes, of: ReturnOf) -> Episodes:
+    """Episodes with rewards as each agent counts them."""
+    if of == "agent":
+        return episodes
+    rewards = np.empty_like(episodes.rewards)
+    for k, table in enumerate(episodes.neighbours):  # one by one: memory of a single episode
+        one = torch.as_tensor(episodes.rewards[k])[None]
+        rewards[k] = credit(one, torch.as_tensor(table).long()[None], of)[0].numpy()
+    return replace(episodes, rewards=rewards)
