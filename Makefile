@@ -4,6 +4,8 @@ VENV ?= .venv
 PACKAGE ?= -e .
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)')
 RESULTS ?= results
+TASKS := cbf rb ns
+UPDATES ?= 1500
 SUITE ?= demo
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -14,7 +16,8 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast interop check lint types bench references animations docs clean
+.PHONY: help setup demo test test-fast interop browser check lint types bench references animations checkpoints docs clean
+.PHONY: $(TASKS:%=model-%)
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -45,6 +48,14 @@ $(INTEROP)/.ready: pyproject.toml constraints.txt
 	$(INTEROP)/bin/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[test,interop]'
 	@touch $@
 
+browser:  ## see to it that the tests of the report have a browser: Debian's Chromium, if none is there
+	@for name in "$$NETWORLD_BROWSER" chromium chromium-browser google-chrome; do \
+	  test -n "$$name" && command -v "$$name" && exit 0; done; \
+	root=; test "$$(id -u)" = 0 || root="sudo -n"; \
+	$$root apt-get update -qq && $$root apt-get install -y -qq --no-install-recommends chromium >/dev/null \
+	  && command -v chromium && exit 0; \
+	echo "no browser could be installed: tests/test_browser.py will be skipped" >&2; exit 1
+
 lint: $(READY)  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,6 +76,14 @@ references: $(READY)  ## score every reference policy again and write benchmarks
 animations: $(READY)  ## draw the animations of the README and the documentation again
 	for task in cbf rb ns; do \
 	  $(BIN)/networld render --task $$task --seed 1 --out docs/assets/$$task.webp || exit 1; done
+
+checkpoints: $(READY)  ## train a small NetWorld model of each task into models/ and score them
+	$(MAKE) --jobs $(JOBS) $(TASKS:%=model-%)
+	for task in $(TASKS); do $(BIN)/networld evaluate models/$$task --record || exit 1; done
+
+# Training goes on where it was interrupted.
+$(TASKS:%=model-%): model-%: $(READY)
+	$(BIN)/networld train networld --task $* --updates $(UPDATES) --out models/$*
 
 docs: $(READY)  ## build the documentation into site/
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[docs]'

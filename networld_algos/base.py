@@ -19,7 +19,12 @@ from networld_algos.batch import Batch, Episodes
 from networld_envs.spec import TaskSpec
 
 Carry = dict[str, Any]
-"""History of an acting team, explicit. Always has ``"task"``; tensors have leading axes (E, N)."""
+"""History of an acting team, explicit. Always has ``"task"``; tensors have leading axes (E, N).
+
+``"delay"``, where present, is the number of steps that messages take. It is heeded by
+`networld_algos.features.receive`, so an algorithm that takes its messages from there works with
+late ones. What an algorithm does not know it hands on.
+"""
 
 
 class Algorithm(nn.Module, ABC):
@@ -34,6 +39,7 @@ class Algorithm(nn.Module, ABC):
         name: Key in `networld_algos.ALGORITHMS`.
         decision_fields: Fields of the config that are read only when acting; `reconfigure` may
             change them after training.
+        adapt_fields: Fields read only by `adapt` and after it; they may be set on a trained model.
         counters: Integers that belong to the training state, such as updates done.
         window: Steps ``T`` of the windows `update` wants.
         batch_size: Windows ``B`` that `update` wants.
@@ -41,6 +47,7 @@ class Algorithm(nn.Module, ABC):
 
     name: ClassVar[str]
     decision_fields: ClassVar[tuple[str, ...]] = ()
+    adapt_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, specs: Sequence[TaskSpec], config: Any, seed: int) -> None:
         super().__init__()
@@ -147,6 +154,18 @@ class Algorithm(nn.Module, ABC):
     @abstractmethod
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One gradient step on ``batch``; returns metrics. All randomness is ``generator``'s."""
+
+    def validation_loss(self, batch: Batch, generator: torch.Generator) -> float:
+        """Loss of the weights that act, on data not trained on, for early stopping.
+
+        Args:
+            batch: Windows as for `update`.
+            generator: Source of all randomness; equal ones make losses comparable.
+
+        Raises:
+            ValueError: If the algorithm has none; early stopping then leaves it alone.
+        """
+        raise ValueError(f"{self.name} has no validation loss")
 
     def initial_carry(self, num_envs: int, task: str) -> Carry:
         """History at the start of ``num_envs`` episodes of ``task``.

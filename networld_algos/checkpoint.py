@@ -22,6 +22,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+import networld_envs
 from networld_algos import config_dict, make, make_config
 from networld_algos.base import Algorithm
 from networld_algos.rows import write_bytes
@@ -47,6 +48,7 @@ def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = 
     groups, moments = _optimizer_state(algorithm)
     index: dict[str, Any] = {
         "format": FORMAT,
+        "version": networld_envs.__version__,
         "algorithm": algorithm.name,
         "config": config_dict(algorithm),
         "seed": algorithm.seed,
@@ -71,6 +73,15 @@ def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = 
 def exists(path: str | Path) -> bool:
     """Whether there is a checkpoint to `load`; a save that was cut off leaves none."""
     return (Path(path) / INDEX).is_file()
+
+
+def weights_file(path: str | Path) -> str:
+    """Name of the file of the weights, which says what is in it.
+
+    Raises:
+        ValueError: If there is no checkpoint.
+    """
+    return _read_index(Path(path))["files"]["model"]
 
 
 def load(

@@ -6,6 +6,7 @@ torch. Errors a user can mend are one line on standard error and exit status 2.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -27,12 +28,21 @@ def _cli_dataset(args: Sequence[str]) -> int:
 
 
 def _cli_train(args: Sequence[str]) -> int:
-    from networld_algos import ALGORITHMS
+    from networld_algos import ALGORITHMS, make_config
     from networld_algos.plugin import is_plugin
 
     if args and is_plugin(args[0]):
         args = [*cli_model.add_algorithms(args[:1]), *args[1:]]
-    verbs = {name: cli_model.train_command(name, pair[0]) for name, pair in ALGORITHMS.items()}
+    # The preset sets the defaults of the options, so it is read before they are.
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", nargs="?", default="default")
+    preset = parser.parse_known_args(args)[0].preset or "default"
+    verbs = {
+        name: cli_model.train_command(
+            name, make_config(name, preset if args and name == args[0] else None)
+        )
+        for name in ALGORITHMS
+    }
     return _group("networld train", verbs, args)
 
 
@@ -49,6 +59,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "evaluate": (
         "let a trained model act",
         lambda args: tyro.cli(cli_model.evaluate, prog="networld evaluate", args=args),
+    ),
+    "push": (
+        "upload a trained model to the Hugging Face Hub",
+        lambda args: tyro.cli(cli_model.push, prog="networld push", args=args),
     ),
     "health": (
         "diagnose the latent space of a NetWorld model",

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 from rich.markup import escape
 from rich.table import Table
 
 from networld_algos.terminal import console
+
+if TYPE_CHECKING:
+    from networld_algos.suites import Suite
 
 Positional = tyro.conf.Positional
 
@@ -17,37 +23,58 @@ def bench_run(
     suite: Positional[str],
     jobs: int = 1,
     results: Path = Path("results"),
+    only: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     dry_run: bool = False,
+    backend: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
+    tensorboard: bool = False,
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
 ) -> int:
     """Run a suite; one that was stopped goes on where it was.
 
     Args:
-        suite: smoke or demo; `networld bench list` shows all.
+        suite: smoke, demo, cpu or paper, see `networld bench list`; or your own, path/to/file.py
+            with a SUITE.
         jobs: Processes side by side, one thread each.
         results: Folder of the results.
-        dry_run: Only print what would be run.
+        only: Run only this part, comparison, fewshot, ablation, robustness or cost; may be given
+            several times. What a part starts from is run too.
+        dry_run: Only print what would be run, and about how long it would take.
+        backend: Processes of this machine, or tasks of a Ray cluster.
+        ray_address: Of a running cluster, e.g. auto; one on this machine is started by default.
+        tensorboard: Write losses and scores of every training for TensorBoard.
         algorithm: Your own algorithm, path/to/file.py:Name, to run beside those of the suite;
             may be given several times.
     """
-    from dataclasses import replace
-
-    from networld_algos.bench import suite_paths
+    from networld_algos.bench import check_options, suite_paths
     from networld_algos.live import run_with_progress
-    from networld_algos.plugin import add_algorithm
-    from networld_algos.suites import Entry, get_suite
+    from networld_algos.plugin import add_algorithm, is_plugin, load_suite
+    from networld_algos.report_input import record_command
+    from networld_algos.suite_list import get_suite
+    from networld_algos.suites import Entry
 
-    chosen = get_suite(suite)
     added = tuple(Entry(name) for name in map(add_algorithm, algorithm))
+    chosen = load_suite(suite) if is_plugin(suite) else get_suite(suite)
     chosen = replace(chosen, entries=(*chosen.entries, *added))
     if dry_run:
-        todo = [run for run in chosen.runs() if not suite_paths(results, chosen).is_done(run)]
-        for run in todo:
-            console.print(f"{run.cost:7.0f} s  {run.title}")
-        seconds = sum(run.cost for run in todo) / max(1, jobs)
-        console.print(f"{len(todo)} runs, about {seconds / 60:.0f} min with {jobs} jobs")
+        _print_plan(chosen, results, jobs, only)
         return 0
-    outcomes = run_with_progress(chosen, results, jobs)
+    check_options(chosen, jobs, only, backend, ray_address, tensorboard)
+    options = {"only": only, "algorithm": algorithm}
+    record_command(
+        suite_paths(results, chosen).root,
+        ["bench", "run", suite, "--jobs", str(jobs), "--results", str(results)]
+        + [text for name, values in options.items() for v in values for text in (f"--{name}", v)],
+    )
+    outcomes = run_with_progress(
+        chosen,
+        results,
+        jobs,
+        only=only,
+        backend=backend,
+        ray_address=ray_address,
+        tensorboard=tensorboard,
+    )
     failed = [outcome for outcome in outcomes if outcome.error]
     folder = suite_paths(results, chosen).root
     console.print(
@@ -60,16 +87,49 @@ def bench_run(
     return 1 if failed else 0
 
 
+def _print_plan(suite: Suite, results: Path, jobs: int, only: Sequence[str]) -> None:
+    """Every run that is to be done with its estimated time, and the sum of each part."""
+    from networld_algos.bench import suite_paths, unfinished
+    from networld_algos.estimate import known_rates, run_seconds
+    from networld_algos.rows import read_rows
+
+    paths = suite_paths(results, suite)
+    rates = known_rates(read_rows(paths.root)) if paths.root.is_dir() else {}
+    parts: dict[str, list[float]] = {}
+    for run in unfinished(suite, paths, only):
+        seconds = run_seconds(run, rates)
+        parts.setdefault(run.experiment, []).append(seconds)
+        console.print(escape(f"{seconds:7.0f} s  {run.title}"))
+    for part, each in parts.items():
+        console.print(f"{part}: {len(each)} runs, {sum(each) / 60:.0f} min of one core")
+    total = sum(map(sum, parts.values()))
+    count = sum(map(len, parts.values()))
+    wall = max(total / max(1, jobs), max((max(each) for each in parts.values()), default=0.0))
+    console.print(f"{count} runs, about {_span(wall)} with {jobs} jobs (estimated for a CPU)")
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds > 7200 else f"{seconds / 60:.0f} min"
+
+
 def bench_list() -> int:
     """List the suites."""
-    from networld_algos.suites import SUITES
+    from networld_algos.estimate import run_seconds
+    from networld_algos.suite_list import SUITES
 
     table = Table()
-    for heading in ("suite", "tasks", "algorithms", "runs"):
+    for heading in ("suite", "data", "parts", "algorithms", "runs", "hours of one core"):
         table.add_column(heading)
     for suite in SUITES.values():
-        labels = ", ".join(entry.label for entry in suite.entries)
-        table.add_row(suite.name, ", ".join(suite.tasks), labels, str(len(suite.runs())))
+        runs = suite.runs()
+        table.add_row(
+            suite.name,
+            f"{', '.join(suite.tasks)}: {', '.join(suite.qualities)}",
+            ", ".join(suite.parts),
+            ", ".join(dict.fromkeys(entry.algorithm for entry in suite.entries)),
+            str(len(runs)),
+            f"{sum(map(run_seconds, runs)) / 3600:.1f}",
+        )
     console.print(table)
     return 0
 
@@ -78,16 +138,25 @@ def report(results: Positional[Path], out: Path | None = None, title: str = "Net
     """Make figures and one self-contained HTML page from result rows.
 
     Args:
-        results: Folder of one suite's rows, e.g. results/demo.
+        results: Folder of one suite's rows, e.g. results/demo, or a file of rows.
         out: Folder to write to; "report" inside the results by default.
         title: Heading of the page.
     """
     from networld_algos.report import write_report
-    from networld_algos.rows import read_failures, read_rows
+    from networld_algos.report_facts import notices
+    from networld_algos.report_input import data_scores, read_suite
 
-    rows = read_rows(results)
-    if not rows:
-        raise ValueError(f"no rows in {results}; `networld bench run SUITE` makes them")
-    page = write_report(rows, out or results / "report", title, failures=read_failures(results))
+    found = read_suite(results)
+    folder = results if results.is_dir() else results.parent
+    page = write_report(
+        found.rows,
+        out or folder / "report",
+        title,
+        failures=found.failures,
+        commands=found.commands,
+        data_scores=data_scores(),
+    )
+    for notice in notices(found.rows):
+        console.print("[yellow]note[/]", escape(notice))
     console.print(f"wrote {page} and figures in {page.parent / 'figures'}")
     return 0

@@ -16,8 +16,8 @@ Positional = tyro.conf.Positional
 SAVE_EVERY = 200  # updates between checkpoints of `networld train`
 
 
-def train_command(algorithm: str, config_type: type) -> Callable[..., int]:
-    """The ``train`` verb of one algorithm; its config's fields become options."""
+def train_command(algorithm: str, config: Any) -> Callable[..., int]:
+    """The ``train`` verb of one algorithm; the fields of ``config``, the preset, become options."""
 
     def command(
         task: str,
@@ -26,10 +26,15 @@ def train_command(algorithm: str, config_type: type) -> Callable[..., int]:
         episodes: int | None = None,
         updates: int = 2_000,
         seed: int = 0,
+        preset: str = "default",
+        device: str = "cpu",
         *,
         config: Any,
     ) -> int:
         """Train on a dataset and save a checkpoint.
+
+        Several processes train one model when torchrun starts them, e.g.
+        torchrun --nproc-per-node 2 -m networld_algos train bc ...
 
         Args:
             task: cbf, rb or ns.
@@ -38,12 +43,16 @@ def train_command(algorithm: str, config_type: type) -> Callable[..., int]:
             episodes: Use only so many episodes.
             updates: Gradient steps in total.
             seed: Of weights, batches and noise.
+            preset: Named settings of the algorithm that its own options start from; NetWorld has
+                "faithful" beside "default".
+            device: cpu, or cuda: one device for each process.
             config: The algorithm's own options.
         """
-        return _train(algorithm, task, out, dataset, episodes, updates, seed, config)
+        del preset  # `config` starts from it
+        return _train(algorithm, task, out, dataset, episodes, updates, seed, device, config)
 
-    command.__annotations__["config"] = config_type
-    command.__kwdefaults__ = {"config": config_type()}
+    command.__annotations__["config"] = type(config)
+    command.__kwdefaults__ = {"config": config}
     return command
 
 
@@ -55,11 +64,12 @@ def _train(
     episodes: int | None,
     updates: int,
     seed: int,
+    device: str,
     config: Any,
 ) -> int:
     import torch
 
-    from networld_algos import make
+    from networld_algos import make, parallel
     from networld_algos.bench import HOLDOUT
     from networld_algos.checkpoint import exists, load, save
     from networld_algos.data import load_episodes
@@ -71,10 +81,18 @@ def _train(
     task_module(task)
     if updates < 1:
         raise ValueError(f"--updates must be at least 1, got {updates}")
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise ValueError(f"--device must be cpu, or cuda where there is one, got {device!r}")
+    if hasattr(config, "batch_size"):
+        parallel.check_batch_size(config.batch_size, parallel.processes())
+    share = parallel.start(device)
+    chief = share is None or share.rank == 0  # the process that writes and prints
+    console.quiet = not chief
     dataset = dataset or f"networld/{task}/expert-v0"
-    if not store.is_local(dataset):
+    if chief and not store.is_local(dataset):
         with progress_bar("episodes") as bar:
             store.obtain(dataset, os.cpu_count() or 1, shown_in(bar, dataset), say=console.print)
+    parallel.wait()
     data = load_episodes(dataset, task)
     if episodes is not None:
         if not 1 <= episodes <= len(data):
@@ -84,7 +102,7 @@ def _train(
     data, heldout = data.split(HOLDOUT, seed)
     done = 0
     if exists(out):
-        model, saved = load(out, expect_task=task)
+        model, saved = load(out, expect_task=task, device=device)
         for key, value in about.items():
             if saved.get(key) != value:
                 raise ValueError(
@@ -97,6 +115,7 @@ def _train(
     else:
         model = make(algorithm, [data.spec], config, seed=seed)
         model.prepare(data, updates)
+    model.to(device)
     with progress_bar("updates") as bar:
         job = bar.add_task(f"{algorithm} on {dataset}", total=updates, completed=done)
 
@@ -104,13 +123,16 @@ def _train(
             if update % 20 == 0 or update == updates:
                 losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
                 bar.update(job, completed=update, description=f"{algorithm}  {losses}")
-            if update % SAVE_EVERY == 0 and update < updates:
+            if update % SAVE_EVERY == 0 and update < updates and chief:
                 save(model, out, {**about, "updates": update})
 
         train(model, [data], updates, seed, first=done, on_update=show)
-    save(model, out, {**about, "updates": updates})
-    _print_health(model.health(heldout))
-    console.print(f"saved {out}; next: networld evaluate {out}")
+    if chief:
+        save(model, out, {**about, "updates": updates})
+        _print_health(model.health(heldout))
+        console.print(f"saved {out}; next: networld evaluate {out}")
+    parallel.wait()
+    parallel.stop()
     return 0
 
 
@@ -127,27 +149,30 @@ def _print_health(values: dict[str, float]) -> None:
 
 
 def evaluate(
-    checkpoint: Positional[Path],
+    checkpoint: Positional[str],
     task: str | None = None,
     episodes: int = 100,
     seed: int = 1_000,
     preset: str = "default",
+    record: bool = False,
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
 ) -> int:
     """Let a trained model act and compare it with the reference policies.
 
     Args:
-        checkpoint: Folder written by `networld train`.
+        checkpoint: Folder written by `networld train`, or hf://owner/name.
         task: Which of the model's tasks; not needed when it has one.
         episodes: Episodes, all simulated as one batch.
         seed: Environment seed of the first episode.
         preset: Named parameters of the task.
+        record: Keep the score beside the checkpoint, for its card on the Hub.
         algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
     """
     import numpy as np
     import torch
 
     from networld_algos.checkpoint import load
+    from networld_algos.hub import fetch, record_score
     from networld_algos.rollout import evaluate as run
     from networld_envs.policies import usable_policies
     from networld_envs.references import reference_rewards
@@ -157,7 +182,8 @@ def evaluate(
     add_algorithms(algorithm)
     if episodes < 2:
         raise ValueError(f"--episodes must be at least 2, got {episodes}")
-    model, _ = load(checkpoint, expect_task=task)
+    folder = fetch(checkpoint)
+    model, _ = load(folder, expect_task=task)
     task = task or _only_task(model.specs)
     seeds = range(seed, seed + episodes)
     rewards = {}
@@ -184,11 +210,39 @@ def evaluate(
         style = "bold" if name == model.name else None
         table.add_row(name, text, score, style=style)
     console.print(table)
+    if record:
+        half = 1.96 * float(np.std(result.episode_rewards, ddof=1)) / episodes**0.5
+        found = {"task": task, "preset": preset, "episodes": episodes, "mean": result.mean}
+        found |= {"low": result.mean - half, "high": result.mean + half}
+        gap = ends[1] - ends[0] if len(ends) == 2 else 0.0
+        score = 100 * (result.mean - ends[0]) / gap if gap > 0 else None
+        record_score(folder, {**found, "normalised": score})
     console.print(
         f"one decision of every agent in all {episodes} episodes: median "
         f"{result.latency_p50_ms:.1f} ms, 99% {result.latency_p99_ms:.1f} ms; "
         f"{result.bytes_per_step:.0f} bytes sent per agent and step"
     )
+    return 0
+
+
+def push(
+    checkpoint: Positional[Path],
+    repo: Positional[str],
+    private: bool = False,
+    algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+) -> int:
+    """Upload a trained model to the Hugging Face Hub, with a card that says what it is.
+
+    Args:
+        checkpoint: Folder written by `networld train`.
+        repo: owner/name; made if absent.
+        private: Make a new repository private.
+        algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
+    """
+    from networld_algos.hub import push_to_hub
+
+    add_algorithms(algorithm)
+    console.print(f"uploaded {push_to_hub(checkpoint, repo, private=private)}")
     return 0
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from networld_algos.nets import normal, uniform
+from networld_algos.parallel import Picked
 
 Prediction = Literal["x0", "epsilon"]
 Solver = Literal["ddpm", "ddim", "dpm-solver++"]
@@ -77,16 +78,23 @@ class CosineSchedule(nn.Module):
         estimate = (x - math.sqrt(1 - ab) * output) / math.sqrt(ab)
         return estimate.clamp(-EPSILON_BOUND, EPSILON_BOUND)
 
-    def draw(self, rows: int, skew: float, generator: torch.Generator) -> Tensor:
+    def draw(
+        self, rows: int, skew: float, generator: torch.Generator, picked: Picked | None = None
+    ) -> Tensor:
         """Training steps ``(rows,)`` with density proportional to ``(t / T)^(skew - 1)``.
 
         Args:
             rows: How many.
             skew: 1 is uniform; above 1 favours high noise, where a few-step sampler decides.
             generator: Source of randomness.
+            picked: Set if the rows were chosen by `parallel.pick`.
         """
-        u = uniform((rows,), generator, self.alpha_bar.device) ** (1.0 / skew)
+        u = uniform((rows,), generator, self.alpha_bar.device, picked=picked) ** (1.0 / skew)
         return (u * self.train_steps).long().clamp(max=self.train_steps - 1)
+
+    def entry(self, share: float) -> int:
+        """Step at which a given plan enters, ``share`` of the way to pure noise."""
+        return round(share * (self.train_steps - 1))
 
     def grid(self, steps: int, first: int | None = None) -> list[int]:
         """At most ``steps`` falling steps from ``first`` (default ``T - 1``) to 0."""
@@ -158,7 +166,7 @@ def sample(
     x = temperature * normal(shape, generator, device)
     grid = schedule.grid(steps)
     if init is not None:
-        first = round(init_share * (schedule.train_steps - 1))
+        first = schedule.entry(init_share)
         grid = schedule.grid(steps, first)
         ab = schedule.levels[first]
         x = math.sqrt(ab) * init + math.sqrt(1 - ab) * x

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from networld_algos import parallel
 from networld_algos.base import Carry, gather_neighbours
 from networld_algos.batch import Episodes
 from networld_algos.nets import uniform
@@ -27,13 +28,15 @@ class ObsFeatures(nn.Module):
 
     Args:
         obs_dim: Length ``O`` of an observation.
+        symlog: False standardises ``o`` itself, an ablation.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, obs_dim: int) -> None:
+    def __init__(self, obs_dim: int, symlog: bool = True) -> None:
         super().__init__()
+        self.symlog = symlog
         self.register_buffer("mean", torch.zeros(obs_dim))
         self.register_buffer("std", torch.ones(obs_dim))
 
@@ -46,7 +49,8 @@ class ObsFeatures(nn.Module):
             lengths = episodes.lengths[start : start + chunk]
             real = np.arange(obs.shape[1]) <= lengths[:, None]  # the final observation counts
             values = obs[real].reshape(-1, obs.shape[-1])
-            values = np.sign(values) * np.log1p(np.abs(values))
+            if self.symlog:
+                values = np.sign(values) * np.log1p(np.abs(values))
             total = total + values.sum(axis=0)
             square = square + (values**2).sum(axis=0)
             count += len(values)
@@ -58,7 +62,8 @@ class ObsFeatures(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         """``(..., O)`` raw to ``(..., O)`` features."""
-        return ((symlog(obs) - self.mean) / self.std).clamp(-CLIP, CLIP)
+        values = symlog(obs) if self.symlog else obs
+        return ((values - self.mean) / self.std).clamp(-CLIP, CLIP)
 
 
 class RunningStandardiser(nn.Module):
@@ -90,7 +95,12 @@ class RunningStandardiser(nn.Module):
     def batch(self, x: Tensor) -> Tensor:
         """``(..., dim)`` standardised with its own statistics; needs more than one row."""
         rows = x.reshape(-1, x.shape[-1])
-        var, mean = torch.var_mean(rows, dim=0, correction=0)
+        if parallel.shard() is None:
+            var, mean = torch.var_mean(rows, dim=0, correction=0)
+        else:
+            count = parallel.total(rows.new_tensor(float(len(rows))))
+            mean = parallel.total(rows.sum(0)) / count
+            var = parallel.total(((rows - mean) ** 2).sum(0)) / count
         with torch.no_grad():
             self.mean.lerp_(mean, self.momentum)
             self.var.lerp_(var, self.momentum)
@@ -122,10 +132,13 @@ def shuffle_last_action(
     if not columns or share == 0.0:
         return obs
     flat = obs.reshape(-1, obs.shape[-1]).clone()
-    order = torch.randperm(len(flat), generator=generator, device=generator.device).to(obs.device)
-    swap = uniform((len(flat), 1), generator, obs.device) < share
     at = list(columns)
-    flat[:, at] = torch.where(swap, flat[order][:, at], flat[:, at])
+    shown = flat[:, at]
+    given = parallel.all_rows(shown)
+    order = torch.randperm(len(given), generator=generator, device=generator.device)
+    order = parallel.own_rows(order).to(obs.device)
+    swap = uniform((len(flat), 1), generator, obs.device) < share
+    flat[:, at] = torch.where(swap, given[order], shown)
     return flat.view_as(obs)
 
 
@@ -138,6 +151,9 @@ def receive(
     value counts for at most ``max_age`` steps. A slot that was never filled counts for nothing.
     The neighbour table must not reorder its slots within an episode.
 
+    A carry with ``"delay"`` (`networld_algos.base.Carry`) delivers what was sent so many steps ago;
+    what is on its way is the entry ``"in_flight"``. Nothing arrives in the first steps.
+
     Args:
         messages: ``(E, N, M)`` sent now.
         neighbours: ``(E, N, D)`` int64, -1 for none or lost.
@@ -149,6 +165,13 @@ def receive(
         ``age`` ``(E, N, D)`` of the next carry.
     """
     arrived = neighbours >= 0
+    memory: Carry = {}
+    if delay := carry.get("delay", 0):
+        in_flight = (*carry.get("in_flight", ()), messages)  # oldest first, each (E, N, M)
+        memory["in_flight"] = in_flight[-delay:]
+        messages = in_flight[0]
+        if len(in_flight) <= delay:
+            arrived = torch.zeros_like(arrived)
     held = torch.where(arrived.unsqueeze(-1), gather_neighbours(messages, neighbours), 0.0)
     age = torch.where(arrived, 0, max_age + 1)
     if "held" in carry:
@@ -157,4 +180,4 @@ def receive(
     usable = (age <= max_age).to(messages.dtype)
     count = usable.sum(-1, keepdim=True)
     mean = (held * usable.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
-    return mean, (count > 0).to(messages.dtype), {"held": held, "age": age}
+    return mean, (count > 0).to(messages.dtype), {**memory, "held": held, "age": age}

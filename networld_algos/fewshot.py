@@ -9,9 +9,9 @@ import numpy as np
 
 from networld_algos import stats
 from networld_algos.rows import Row
-from networld_algos.stats import Floats, Interval
-from networld_algos.summary import (
-    Curve,
+from networld_algos.scoring import (
+    PLAIN,
+    Panel,
     check_unique,
     grouped,
     learned_rows,
@@ -19,6 +19,11 @@ from networld_algos.summary import (
     method_of,
     scales,
 )
+from networld_algos.stats import Floats, Interval
+from networld_algos.summary import Curve
+
+SCRATCH = " (from scratch)"
+"""What the label of a method without its pre-training ends in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +32,14 @@ class FewShot(Curve):
 
     Attributes:
         episodes: ``(X,)`` training episodes at each share.
+        runs: (seed, share) -> ``(episodes,)`` scores; empty in an average over tasks.
         by_seed: seed -> ``(X,)`` scores, for the seeds that have every share.
         area: Area under the curve over log share, in units of the score; None with one share.
         reach: Share of data at which the mean curve reaches a score of 90, NaN if never.
     """
 
     episodes: Floats
+    runs: dict[tuple[int, float], Floats]
     by_seed: dict[int, Floats]
     area: Interval | None
     reach: float
@@ -52,7 +59,10 @@ def fewshot_curves(
     last = [
         r
         for r in learned_rows(rows, experiment)
-        if r.is_last and r.eval_seed_set == "test" and r.fraction is not None and r.task in scale
+        if r.is_last
+        and r.eval_seed_set == "test"
+        and r.fraction is not None
+        and (r.task, PLAIN) in scale
     ]
     check_unique(last)
     out: list[FewShot] = []
@@ -60,7 +70,7 @@ def fewshot_curves(
         shares = sorted({r.fraction for r in group if r.fraction is not None})
         at = {share: [r for r in group if r.fraction == share] for share in shares}
         scores = {
-            (r.seed, share): stats.normalised_score(r.episode_returns, *scale[r.task])
+            (r.seed, share): stats.normalised_score(r.episode_returns, *scale[r.task, PLAIN])
             for share in shares
             for r in at[share]
         }
@@ -82,6 +92,7 @@ def fewshot_curves(
                 episodes=np.array(
                     [median_or_none([r.episodes for r in at[f]]) or np.nan for f in shares]
                 ),
+                runs=scores,
                 by_seed=by_seed,
                 area=area,
                 reach=stats.data_to_reach(shares, [p.value for p in points], target),
@@ -122,9 +133,50 @@ def average_over_tasks(curves: Sequence[FewShot]) -> list[FewShot]:
                 np.array(shares),
                 points,
                 episodes=episodes[0] if same else np.full(len(shares), np.nan),
+                runs={},
                 by_seed=dict(zip(seeds, table, strict=True)),
                 area=area,
                 reach=stats.data_to_reach(shares, [p.value for p in points]),
             )
         )
+    return out
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What pre-training adds on one panel.
+
+    Attributes:
+        panel: (task, dataset).
+        label: The pre-trained method.
+        x: ``(X,)`` shares of target data.
+        episodes: ``(X,)`` training episodes at each share.
+        points: Score with minus score without pre-training, paired by seed.
+    """
+
+    panel: Panel
+    label: str
+    x: Floats
+    episodes: Floats
+    points: list[Interval]
+
+
+def pretraining_gains(curves: Sequence[FewShot], rng: np.random.Generator) -> list[Gain]:
+    """Each method minus its twin from scratch, at the shares that both have."""
+    twins = {(c.panel, c.label): c for c in curves}
+    out: list[Gain] = []
+    for curve in curves:
+        twin = twins.get((curve.panel, curve.label + SCRATCH))
+        if twin is None:
+            continue
+        kept: list[tuple[float, float, Interval]] = []
+        for share, episodes in zip(curve.x.tolist(), curve.episodes.tolist(), strict=True):
+            seeds = [s for s, f in curve.runs if f == share and (s, share) in twin.runs]
+            if seeds:
+                mine, other = ([c.runs[s, share] for s in seeds] for c in (curve, twin))
+                kept.append((share, episodes, stats.paired_interval(mine, other, rng)))
+        if kept:
+            shares, counts, points = zip(*kept, strict=True)
+            x, episodes = np.array(shares), np.array(counts)
+            out.append(Gain(curve.panel, curve.label, x, episodes, list(points)))
     return out

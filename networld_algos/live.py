@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -17,7 +18,9 @@ from rich.progress import (
 )
 
 from networld_algos.bench import Outcome, Paths, run_suite, suite_paths
-from networld_algos.suites import Run, Suite
+from networld_algos.estimate import run_seconds
+from networld_algos.runs import Run
+from networld_algos.suites import Suite
 
 POLL_SECONDS = 0.5
 
@@ -36,18 +39,18 @@ class _Watch:
     def start(self, runs: Sequence[Run]) -> None:
         with self.lock:
             self.open = list(runs)
-        self.bar.update(self.job, total=sum(run.cost for run in runs))
+        self.bar.update(self.job, total=sum(run_seconds(run) for run in runs))
 
     def done(self, outcome: Outcome) -> None:
         with self.lock:
             self.open.remove(outcome.run)
-            self.finished += outcome.run.cost
+            self.finished += run_seconds(outcome.run)
         self.bar.update(self.job, description=f"{len(self.open)} runs left")
         self.refresh()
 
     def refresh(self) -> None:
         with self.lock:
-            partly = sum(run.cost * self._share(run) for run in self.open)
+            partly = sum(run_seconds(run) * self._share(run) for run in self.open)
             self.bar.update(self.job, completed=self.finished + partly)
 
     def _share(self, run: Run) -> float:
@@ -57,13 +60,14 @@ class _Watch:
             return 0.0
 
 
-def run_with_progress(suite: Suite, results: Path, jobs: int) -> list[Outcome]:
+def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) -> list[Outcome]:
     """`run_suite` under a progress bar on standard error.
 
     Args:
         suite: What to run.
         results: Folder of results.
         jobs: Processes side by side.
+        **options: The keyword arguments of `run_suite`.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -96,6 +100,7 @@ def run_with_progress(suite: Suite, results: Path, jobs: int) -> list[Outcome]:
                 on_start=watch.start,
                 on_done=watch.done,
                 on_dataset=on_dataset,
+                **options,
             )
         finally:
             stop.set()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from networld_algos.diffusion import CosineSchedule, Prediction
 from networld_algos.local import LocalInputs
 from networld_algos.nets import mlp
+from networld_algos.parallel import Picked
 from networld_algos.targets import QUANTILES
 from networld_algos.twohot import ActionHead
 from networld_algos.unet import TemporalUNet
@@ -28,6 +29,7 @@ class Segments:
         steps: ``(S, H-1)`` 1.0 where the transition is real.
         returns: ``(S, 1)`` standardised.
         known: ``(S, 1)`` 1.0 where the whole segment is real, hence its return.
+        picked: Which agents of which windows they are.
     """
 
     states: Tensor
@@ -36,6 +38,7 @@ class Segments:
     steps: Tensor
     returns: Tensor
     known: Tensor
+    picked: Picked
 
 
 class DecisionDiffuser(nn.Module):

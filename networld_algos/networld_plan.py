@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from networld_algos.diffusion import Guidance, sample
 from networld_algos.networld_config import NetWorldConfig
 from networld_algos.networld_nets import Nets
+from networld_algos.unet import Conditioned
 
 
 @torch.no_grad()
@@ -50,11 +51,16 @@ def plan(
         clamp, m, present, ahead = (v.repeat_interleave(copies, dim=0) for v in rows)
         init = None if init is None else init.repeat_interleave(copies, dim=0)
 
+    first = None if init is None else shared.schedule.entry(config.warm_start_share)
+    grid = shared.schedule.grid(config.steps, first)
+    shifts = _shifts(shared.denoiser, grid, shared.embedding(task))
+
     def denoiser(x: Tensor, t: int) -> Tensor:
         step = torch.tensor([t], device=x.device)
-        output = shared.denoise(x, step, present, ahead, task, frozen=True)
+        output = shared.denoise(x, step, present, ahead, task, frozen=True, shifts=shifts[t])
         return shared.schedule.to_x0(output, x, t, config.prediction)
 
+    guided = config.guidance == "gradient"
     segment = sample(
         denoiser,
         shared.schedule,
@@ -64,32 +70,44 @@ def plan(
         generator=generator,
         temperature=config.temperature,
         clamp=clamp,
-        guidance=_guidance(nets, task, m, present) if config.guidance == "gradient" else None,
+        guidance=_guidance(nets, task, m, present, grid) if guided else None,
         guidance_weight=config.guidance_weight,
         init=init,
         init_share=config.warm_start_share,
     )
     if copies == 1:
         return segment
-    score = _score(nets, task, m, present)(segment, 0)
+    score = _score(nets, task, m, present, [0])(segment, 0)
     best = score.view(-1, copies).argmax(1)
     return segment.view(-1, copies, *segment.shape[1:])[torch.arange(len(best)), best]
 
 
-def _score(nets: Nets, task: str, m: Tensor, present: Tensor) -> Callable[[Tensor, int], Tensor]:
-    """``(x_t, t) ->`` expected return ``(rows,)``, symlog domain, scaled to [0, 1]."""
+def _shifts(
+    network: Conditioned, grid: Sequence[int], embedding: Tensor
+) -> dict[int, list[Tensor]]:
+    """What each block of a network adds at each step of ``grid``, all made in one pass."""
+    every = network.shifts(torch.tensor(grid, device=embedding.device), embedding)
+    return {t: [shift[i : i + 1] for shift in every] for i, t in enumerate(grid)}
+
+
+def _score(
+    nets: Nets, task: str, m: Tensor, present: Tensor, grid: Sequence[int]
+) -> Callable[[Tensor, int], Tensor]:
+    """``(x_t, t in grid) ->`` expected return ``(rows,)``, symlog domain, scaled to [0, 1]."""
+    assert nets.shared.classifier is not None
+    shifts = _shifts(nets.shared.classifier, grid, nets.shared.embedding(task))
 
     def score(x: Tensor, t: int) -> Tensor:
         step = torch.tensor([t], device=x.device)
-        logits = nets.shared.classify(x, step, m, present, task, frozen=True)
-        return nets.task(task).returns.score(logits)
+        logits = nets.shared.classify(x, step, m, present, task, frozen=True, shifts=shifts[t])
+        return nets.task(task).return_score(logits)
 
     return score
 
 
-def _guidance(nets: Nets, task: str, m: Tensor, present: Tensor) -> Guidance:
+def _guidance(nets: Nets, task: str, m: Tensor, present: Tensor, grid: Sequence[int]) -> Guidance:
     """Gradient of the score with respect to the noised segment, rows independent."""
-    score = _score(nets, task, m, present)
+    score = _score(nets, task, m, present, grid)
 
     def gradient(x: Tensor, t: int) -> Tensor:
         with torch.enable_grad():

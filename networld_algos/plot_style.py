@@ -55,6 +55,14 @@ ROLE_STYLES: dict[str, dict[str, Any]] = {
     "heuristic": {"color": "#8C8C8C", "linestyle": (0, (5, 2.5)), "linewidth": 0.8},
     "expert": {"color": "#222222", "linestyle": "-", "linewidth": 1.1},
     "genie": {"color": "#222222", "linestyle": (0, (6, 2, 1, 2)), "linewidth": 1.0},
+    "behaviour": {"color": "#8A5A00", "linestyle": (0, (8, 2)), "linewidth": 1.2},
+}
+FACTORS = {
+    "agents": "Agents",
+    "message_loss": "Lost messages",
+    "message_delay": "Message delay (steps)",
+    "steps": "Solver steps",
+    "candidates": "Candidates",
 }
 PAGE_WIDTH_IN = 7.16  # two columns of an IEEE page
 COLUMN_WIDTH_IN = 3.5
@@ -98,6 +106,16 @@ def display(label: str) -> str:
     return label
 
 
+def factor_name(factor: str) -> str:
+    """A factor as printed: ``"message_loss"`` becomes ``"Lost messages"``."""
+    return FACTORS.get(factor, factor.replace("_", " ").capitalize())
+
+
+def level_text(factor: str, level: float) -> str:
+    """A level as printed; shares of lost messages in percent."""
+    return f"{100 * level:g}%" if factor == "message_loss" else f"{level:g}"
+
+
 def styles(methods: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
     """Label -> line style, from the (algorithm, label) pairs of a whole report.
 
@@ -114,7 +132,7 @@ def styles(methods: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
         variants[algorithm] = rank + 1
         i = spare.index(algorithm) if algorithm in spare else 0
         base = COLOURS.get(algorithm, SPARE_COLOURS[i % len(SPARE_COLOURS)])
-        colour = _mix(base, *SHADES[rank % len(SHADES)])
+        colour = _mix(base, *SHADES[(rank + rank // len(DASHES)) % len(SHADES)])
         out[label] = {
             "color": colour,
             "marker": MARKERS.get(algorithm, SPARE_MARKERS[i % len(SPARE_MARKERS)]),

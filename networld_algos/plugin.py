@@ -1,4 +1,8 @@
-"""Algorithms of one's own, from a Python file outside the package: ``path/to/file.py:Name``."""
+"""Algorithms and suites of one's own, from a Python file outside the package.
+
+An algorithm is named as ``path/to/file.py:Name``; a suite is ``SUITE`` in ``path/to/file.py``. The
+file is code and is executed: name only files you trust.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,13 @@ from dataclasses import is_dataclass
 from inspect import get_annotations, isabstract
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from networld_algos.base import Algorithm
 from networld_algos.zoo import ALGORITHMS, BUILT_IN
+
+if TYPE_CHECKING:
+    from networld_algos.suites import Suite
 
 
 def is_plugin(name: str) -> bool:
@@ -23,7 +30,7 @@ def add_algorithm(source: str) -> str:
     """Run a Python file and put one of its classes into `ALGORITHMS`.
 
     The class subclasses `Algorithm`; its annotation ``config: MyConfig`` says which frozen
-    dataclass holds its options. The file is code and is executed: name only files you trust.
+    dataclass holds its options.
 
     Args:
         source: ``path/to/file.py:ClassName``.
@@ -63,6 +70,27 @@ def add_algorithm(source: str) -> str:
         raise ValueError(f"{class_name} of {path} is named {name!r} like a built-in algorithm")
     ALGORITHMS[name] = (config_type, found)
     return name
+
+
+def load_suite(source: str) -> Suite:
+    """Run a Python file and take the suite that it calls ``SUITE``.
+
+    Args:
+        source: ``path/to/file.py``.
+
+    Raises:
+        ValueError: If the file is not there, does not run, or has no ``SUITE``.
+    """
+    from networld_algos.suites import Suite
+
+    path = Path(source)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    found = getattr(_run_file(path), "SUITE", None)
+    if not isinstance(found, Suite):
+        what = "no SUITE" if found is None else f"a SUITE that is a {type(found).__name__}"
+        raise ValueError(f"{path} has {what}; it needs: SUITE = networld_algos.suites.Suite(...)")
+    return found
 
 
 def _run_file(path: Path) -> ModuleType:

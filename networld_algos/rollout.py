@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from networld_algos.base import Algorithm
 from networld_envs import make_vec
 
+LOSS_STREAM = 0x1055  # beside an environment's seed: its own stream for lost messages
+WARM_UP = 5  # decisions before those that are timed
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -44,10 +47,15 @@ def evaluate(
     *,
     max_cycles: int | None = None,
     sampling_seed: int = 0,
+    message_loss: float = 0.0,
+    message_delay: int = 0,
     on_step: Callable[[], None] | None = None,
     **params: Any,
 ) -> Evaluation:
     """Run one episode for each environment seed, all as one batch.
+
+    Loss and delay are of the algorithm's own messages; what an environment lets an agent observe
+    of its neighbours is not touched.
 
     Args:
         algorithm: Trained for ``task``.
@@ -55,13 +63,20 @@ def evaluate(
         seeds: Environment seeds; equal seeds give equal networks to every algorithm.
         max_cycles: Steps of an episode; the environments' own by default.
         sampling_seed: Seeds the algorithm's own randomness.
+        message_loss: Probability that a message is lost, for each step, sender and receiver anew.
+        message_delay: Steps a message takes.
         on_step: Called after each step, for a progress bar.
         **params: Preset and parameters of the task.
 
     Raises:
-        ValueError: If the algorithm does not know the task, or its observations or actions have
-            another size there (the message names both).
+        ValueError: If the algorithm does not know the task, its observations or actions have
+            another size there (the message names both), ``message_loss`` or ``message_delay`` is
+            out of range, or it is to be delayed and does not use `features.receive`.
     """
+    if not 0.0 <= message_loss <= 1.0:
+        raise ValueError(f"message_loss must be in [0, 1], got {message_loss}")
+    if not isinstance(message_delay, int) or message_delay < 0:
+        raise ValueError(f"message_delay must be a number of steps, 0 or more, got {message_delay}")
     if max_cycles is not None:
         params["max_cycles"] = max_cycles
     envs = make_vec(task, len(seeds), **params)
@@ -70,17 +85,28 @@ def evaluate(
     generator = torch.Generator(device=device).manual_seed(sampling_seed)
     obs, info = envs.reset(seed=list(seeds))
     neighbours = torch.from_numpy(info["neighbours"].astype(np.int64)).to(device)
+    losses = [np.random.default_rng([seed, LOSS_STREAM]) for seed in seeds]
     carry = algorithm.initial_carry(len(seeds), task)
+    if message_delay:
+        carry["delay"] = message_delay
     message = algorithm.message(torch.from_numpy(obs).to(device), carry)
     rewards, latency_ms = [], []
     algorithm.eval()
     while True:
+        table = neighbours
+        if message_loss > 0.0:
+            draws = np.stack([rng.random(neighbours.shape[1:]) for rng in losses])  # (E, N, D)
+            lost = torch.from_numpy(draws < message_loss).to(device)
+            table = torch.where(lost, -1, neighbours)
         begin = time.perf_counter()
-        actions, carry = algorithm.act(
-            torch.from_numpy(obs).to(device), neighbours, carry, generator
-        )
+        actions, carry = algorithm.act(torch.from_numpy(obs).to(device), table, carry, generator)
         chosen = actions.cpu().numpy()
         latency_ms.append(1e3 * (time.perf_counter() - begin))
+        if message_delay and message is not None and "in_flight" not in carry:
+            raise ValueError(
+                f"{algorithm.name} cannot be given late messages: its act() must take them from "
+                "networld_algos.features.receive and hand on the carry"
+            )
         obs, _, _, truncated, info = envs.step(chosen)
         rewards.append(info["agent_rewards"].mean(axis=1, dtype=np.float64))
         if on_step is not None:
@@ -98,6 +124,38 @@ def evaluate(
         if message is None
         else float(message.shape[-1] * message.element_size()),
     )
+
+
+def decision_ms_one_agent(
+    algorithm: Algorithm, task: str, repeats: int = 50, **params: Any
+) -> float:
+    """Median time in ms of one decision of one agent alone, its neighbours' messages at hand.
+
+    Args:
+        algorithm: Trained for ``task``.
+        task: Name of the task.
+        repeats: Decisions that are timed, after `WARM_UP` others.
+        **params: Preset and parameters of the task.
+    """
+    envs = make_vec(task, 1, **params)
+    _check_sizes(algorithm, task, envs.simulator.spec)
+    device = next(algorithm.parameters()).device
+    generator = torch.Generator(device=device).manual_seed(0)
+    obs, info = envs.reset(seed=[0])
+    envs.close()
+    one = torch.from_numpy(obs[:, :1]).to(device)  # (1, 1, O)
+    slots = torch.from_numpy(info["neighbours"][:, :1].astype(np.int64)).to(device)
+    table = slots.clamp(max=0)  # every neighbour sends what the agent itself would
+    carry = algorithm.initial_carry(1, task)
+    times_ms = []
+    algorithm.eval()
+    for _ in range(WARM_UP + repeats):
+        begin = time.perf_counter()
+        actions, carry = algorithm.act(one, table, carry, generator)
+        actions.cpu()  # waits for an accelerator
+        times_ms.append(1e3 * (time.perf_counter() - begin))
+    algorithm.train()
+    return float(np.median(times_ms[WARM_UP:]))
 
 
 def _check_sizes(algorithm: Algorithm, task: str, spec: Any) -> None:

@@ -1,9 +1,10 @@
 """Result rows: one flat JSON line per evaluation, the only thing figures and tables are made from.
 
 A *run* trains one (experiment, task, dataset, label, seed, fraction) and emits a row at each
-evaluation. Rows live in ``results/<suite>/*.jsonl``, one file per run; a run that raised leaves a
-`Failure` in ``*.failure.json`` beside them. This module reads and writes both and needs neither
-torch nor an environment.
+evaluation; or it scores a model that another run trained under a condition (factor, level). Rows
+live in ``results/<suite>/*.jsonl``, one file per run; a run that raised leaves a `Failure` in
+``*.failure.json`` beside them. This module reads and writes both and needs neither torch nor an
+environment.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ KINDS = ("learned", "reference")
 ROLES = ("random", "static", "heuristic", "expert", "genie")
 EVAL_SEED_SETS = ("test", "validation")
 FAILURE_SUFFIX = ".failure.json"
+EXPERIMENTS = ("reference", "comparison", "fewshot", "ablation", "robustness", "cost")
+"""What suites make rows of; a script may write rows of an experiment of its own."""
 
 _TEXT = ("suite", "experiment", "task", "algorithm", "kind", "label", "eval_seed_set", "version")
-_TEXT_OR_NONE = ("dataset", "role", "config_hash", "git_commit")
+_TEXT_OR_NONE = ("dataset", "role", "config_hash", "git_commit", "factor")
 _INT_OR_NONE = ("episodes", "updates")
 _FLOAT_OR_NONE = (
     "fraction",
@@ -33,6 +36,7 @@ _FLOAT_OR_NONE = (
     "latency_p99_ms",
     "bytes_per_step",
     "train_seconds",
+    "level",
 )
 
 
@@ -42,7 +46,7 @@ class Row:
 
     Attributes:
         suite: Name of the suite, e.g. ``"cpu"``.
-        experiment: ``"comparison"``, ``"fewshot"``, or the name of another experiment.
+        experiment: One of `EXPERIMENTS`, or the name of another experiment.
         task: Name of the task, e.g. ``"cbf"``.
         dataset: Training data; None for a reference policy.
         algorithm: Key in ``ALGORITHMS``, or name of the reference policy.
@@ -67,6 +71,9 @@ class Row:
         train_seconds: Wall-clock training time up to this evaluation.
         version: Package version.
         git_commit: Commit of the working tree, None outside a checkout.
+        factor: What the experiment varies beside the method, e.g. ``"agents"`` or
+            ``"message_loss"``; None where it varies nothing.
+        level: Value of the factor; None exactly when ``factor`` is.
         extra: Further numbers such as health diagnostics. A value that is not finite is stored
             as null and read back as NaN.
     """
@@ -94,6 +101,8 @@ class Row:
     train_seconds: float | None
     version: str
     git_commit: str | None
+    factor: str | None = None
+    level: float | None = None
     extra: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -130,11 +139,15 @@ class Row:
             raise ValueError(f"seed of a reference row must be -1, got {self.seed}")
         if self.fraction is not None and not 0.0 < self.fraction <= 1.0:
             raise ValueError(f"fraction must be in (0, 1], got {self.fraction}")
+        if (self.factor is None) != (self.level is None):
+            raise ValueError(
+                f"factor and level go together, got factor={self.factor!r}, level={self.level!r}"
+            )
         if not self.episode_returns:
             raise ValueError("episode_returns must hold at least one episode")
 
     @property
-    def run(self) -> tuple[str, str, str, str | None, str, int, float | None]:
+    def run(self) -> tuple[str | int | float | None, ...]:
         """What identifies the run this row belongs to."""
         return (
             self.suite,
@@ -144,6 +157,8 @@ class Row:
             self.label,
             self.seed,
             self.fraction,
+            self.factor,
+            self.level,
         )
 
     @property
@@ -167,7 +182,7 @@ class Row:
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown keys {unknown}; a row has {sorted(known)}")
-        if missing := sorted(known - {"extra"} - set(values)):
+        if missing := sorted(known - {"factor", "level", "extra"} - set(values)):
             raise ValueError(f"missing keys {missing}")
         extra = values.get("extra", {})
         if isinstance(extra, dict):

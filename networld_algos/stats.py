@@ -95,6 +95,20 @@ def seed_interval(
     )
 
 
+def paired_interval(
+    x: Sequence[ArrayLike], y: Sequence[ArrayLike], rng: np.random.Generator
+) -> Interval:
+    """Mean of X minus Y over the seeds of both, as `seed_interval` over paired runs.
+
+    Pairing takes out what a seed does to both, e.g. the episodes it trains on. Entries are the
+    values ``(episodes,)`` of one seed; with one seed only, both must have the same test episodes.
+    """
+    pairs = [(_vector(a), _vector(b)) for a, b in zip(x, y, strict=True)]
+    if all(len(a) == len(b) for a, b in pairs):
+        return seed_interval([a - b for a, b in pairs], rng)
+    return t_interval([a.mean() - b.mean() for a, b in pairs])
+
+
 def interquartile_mean(values: ArrayLike) -> Floats:
     """Mean over the last axis after dropping the lowest and highest quarter.
 
@@ -152,11 +166,8 @@ def resample(strata: Sequence[Floats], rng: np.random.Generator, resamples: int)
 def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> float:
     """Probability that a run of X beats a run of Y on a task drawn at random, ties half.
 
-    Mean over tasks of ``mean_ij [1(x_i > y_j) + 1(x_i = y_j) / 2]`` (Mann-Whitney).
-
-    Args:
-        x: Scores ``(n_k,)`` of X on each task.
-        y: Scores ``(m_k,)`` of Y on the same tasks.
+    Mean over tasks of ``mean_ij [1(x_i > y_j) + 1(x_i = y_j) / 2]`` (Mann-Whitney), where X and Y
+    have scores ``(n_k,)`` and ``(m_k,)`` on the same tasks.
     """
     return float(_improvement([*map(_vector, x), *map(_vector, y)]))
 
@@ -166,11 +177,12 @@ def improvement_interval(
     y: Sequence[ArrayLike],
     rng: np.random.Generator,
     confidence: float = 0.95,
+    resamples: int = 1000,
 ) -> Interval:
     """`probability_of_improvement` with a stratified bootstrap interval."""
     if len(x) != len(y):
         raise ValueError(f"X and Y must have the same tasks, got {len(x)} and {len(y)}")
-    return bootstrap([*x, *y], _improvement, rng, confidence, resamples=1000)
+    return bootstrap([*x, *y], _improvement, rng, confidence, resamples)
 
 
 def _improvement(strata: list[Floats]) -> Floats:

@@ -4,191 +4,61 @@ Write your own in a few lines::
 
     from networld_algos.suites import Entry, Suite
 
-    mine = Suite(name="mine", tasks=("rb",), entries=(Entry("bc"), Entry("networld")), seeds=5,
-                 updates=5_000)
+    SUITE = Suite(name="mine", tasks=("rb",), entries=(Entry("bc"), Entry("networld")), seeds=5,
+                  updates=5_000)
+
+and start it with ``networld bench run my_suite.py``. The suites that come with the package are in
+`networld_algos.suite_list`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from networld_algos import ALGORITHMS, make_config
-from networld_algos.base import Algorithm
 from networld_algos.check import at_least, positive_int
-from networld_envs import TASKS, __version__
-from networld_envs.policies import usable_policies
+from networld_algos.runs import Condition, Run
+from networld_algos.suite_parts import (
+    Ablation,
+    Cost,
+    Entry,
+    FewShot,
+    Robustness,
+    agents_levels,
+    check_decision,
+)
+from networld_envs import TASKS
+from networld_envs.policies import get_policy, usable_policies
+from networld_envs.recipes import find_recipe
 from networld_envs.simulator import make_params
 
-Stage = Literal["reference", "pretrain", "train"]
+__all__ = ["PARTS", "Ablation", "Condition", "Cost", "Entry", "FewShot", "Robustness", "Suite"]
 
-
-@dataclass(frozen=True)
-class Entry:
-    """An algorithm with a configuration, under the name it has in figures.
-
-    Attributes:
-        algorithm: Key in `networld_algos.ALGORITHMS`.
-        label: Name in figures and tables; the algorithm's by default.
-        config: Fields of its config that differ from the default.
-        pretrained: In the few-shot experiment, start from a model of the suite's other tasks.
-    """
-
-    algorithm: str
-    label: str = ""
-    config: dict[str, Any] = field(default_factory=dict)
-    pretrained: bool = False
-
-    def __post_init__(self) -> None:
-        if self.algorithm not in ALGORITHMS:
-            raise ValueError(
-                f"unknown algorithm {self.algorithm!r}; valid algorithms: {', '.join(ALGORITHMS)}"
-            )
-        if not self.label:
-            object.__setattr__(self, "label", self.algorithm)
-        make_config(self.algorithm, self.config)  # raises for an unknown or illegal field
-        if self.pretrained and ALGORITHMS[self.algorithm][1].adapt is Algorithm.adapt:
-            raise ValueError(f"{self.algorithm!r} cannot be pre-trained: it has no adapt()")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One unit of work; equal runs give equal rows.
-
-    Attributes:
-        suite: Name of the suite.
-        stage: ``"reference"`` scores a policy, ``"pretrain"`` makes a model that other runs start
-            from, ``"train"`` trains and evaluates.
-        experiment: ``"comparison"``, ``"fewshot"``, ``"reference"`` or ``"pretrain"``.
-        task: The task that is evaluated; of a pre-training, the task that is left out.
-        algorithm: Name of an algorithm, or of a reference policy.
-        label: Name in figures.
-        config: The algorithm's configuration as a dictionary of differences from the default.
-        seed: Training seed; -1 for a reference.
-        data_tasks: Tasks whose data is trained on.
-        quality: Quality of the data, e.g. ``"expert"``.
-        data_episodes: Episodes taken from each data set before ``fraction``; None takes all.
-        fraction: Share of those used of the target task.
-        updates: Gradient steps.
-        evaluations: Evaluations on the way, evenly spaced, the last at the end.
-        eval_episodes: Episodes of each evaluation.
-        pretraining: Key of the run whose model this one starts from, or "".
-    """
-
-    suite: str
-    stage: Stage
-    experiment: str
-    task: str
-    algorithm: str
-    label: str
-    config: dict[str, Any]
-    seed: int
-    data_tasks: tuple[str, ...]
-    quality: str
-    data_episodes: int | None
-    fraction: float
-    updates: int
-    evaluations: int
-    eval_episodes: int
-    pretraining: str = ""
-
-    @property
-    def key(self) -> str:
-        """Name of the run's files: readable, and unique through a hash of everything in it.
-
-        The hash takes in the whole configuration and the version, so a changed default is a new
-        run. Changed code is not seen: give an edited algorithm a new label.
-        """
-        whole: dict[str, Any] = {**asdict(self), "version": __version__}
-        if self.stage != "reference":
-            whole["config"] = asdict(make_config(self.algorithm, self.config))
-        text = json.dumps(whole, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        words = [self.experiment, self.task, self.label]
-        if self.stage != "reference":
-            words.append(f"s{self.seed}")
-        if self.experiment == "fewshot":
-            words.append(f"f{100 * self.fraction:g}")
-        return re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(words)).strip("-") + f"-{digest}"
-
-    @property
-    def title(self) -> str:
-        """The run in words, for progress and failures."""
-        words = [self.experiment, self.task, self.label]
-        if self.stage != "reference":
-            words.append(f"seed {self.seed}")
-        if self.experiment == "fewshot":
-            words.append(f"{100 * self.fraction:g}% of the data")
-        return " / ".join(words)
-
-    @property
-    def cost(self) -> float:
-        """Rough seconds on one core, to order runs and to estimate the time left."""
-        if self.stage == "reference":
-            return 3.0
-        evaluation_s = (
-            EVALUATION_S.get(self.algorithm, OTHER_EVALUATION_S) * self.eval_episodes / 16
-        )
-        return UPDATE_S.get(self.algorithm, 0.02) * self.updates + evaluation_s * self.evaluations
-
-
-# Measured on one core with `networld bench run demo`; used for nothing but estimates.
-UPDATE_S = {
-    "bc": 0.007,
-    "ma-cql": 0.03,
-    "ma-dd": 0.02,
-    "ma-dt": 0.05,
-    "ma-iql": 0.014,
-    "networld": 0.045,
-}
-EVALUATION_S = {"ma-dd": 3.5, "ma-dt": 1.7, "networld": 3.5}
-OTHER_EVALUATION_S = 0.3
-
-
-@dataclass(frozen=True)
-class FewShot:
-    """The few-shot part of a suite.
-
-    Attributes:
-        entries: Who takes part.
-        fractions: Shares of the target task's episodes, nested.
-        seeds: Training seeds.
-        updates: Gradient steps on the target task.
-        pretrain_updates: Gradient steps on the other tasks before, for `Entry.pretrained`.
-    """
-
-    entries: tuple[Entry, ...]
-    fractions: tuple[float, ...]
-    seeds: int
-    updates: int
-    pretrain_updates: int
-
-    def __post_init__(self) -> None:
-        positive_int(self, "seeds", "updates", "pretrain_updates")
-        if not self.fractions or not all(0.0 < f <= 1.0 for f in self.fractions):
-            raise ValueError(f"fractions must be in (0, 1], got {self.fractions}")
-        if len(set(self.fractions)) < len(self.fractions):
-            raise ValueError(f"fractions must differ, got {self.fractions}")
+PARTS = ("comparison", "fewshot", "ablation", "robustness", "cost")
+"""Parts of a suite; the reference policies belong to all of them."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Runs that belong together: reference policies, a comparison, and perhaps few-shot.
+    """Runs that belong together: reference policies, a comparison, and perhaps further parts.
 
     Attributes:
         name: Folder of the results.
         tasks: Tasks, each evaluated on its own.
         entries: Algorithms of the comparison.
         seeds: Training seeds of the comparison, 0 .. seeds - 1.
-        updates: Gradient steps of each training.
-        quality: Quality of the data.
+        updates: Gradient steps of each training, where its entry does not say otherwise.
+        qualities: Qualities of the data the comparison is done on; the other parts use the first.
         data_episodes: Episodes of each data set that are used; None takes all.
-        evaluations: Evaluations during a training.
+        evaluations: Evaluations during a training of the comparison.
         eval_episodes: Episodes of an evaluation; reference policies are scored on the same ones.
         fewshot: The few-shot part, or None.
+        ablation: The ablations, or None.
+        robustness: Agent-count shift, message loss and delay, or None.
+        cost: Latency against score, or None.
     """
 
     name: str
@@ -196,30 +66,94 @@ class Suite:
     entries: tuple[Entry, ...]
     seeds: int
     updates: int
-    quality: str = "expert"
+    qualities: tuple[str, ...] = ("expert",)
     data_episodes: int | None = None
     evaluations: int = 5
     eval_episodes: int = 16
     fewshot: FewShot | None = None
+    ablation: Ablation | None = None
+    robustness: Robustness | None = None
+    cost: Cost | None = None
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ValueError(f"name must be usable as the name of a folder, got {self.name!r}")
         positive_int(self, "seeds", "updates", "evaluations")
         at_least(self, 2, "eval_episodes")
         unknown = [t for t in self.tasks if t not in TASKS]
         if unknown or not self.tasks:
             raise ValueError(f"unknown task {unknown or self.tasks}; valid: {', '.join(TASKS)}")
-        if len(set(self.tasks)) < len(self.tasks):
-            raise ValueError(f"tasks must differ, got {self.tasks}")
+        for name, values in (("tasks", self.tasks), ("qualities", self.qualities)):
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name} must differ, and there must be one; got {values}")
+        for task in self.tasks:
+            for quality in self.qualities:
+                find_recipe(f"networld/{task}/{quality}-v0")  # raises for an unknown one
         few = self.fewshot.entries if self.fewshot is not None else ()
-        for labels in ([e.label for e in self.entries], [e.label for e in few]):
-            if len(set(labels)) < len(labels):
-                raise ValueError(f"labels must differ, got {labels}")
+        ablated = self.ablation.entries if self.ablation is not None else ()
+        for entries in (self.entries, few, ablated):
+            labels = [label for entry in entries for label in entry.labels]
+            names = [entry.label for entry in entries]
+            if len(set(labels)) < len(labels) or len(set(names)) < len(names):
+                raise ValueError(f"labels must differ, got {labels} of {names}")
         if len(self.tasks) == 1 and any(e.pretrained for e in few):
             raise ValueError(f"pre-training needs a task beside {self.tasks[0]!r}")
+        self._check_trained_entries()
 
-    def runs(self) -> list[Run]:
-        """Every run, those that others start from first."""
-        return [*self._references(), *self._comparison(), *self._fewshot()]
+    def _check_trained_entries(self) -> None:
+        known = {entry.label: entry for entry in self.entries}
+        for name, part in (("robustness", self.robustness), ("cost", self.cost)):
+            if part is None:
+                continue
+            positive_int(part, "seeds")
+            if missing := [label for label in part.labels if label not in known]:
+                raise ValueError(
+                    f"{name} uses models of the comparison, which has no {missing}; it has "
+                    f"{sorted(known)}"
+                )
+            if part.seeds > self.seeds:
+                raise ValueError(f"{name} has {part.seeds} seeds, the comparison {self.seeds}")
+        if self.cost is not None:
+            for label, conditions in self.cost.curves.items():
+                if label not in self.cost.labels:
+                    raise ValueError(f"cost has a curve for {label!r}, not among its labels")
+                for condition in conditions:
+                    check_decision(known[label], condition.decision)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of `PARTS` that the suite has."""
+        there = {"comparison": bool(self.entries)}
+        return tuple(p for p in PARTS if there.get(p) or getattr(self, p, None) is not None)
+
+    def runs(self, only: Iterable[str] = ()) -> list[Run]:
+        """Runs in an order that can be kept: what others start from comes first.
+
+        Args:
+            only: Parts to run, with what they start from; all by default.
+
+        Raises:
+            ValueError: If the suite has no such part.
+        """
+        chosen = tuple(only)
+        if unknown := [part for part in chosen if part not in self.parts]:
+            raise ValueError(
+                f"suite {self.name!r} has no part {', '.join(unknown)}; it has "
+                f"{', '.join(self.parts)}"
+            )
+        every = [
+            *self._references(),
+            *self._comparison(),
+            *self._fewshot(),
+            *self._ablation(),
+            *self._robustness(),
+            *self._cost(),
+        ]
+        if chosen:
+            wanted = [r for r in every if r.experiment in ("reference", *chosen)]
+            starts = {run.start for run in wanted}
+            every = [r for r in every if r.experiment in ("reference", *chosen) or r.key in starts]
+        return list({run.key: run for run in every}.values())
 
     def _run(self, **values: Any) -> Run:
         default = Run(
@@ -232,40 +166,58 @@ class Suite:
             config={},
             seed=-1,
             data_tasks=(),
-            quality=self.quality,
+            quality=self.qualities[0],
             data_episodes=self.data_episodes,
             fraction=1.0,
             updates=self.updates,
-            evaluations=self.evaluations,
+            evaluations=1,
             eval_episodes=self.eval_episodes,
+            conditions=(),
         )
         return replace(default, **values)
 
+    def _entry_run(self, entry: Entry, task: str, seed: int, **values: Any) -> Run:
+        common: dict[str, Any] = {
+            "task": task,
+            "algorithm": entry.algorithm,
+            "label": entry.label,
+            "config": entry.values,
+            "seed": seed,
+            "data_tasks": (task,),
+            "conditions": entry.conditions,
+        }
+        if entry.updates is not None:
+            values["updates"] = entry.updates
+        return self._run(**{**common, **values})
+
     def _references(self) -> list[Run]:
-        return [
-            self._run(
-                stage="reference",
-                experiment="reference",
-                task=task,
-                algorithm=name,
-                label=name,
-                updates=0,
-                evaluations=1,
-            )
-            for task in self.tasks
-            for name in usable_policies(task, make_params(task))
-        ]
+        runs = []
+        for task in self.tasks:
+            names = usable_policies(task, make_params(task))
+            shift: list[dict[str, Any]] = []
+            if self.robustness is not None and self.robustness.agents:
+                shift = agents_levels(task)
+            for name in names:
+                ends = get_policy(task, name).role in ("random", "expert")
+                levels = [{}, *shift] if ends else [{}]
+                runs.append(
+                    self._run(
+                        stage="reference",
+                        experiment="reference",
+                        task=task,
+                        algorithm=name,
+                        label=name,
+                        quality="",
+                        updates=0,
+                        conditions=tuple(Condition(name, **values) for values in levels),
+                    )
+                )
+        return runs
 
     def _comparison(self) -> list[Run]:
         return [
-            self._run(
-                task=task,
-                algorithm=entry.algorithm,
-                label=entry.label,
-                config=entry.config,
-                seed=seed,
-                data_tasks=(task,),
-            )
+            self._entry_run(entry, task, seed, quality=quality, evaluations=self.evaluations)
+            for quality in self.qualities
             for task in self.tasks
             for entry in self.entries
             for seed in range(self.seeds)
@@ -278,111 +230,119 @@ class Suite:
         first: dict[str, Run] = {}
         then = []
         for task in self.tasks:
-            others = tuple(t for t in self.tasks if t != task)
             for entry in part.entries:
                 for seed in range(part.seeds):
-                    common: dict[str, Any] = {
-                        "task": task,
-                        "algorithm": entry.algorithm,
-                        "label": entry.label,
-                        "config": entry.config,
-                        "seed": seed,
-                    }
-                    pretraining = ""
+                    start = ""
                     if entry.pretrained:
-                        before = self._run(
-                            **common,
-                            stage="pretrain",
-                            experiment="pretrain",
-                            data_tasks=others,
-                            updates=part.pretrain_updates,
-                            evaluations=0,
-                        )
-                        pretraining = before.key
-                        first[pretraining] = before
+                        before = self._pretraining(entry, task, seed, part.pretrain_updates)
+                        start = before.key
+                        first[start] = before
                     then += [
-                        self._run(
-                            **common,
+                        self._entry_run(
+                            entry,
+                            task,
+                            seed,
                             experiment="fewshot",
-                            data_tasks=(task,),
                             fraction=fraction,
                             updates=part.updates,
-                            evaluations=1,
-                            pretraining=pretraining,
+                            start=start,
+                            early_stop=part.early_stop,
                         )
                         for fraction in part.fractions
                     ]
         return [*first.values(), *then]
 
+    def _pretraining(self, entry: Entry, task: str, seed: int, updates: int) -> Run:
+        """Training on the other tasks, shared by entries that differ in what comes after it."""
+        kind = ALGORITHMS[entry.algorithm][1]
+        later = {*kind.decision_fields, *kind.adapt_fields}
+        config = {k: v for k, v in entry.values.items() if k not in later}
+        return self._run(
+            stage="pretrain",
+            experiment="pretrain",
+            task=task,
+            algorithm=entry.algorithm,
+            label=entry.algorithm,
+            config=config,
+            seed=seed,
+            data_tasks=tuple(t for t in self.tasks if t != task),
+            updates=updates if entry.pretrain_updates is None else entry.pretrain_updates,
+            evaluations=0,
+        )
 
-_ZOO = (
-    Entry("networld"),
-    Entry("bc"),
-    Entry("ma-iql"),
-    Entry("ma-cql", config={"batch_size": 4}),
-    Entry(
-        "ma-dt",
-        config={
-            "batch_size": 4, "sequences": 16, "context": 10, "kept": 5, "learning_rate": 1e-3,
-        },
-    ),
-    Entry("ma-dd"),
-)  # fmt: skip
-"""Every algorithm: the slow ones on less an update than by default, MA-DT at a higher rate."""
-_FEWSHOT_ENTRIES = (
-    Entry("networld", "networld", pretrained=True),
-    Entry("networld", "networld (from scratch)"),
-    Entry("bc"),
-)
+    def _ablation(self) -> list[Run]:
+        part = self.ablation
+        if part is None:
+            return []
+        updates = part.updates or self.updates
+        trained = {self._training(run): run for run in self._comparison()}
+        runs = []
+        for task in self.tasks:
+            for entry in part.entries:
+                for seed in range(part.seeds):
+                    run = self._entry_run(entry, task, seed, experiment="ablation", updates=updates)
+                    same = trained.get(self._training(run))
+                    if same is not None:
+                        decision = self._split(run)[1]
+                        conditions = tuple(
+                            replace(c, decision={**decision, **c.decision}) for c in run.conditions
+                        )
+                        run = replace(run, stage="evaluate", start=same.key, conditions=conditions)
+                    runs.append(run)
+        return runs
 
+    @staticmethod
+    def _split(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A run's full configuration: what shapes the model, and what is read only when acting."""
+        config = asdict(make_config(run.algorithm, run.config))
+        later = ALGORITHMS[run.algorithm][1].decision_fields
+        decision = {name: config.pop(name) for name in later}
+        return config, decision
 
-SUITES: dict[str, Suite] = {
-    suite.name: suite
-    for suite in (
-        Suite(
-            name="smoke",
-            tasks=("cbf", "rb", "ns"),
-            entries=_ZOO,
-            seeds=1,
-            updates=20,
-            data_episodes=4,
-            evaluations=2,
-            eval_episodes=2,
-            fewshot=FewShot(
-                entries=_FEWSHOT_ENTRIES,
-                fractions=(0.25, 1.0),
-                seeds=1,
-                updates=10,
-                pretrain_updates=10,
-            ),
-        ),
-        Suite(
-            name="demo",
-            tasks=("cbf", "rb", "ns"),
-            entries=_ZOO,
-            seeds=2,
-            updates=450,
-            data_episodes=100,
-            evaluations=3,
-            eval_episodes=16,
-            fewshot=FewShot(
-                entries=_FEWSHOT_ENTRIES,
-                fractions=(0.01, 0.1),
-                seeds=1,
-                updates=200,
-                pretrain_updates=400,
-            ),
-        ),
-    )
-}
+    @classmethod
+    def _training(cls, run: Run) -> str:
+        """What makes two trainings give the same model; ways to decide are set afterwards."""
+        config, _ = cls._split(run)
+        return repr((run.task, run.quality, run.seed, run.algorithm, config, run.updates))
 
+    def _trained(self, part: Robustness | Cost) -> Iterable[tuple[Entry, Run]]:
+        """The comparison's runs that a part goes on from."""
+        by_label = {entry.label: entry for entry in self.entries}
+        for run in self._comparison():
+            if run.quality != self.qualities[0] or run.seed >= part.seeds:
+                continue
+            if run.label in part.labels:
+                yield by_label[run.label], run
 
-def get_suite(name: str) -> Suite:
-    """A suite by name.
+    def _robustness(self) -> list[Run]:
+        part = self.robustness
+        if part is None:
+            return []
+        return [
+            replace(
+                run,
+                stage="evaluate",
+                experiment="robustness",
+                evaluations=1,
+                eval_episodes=part.eval_episodes or self.eval_episodes,
+                conditions=part.conditions(entry, run.task),
+                start=run.key,
+            )
+            for entry, run in self._trained(part)
+        ]
 
-    Raises:
-        ValueError: If there is none; lists the valid ones.
-    """
-    if name not in SUITES:
-        raise ValueError(f"unknown suite {name!r}; valid suites: {', '.join(SUITES)}")
-    return SUITES[name]
+    def _cost(self) -> list[Run]:
+        part = self.cost
+        if part is None:
+            return []
+        return [
+            replace(
+                run,
+                stage="evaluate",
+                experiment="cost",
+                evaluations=1,
+                conditions=part.conditions(entry),
+                start=run.key,
+            )
+            for entry, run in self._trained(part)
+        ]

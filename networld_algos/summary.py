@@ -1,47 +1,34 @@
-"""From rows to what tables and figures show: references, final scores, learning curves.
+"""From rows to what tables and figures show: final scores and learning curves.
 
 Rules, in one place: the headline is the last checkpoint on test seeds, never a maximum over
-checkpoints; scores are normalised with the reference rows of the same suite and task; intervals
-are over training seeds, and say so where one seed forces them over episodes.
+checkpoints; scores are normalised with the reference rows of the same suite, task and condition;
+intervals are over training seeds, and say so where one seed forces them over episodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from networld_algos import stats
-from networld_algos.rows import ROLES, Row
+from networld_algos.rows import Row
+from networld_algos.scoring import (
+    PLAIN,
+    Condition,
+    Panel,
+    check_unique,
+    condition_of,
+    grouped,
+    learned_rows,
+    median_or_none,
+    method_of,
+    panel_of,
+    scale_of,
+    scales,
+)
 from networld_algos.stats import Floats, Interval
-
-K = TypeVar("K")
-T = TypeVar("T")
-Panel = tuple[str, str]
-"""(task, dataset): what one panel of a figure shows."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A reference policy of one task.
-
-    Attributes:
-        name: Name of the policy.
-        role: ``"random"``, ``"static"``, ``"heuristic"``, ``"expert"`` or ``"genie"``.
-        label: What to print.
-        reward: Average reward with a t interval over episodes.
-        score: Normalised score with the interval of ``reward``; None without random and expert.
-        latency_p50_ms: Median decision time of the whole batch.
-    """
-
-    name: str
-    role: str
-    label: str
-    reward: Interval
-    score: Interval | None
-    latency_p50_ms: float | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +39,7 @@ class Final:
         panel: (task, dataset).
         algorithm: Key in ``ALGORITHMS``.
         label: Display variant.
+        seeds: Training seeds.
         runs: Normalised scores, one array ``(episodes,)`` a seed; None without references.
         reward: Average reward per agent and step.
         score: Normalised score of the last checkpoint.
@@ -62,11 +50,13 @@ class Final:
         bytes_per_step: Median over seeds.
         train_seconds: Median over seeds.
         extra: Mean over seeds of every diagnostic, non-finite values left out.
+        condition: (factor, level) under which it was evaluated.
     """
 
     panel: Panel
     algorithm: str
     label: str
+    seeds: list[int]
     runs: list[Floats] | None
     reward: Interval
     score: Interval | None
@@ -77,6 +67,7 @@ class Final:
     bytes_per_step: float | None
     train_seconds: float | None
     extra: dict[str, float]
+    condition: Condition = PLAIN
 
     @property
     def seed_scores(self) -> Floats | None:
@@ -105,73 +96,27 @@ class Curve:
     eval_seed_set: str = "test"
 
 
-def one_suite(rows: Sequence[Row]) -> str:
-    """The suite all rows belong to.
-
-    Raises:
-        ValueError: If there is no row, or rows of several suites: references of one suite must
-            not normalise scores of another.
-    """
-    suites = sorted({row.suite for row in rows})
-    if len(suites) != 1:
-        raise ValueError(f"expected the rows of one suite, got suites {suites}")
-    return suites[0]
-
-
 def panels(rows: Sequence[Row], experiment: str) -> list[Panel]:
     """(task, dataset) pairs with learned rows of an experiment, in order of appearance."""
-    found = [(r.task, r.dataset or "") for r in learned_rows(rows, experiment)]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(panel_of(r) for r in learned_rows(rows, experiment)))
 
 
-def references(rows: Sequence[Row]) -> dict[str, list[Reference]]:
-    """Reference policies of each task, from random to genie, by average reward within a role.
-
-    Raises:
-        ValueError: For rows of several suites, or two policies in the role random or expert.
-    """
-    one_suite(rows)
-    scale = scales(rows)
-    out: dict[str, list[Reference]] = {}
-    for (task, name), group in grouped(_references(rows), lambda r: (r.task, r.algorithm)):
-        reward = stats.t_interval([x for r in group for x in r.episode_returns])
-        score = None
-        if task in scale:
-            value, low, high = stats.normalised_score(
-                [reward.value, reward.low, reward.high], *scale[task]
-            ).tolist()
-            score = Interval(value, low, high, reward.count, reward.method)
-        first = group[0]
-        latency = median_or_none([r.latency_p50_ms for r in group])
-        out.setdefault(task, []).append(
-            Reference(name, first.role or "", first.label, reward, score, latency)
-        )
-    for policies in out.values():
-        policies.sort(key=lambda p: (ROLES.index(p.role), p.reward.value))
-    return out
+def quality(panel: Panel) -> str:
+    """Name of a panel's dataset without its task and first version: ``"expert"``, ``"mine-v1"``."""
+    return panel[1].removeprefix("networld/").removeprefix(f"{panel[0]}/").removesuffix("-v0")
 
 
-def scales(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:
-    """Task -> average reward of (random, expert), for the tasks that have both."""
-    found: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for row in _references(rows):
-        if row.role in ("random", "expert"):
-            policy = found.setdefault((row.task, row.role), {}).setdefault(row.algorithm, [])
-            policy.extend(row.episode_returns)
-    means: dict[tuple[str, str], float] = {}
-    for (task, role), policies in found.items():
-        if len(policies) > 1:
-            raise ValueError(f"task {task!r} has several {role} policies: {sorted(policies)}")
-        means[task, role] = float(np.mean(next(iter(policies.values()))))
-    return {
-        task: (means[task, "random"], means[task, "expert"])
-        for task in dict.fromkeys(task for task, _ in means)
-        if (task, "random") in means and (task, "expert") in means
-    }
+def by_quality(found: Sequence[Final]) -> dict[str, list[Final]]:
+    """Final scores by quality of the data, where every quality has every task; else all as one."""
+    tasks = {f.panel[0] for f in found}
+    groups = dict(grouped(found, lambda f: quality(f.panel)))
+    if all({f.panel[0] for f in group} == tasks for group in groups.values()):
+        return groups
+    return {"all": list(found)}
 
 
 def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> list[Final]:
-    """Every method of an experiment at its last checkpoint, in order of panel and appearance.
+    """Every method and condition of an experiment at its last checkpoint, in order of panel.
 
     ``best_score`` is secondary: for each seed the checkpoint with the highest mean on validation
     seeds, scored on test seeds. Where a run has no validation rows at its test checkpoints, the
@@ -186,8 +131,10 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
     check_unique(last)
     order = {panel: i for i, panel in enumerate(panels(rows, experiment))}
     out: list[Final] = []
-    for (panel, label), group in grouped(last, method_of):
-        scored = scale.get(group[0].task)
+    for (panel, label, condition), group in grouped(
+        last, lambda r: (*method_of(r), condition_of(r))
+    ):
+        scored = scale_of(scale, group[0])
         returns = [np.asarray(r.episode_returns) for r in group]
         runs = score = best_score = None
         best_by = "test"
@@ -205,6 +152,7 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
                 panel=panel,
                 algorithm=group[0].algorithm,
                 label=label,
+                seeds=[r.seed for r in group],
                 runs=runs,
                 reward=stats.seed_interval(returns, rng),
                 score=score,
@@ -215,6 +163,7 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
                 bytes_per_step=median_or_none([r.bytes_per_step for r in group]),
                 train_seconds=median_or_none([r.train_seconds for r in group]),
                 extra=_mean_extra(group),
+                condition=condition,
             )
         )
     return sorted(out, key=lambda f: order[f.panel])
@@ -264,45 +213,6 @@ def strata(finals_: Sequence[Final]) -> dict[str, list[Floats]]:
     return out
 
 
-def learned_rows(rows: Sequence[Row], experiment: str) -> list[Row]:
-    """Rows of learned policies in one experiment."""
-    return [r for r in rows if r.kind == "learned" and r.experiment == experiment]
-
-
-def _references(rows: Sequence[Row]) -> list[Row]:
-    return [r for r in rows if r.kind == "reference" and r.eval_seed_set == "test"]
-
-
-def method_of(row: Row) -> tuple[Panel, str]:
-    """(panel, label): what a curve or a line of a table stands for."""
-    return (row.task, row.dataset or ""), row.label
-
-
-def grouped(items: Sequence[T], key: Callable[[T], K]) -> list[tuple[K, list[T]]]:
-    """Items by key, keys in order of appearance."""
-    groups: dict[K, list[T]] = {}
-    for item in items:
-        groups.setdefault(key(item), []).append(item)
-    return list(groups.items())
-
-
-def check_unique(rows: Sequence[Row]) -> None:
-    """Refuse two final rows of one run.
-
-    Raises:
-        ValueError: If two rows have the same run: averaging them would hide a mistake.
-    """
-    seen: dict[object, Row] = {}
-    for row in rows:
-        if row.run in seen:
-            raise ValueError(
-                f"two final rows for the run {row.run} (configurations "
-                f"{seen[row.run].config_hash} and {row.config_hash}): give each variant its own "
-                "label, or delete the older result file"
-            )
-        seen[row.run] = row
-
-
 def _by_update(rows: Sequence[Row]) -> dict[int, list[Row]]:
     seeds = {r.seed for r in rows}
     at: dict[int, dict[int, Row]] = {}
@@ -320,12 +230,6 @@ def _best_checkpoint(rows: Sequence[Row], last: Row) -> tuple[Row, str]:
     if shared:
         return test[max(shared, key=lambda u: validation[u].mean_return)], "validation"
     return max(test.values(), key=lambda r: r.mean_return), "test"
-
-
-def median_or_none(values: Sequence[float | None]) -> float | None:
-    """Median of what is not None; None if nothing is."""
-    present = [v for v in values if v is not None]
-    return float(np.median(present)) if present else None
 
 
 def _mean_extra(rows: Sequence[Row]) -> dict[str, float]:

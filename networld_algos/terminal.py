@@ -34,7 +34,7 @@ def progress_bar(unit: str) -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True, quiet=console.quiet)) as bar:
         yield bar
 
 
@@ -49,7 +49,7 @@ def download_bar() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True, quiet=console.quiet)) as bar:
         yield bar
 
 

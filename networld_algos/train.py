@@ -2,7 +2,8 @@
 
 Update ``u`` of a run with seed ``s`` draws its batch and its noise from generators seeded by
 ``(s, u)`` alone. A run that is stopped and resumed therefore does exactly what an uninterrupted one
-does, and nothing about a generator has to be saved.
+does, and nothing about a generator has to be saved. Under ``torchrun`` all processes draw the same
+batch and work on their share of it, see `networld_algos.parallel`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from networld_algos import parallel
 from networld_algos.base import Algorithm
 from networld_algos.batch import Episodes, WindowSampler
 
@@ -44,7 +46,12 @@ def train(
 
     Raises:
         FloatingPointError: If a metric stops being finite; names it and the update.
+        ValueError: If several processes cannot share a batch, or end an update with other weights.
+        networld_algos.parallel.PeerLostError: If another process of the job is gone.
     """
+    share = parallel.job()
+    if share is not None:
+        parallel.check_batch_size(algorithm.batch_size, share.world)
     samplers = make_samplers(algorithm, data)
     device = next(algorithm.parameters()).device
     generator = torch.Generator(device=device)
@@ -53,7 +60,12 @@ def train(
         stream = np.random.SeedSequence([seed, update])
         generator.manual_seed(int(stream.generate_state(1, np.uint64)[0] >> 1))
         batch = samplers[update % len(samplers)].sample(np.random.default_rng(stream))
-        metrics = algorithm.update(batch.to(device), generator)
+        if share is not None:
+            batch = share.take(batch)
+        with parallel.sharing(share):
+            metrics = parallel.average_metrics(algorithm.update(batch.to(device), generator))
+        if update == first:
+            parallel.assert_equal(algorithm)
         bad = [name for name, value in metrics.items() if not np.isfinite(value)]
         if bad:
             raise FloatingPointError(

@@ -6,7 +6,8 @@ A value between two bin centres ``b_k <= x <= b_{k+1}`` has the target weights
     w_{k+1} = (x - b_k) / (b_{k+1} - b_k),     w_k = 1 - w_{k+1},
 
 so that the expectation of the target over bin centres is x itself. The loss is the cross-entropy
-with these weights.
+with these weights. Two ablations: ``coding="onehot"`` puts all weight on the nearer of the two
+bins, and ``symlog=False`` spreads the bins uniformly over the range itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 from networld_algos.nets import uniform
 from networld_envs.spec import TaskSpec
 
+Coding = Literal["twohot", "onehot"]
+CODINGS: tuple[str, ...] = get_args(Coding)
 Decode = Literal["argmax", "expectation", "sample"]
 DECODES: tuple[str, ...] = get_args(Decode)
 
@@ -40,6 +43,8 @@ class TwoHot(nn.Module):
     Args:
         columns: Scalars ``A``, each with its own range.
         bins: Bin centres ``K`` of each.
+        coding: ``"twohot"``, or ``"onehot"``: the nearest bin has all the weight.
+        symlog: Space the bins in the symlog domain; otherwise in the range itself.
 
     Attributes:
         centres: ``(A, K)`` bin centres in raw units.
@@ -49,11 +54,17 @@ class TwoHot(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, columns: int, bins: int) -> None:
+    def __init__(
+        self, columns: int, bins: int, coding: Coding = "twohot", symlog: bool = True
+    ) -> None:
         super().__init__()
         if bins < 2:
             raise ValueError(f"bins must be at least 2, got {bins}")
+        if coding not in CODINGS:
+            raise ValueError(f"coding must be one of {CODINGS}, got {coding!r}")
         self.bins = bins
+        self.coding = coding
+        self.symlog = symlog
         self.register_buffer("centres", torch.zeros(columns, bins, dtype=torch.float64))
         self.register_buffer("low", torch.zeros(columns, dtype=torch.float64))
         self.register_buffer("high", torch.zeros(columns, dtype=torch.float64))
@@ -73,8 +84,10 @@ class TwoHot(nn.Module):
         gap = 1e-3 * (1.0 + low.abs())
         high = torch.where(high - low < gap, low + gap, high)
         ramp = torch.linspace(0, 1, self.bins, dtype=low.dtype, device=low.device)
-        grid = symlog(low)[:, None] * (1 - ramp) + symlog(high)[:, None] * ramp
-        centres = symexp(grid)
+        if self.symlog:
+            centres = symexp(symlog(low)[:, None] * (1 - ramp) + symlog(high)[:, None] * ramp)
+        else:
+            centres = low[:, None] * (1 - ramp) + high[:, None] * ramp
         centres[:, 0], centres[:, -1] = low, high
         self.low.copy_(low)
         self.high.copy_(high)
@@ -88,11 +101,13 @@ class TwoHot(nn.Module):
         lower = (torch.searchsorted(centres, flat, right=True) - 1).clamp(0, self.bins - 2)
         below, above = centres.gather(1, lower), centres.gather(1, lower + 1)
         weight = ((flat - below) / (above - below)).clamp(0.0, 1.0)
+        if self.coding == "onehot":
+            weight = (weight > 0.5).to(weight.dtype)
         shape = x.shape
         return lower.t().reshape(shape), weight.t().reshape(shape).to(torch.float32)
 
     def loss(self, logits: Tensor, values: Tensor) -> Tensor:
-        """Cross-entropy ``(..., A)`` of logits ``(..., A, K)`` with the two-hot of ``values``."""
+        """Cross-entropy ``(..., A)`` of logits ``(..., A, K)`` with the coding of ``values``."""
         lower, weight = self.target(values)
         log_p = F.log_softmax(logits, dim=-1)
         below = log_p.gather(-1, lower.unsqueeze(-1)).squeeze(-1)
@@ -112,7 +127,7 @@ class TwoHot(nn.Module):
         return pairs.sum(-1) + middle.sum(-1)
 
     def score(self, logits: Tensor) -> Tensor:
-        """Expectation in the symlog domain scaled to [0, 1] over the range ``(..., A)``.
+        """Expectation ``(..., A)`` of the bin's index scaled to [0, 1]: in the symlog domain.
 
         Its gradient is of order one whatever the units, which is what guidance needs.
         """
@@ -141,6 +156,8 @@ class ActionHead(nn.Module):
         spec: The task.
         in_dim: Width of the features.
         bins: Bins of each column of a box action.
+        coding: Of a box action, see `TwoHot`; integers have a bin each.
+        symlog: Of the bins of a box action, see `TwoHot`.
     """
 
     RADIUS = 5
@@ -148,14 +165,21 @@ class ActionHead(nn.Module):
     legal: Tensor
     bounds: Tensor
 
-    def __init__(self, spec: TaskSpec, in_dim: int, bins: int) -> None:
+    def __init__(
+        self,
+        spec: TaskSpec,
+        in_dim: int,
+        bins: int,
+        coding: Coding = "twohot",
+        symlog: bool = True,
+    ) -> None:
         super().__init__()
         self.kind = spec.action_kind
         low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
         self.register_buffer("bounds", torch.stack([low, high]), persistent=False)
         if spec.action_kind == "box":
             self.columns, self.choices = spec.action_dim, bins
-            self.twohot = TwoHot(spec.action_dim, bins)
+            self.twohot = TwoHot(spec.action_dim, bins, coding, symlog)
             self.twohot.set_range(low, high)
             legal = torch.ones(bins, dtype=torch.bool)
         else:

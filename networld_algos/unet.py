@@ -8,7 +8,7 @@ and that of the task are concatenated and injected into the first convolution of
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -103,10 +103,10 @@ class ResidualBlock(nn.Module):
             else None
         )
 
-    def forward(self, x: Tensor, condition: Tensor, *, frozen: bool = False) -> Tensor:
-        """``(rows, C_in, L)`` and condition ``(rows or 1, F)`` to ``(rows, C_out, L)``."""
+    def forward(self, x: Tensor, shift: Tensor, *, frozen: bool = False) -> Tensor:
+        """``(rows, C_in, L)`` and the injected ``(rows or 1, C_out)`` to ``(rows, C_out, L)``."""
         h = F.silu(self.norm1(self.first(x, frozen=frozen)))
-        h = h + self.condition(condition).unsqueeze(-1)
+        h = h + shift.unsqueeze(-1)
         h = F.silu(self.norm2(self.second(h, frozen=frozen)))
         return h + (x if self.skip is None else self.skip(x, frozen=frozen))
 
@@ -125,6 +125,32 @@ class Condition(nn.Module):
         return F.silu(torch.cat([step, task.expand(len(step), -1)], dim=-1))
 
 
+class Conditioned(nn.Module):
+    """A network whose blocks take the embedded diffusion step and task.
+
+    Attributes:
+        condition: Embeds both.
+    """
+
+    condition: Condition
+
+    def injectors(self) -> Iterator[nn.Linear]:
+        """The layers that turn the embedding into what each block adds, in order."""
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                yield module.condition
+
+    def shifts(self, t: Tensor, task: Tensor) -> list[Tensor]:
+        """What each block adds, ``(rows or 1, C_out)``; a plan needs it once for all its steps.
+
+        Args:
+            t: ``(rows or 1,)`` diffusion steps.
+            task: Embedding ``(dim,)`` of the task.
+        """
+        condition = self.condition(t, task)
+        return [layer(condition) for layer in self.injectors()]
+
+
 class DownPath(nn.Module):
     """Residual blocks and strided convolutions; halves the length between levels."""
 
@@ -140,19 +166,19 @@ class DownPath(nn.Module):
                 self.downs.append(Convolution(nn.Conv1d(dim, dim, 3, stride=2, padding=1)))
             width = dim
 
-    def forward(self, x: Tensor, condition: Tensor, frozen: bool) -> list[Tensor]:
-        """Output of each level, the shortest last."""
+    def forward(self, x: Tensor, shifts: Iterator[Tensor], frozen: bool) -> list[Tensor]:
+        """Output of each level, the shortest last; takes one of ``shifts`` for each block."""
         outputs: list[Tensor] = []
         for i, level in enumerate(self.levels):
             for block in level.children():
-                x = block(x, condition, frozen=frozen)
+                x = block(x, next(shifts), frozen=frozen)
             outputs.append(x)
             if i < len(self.downs):
                 x = self.downs[i](x, frozen=frozen)
         return outputs
 
 
-class TemporalUNet(nn.Module):
+class TemporalUNet(Conditioned):
     """Noise model: U-Net over the segment.
 
     Args:
@@ -183,21 +209,29 @@ class TemporalUNet(nn.Module):
                 self.ups.append(Convolution(up))
         self.out = Convolution(nn.Conv1d(dims[0], channels, 1))
 
-    def forward(self, x: Tensor, t: Tensor, task: Tensor, *, frozen: bool = False) -> Tensor:
-        """``(rows, channels + context, H)`` to ``(rows, channels, H)``."""
-        condition = self.condition(t, task)
-        skips = self.down(x, condition, frozen)
-        h = self.middle(skips[-1], condition, frozen=frozen)
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        task: Tensor,
+        *,
+        frozen: bool = False,
+        shifts: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """``(rows, channels + context, H)`` to ``(rows, channels, H)``; see `shifts`."""
+        each = iter(self.shifts(t, task) if shifts is None else shifts)
+        skips = self.down(x, each, frozen)
+        h = self.middle(skips[-1], next(each), frozen=frozen)
         for i, level in enumerate(self.levels):
             h = torch.cat([h, skips.pop()], dim=1)
             for block in level.children():
-                h = block(h, condition, frozen=frozen)
+                h = block(h, next(each), frozen=frozen)
             if i < len(self.ups):
                 h = self.ups[i](h, frozen=frozen)
         return self.out(h, frozen=frozen)
 
 
-class ReturnClassifier(nn.Module):
+class ReturnClassifier(Conditioned):
     """The U-Net's down path and a linear layer to two-hot return logits.
 
     The linear layer starts at zero: an untrained classifier pushes a plan nowhere.
@@ -216,13 +250,22 @@ class ReturnClassifier(nn.Module):
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, x: Tensor, t: Tensor, task: Tensor, *, frozen: bool = False) -> Tensor:
-        """``(rows, channels, H)`` to logits ``(rows, bins)``."""
-        outputs = self.down(x, self.condition(t, task), frozen)
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        task: Tensor,
+        *,
+        frozen: bool = False,
+        shifts: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """``(rows, channels, H)`` to logits ``(rows, bins)``; see `shifts`."""
+        each = iter(self.shifts(t, task) if shifts is None else shifts)
+        outputs = self.down(x, each, frozen)
         return self.linear(outputs[-1].flatten(1))
 
 
-class MLPDenoiser(nn.Module):
+class MLPDenoiser(Conditioned):
     """Noise model: residual MLP over the flattened segment; same call as `TemporalUNet`."""
 
     def __init__(
@@ -242,11 +285,25 @@ class MLPDenoiser(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, channels * horizon))
         self.channels = channels
 
-    def forward(self, x: Tensor, t: Tensor, task: Tensor, *, frozen: bool = False) -> Tensor:
-        """``(rows, channels + context, H)`` to ``(rows, channels, H)``."""
+    def injectors(self) -> Iterator[nn.Linear]:
+        """One layer for each block."""
+        for layer in self.injections:
+            assert isinstance(layer, nn.Linear)
+            yield layer
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        task: Tensor,
+        *,
+        frozen: bool = False,
+        shifts: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """``(rows, channels + context, H)`` to ``(rows, channels, H)``; see `shifts`."""
         del frozen
-        condition = self.condition(t, task)
+        shifts = self.shifts(t, task) if shifts is None else shifts
         h = self.into(x.flatten(1))
-        for inject, block in zip(self.injections, self.blocks, strict=True):
-            h = h + block(h + inject(condition))
+        for shift, block in zip(shifts, self.blocks, strict=True):
+            h = h + block(h + shift)
         return self.out(h).view(len(x), self.channels, x.shape[-1])

@@ -14,6 +14,7 @@ from networld_algos.ma_dd_config import MADDConfig
 from networld_algos.ma_dt import MADT, MADTConfig
 from networld_algos.ma_iql import MAIQL, MAIQLConfig
 from networld_algos.networld import NetWorld, NetWorldConfig
+from networld_algos.networld_config import FAITHFUL
 from networld_envs.spec import TaskSpec
 
 ALGORITHMS: dict[str, tuple[type[Any], type[Algorithm]]] = {
@@ -27,15 +28,36 @@ ALGORITHMS: dict[str, tuple[type[Any], type[Algorithm]]] = {
 BUILT_IN = frozenset(ALGORITHMS)
 """Names that an added algorithm must not take."""
 
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {"networld": {"faithful": FAITHFUL}}
+"""Algorithm -> named settings beside ``"default"`` -> fields that differ from the default."""
 
-def make_config(name: str, values: dict[str, Any] | None = None) -> Any:
-    """The config dataclass of algorithm ``name``, with ``values`` in place of its defaults.
+
+def preset_values(name: str, preset: str) -> dict[str, Any]:
+    """Fields of algorithm ``name`` that ``preset`` sets; none for ``"default"``.
 
     Raises:
-        ValueError: If ``name`` or a key of ``values`` is unknown, or a value is not valid.
+        ValueError: If there is no such algorithm or preset; lists those there are.
+    """
+    _entry(name)
+    known = {"default": {}, **PRESETS.get(name, {})}
+    if preset not in known:
+        raise ValueError(f"unknown preset {preset!r} of {name!r}; it has {', '.join(known)}")
+    return dict(known[preset])
+
+
+def make_config(name: str, values: dict[str, Any] | str | None = None) -> Any:
+    """The config dataclass of algorithm ``name``, with ``values`` in place of its defaults.
+
+    Args:
+        name: Key in `ALGORITHMS`.
+        values: Changed fields, or the name of a preset, see `PRESETS`.
+
+    Raises:
+        ValueError: If ``name``, the preset or a key of ``values`` is unknown, or a value is not
+            valid.
     """
     config_type, _ = _entry(name)
-    given = dict(values or {})
+    given = preset_values(name, values) if isinstance(values, str) else dict(values or {})
     known = [field.name for field in fields(config_type)]
     unknown = sorted(set(given) - set(known))
     if unknown:
@@ -55,13 +77,14 @@ def make(
     Args:
         name: Key in `ALGORITHMS`.
         specs: The task or tasks it is for.
-        config: The algorithm's config dataclass, a dict of changed fields, or None for defaults.
+        config: The algorithm's config dataclass, a dict of changed fields, the name of a preset,
+            or None for defaults.
         seed: Seeds the initial weights.
 
     Raises:
         ValueError: If the name, the config or the number of tasks is not valid.
     """
-    if config is None or isinstance(config, dict):
+    if config is None or isinstance(config, dict | str):
         config = make_config(name, config)
     config_type, algorithm = _entry(name)
     if type(config) is not config_type:

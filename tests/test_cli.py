@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from networld_algos import cli, cli_model
-from networld_algos.suites import get_suite
+from networld_algos.suite_list import get_suite
 from networld_envs import store
 
 

@@ -11,7 +11,8 @@ from networld_algos import ALGORITHMS, cli
 from networld_algos.bench import run_suite
 from networld_algos.plugin import add_algorithm
 from networld_algos.rows import read_rows
-from networld_algos.suites import Entry, get_suite
+from networld_algos.suite_list import get_suite
+from networld_algos.suites import Entry
 from networld_envs import store
 
 pytestmark = pytest.mark.usefixtures("small_store")
@@ -77,7 +78,8 @@ def test_diagnostics_of_its_own_are_shown(tmp_path, capsys):
 def test_it_runs_in_a_suite_beside_the_others(tmp_path):
     name = add_algorithm(SOURCE)
     entries = (Entry("bc"), Entry(name))
-    suite = replace(get_suite("smoke"), tasks=("rb",), entries=entries, fewshot=None)
+    parts = dict.fromkeys(("fewshot", "ablation", "robustness", "cost"))
+    suite = replace(get_suite("smoke"), tasks=("rb",), entries=entries, **parts)
     outcomes = run_suite(suite, tmp_path, jobs=2)  # workers are new processes
     assert not [o.error for o in outcomes if o.error]
     assert {r.label for r in read_rows(tmp_path / "smoke") if r.kind == "learned"} == {"bc", name}

@@ -12,9 +12,22 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from networld_algos import plot_style, plots, summary
-from networld_algos.fewshot import average_over_tasks, fewshot_curves
+from networld_algos import (
+    alt_text,
+    cli,
+    plot_parts,
+    plot_style,
+    plots,
+    scoring,
+    summary,
+    tables,
+    variations,
+)
+from networld_algos.fewshot import average_over_tasks, fewshot_curves, pretraining_gains
 from networld_algos.report import write_report
+from networld_algos.report_facts import notices
+from networld_algos.report_input import data_scores, read_suite, record_command
+from networld_algos.report_parts import ordered
 from networld_algos.rows import (
     Failure,
     Row,
@@ -185,6 +198,95 @@ def fewshot_rows(seeds: int = 3, seed: int = 2) -> list[Row]:
     return rows
 
 
+ABLATIONS = {  # change in score on (cbf, rb, ns)
+    "networld": (0, 0, 0),
+    "no message": (-9, -22, -1),
+    "one-hot": (-2, -5, -1),
+    "no guidance": (1, -3, 0),
+}
+
+
+def learned(task: str, score: float, rng: np.random.Generator, **changes) -> Row:
+    """A final row of NetWorld with a given normalised score."""
+    values = {
+        "task": task,
+        "dataset": f"networld/{task}/expert-v0",
+        "algorithm": "networld",
+        "label": "networld",
+        "bytes_per_step": 128.0,
+        "episode_returns": returns_at(task, score, rng),
+    }
+    return make_row(**{**values, **changes})
+
+
+def ablation_rows(seeds: int = 3, seed: int = 3) -> list[Row]:
+    """Seeds differ by 6 points, the same for every ablation: only pairing sees small changes."""
+    rng = np.random.default_rng(seed)
+    return [
+        learned(task, 90 + change + 6 * s, rng, experiment="ablation", label=label, seed=s)
+        for label, changes in ABLATIONS.items()
+        for task, change in zip(REFERENCES, changes, strict=True)
+        for s in range(seeds)
+    ]
+
+
+def robustness_rows(seeds: int = 3, seed: int = 4) -> list[Row]:
+    """Agents, with references twice as far from zero at each level, and lost messages."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for agents in (7, 19, 91):
+        condition = {"factor": "agents", "level": float(agents)}
+        rows += [
+            replace(r, **condition, episode_returns=tuple(2 * x for x in r.episode_returns))
+            for r in reference_rows(20)
+        ]
+        rows += [
+            replace(row, episode_returns=tuple(2 * x for x in row.episode_returns))
+            for task in REFERENCES
+            for s in range(seeds)
+            for row in [learned(task, 88, rng, experiment="robustness", seed=s, **condition)]
+        ]
+    return rows + [
+        learned(
+            task,
+            95 - (60 if label == "networld" else 0) * loss,
+            rng,
+            experiment="robustness",
+            algorithm=label,
+            label=label,
+            seed=s,
+            factor="message_loss",
+            level=loss,
+        )
+        for label in ("networld", "bc")
+        for task in REFERENCES
+        for s in range(seeds)
+        for loss in (0.0, 0.3, 0.6, 0.9)
+    ]
+
+
+def cost_rows(seeds: int = 3, seed: int = 5) -> list[Row]:
+    rng = np.random.default_rng(seed)
+    settings = {"steps": (1, 2, 5, 10, 20), "candidates": (1, 4, 16)}
+    return [
+        learned(
+            task,
+            93 - 20 / level if factor == "steps" else 90 + level / 5,
+            rng,
+            experiment="cost",
+            seed=s,
+            factor=factor,
+            level=level,
+            latency_p50_ms=4 + 3.0 * level,
+            extra={"parameters": 312_345, "decision_ms_one_agent": 1.0 + 0.4 * level},
+        )
+        for task in REFERENCES
+        for factor, levels in settings.items()
+        for level in levels
+        for s in range(seeds)
+    ]
+
+
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
     return reference_rows() + comparison_rows() + fewshot_rows()
@@ -336,7 +438,7 @@ def test_the_headline_is_the_last_checkpoint_and_never_the_best():
         for u, r in enumerate((0, 8, 1, 2))
     ]
     rng = np.random.default_rng(0)
-    scale = summary.scales(refs)["cbf"]
+    scale = scoring.scales(refs)["cbf", scoring.PLAIN]
     (final,) = summary.finals([*refs, *run], "comparison", rng)
     assert final.reward.value == 4.0
     assert (final.best_by, value(final.best_score)) == (
@@ -377,7 +479,7 @@ def test_two_experts_are_refused():
     rows = reference_rows(3)
     expert = next(r for r in rows if r.role == "expert")
     with pytest.raises(ValueError, match=r"several expert policies: \['expert', 'other'\]"):
-        summary.scales([*rows, replace(expert, algorithm="other")])
+        scoring.scales([*rows, replace(expert, algorithm="other")])
 
 
 def test_few_shot_curves_and_their_average(rows):
@@ -393,6 +495,159 @@ def test_few_shot_curves_and_their_average(rows):
         assert mean.episodes.tolist() == [1, 5, 16, 50, 165, 500]
     assert value(averaged["networld"].area) > value(averaged["networld (from scratch)"].area)
     assert np.isnan(averaged["networld (no fine-tuning)"].reach)
+
+
+def test_pretraining_gains_are_paired_by_seed_and_put_into_words():
+    rng = np.random.default_rng(0)
+    rows = reference_rows(20)
+    for label, start in (("networld", 30), ("networld (from scratch)", 10)):
+        for s in range(3):
+            for fraction, episodes, gain in ((0.01, 5, 0), (1.0, 500, 40)):
+                score = start + gain + 25 * s  # a wide spread over seeds that both share
+                changes = {"label": label, "seed": s, "fraction": fraction, "episodes": episodes}
+                rows.append(learned("cbf", score, rng, experiment="fewshot", **changes))
+    curves = fewshot_curves(rows, rng)
+    (gain,) = pretraining_gains(curves, rng)
+    assert (gain.label, gain.x.tolist(), gain.episodes.tolist()) == (
+        "networld",
+        [0.01, 1.0],
+        [5, 500],
+    )
+    with_, without = (
+        next(c for c in curves if c.label == name)
+        for name in ("networld", "networld (from scratch)")
+    )
+    differences = [with_.by_seed[s][0] - without.by_seed[s][0] for s in range(3)]
+    assert gain.points[0].value == pytest.approx(np.mean(differences))
+    assert gain.points[0].low > 0
+    assert without.points[0].high > with_.points[0].low  # not to be seen without pairing
+    text = alt_text.gain_sentence([gain])
+    assert "a gain over the same method from scratch in 1 of 1 cases: CBF (5 episodes)" in text
+    one = [r for r in rows if r.seed < 1]
+    text = alt_text.gain_sentence(pretraining_gains(fewshot_curves(one, rng), rng))
+    assert "one training seed" in text
+
+
+# Conditions and ablations
+
+
+def test_a_changed_environment_is_scored_by_its_own_references():
+    rng = np.random.default_rng(0)
+    rows = robustness_rows() + reference_rows(20)
+    found = variations.responses(summary.finals(rows, "robustness", rng), rng)
+    agents = [r for r in found if r.factor == "agents"]
+    assert [r.levels for r in agents] == [[7, 19, 91]] * 3
+    for response in agents:  # rewards are doubled; on the plain scale scores would be far off
+        assert [p.value for p in response.points] == pytest.approx([88] * 3, abs=6)
+    own = [r for r in rows if r.kind == "learned" or r.factor is None]
+    left = variations.responses(summary.finals(own, "robustness", rng), rng)
+    assert {r.factor for r in left} == {"message_loss"}
+    (notice,) = (n for n in notices(own) if n.startswith("Left out"))
+    assert "cbf at agents 7" in notice
+
+
+def test_loss_of_messages_is_scored_by_the_plain_references_and_its_change_is_paired():
+    rng = np.random.default_rng(0)
+    rows = robustness_rows() + reference_rows(20)
+    finals = summary.finals(rows, "robustness", rng)
+    found = [r for r in variations.responses(finals, rng) if r.factor == "message_loss"]
+    assert {(r.label, r.panel[0]) for r in found} == {
+        (label, task) for label in ("networld", "bc") for task in REFERENCES
+    }
+    for r in found:
+        assert r.levels == [0.0, 0.3, 0.6, 0.9]
+        first, last = (f.seed_scores for f in (r.finals[0], r.finals[-1]))
+        assert first is not None
+        assert last is not None
+        assert value(r.change) == pytest.approx((last - first).mean())
+        assert value(r.change) == pytest.approx(-54 if r.label == "networld" else 0, abs=8)
+
+
+def test_ablations_are_differences_paired_by_seed():
+    rng = np.random.default_rng(0)
+    finals = summary.finals(reference_rows(20) + ablation_rows(), "ablation", rng)
+    found = variations.ablations(finals, rng)
+    assert {a.label for a in found} == set(ABLATIONS) - {"networld"}
+    assert len(found) == 3 * 4  # three tasks and their mean
+    for a in found:
+        assert a.change.value == pytest.approx(a.score.value - a.base.value)
+        width, plain = a.change.high - a.change.low, a.base.high - a.base.low
+        assert width < 0.8 * plain  # the spread that seeds share is taken out
+    by_key = {(a.label, a.panel[0]): a for a in found}
+    mean = np.mean([by_key["no message", t].change.value for t in REFERENCES])
+    assert by_key["no message", "mean over tasks"].change.value == pytest.approx(mean)
+    assert tables.verdict(by_key["no message", "rb"].change) == "loss"
+    assert tables.verdict(by_key["no guidance", "cbf"].change) == "undecided"
+    assert variations.ablations([f for f in finals if f.label != "networld"], rng) == []
+
+
+def test_the_best_two_are_marked_only_where_intervals_separate_them():
+    rng = np.random.default_rng(0)
+    panel = ("cbf", "networld/cbf/expert-v0")
+
+    def marks(levels: dict[str, float], seeds: int = 3) -> dict[str, str]:
+        rows = reference_rows(20)
+        for label, score in levels.items():
+            for s in range(seeds):  # seeds at -1, 0, 1: an interval of +- 2.5
+                reward = returns_at("cbf", score + s - 1, np.random.default_rng(0), 400)
+                rows.append(make_row(label=label, algorithm="bc", seed=s, episode_returns=reward))
+        finals = summary.finals(rows, "comparison", rng)
+        return {k[0]: mark for k, mark in tables.leaders(finals, panel).items()}
+
+    assert marks({"a": 60, "b": 90, "c": 75}) == {"b": "1", "c": "2"}
+    assert marks({"a": 60, "b": 90, "c": 62}) == {"b": "1"}
+    assert marks({"a": 60, "b": 90, "c": 88}) == {"b": "1\N{EN DASH}2", "c": "1\N{EN DASH}2"}
+    assert marks({"a": 60, "b": 62, "c": 61}) == {}
+    assert marks({"a": 60, "b": 90, "c": 75}, seeds=1) == {}
+
+
+def test_training_data_is_drawn_on_the_scale_of_the_suite():
+    rows = reference_rows(20)
+    random, expert = scoring.scales(rows)["cbf", scoring.PLAIN]
+    middle = (random + expert) / 2
+    for u, offset in ((0, -0.5), (9, 0.5)):
+        rows.append(make_row(updates=u, is_last=u > 0, episode_returns=(middle + offset,)))
+    assert scoring.behaviours(rows, {"mine": 50.0}) == {}
+    found = scoring.behaviours(rows, {"networld/cbf/expert-v0": 50.0})
+    ((panel, data),) = found.items()
+    assert (panel[0], value(data.score), value(data.reward)) == ("cbf", 50, pytest.approx(middle))
+    curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
+    look = plot_style.styles([("bc", "bc")])
+    references = scoring.references(rows)
+    (ax,) = plots.comparison_figure(curves, references, look, behaviours=found).axes
+    assert any(list(line.get_ydata()) == [data.reward.value] * 2 for line in ax.lines)
+
+
+def test_datasets_of_the_catalogue_score_in_the_order_of_their_quality():
+    scores = data_scores()
+    for task in REFERENCES:
+        random, mixed, medium, expert = (
+            scores[f"networld/{task}/{quality}-v0"]
+            for quality in ("random", "mixed", "medium", "expert")
+        )
+        assert abs(random) < 10
+        assert random < min(mixed, medium)
+        assert max(mixed, medium) < expert < 103
+
+
+def test_rows_are_ordered_and_panels_arranged_by_quality_and_task():
+    tasks, data = ("ns", "cbf", "rb"), ("mixed", "expert")
+    rows = [
+        make_row(task=t, dataset=f"networld/{t}/{q}-v0", algorithm=a, label=a)
+        for t in tasks
+        for q in data
+        for a in ("zeta", "bc", "networld")
+    ]
+    found = ordered(rows)
+    assert [r.label for r in found[:3]] == ["networld", "bc", "zeta"]
+    panels = summary.panels(found, "comparison")
+    assert [(t, summary.quality((t, d))) for t, d in panels[:3]] == [
+        ("cbf", "expert"),
+        ("cbf", "mixed"),
+        ("rb", "expert"),
+    ]
+    rows_of = [t for t, _ in plot_parts.arranged(panels)]
+    assert rows_of == ["cbf", "rb", "ns"] * 2
 
 
 # Figures
@@ -439,7 +694,7 @@ def test_a_label_looks_the_same_in_every_figure():
 
 
 def test_comparison_draws_every_method_and_names_every_reference(rows):
-    references = summary.references(rows)
+    references = scoring.references(rows)
     curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
     look = plot_style.styles([(c.algorithm, c.label) for c in curves])
     figure = plots.comparison_figure(curves, references, look)
@@ -466,17 +721,17 @@ def test_comparison_draws_every_method_and_names_every_reference(rows):
 
 
 def test_labels_move_as_little_as_needed():
-    assert plots._spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
-    assert plots._spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
-    assert plots._spread([0.0, 0.0, 0.02, 0.9], 0.1) == pytest.approx([0.0, 0.1, 0.2, 0.9])
-    assert plots._spread([0.4, 1.0, 1.0], 0.2) == pytest.approx([0.4, 0.8, 1.0])
+    assert plot_parts.spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
+    assert plot_parts.spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+    assert plot_parts.spread([0.0, 0.0, 0.02, 0.9], 0.1) == pytest.approx([0.0, 0.1, 0.2, 0.9])
+    assert plot_parts.spread([0.4, 1.0, 1.0], 0.2) == pytest.approx([0.4, 0.8, 1.0])
 
 
 def test_the_expert_is_always_in_range():
     rows = [*reference_rows(5), make_row(episode_returns=(-40.0,))]
     curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
     look = plot_style.styles([("bc", "bc")])
-    (ax,) = plots.comparison_figure(curves, summary.references(rows), look).axes
+    (ax,) = plots.comparison_figure(curves, scoring.references(rows), look).axes
     low, high = ax.get_ylim()
     assert low < -40
     assert high > REFERENCES["cbf"]["expert"][1]
@@ -492,7 +747,7 @@ def test_a_far_reference_does_not_flatten_the_curves():
         if c.panel[0] == "cbf"
     ]
     look = plot_style.styles([(c.algorithm, c.label) for c in curves])
-    (ax,) = plots.comparison_figure(curves, summary.references(rows), look).axes
+    (ax,) = plots.comparison_figure(curves, scoring.references(rows), look).axes
     assert ax.get_ylim()[0] > 0
     assert "far ↓ -500" in {text.get_text() for text in ax.texts}
 
@@ -508,6 +763,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.cells: list[list[str]] = []
+        self.heads: list[str] = []
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -522,7 +778,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "td" in self.open and self.open[-1] != "small":
+        if self.open[-1:] == ["button"]:
+            self.heads.append(data.strip())
+        if "td" in self.open and self.open[-1] not in ("small", "sup"):
             self.cells[-1][-1] += data.strip()
 
 
@@ -574,14 +832,15 @@ def test_figures_are_written_as_svg_and_png(report):
     names = {p.name for p in (report.parent / "figures").iterdir()}
     stems = {n.removesuffix(".svg") for n in names if n.endswith(".svg")}
     assert stems >= {"comparison", "comparison_narrow", "fewshot", "comparison_scores", "profiles"}
-    assert names == {f"{s}{suffix}" for s in stems for suffix in (".svg", ".png")}
+    wide = {s for s in stems if not s.endswith("_narrow")}
+    assert names == {f"{s}.svg" for s in stems} | {f"{s}.png" for s in wide}
     with Image.open(report.parent / "figures" / "comparison.png") as image:
         assert image.width == pytest.approx(7.16 * 300, abs=2)
         assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 20
 
 
 def test_equal_rows_give_equal_bytes(tmp_path):
-    rows = [r for r in reference_rows(4) + comparison_rows(2, 2) if r.task == "ns"]
+    rows = [r for r in reference_rows(4) + comparison_rows(2, 2) if r.task == "ns"][:12]
     first = write_report(rows, tmp_path / "a", "t").read_bytes()
     assert write_report(rows, tmp_path / "b", "t").read_bytes() == first
 
@@ -618,3 +877,77 @@ print("matplotlib.pyplot" in sys.modules)
         [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[:2] == ["[]", "False"]
+
+
+def test_page_of_every_experiment(tmp_path):
+    """Each has its figure and its table, with the numbers of the rows."""
+    every = reference_rows(10) + ablation_rows(2) + robustness_rows(2) + cost_rows(2)
+    rows = [r for r in every if r.task == "ns"]
+    rows += [replace(r, experiment="mine") for r in rows if r.experiment == "cost" and r.level == 1]
+    path = write_report(rows, tmp_path, "t")
+    page = Page()
+    page.feed(path.read_text())
+    sections = [a["id"] for tag, a in page.tags if tag == "section"]
+    assert sections == [
+        "ablation",
+        "robustness",
+        "cost",
+        "mine",
+        "references",
+        "failures",
+        "made",
+    ]
+    figures = {p.stem for p in (tmp_path / "figures").glob("*.svg")}
+    assert {"ablations", "robustness_agents", "robustness_message-loss", "cost"} <= figures
+    line = next(c for c in page.cells if c[:3] == ["NS", "NetWorld", "Solver steps 5"])
+    assert line[4:] == ["19.0", "3.00", "128", "312,345", "60"]
+    assert [h for h in page.heads if h.endswith("%")] == ["0%", "30%", "60%", "90%"]
+    levels = [c for c in page.cells if c[:3] == ["NS", "genie", "genie"]]
+    assert [c[3] for c in levels] == ["\N{EN DASH}", "Agents 7", "Agents 19", "Agents 91"]
+
+
+# The command
+
+
+def test_report_command_says_what_is_missing(tmp_path, capsys):
+    write_rows(tmp_path / "demo" / "a.jsonl", [make_row(suite="demo")])
+    record_command(tmp_path / "demo", ["bench", "run", "demo", "--results", "my results"])
+    record_command(tmp_path / "demo", ["bench", "run", "demo", "--results", "my results"])
+    assert cli.main(["report", str(tmp_path / "demo")]) == 0
+    assert "No normalised score for cbf" in " ".join(capsys.readouterr().out.split())
+    text = (tmp_path / "demo" / "report" / "report.html").read_text()
+    assert text.count("networld bench run demo --results &#39;my results&#39;") == 1
+
+
+def test_commands_are_derived_where_none_is_recorded(tmp_path):
+    write_rows(tmp_path / "demo" / "a.jsonl", [make_row(suite="demo")])
+    commands = read_suite(tmp_path / "demo").commands
+    assert commands[0].startswith("# not recorded")
+    assert commands[1] == f"networld bench run demo --results {tmp_path}"
+    assert read_suite(tmp_path / "demo" / "a.jsonl").commands == []
+
+
+def test_unsuitable_folders_are_refused_with_a_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run a suite first"):
+        read_suite(tmp_path / "none")
+    with pytest.raises(ValueError, match=r"no result rows \(\*\.jsonl\).*the folder to give here"):
+        read_suite(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="neither a suite's folder nor a file of rows"):
+        read_suite(tmp_path / "notes.txt")
+    failure = Failure(suite="cpu", run="comparison / cbf", error="OSError: full", traceback="T")
+    write_failure(tmp_path / "bad" / "x.failure.json", failure)
+    with pytest.raises(ValueError, match=r"all 1 runs .* OSError: full"):
+        read_suite(tmp_path / "bad")
+    (tmp_path / "begun" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(ValueError, match="finished yet"):
+        read_suite(tmp_path / "begun")
+    for suite in ("demo", "cpu"):
+        write_rows(tmp_path / "two" / suite / "a.jsonl", [make_row(suite=suite)])
+        write_rows(tmp_path / "mixed" / f"{suite}.jsonl", [make_row(suite=suite)])
+    with pytest.raises(ValueError, match=r"`networld report .*/two/cpu`"):
+        read_suite(tmp_path / "two")
+    with pytest.raises(ValueError, match="give every suite a folder of its own"):
+        read_suite(tmp_path / "mixed")
+    with pytest.raises(NotADirectoryError, match=r"notes\.txt is a file"):
+        write_report([make_row()], tmp_path / "notes.txt", "t")

@@ -57,6 +57,29 @@ def test_seed_interval_falls_back_to_episodes_and_says_so():
     )
 
 
+def test_paired_interval_is_the_interval_of_the_differences():
+    rng = np.random.default_rng(0)
+    shared = 30.0 * np.arange(4)[:, None]  # what a seed does to both
+    x, y = shared + rng.normal(5, 1, (4, 9)), shared + rng.normal(0, 1, (4, 9))
+    paired = stats.paired_interval(list(x), list(y), rng)
+    expected = stats.t_interval((x - y).mean(axis=1))
+    assert_allclose([paired.value, paired.low, paired.high], [expected.value, *_ends(expected)])
+    assert (
+        paired.low
+        > 0
+        > stats.t_interval(x.mean(axis=1)).low - stats.t_interval(y.mean(axis=1)).high
+    )
+    unequal = stats.paired_interval([[1.0], [2.0]], [[0.0, 2.0], [0.0, 0.0]], rng)
+    assert unequal == stats.t_interval([0.0, 2.0])
+    one = stats.paired_interval([[1.0, 2.0, 4.0]], [[0.0, 1.0, 3.0]], rng)
+    assert (one.value, one.low, one.high) == (1.0, 1.0, 1.0)
+    assert one.method == "bootstrap over episodes"
+
+
+def _ends(interval: stats.Interval) -> tuple[float, float]:
+    return interval.low, interval.high
+
+
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 10, 15])
 def test_interquartile_mean_equals_scipy_trim_mean(n):
     x = np.random.default_rng(n).normal(size=(7, n))

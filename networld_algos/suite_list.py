@@ -1,0 +1,287 @@
+"""The suites that come with the package: `smoke`, `demo`, `cpu` and `paper`."""
+
+from __future__ import annotations
+
+from networld_algos.runs import Condition
+from networld_algos.suites import Ablation, Cost, Entry, FewShot, Robustness, Suite
+
+TASKS = ("cbf", "rb", "ns")
+LIGHT_CQL = {"batch_size": 4}
+LIGHT_DT = {"batch_size": 4, "sequences": 16, "context": 10, "kept": 5, "learning_rate": 1e-3}
+BC_DECISIONS = {
+    "bc (argmax)": {"decode": "argmax"},
+    "bc (sample)": {"decode": "sample"},
+    "bc (expectation)": {"decode": "expectation"},
+}
+
+_ZOO = (
+    Entry("networld"),
+    Entry("bc"),
+    Entry("ma-iql"),
+    Entry("ma-cql", config=LIGHT_CQL),
+    Entry("ma-dt", config=LIGHT_DT),
+    Entry("ma-dd"),
+)
+"""Every algorithm: the slow ones on less an update than by default, MA-DT at a higher rate."""
+_FEWSHOT = (
+    Entry("networld", pretrained=True),
+    Entry("networld", "networld (from scratch)"),
+    Entry("bc"),
+)
+_CONTROLS = (
+    Entry("networld", pretrained=True),
+    Entry("networld", "networld (from scratch)"),
+    Entry("networld", "networld (no fine-tuning)", {"adapt_shared": "frozen"}, pretrained=True),
+    Entry(
+        "networld",
+        "networld (random frozen)",
+        {"adapt_shared": "frozen"},
+        pretrained=True,
+        pretrain_updates=0,
+    ),
+)
+"""NetWorld in the few-shot part, and the controls that every few-shot result carries."""
+
+
+def comparison(updates: dict[str, int]) -> tuple[Entry, ...]:
+    """NetWorld and its controls; every baseline with the mean field and, as published, without.
+
+    Args:
+        updates: Algorithm -> gradient steps of a training.
+    """
+
+    def entry(algorithm: str, label: str = "", **config: object) -> Entry:
+        return Entry(algorithm, label, config, updates=updates[algorithm])
+
+    networld = (
+        entry("networld"),
+        entry("networld", "networld (regression)", planner="regression"),
+        entry("networld", "networld (no mean field)", mean_field="off"),
+    )
+    cloning = (
+        Entry("bc", decisions=BC_DECISIONS, updates=updates["bc"]),
+        entry("bc", "bc (no mean field)", mean_field=False),
+    )
+    light: dict[str, dict[str, object]] = {"ma-cql": dict(LIGHT_CQL), "ma-dt": dict(LIGHT_DT)}
+    others = []
+    for name in ("ma-cql", "ma-iql", "ma-dt", "ma-dd"):
+        config = light.get(name, {})
+        others.append(entry(name, f"{name} (no mean field)", **config, mean_field=False))
+        others.append(entry(name, "", **config, mean_field=True))
+    return (*networld, *cloning, *others)
+
+
+def ablations(updates: int) -> tuple[Entry, ...]:
+    """NetWorld and what is taken from it, one thing at a time.
+
+    Args:
+        updates: Gradient steps of a training; where they equal the comparison's, and an entry
+            differs only in how it decides, nothing is trained.
+    """
+    variants: dict[str, dict[str, object]] = {
+        "networld": {},
+        "no mean field": {"mean_field": "off"},
+        "mean field in classifier only": {"mean_field": "classifier"},
+        "latent message": {"message": "latent"},
+        "no forecast": {"forecast": False},
+        "no guidance": {"guidance": "none"},
+        "selection": {"guidance": "select", "temperature": 0.7},
+        "least-squares return": {"return_head": "mse"},
+        "one-hot": {"coding": "onehot"},
+        "no symlog": {"symlog": False},
+        "end-to-end encoder": {"encoder_grad": "end_to_end"},
+        "horizon 8": {"horizon": 8},
+        "10 solver steps": {"steps": 10},
+        "temperature 0.7": {"temperature": 0.7},
+    }
+    return tuple(
+        Entry("networld", label, config, updates=updates) for label, config in variants.items()
+    )
+
+
+def cost_curve() -> tuple[Condition, ...]:
+    """Solvers and their steps without guidance, and with it; numbers of candidates to choose from.
+
+    Guidance leaves the last two steps alone, so it needs three.
+    """
+    free = [
+        Condition(
+            f"networld ({solver}, unguided)",
+            "steps",
+            float(steps),
+            decision={"solver": solver, "steps": steps, "guidance": "none"},
+        )
+        for solver, every in (
+            ("ddim", (1, 2, 3, 5, 10, 20)),
+            ("dpm-solver++", (2, 5, 10)),
+            ("ddpm", (5, 20, 50)),
+        )
+        for steps in every
+    ]
+    guided = [
+        Condition("networld", "steps", float(steps), decision={"steps": steps})
+        for steps in (3, 5, 10, 20)
+    ]
+    chosen = [
+        Condition(
+            "networld (selection)",
+            "candidates",
+            float(count),
+            decision={"guidance": "select", "temperature": 0.7, "candidates": count},
+        )
+        for count in (2, 4, 8, 16)
+    ]
+    return (*guided, *free, *chosen)
+
+
+CPU_UPDATES = {
+    "networld": 400,
+    "bc": 600,
+    "ma-cql": 500,
+    "ma-iql": 700,
+    "ma-dt": 400,
+    "ma-dd": 500,
+}
+"""Near equal time rather than equal steps."""
+PAPER_UPDATES = dict.fromkeys(CPU_UPDATES, 100_000)
+
+ZOO_LABELS = tuple(CPU_UPDATES)
+
+SUITES: dict[str, Suite] = {
+    suite.name: suite
+    for suite in (
+        Suite(
+            name="smoke",
+            tasks=TASKS,
+            entries=_ZOO,
+            seeds=1,
+            updates=20,
+            data_episodes=4,
+            evaluations=2,
+            eval_episodes=2,
+            fewshot=FewShot(
+                entries=_FEWSHOT,
+                fractions=(0.25, 1.0),
+                seeds=1,
+                updates=10,
+                pretrain_updates=10,
+            ),
+            ablation=Ablation(
+                (Entry("networld"), Entry("networld", "no guidance", {"guidance": "none"})), seeds=1
+            ),
+            robustness=Robustness(
+                ("networld", "bc"), seeds=1, agents=False, message_loss=(0.0, 0.6)
+            ),
+            cost=Cost(
+                ("networld", "bc"),
+                seeds=1,
+                curves={"networld": (Condition("networld", "steps", 3.0, decision={"steps": 3}),)},
+            ),
+        ),
+        Suite(
+            name="demo",
+            tasks=TASKS,
+            entries=_ZOO,
+            seeds=2,
+            updates=450,
+            data_episodes=100,
+            evaluations=3,
+            eval_episodes=16,
+            fewshot=FewShot(
+                entries=_FEWSHOT,
+                fractions=(0.01, 0.1),
+                seeds=1,
+                updates=200,
+                pretrain_updates=400,
+            ),
+        ),
+        Suite(
+            name="cpu",
+            tasks=TASKS,
+            entries=comparison(CPU_UPDATES),
+            seeds=5,
+            updates=CPU_UPDATES["networld"],
+            qualities=("expert", "medium", "mixed"),
+            evaluations=3,
+            eval_episodes=16,
+            fewshot=FewShot(
+                entries=(
+                    *_CONTROLS,
+                    Entry("bc"),
+                    Entry("bc", "bc (no mean field)", {"mean_field": False}),
+                    Entry("ma-dd", config={"mean_field": True}),
+                ),
+                fractions=(0.002, 0.01, 0.033, 0.1, 0.33, 1.0),
+                seeds=3,
+                updates=200,
+                pretrain_updates=400,
+                early_stop=True,
+            ),
+            ablation=Ablation(ablations(CPU_UPDATES["networld"]), seeds=3),
+            robustness=Robustness(
+                labels=("networld", "networld (regression)", "networld (no mean field)", "bc"),
+                seeds=3,
+            ),
+            cost=Cost(
+                labels=ZOO_LABELS,
+                seeds=2,
+                curves={"networld": cost_curve()},
+            ),
+        ),
+        Suite(
+            name="paper",
+            tasks=TASKS,
+            entries=(
+                *comparison(PAPER_UPDATES),
+                Entry("networld", "networld (faithful)", preset="faithful"),
+            ),
+            seeds=10,
+            updates=100_000,
+            qualities=("expert", "medium", "mixed"),
+            evaluations=20,
+            eval_episodes=100,
+            fewshot=FewShot(
+                entries=(
+                    *_CONTROLS,
+                    Entry("networld", "networld (faithful)", preset="faithful", pretrained=True),
+                    Entry("bc"),
+                    Entry("ma-dd", config={"mean_field": True}),
+                ),
+                fractions=(0.002, 0.01, 0.033, 0.1, 0.33, 1.0),
+                seeds=10,
+                updates=20_000,
+                pretrain_updates=100_000,
+                early_stop=True,
+            ),
+            ablation=Ablation(ablations(PAPER_UPDATES["networld"]), seeds=10),
+            robustness=Robustness(
+                labels=("networld", "networld (regression)", "networld (no mean field)", "bc"),
+                seeds=10,
+            ),
+            cost=Cost(
+                labels=(
+                    "networld",
+                    "networld (faithful)",
+                    "bc",
+                    "ma-iql",
+                    "ma-cql",
+                    "ma-dt",
+                    "ma-dd",
+                ),
+                seeds=3,
+                curves={"networld": cost_curve()},
+            ),
+        ),
+    )
+}
+
+
+def get_suite(name: str) -> Suite:
+    """A suite by name.
+
+    Raises:
+        ValueError: If there is none; lists the valid ones.
+    """
+    if name not in SUITES:
+        raise ValueError(f"unknown suite {name!r}; valid suites: {', '.join(SUITES)}")
+    return SUITES[name]

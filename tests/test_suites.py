@@ -1,0 +1,181 @@
+"""Suites of one's own, what the command line says of them, estimates, and TensorBoard's files."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from networld_algos import bench, cli, events, work
+from networld_algos.estimate import known_rates, run_seconds
+from networld_algos.plugin import load_suite
+from networld_algos.rows import Row, read_rows
+from networld_algos.suite_list import SUITES, get_suite
+from networld_algos.suites import Entry, FewShot, Suite
+from networld_envs import store
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "my_suite.py"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_store(tmp_path_factory):
+    """The RB expert dataset with few episodes, in a store of its own."""
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("minari")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(root))
+        store.build(replace(store.find_recipe("networld/rb/expert-v0"), episodes=8))
+        yield root
+
+
+def test_a_suite_in_a_file_runs_from_the_command_line(tmp_path, capsys):
+    suite = load_suite(str(EXAMPLE))
+    assert suite.parts == ("comparison", "robustness")
+    code = [line for line in EXAMPLE.read_text().split('"""')[2].splitlines() if line]
+    assert len(code) <= 10  # the promise of the documentation
+    small = tmp_path / "small.py"
+    text = EXAMPLE.read_text().replace('Entry("networld")', "Entry('ma-iql')")
+    text = text.replace(', Entry("networld", "silent", {"mean_field": "off"})', "")
+    text = text.replace('("bc", "networld")', '("bc",)').replace("seeds=3", "seeds=1")
+    small.write_text(text.replace("1_000", "4, eval_episodes=2"))
+    command = ["bench", "run", str(small), "--results", str(tmp_path)]
+    assert cli.main([*command, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    count = len(load_suite(str(small)).runs())
+    assert f"{count} runs, about" in said
+    assert re.search(r"\d s +robustness / rb / expert / bc / seed 0", said)
+    assert not (tmp_path / "messages").exists()
+    assert cli.main([*command, "--only", "comparison"]) == 0
+    found = {r.experiment for r in read_rows(tmp_path / "messages")}
+    assert found == {"reference", "comparison"}
+    assert cli.main(command) == 0
+    assert "1 runs done, 0 failed" in capsys.readouterr().out  # the robustness part of one entry
+    assert cli.main([*command, "--only", "fewshot"]) == 2
+    assert "has no part fewshot; it has comparison, robustness" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "there is no file"),
+        ("suite = 3", "has no SUITE; it needs"),
+        ("SUITE = 3", "a SUITE that is a int"),
+        ("import nothing_of_that_name", "does not run: ModuleNotFoundError"),
+    ],
+)
+def test_a_file_without_a_suite_says_what_it_lacks(tmp_path, text, message):
+    path = tmp_path / "mine.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_suite(str(path))
+
+
+def test_the_suites_of_the_package_have_what_is_promised(capsys):
+    for name in ("cpu", "paper"):
+        suite = get_suite(name)
+        assert suite.parts == ("comparison", "fewshot", "ablation", "robustness", "cost")
+        assert suite.qualities == ("expert", "medium", "mixed")
+        labels = {label for entry in suite.entries for label in entry.labels}
+        assert {"networld", "networld (regression)", "networld (no mean field)"} <= labels
+        assert {"bc (argmax)", "bc (sample)", "bc (expectation)"} <= labels
+        for baseline in ("ma-cql", "ma-iql", "ma-dt", "ma-dd"):
+            assert {baseline, f"{baseline} (no mean field)"} <= labels
+        assert suite.fewshot is not None
+        assert suite.fewshot.early_stop
+        few = {entry.label for entry in suite.fewshot.entries}
+        assert {"networld (from scratch)", "networld (no fine-tuning)"} <= few
+        assert "networld (random frozen)" in few
+    assert get_suite("paper").seeds == 10
+    faithful = next(e for e in get_suite("paper").entries if e.preset == "faithful")
+    assert faithful.values["dim"] == 256
+    hours = sum(map(run_seconds, get_suite("cpu").runs())) / 3600
+    assert hours < 9  # of one busy core, see the note in `networld_algos.estimate`
+    assert cli.main(["bench", "list"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in SUITES)
+
+
+def test_estimates_grow_with_the_work_and_learn_from_finished_runs(tmp_path):
+    suite = Suite("tiny", ("rb",), (Entry("bc"),), seeds=1, updates=4, eval_episodes=2)
+    run = next(r for r in suite.runs() if r.stage == "train")
+    assert run_seconds(replace(run, updates=4_000)) > 10 * run_seconds(run)
+    assert run_seconds(replace(run, eval_episodes=200)) > run_seconds(run)
+    wide = Entry("networld", preset="faithful")
+    plain = replace(run, algorithm="networld", updates=100, config={})
+    assert run_seconds(replace(plain, config=wide.values)) > 20 * run_seconds(plain)
+    bench.run_suite(suite, tmp_path)
+    rates = known_rates(read_rows(tmp_path / "tiny"))
+    (row,) = (r for r in read_rows(tmp_path / "tiny") if r.kind == "learned" and r.is_last)
+    assert rates == {("rb", "bc"): row.train_seconds / 4}
+    slow = run_seconds(run, {("rb", "bc"): 10.0})
+    assert 40.0 < slow < 60.0
+
+
+def test_factor_and_level_go_together_and_old_rows_are_read():
+    folder = EXAMPLE.parents[1] / "benchmarks" / "results" / "demo"
+    row = read_rows(folder)[0]
+    varied = replace(row, factor="message_loss", level=1)
+    assert Row.from_dict(json.loads(varied.to_json())) == varied
+    assert varied.run != row.run
+    old = {k: v for k, v in json.loads(row.to_json()).items() if k not in ("factor", "level")}
+    assert Row.from_dict(old) == replace(row, factor=None, level=None)
+    with pytest.raises(ValueError, match="factor and level go together, got factor='agents'"):
+        replace(row, factor="agents", level=None)
+    with pytest.raises(ValueError, match=r"level=3\.0"):
+        replace(row, factor=None, level=3.0)
+
+
+def test_only_keeps_what_the_chosen_parts_start_from():
+    few = FewShot((Entry("networld", pretrained=True),), (1.0,), 1, 2, 2)
+    suite = Suite("tiny", ("rb", "ns"), (Entry("bc"),), seeds=1, updates=4, fewshot=few)
+    stages = [(r.stage, r.experiment) for r in suite.runs(["fewshot"]) if r.stage != "reference"]
+    assert stages == [("pretrain", "pretrain")] * 2 + [("train", "fewshot")] * 2
+    smoke = get_suite("smoke")
+    chosen = smoke.runs(["cost"])
+    keys = {r.key for r in chosen}
+    assert {r.label for r in chosen if r.experiment == "comparison"} == {"networld", "bc"}
+    assert all(r.start in keys for r in chosen if r.start)
+    assert keys < {r.key for r in smoke.runs()}
+
+
+def test_tensorboard_gets_losses_and_scores_and_goes_on_after_a_stop(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard", reason="needs networld[tensorboard]")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    suite = Suite("tiny", ("rb",), (Entry("bc"),), 1, updates=40, evaluations=2, eval_episodes=2)
+    monkeypatch.setattr(events, "EVERY", 10)
+    real = work.learned_rows
+    calls = []
+
+    def stops(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(work, "learned_rows", stops)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run_suite(suite, tmp_path, tensorboard=True)
+    bench.run_suite(suite, tmp_path, tensorboard=True)
+    (folder,) = (tmp_path / "tiny" / "tensorboard").iterdir()
+    found = EventAccumulator(str(folder)).Reload()
+    steps = [event.step for event in found.Scalars("loss/cloning_loss")]
+    assert steps == [10, 20, 30, 40]  # those after the last checkpoint are not doubled
+    assert [event.step for event in found.Scalars("bc/score")] == [20, 40]
+    rows = {r.updates: r for r in read_rows(tmp_path / "tiny") if r.kind == "learned"}
+    value = found.Scalars("bc/reward")[-1].value
+    assert value == pytest.approx(rows[40].mean_return, rel=1e-5)
+
+
+def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    command = ["bench", "run", "smoke", "--results", str(tmp_path), "--tensorboard"]
+    assert cli.main(command) == 2
+    assert "pip install 'networld[tensorboard]'" in capsys.readouterr().err
+    assert not (tmp_path / "smoke").exists()
