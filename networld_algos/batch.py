@@ -224,7 +224,7 @@ class WindowSampler:
 
     def _reflect(self, batch: Batch, rng: np.random.Generator) -> None:
         """Reflect each window with probability one half, in place."""
-        reflected = torch.from_numpy(rng.random(len(batch.obs)) < 0.5)[:, None, None, None]
+        reflected = torch.as_tensor(rng.random(len(batch.obs)) < 0.5)[:, None, None, None]
         batch.obs.mul_(torch.where(reflected, self._obs_sign, 1.0))
         batch.actions.mul_(torch.where(reflected, self._action_sign, 1.0))
 

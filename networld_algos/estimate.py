@@ -28,7 +28,7 @@ OTHER_EVALUATION_S = 0.4
 PLAN_S = 0.6  # of NetWorld, what does not depend on the solver
 FORWARD_S = 0.28  # one solver step of NetWorld more
 GRADIENT = 1.1  # a gradient takes so many steps' time
-REFERENCE_S = 2.0
+REFERENCE_S = 0.7
 START_S = 3.0  # reading the data, diagnostics, checkpoints
 BASE_AGENTS = 20
 

@@ -64,7 +64,8 @@ class MACQLConfig:
     """Conservative Q-learning; the losses are in the module's docstring.
 
     Attributes:
-        network: ``"gated"`` or ``"mlp"``, see `networld_algos.nets.Hidden`.
+        network: ``"gated"`` or ``"mlp"`` policy, see `networld_algos.nets.Hidden`. Critics are
+            MLPs: gated ones cost five times as much an update and diverged on CBF.
         hidden: Width of the hidden layers of all networks.
         layers: Number of hidden layers or blocks.
         conservative_weight: ``alpha``. None is 10 for a box (5 suits mixed data), 1 for choices.
@@ -128,18 +129,19 @@ class MACQL(Algorithm):
         super().__init__(specs, config, seed)
         spec = self.spec = self.single_spec()
         self.inputs = LocalInputs(spec, config.mean_field)
-        hidden = Hidden(config.network, config.hidden, config.layers)
+        policy = Hidden(config.network, config.hidden, config.layers)
+        hidden = Hidden("mlp", config.hidden, config.layers)
         self.actor: SquashedActor | None = None
         self.log_temperature: nn.Parameter | None = None
         rates = {"critic": config.learning_rate}
         with seeded(seed):
             if spec.action_kind == "box":
                 self.critic = TwinQ(self.inputs.width, spec, hidden)
-                self.actor = SquashedActor(self.inputs.width, spec.action_dim, hidden)
+                self.actor = SquashedActor(self.inputs.width, spec.action_dim, policy)
                 self.log_temperature = nn.Parameter(torch.zeros(()))
                 rates["actor"] = config.actor_learning_rate
             else:
-                self.critic = ChoiceNet(self.inputs.width, spec, hidden)
+                self.critic = ChoiceNet(self.inputs.width, spec, policy)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
         self.register_buffer("low", low, persistent=False)

@@ -52,7 +52,8 @@ class MAIQLConfig:
     """Implicit Q-learning; the losses are in the module's docstring.
 
     Attributes:
-        network: ``"gated"`` or ``"mlp"``, see `networld_algos.nets.Hidden`.
+        network: ``"gated"`` or ``"mlp"`` policy, see `networld_algos.nets.Hidden`. Critics are
+            MLPs: gated ones cost five times as much an update and diverged on CBF.
         hidden: Width of the hidden layers of all networks.
         layers: Number of hidden layers or blocks.
         expectile: ``tau`` of the value loss.
@@ -116,14 +117,15 @@ class MAIQL(Algorithm):
         spec = self.spec = self.single_spec()
         self.inputs = LocalInputs(spec, config.mean_field)
         width = self.inputs.width
-        hidden = Hidden(config.network, config.hidden, config.layers)
+        policy = Hidden(config.network, config.hidden, config.layers)
+        hidden = Hidden("mlp", config.hidden, config.layers)
         with seeded(seed):
             self.critic = TwinQ(width, spec, hidden)
             self.value = hidden.net(width, 1)
             self.actor = (
-                GaussianActor(width, spec.action_dim, hidden)
+                GaussianActor(width, spec.action_dim, policy)
                 if spec.action_kind == "box"
-                else ChoiceNet(width, spec, hidden)
+                else ChoiceNet(width, spec, policy)
             )
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)

@@ -47,6 +47,7 @@ def step_weights(
             returns.append(after)
         target = torch.stack(returns[::-1], dim=1)  # (B, T, N)
         advantage = (target - ahead[:, :-1]).unsqueeze(-1)
+        assert task.advantage_standardiser is not None
         scaled = task.advantage_standardiser.batch(advantage).squeeze(-1)
         weights = (beta * scaled).exp().clamp(max=MAX_WEIGHT)
     errors = (task.value_of(x[:, :-1]) - target) ** 2

@@ -11,6 +11,8 @@ from networld_algos.check import at_least, positive_int
 from networld_algos.runs import Condition
 from networld_algos.zoo import preset_values
 
+QUALITIES = ("expert", "medium", "mixed", "random")
+
 AGENTS: dict[str, dict[int, dict[str, Any]]] = {
     "cbf": {7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
     "rb": {
@@ -32,6 +34,8 @@ class Entry:
         algorithm: Key in `networld_algos.ALGORITHMS`.
         label: Name in figures and tables; the algorithm's by default.
         config: Fields of its config that differ from the preset.
+        by_quality: Quality of the data -> fields that differ on it, for settings that depend on
+            who made the data (such as alpha of CQL).
         preset: Named settings to start from, see `networld_algos.zoo.PRESETS`.
         updates: Gradient steps; those of the part by default. A training step of one algorithm
             takes many times that of another, so equal time may be fairer than equal steps.
@@ -46,6 +50,7 @@ class Entry:
     label: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     preset: str = "default"
+    by_quality: dict[str, dict[str, Any]] = field(default_factory=dict)
     updates: int | None = None
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     pretrained: bool = False
@@ -63,6 +68,12 @@ class Entry:
         if self.pretrain_updates is not None:
             at_least(self, 0, "pretrain_updates")
         make_config(self.algorithm, self.values)  # raises for an unknown or illegal field
+        for quality, differences in self.by_quality.items():
+            if quality not in QUALITIES:
+                raise ValueError(
+                    f"by_quality: unknown {quality!r}; qualities: {', '.join(QUALITIES)}"
+                )
+            make_config(self.algorithm, {**self.values, **differences})
         for decision in self.decisions.values():
             check_decision(self, decision)
         if self.pretrained and ALGORITHMS[self.algorithm][1].adapt is Algorithm.adapt:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from networld_algos import ALGORITHMS, make_config
@@ -51,6 +51,8 @@ class Suite:
         entries: Algorithms of the comparison.
         seeds: Training seeds of the comparison, 0 .. seeds - 1.
         updates: Gradient steps of each training, where its entry does not say otherwise.
+        pace: Task -> factor of the updates of every training on it; 1 by default. Tasks differ in
+            how many updates they need.
         qualities: Qualities of the data the comparison is done on; the other parts use the first.
         data_episodes: Episodes of each data set that are used; None takes all.
         evaluations: Evaluations during a training of the comparison.
@@ -67,6 +69,7 @@ class Suite:
     seeds: int
     updates: int
     qualities: tuple[str, ...] = ("expert",)
+    pace: dict[str, float] = field(default_factory=dict)
     data_episodes: int | None = None
     evaluations: int = 5
     eval_episodes: int = 16
@@ -98,6 +101,8 @@ class Suite:
                 raise ValueError(f"labels must differ, got {labels} of {names}")
         if len(self.tasks) == 1 and any(e.pretrained for e in few):
             raise ValueError(f"pre-training needs a task beside {self.tasks[0]!r}")
+        if wrong := {t: f for t, f in self.pace.items() if t not in self.tasks or not f > 0}:
+            raise ValueError(f"pace must give its own tasks positive factors, got {wrong}")
         self._check_trained_entries()
 
     def _check_trained_entries(self) -> None:
@@ -181,13 +186,14 @@ class Suite:
             "task": task,
             "algorithm": entry.algorithm,
             "label": entry.label,
-            "config": entry.values,
             "seed": seed,
             "data_tasks": (task,),
             "conditions": entry.conditions,
         }
-        if entry.updates is not None:
-            values["updates"] = entry.updates
+        quality = values.get("quality", self.qualities[0])
+        common["config"] = {**entry.values, **entry.by_quality.get(quality, {})}
+        updates = entry.updates or values.get("updates", self.updates)
+        values["updates"] = max(1, round(self.pace.get(task, 1.0) * updates))
         return self._run(**{**common, **values})
 
     def _references(self) -> list[Run]:

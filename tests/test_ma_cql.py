@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from networld_algos import make, make_config
 from networld_algos.actor_critic import SquashedActor
-from networld_algos.nets import Hidden
 from networld_algos.batch import WindowSampler
+from networld_algos.nets import Hidden
 from networld_envs.spec import TaskSpec
 
 
