@@ -54,9 +54,16 @@ from networld_envs.spec import TaskSpec
 Floats = NDArray[Any]
 Policy = Callable[[Floats], Floats]  # observations (E, O) to actions (E,) or (E, A)
 
-SETTINGS: dict[str, Any] = {"hidden": 64, "layers": 2, "batch_size": 64, "learning_rate": 1e-3}
+SETTINGS: dict[str, Any] = {
+    "network": "mlp",
+    "hidden": 64,
+    "layers": 2,
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+}
 DISCOUNT, POLYAK = 0.99, 0.005
 CQL_WEIGHT = {"Pendulum-v1": 5.0, "CartPole-v1": 1.0}
+IQL_BETA = 3.0
 LIBRARIES = ("networld", "d3rlpy")
 FIRST_EVALUATION_SEED = 100_000
 
@@ -179,6 +186,8 @@ def ours(case: Comparison, data: Episodes, seed: int) -> Policy:
     if case.ours == "ma-cql":
         weight = CQL_WEIGHT[case.task]
         config |= {"conservative_weight": weight, "actor_learning_rate": SETTINGS["learning_rate"]}
+    if case.ours == "ma-iql":
+        config["beta"] = IQL_BETA
     algorithm = make(case.ours, data.spec, config, seed=seed)
     algorithm.prepare(data, case.updates)
     train(algorithm, [data], case.updates, seed)
@@ -239,7 +248,10 @@ def theirs(case: Comparison, data: Episodes, seed: int) -> Policy:
         if case.algorithm == "IQL":
             decay = AdamFactory(lr_scheduler_factory=CosineAnnealingLRFactory(T_max=case.updates))
             config = algos.IQLConfig(
-                value_encoder_factory=encoder, actor_optim_factory=decay, **common
+                weight_temp=IQL_BETA,
+                value_encoder_factory=encoder,
+                actor_optim_factory=decay,
+                **common,
             )
         else:
             config = algos.CQLConfig(

@@ -38,8 +38,8 @@ OBS, COLUMNS, CHOICES, STEPS = 17, 6, 41, 50
 KINDS: tuple[ActionKind, ...] = ("box", "ordered")
 BATCH, SEQUENCES, CONTEXT = 256, 64, 20
 SAME_SIZE: dict[str, dict[str, Any]] = {
-    "ma-cql": {"batch_size": BATCH, "mean_field": False},
-    "ma-iql": {"batch_size": BATCH, "mean_field": False},
+    "ma-cql": {"batch_size": BATCH, "mean_field": False, "network": "mlp"},
+    "ma-iql": {"batch_size": BATCH, "mean_field": False, "network": "mlp"},
     "ma-dt": {"batch_size": SEQUENCES, "sequences": SEQUENCES, "mean_field": False},
 }
 Update = Callable[[], object]

@@ -21,7 +21,7 @@ from networld_envs.policies import get_policy, usable_policies
 from networld_envs.references import PUBLISHED, RECORDED
 from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
 
-MARKER = re.compile(r"^<!-- (facts|docstring|presets|scores) (\w+) -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- (facts|docstring|presets|scores) ([\w.]+) -->$", re.MULTILINE)
 LEAD = re.compile(r"^(Action|Neighbours|Reward of an agent|Sources|Version history):(:?) ?(.*)$")
 RULER = re.compile(r"^\s*=+( +=+)+\s*$")
 REFERENCES = Path(networld_envs.__file__).with_name("references.json")
@@ -135,18 +135,27 @@ def scores(task: str) -> str:
     return "\n".join(parts)
 
 
-def docstring(module: str) -> str:
-    """A module's docstring as Markdown."""
-    source = Path(str(import_module(f"networld_envs.{module}").__file__)).read_text("utf-8")
-    text = inspect.cleandoc(ast.get_docstring(ast.parse(source)) or "")
-    return to_markdown(text)
+def docstring(name: str) -> str:
+    """A docstring as Markdown, without its lists of attributes and arguments.
+
+    Args:
+        name: A module of `networld_envs`, or the full name of a module or class of either package.
+    """
+    path = name if "." in name else f"networld_envs.{name}"
+    package, _, last = path.rpartition(".")
+    module = import_module(package if last[:1].isupper() else path)
+    tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
+    classes = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == last)
+    text = inspect.cleandoc(ast.get_docstring(next(classes, tree)) or "")
+    return to_markdown(re.split(r"^(?:Attributes|Args):$", text, maxsplit=1, flags=re.MULTILINE)[0])
 
 
 def to_markdown(text: str) -> str:
     """Markdown of the reStructuredText that our docstrings use.
 
-    Headings underlined with dashes, simple tables, ``::`` before an indented block, and paragraphs
-    that start with a name of `LEAD`, which become sections; the rest is alike in both.
+    Headings underlined with dashes, simple tables, ``::`` before an indented block, lines of
+    ``>>>``, and paragraphs that start with a name of `LEAD`, which become sections; the rest is
+    alike in both.
     """
     lines, out, i = text.split("\n"), [], 0
     while i < len(lines):
@@ -162,6 +171,11 @@ def to_markdown(text: str) -> str:
         elif RULER.match(line):
             rows, i = _simple_table(lines, i)
             out += ["", *rows, ""]
+        elif line.startswith(">>> "):
+            start = i
+            while i < len(lines) and lines[i].startswith((">>> ", "... ")):
+                i += 1
+            out += ["", "```python", *(code[4:] for code in lines[start:i]), "```", ""]
         elif line.rstrip().endswith("::"):
             out.append(line.rstrip()[:-1] if line.rstrip() != "::" else "")
             block, i = _indented(lines, i + 1)
@@ -183,7 +197,7 @@ def _indented(lines: Sequence[str], i: int) -> tuple[list[str], int]:
 def _simple_table(lines: Sequence[str], i: int) -> tuple[list[str], int]:
     """A simple table that starts at line ``i`` as Markdown lines, and where it ends.
 
-    A line whose first column is empty goes on the row above.
+    A line whose first column is empty goes on the row above; a table may be without a head.
     """
     starts = [match.start() for match in re.finditer(r"=+", lines[i])]
     ends = [*starts[1:], None]
@@ -191,6 +205,8 @@ def _simple_table(lines: Sequence[str], i: int) -> tuple[list[str], int]:
     while True:
         i += 1
         if RULER.match(lines[i]):
+            if len(parts) == 1 and not "".join(lines[i + 1 : i + 2]).strip():
+                parts.insert(0, [[""] * len(starts)])
             if len(parts) == 2:
                 break
             parts.append([])

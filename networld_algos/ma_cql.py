@@ -85,7 +85,7 @@ class MACQLConfig:
         temperature: Of ``"sample"``: divides Q, scales the Gaussian's deviation.
     """
 
-    network: NetworkKind = "mlp"
+    network: NetworkKind = "gated"
     hidden: int = 256
     layers: int = 2
     conservative_weight: float | None = None

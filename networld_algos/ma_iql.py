@@ -73,15 +73,15 @@ class MAIQLConfig:
         temperature: Of ``"sample"``: divides the logits, scales the Gaussian's deviation.
     """
 
-    network: NetworkKind = "mlp"
+    network: NetworkKind = "gated"
     hidden: int = 256
     layers: int = 2
     expectile: float = 0.7
-    beta: float = 3.0
+    beta: float = 1.0
     max_weight: float = 100.0
     discount: float = 0.99
     polyak: float = 0.005
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     batch_size: int = 16
     action_dropout: float = 1.0
     return_of: ReturnOf = "agent"

@@ -52,8 +52,8 @@ class NetWorld(Algorithm):
 
     name = "networld"
     decision_fields = (
-        "steps", "solver", "temperature", "guidance", "guidance_weight", "candidates", "decode",
-        "decode_temperature", "warm_start", "warm_start_share", "message_max_age",
+        "steps", "solver", "temperature", "deviation", "guidance", "guidance_weight", "candidates",
+        "decode", "decode_temperature", "warm_start", "warm_start_share", "message_max_age",
     )  # fmt: skip
     adapt_fields = ("adapt_shared", "adapt_share", "adapt_rate")
     config: NetWorldConfig
@@ -306,6 +306,9 @@ class NetWorld(Algorithm):
         if config.warm_start and config.planner == "diffusion":
             memory["plan"] = torch.cat([segment[..., 1:], segment[..., -1:]], dim=-1)
         z_next = segment[:, : config.latent, 1].view(e, n, -1)
+        if config.forecast and config.deviation < 1.0:
+            ahead = nets.shared.forecast(z, m, present, name)
+            z_next = torch.lerp(ahead, z_next, config.deviation)
         logits = task.action_logits(z, z_next)
         actions = task.head.decode(logits, config.decode, config.decode_temperature, generator)
         return actions, {**carry, **memory}

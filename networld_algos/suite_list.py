@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from networld_algos.runs import Condition
 from networld_algos.suites import Ablation, Cost, Entry, FewShot, Robustness, Suite
 
 TASKS = ("cbf", "rb", "ns")
+ADVANTAGE: dict[str, Any] = {"weighting": "advantage", "weighting_beta": 0.5}
+BY_QUALITY: dict[str, dict[str, dict[str, Any]]] = {
+    "networld": {"medium": ADVANTAGE, "mixed": ADVANTAGE}
+}
+"""Settings that depend on who made the data: weights where actions differ in worth."""
+IQL_DECISIONS = {"ma-iql": {"decode": "argmax"}, "ma-iql (sample)": {"decode": "sample"}}
 LIGHT_CQL = {"batch_size": 4}
 LIGHT_DT = {"batch_size": 4, "sequences": 16, "context": 10, "kept": 5, "learning_rate": 1e-3}
 BC_DECISIONS = {
@@ -46,28 +55,43 @@ _CONTROLS = (
 def comparison(updates: dict[str, int]) -> tuple[Entry, ...]:
     """NetWorld and its controls; every baseline with the mean field and, as published, without.
 
+    With the mean field, baselines also learn from the neighbourhood's reward, as NetWorld does. The
+    entries without it are on expert data only.
+
     Args:
         updates: Algorithm -> gradient steps of a training.
     """
 
-    def entry(algorithm: str, label: str = "", **config: object) -> Entry:
-        return Entry(algorithm, label, config, updates=updates[algorithm])
+    def entry(algorithm: str, label: str = "", **config: Any) -> Entry:
+        return Entry(
+            algorithm,
+            label,
+            config,
+            by_quality=BY_QUALITY.get(algorithm, {}),
+            updates=updates[algorithm],
+        )
+
+    def alone(algorithm: str, **config: Any) -> Entry:
+        label = f"{algorithm} (no mean field)"
+        return replace(entry(algorithm, label, **config), qualities=("expert",))
 
     networld = (
         entry("networld"),
-        entry("networld", "networld (regression)", planner="regression"),
-        entry("networld", "networld (no mean field)", mean_field="off"),
+        entry("networld", "networld (regression)", planner="regression", guidance="none"),
+        alone("networld", mean_field="off"),
     )
     cloning = (
-        Entry("bc", decisions=BC_DECISIONS, updates=updates["bc"]),
-        entry("bc", "bc (no mean field)", mean_field=False),
+        replace(entry("bc"), decisions=BC_DECISIONS),
+        alone("bc", mean_field=False),
     )
-    light: dict[str, dict[str, object]] = {"ma-cql": dict(LIGHT_CQL), "ma-dt": dict(LIGHT_DT)}
+    light: dict[str, dict[str, Any]] = {"ma-cql": dict(LIGHT_CQL), "ma-dt": dict(LIGHT_DT)}
     others = []
     for name in ("ma-cql", "ma-iql", "ma-dt", "ma-dd"):
         config = light.get(name, {})
-        others.append(entry(name, f"{name} (no mean field)", **config, mean_field=False))
-        others.append(entry(name, "", **config, mean_field=True))
+        full = entry(name, **config, return_of="neighbourhood")
+        if name == "ma-iql":
+            full = replace(full, decisions=IQL_DECISIONS)
+        others += [alone(name, **config, mean_field=False), full]
     return (*networld, *cloning, *others)
 
 
@@ -84,15 +108,16 @@ def ablations(updates: int) -> tuple[Entry, ...]:
         "mean field in classifier only": {"mean_field": "classifier"},
         "latent message": {"message": "latent"},
         "no forecast": {"forecast": False},
+        "whole plan": {"deviation": 1.0},
+        "whole plan at temperature 0": {"deviation": 1.0, "temperature": 0.0},
         "no guidance": {"guidance": "none"},
-        "selection": {"guidance": "select", "temperature": 0.7},
+        "selection": {"guidance": "select", "deviation": 1.0},
         "least-squares return": {"return_head": "mse"},
         "one-hot": {"coding": "onehot"},
         "no symlog": {"symlog": False},
         "end-to-end encoder": {"encoder_grad": "end_to_end"},
         "horizon 8": {"horizon": 8},
         "10 solver steps": {"steps": 10},
-        "temperature 0.7": {"temperature": 0.7},
     }
     return tuple(
         Entry("networld", label, config, updates=updates) for label, config in variants.items()
@@ -127,7 +152,7 @@ def cost_curve() -> tuple[Condition, ...]:
             "networld (selection)",
             "candidates",
             float(count),
-            decision={"guidance": "select", "temperature": 0.7, "candidates": count},
+            decision={"guidance": "select", "deviation": 1.0, "candidates": count},
         )
         for count in (2, 4, 8, 16)
     ]
@@ -135,14 +160,16 @@ def cost_curve() -> tuple[Condition, ...]:
 
 
 CPU_UPDATES = {
-    "networld": 400,
-    "bc": 600,
-    "ma-cql": 500,
-    "ma-iql": 700,
-    "ma-dt": 400,
-    "ma-dd": 500,
+    "networld": 1_500,
+    "bc": 3_000,
+    "ma-cql": 1_000,
+    "ma-iql": 2_500,
+    "ma-dt": 1_200,
+    "ma-dd": 2_500,
 }
 """Near equal time rather than equal steps."""
+CPU_PACE = {"cbf": 1.6, "rb": 1.0, "ns": 0.4}
+"""CBF generalises over geometry and needs most, on NS all are done early."""
 PAPER_UPDATES = dict.fromkeys(CPU_UPDATES, 100_000)
 
 ZOO_LABELS = tuple(CPU_UPDATES)
@@ -201,6 +228,7 @@ SUITES: dict[str, Suite] = {
             entries=comparison(CPU_UPDATES),
             seeds=5,
             updates=CPU_UPDATES["networld"],
+            pace=CPU_PACE,
             qualities=("expert", "medium", "mixed"),
             evaluations=3,
             eval_episodes=16,

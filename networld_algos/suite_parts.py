@@ -37,6 +37,7 @@ class Entry:
         by_quality: Quality of the data -> fields that differ on it, for settings that depend on
             who made the data (such as alpha of CQL).
         preset: Named settings to start from, see `networld_algos.zoo.PRESETS`.
+        qualities: Qualities of the data on which the comparison has this entry.
         updates: Gradient steps; those of the part by default. A training step of one algorithm
             takes many times that of another, so equal time may be fairer than equal steps.
         decisions: Label -> fields read only when acting. The model is trained once and scored
@@ -51,6 +52,7 @@ class Entry:
     config: dict[str, Any] = field(default_factory=dict)
     preset: str = "default"
     by_quality: dict[str, dict[str, Any]] = field(default_factory=dict)
+    qualities: tuple[str, ...] = QUALITIES
     updates: int | None = None
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     pretrained: bool = False
@@ -68,11 +70,9 @@ class Entry:
         if self.pretrain_updates is not None:
             at_least(self, 0, "pretrain_updates")
         make_config(self.algorithm, self.values)  # raises for an unknown or illegal field
-        for quality, differences in self.by_quality.items():
-            if quality not in QUALITIES:
-                raise ValueError(
-                    f"by_quality: unknown {quality!r}; qualities: {', '.join(QUALITIES)}"
-                )
+        if unknown := sorted({*self.by_quality, *self.qualities} - set(QUALITIES)):
+            raise ValueError(f"unknown qualities {unknown}; valid: {', '.join(QUALITIES)}")
+        for differences in self.by_quality.values():
             make_config(self.algorithm, {**self.values, **differences})
         for decision in self.decisions.values():
             check_decision(self, decision)

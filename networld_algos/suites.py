@@ -226,6 +226,7 @@ class Suite:
             for quality in self.qualities
             for task in self.tasks
             for entry in self.entries
+            if quality in entry.qualities
             for seed in range(self.seeds)
         ]
 

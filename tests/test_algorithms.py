@@ -388,7 +388,9 @@ def test_diffusion_loss_leaves_the_encoder_alone(toy):
         segments = draw_segments(task, algorithm.config, batch, generator())
         z = task.standardiser.batch(task.encoder(segments.features))
         target = z if mode == "end_to_end" else segments.z
-        losses = algorithm.segment_losses("toy", target, segments, generator())
+        losses = algorithm.segment_losses(
+            algorithm.nets, "toy", target, segments, segments.steps, generator()
+        )
         losses["diffusion_loss"].backward()
         assert (task.encoder.linear.weight.grad is not None) is reaches
 

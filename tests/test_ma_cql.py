@@ -44,7 +44,7 @@ def test_squashed_density_is_that_of_torch_and_integrates_to_one():
 
 def test_importance_sampling_estimates_the_log_integral(toy):
     """With Q(x, a) = c a_1, log of the integral of exp(Q) over the box is 2 sinh(c)/c * 2."""
-    algorithm, batch = prepared(toy, "box", action_samples=4000)
+    algorithm, batch = prepared(toy, "box", action_samples=4000, network="mlp")
     x = algorithm.inputs(batch, 0.0, generator())[:2, 0, :1]  # (2, 1, F)
     shape = (4000, 2, 1, 2)
     noise = [torch.randn(shape, generator=generator(k)) for k in (1, 2)]

@@ -44,7 +44,7 @@ class Case:
 
     def __init__(self, toy, name, kind, **config):
         data = toy(kind).collect(8)
-        self.ours = make(name, data.spec, {"hidden": 32, "polyak": 0.3, **config})
+        self.ours = make(name, data.spec, {"hidden": 32, "network": "mlp", "polyak": 0.3, **config})
         self.ours.prepare(data, 100)
         sampler = WindowSampler(data, 1, 12)
         for k in range(5):
@@ -179,7 +179,7 @@ def test_discrete_cql(toy, kind):
 
 
 def test_iql(toy):
-    case = Case(toy, "ma-iql", "box")
+    case = Case(toy, "ma-iql", "box", beta=3.0)
     ours = case.ours
     config = d3rlpy.algos.IQLConfig(expectile=0.7, weight_temp=3.0, max_weight=100.0)
     config.value_encoder_factory = encoder()

@@ -17,7 +17,7 @@ from networld_envs import store
 pytestmark = pytest.mark.slow
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs networld[ray]")
 BACKENDS = ["local", pytest.param("ray", marks=needs_ray)]
-TIMINGS = {"train_seconds", "latency_p50_ms", "latency_p99_ms"}
+TIMINGS = {"git_commit", "train_seconds", "latency_p50_ms", "latency_p99_ms"}
 
 SCRIPT = """
 import json, os, sys

@@ -1,0 +1,145 @@
+"""A task of one's own: power control of links on a ring, each disturbed by the two beside it.
+
+    import examples.my_task  # puts "ring" into the table of tasks
+
+Per slot, with gains ``g`` and powers ``p = a / (levels - 1)``, link i has the rate
+``log2(1 + g_i p_i / (noise + cross (p_{i-1} + p_{i+1})))`` bit/s/Hz and pays ``price * p_i``.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+from networld_envs import gymnasium_id
+from networld_envs.policies import POLICIES, Policy
+from networld_envs.references import RECORDED
+from networld_envs.simulator import TASKS
+from networld_envs.spec import TaskSpec
+
+NAME, AGENT = "ring", "link"
+
+
+@dataclass(frozen=True)
+class Params:
+    links: int = 8
+    levels: int = 5  # of power
+    noise: float = 0.1  # of the mean received power at full power
+    cross: float = 0.3  # gain from a link beside
+    price: float = 0.5  # bit/s/Hz at full power
+
+    def __post_init__(self):
+        if self.links < 3 or self.levels < 2:
+            raise ValueError(f"a ring needs 3 links and 2 levels, got {self}")
+
+
+PRESETS = {"default": Params(), "large": Params(links=64)}
+
+
+@dataclass(frozen=True)
+class State:
+    gain: np.ndarray  # (E, N) of the coming slot, mean 1
+    power: np.ndarray  # (E, N) of the last slot, 0 .. 1
+    rate: np.ndarray  # (E, N) of the last slot, bit/s/Hz
+
+
+def spec(params):
+    """Sizes and bounds for learners."""
+    high = (float(params.levels - 1),)
+    return TaskSpec(NAME, params.links, 4, "ordered", 1, (0.0,), high, 2, last_action=(1,))
+
+
+def observation_space(params):
+    """Own gain, own last power, mean last power of the two beside, last rate."""
+    del params
+    return Box(0.0, np.float32(1e6), (4,), np.float32)
+
+
+def action_space(params):
+    """Level of power, 0 .. levels - 1."""
+    return Discrete(params.levels)
+
+
+def _gains(params, rngs):
+    return np.stack([rng.exponential(size=params.links) for rng in rngs])
+
+
+def reset(params, rngs):
+    """New networks, one for each generator."""
+    nothing = np.zeros((len(rngs), params.links))
+    return State(_gains(params, rngs), nothing, nothing)
+
+
+def _beside(values):
+    return np.roll(values, 1, axis=1) + np.roll(values, -1, axis=1)
+
+
+def observe(params, state):
+    """``(E, N, 4)`` float32."""
+    del params
+    columns = (state.gain, state.power, _beside(state.power) / 2, state.rate)
+    return np.stack(columns, axis=-1).astype(np.float32)
+
+
+def transition(params, state, actions, rngs):
+    """One slot; ``actions`` are ``(E, N)`` integers."""
+    power = actions / (params.levels - 1)
+    sinr = state.gain * power / (params.noise + params.cross * _beside(power))
+    return State(_gains(params, rngs), power, np.log2(1 + sinr))
+
+
+def reward(params, state, actions, next_state):
+    """``(E, N)`` float32."""
+    del state, actions
+    return (next_state.rate - params.price * next_state.power).astype(np.float32)
+
+
+def neighbours(params, state):
+    """``(E, N, 2)`` int32."""
+    i = np.arange(params.links)
+    table = np.stack([(i - 1) % params.links, (i + 1) % params.links], axis=1)
+    return np.repeat(table[None], len(state.gain), axis=0).astype(np.int32)
+
+
+def metrics(params, state):
+    """What `infos` show, each ``(E, N)``."""
+    del params
+    return {"rate": state.rate, "power": state.power}
+
+
+def global_state(params, state):
+    """``(E, ...)`` float32, for centralised training."""
+    return observe(params, state).reshape(len(state.gain), -1)
+
+
+def layout(params, state):
+    """Positions for drawing, ``(E, N, 2)``."""
+    angle = 2 * np.pi * np.arange(params.links) / params.links
+    return np.repeat(np.stack([np.cos(angle), np.sin(angle)], 1)[None], len(state.gain), axis=0)
+
+
+def _random(params, obs, table, rngs, step):
+    del obs, table, step
+    return np.stack([rng.integers(params.levels, size=params.links) for rng in rngs])
+
+
+def _own_gain(params, obs, table, rngs, step):
+    """Power in proportion to the own gain: no message, no look at the others."""
+    del table, rngs, step
+    return np.rint((params.levels - 1) * np.minimum(obs[..., 0], 1.0)).astype(np.int64)
+
+
+TASKS[NAME] = sys.modules[__name__]
+POLICIES[NAME] = {
+    "random": Policy("random", "random", "uniform powers", _random),
+    "expert": Policy("expert", "expert", "power follows the own gain", _own_gain),
+}
+RECORDED[NAME] = {}  # presets whose reference scores are committed: none
+gymnasium.register(
+    gymnasium_id(NAME),
+    entry_point="networld_envs.joint:JointEnv",
+    vector_entry_point="networld_envs.joint:JointVectorEnv",
+    kwargs={"task": NAME},
+)
