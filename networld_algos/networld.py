@@ -3,7 +3,8 @@
 An agent encodes its observation to a latent z, sends a message to its 1-hop neighbours and
 averages what it receives to m. A noise model over segments of ``[z; m]`` draws what comes next,
 optionally pushed toward high return by a classifier, and an inverse dynamics model recovers the
-action from (z_t, z_{t+1}). Only the next latent is used; then it plans again. The noise model and
+action from (z_t, z_{t+1}). Only the next latent is used, a share of its deviation from the forecast
+(`NetWorldConfig.deviation`); then it plans again. The noise model and
 the classifier are shared by all tasks, see `networld_algos.networld_nets`.
 
 Source: NetWorld (arXiv 2602.00558); Diffuser (Janner et al., 2022) for planning by denoising,
