@@ -179,7 +179,7 @@ def _assemble(recipe: Recipe, root: Path, chunks: list[Path]) -> None:
 def _scores_for_minari(recipe: Recipe) -> dict[str, float]:
     """Returns of random actions and of the expert; nothing for a preset that has no such scores."""
     scores = {}
-    if recipe.preset in RECORDED[recipe.task]:
+    if recipe.preset in RECORDED.get(recipe.task, ()):
         scores = reference_scores(recipe.task, recipe.preset)
     if "expert" not in scores:
         return {}

@@ -1,4 +1,4 @@
-"""Reflected windows, whose reward counts, weights by advantage, and the share of a plan followed."""
+"""Reflected windows, whose reward counts, weights by advantage, the share of a plan followed."""
 
 from __future__ import annotations
 
