@@ -174,6 +174,7 @@ def evaluate(
     from networld_algos.checkpoint import load
     from networld_algos.hub import fetch, record_score
     from networld_algos.rollout import evaluate as run
+    from networld_algos.stats import t_interval
     from networld_envs.policies import usable_policies
     from networld_envs.references import reference_rewards
     from networld_envs.simulator import MAX_CYCLES, make_params
@@ -182,6 +183,10 @@ def evaluate(
     add_algorithms(algorithm)
     if episodes < 2:
         raise ValueError(f"--episodes must be at least 2, got {episodes}")
+    if record and checkpoint.startswith("hf://"):
+        raise ValueError(
+            "--record writes beside the checkpoint: give a folder of your own, not hf://"
+        )
     folder = fetch(checkpoint)
     model, _ = load(folder, expect_task=task)
     task = task or _only_task(model.specs)
@@ -211,7 +216,7 @@ def evaluate(
         table.add_row(name, text, score, style=style)
     console.print(table)
     if record:
-        half = 1.96 * float(np.std(result.episode_rewards, ddof=1)) / episodes**0.5
+        half = t_interval(result.episode_rewards).high - result.mean
         found = {"task": task, "preset": preset, "episodes": episodes, "mean": result.mean}
         found |= {"low": result.mean - half, "high": result.mean + half}
         gap = ends[1] - ends[0] if len(ends) == 2 else 0.0

@@ -242,6 +242,7 @@ def _hub() -> Any:
 
 @contextmanager
 def _clear_errors(hub: Any, repo_id: str) -> Iterator[None]:
+    httpx = importlib.import_module("httpx")  # what huggingface_hub talks through
     try:
         yield
     except hub.errors.RepositoryNotFoundError as error:
@@ -252,3 +253,5 @@ def _clear_errors(hub: Any, repo_id: str) -> Iterator[None]:
     except (hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError) as error:
         first = str(error).strip().splitlines()[0]
         raise OSError(f"the Hub did not serve {repo_id}: {first}") from error
+    except httpx.TransportError as error:
+        raise OSError(f"the Hub cannot be reached: {error}") from error

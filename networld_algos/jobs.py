@@ -115,7 +115,11 @@ def held(path: Path) -> Iterator[None]:
     while True:
         with path.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            if not path.exists() or path.stat().st_ino != os.fstat(handle.fileno()).st_ino:
+            try:
+                mine = path.stat().st_ino == os.fstat(handle.fileno()).st_ino
+            except FileNotFoundError:
+                mine = False
+            if not mine:
                 continue  # the one before has removed the file that was waited for
             try:
                 yield

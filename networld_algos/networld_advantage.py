@@ -5,7 +5,8 @@ and a step is weighted by the advantage of what was done there (AWR; Peng et al.
 
     G_t = r_t + discount G_{t+1},   G_T = V(z_T, m_T)       T: last step of the window
     value      E[ (V(z_t, m_t) - G_t)^2 ],   V in G from the averaged weights
-    weight_t = exp(beta (G_t - V(z_t, m_t)) / std),         at most `MAX_WEIGHT`
+    A_t = G_t - V(z_t, m_t)
+    weight_t = exp(beta (A_t - mean A) / std A),            at most `MAX_WEIGHT`
 
 Weighting by the return alone favours lucky states rather than good actions.
 """

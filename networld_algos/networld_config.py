@@ -107,9 +107,9 @@ class NetWorldConfig:
         temperature: Scale of the sampler's noise; 0 is a deterministic plan.
         deviation: Share of what a plan's latents differ from the forecast by that is followed; 0
             leaves the forecast, and without ``forecast`` it is 1. A plan that is followed wholly
-            repeats what was bad in data of mixed worth as well: RB, medium data, two training
-            seeds, 74 and 82 with 0.1, 71 and 78 with 0, and 12 and 8 with 1 at temperature 0
-            (validation).
+            repeats what was bad in data of mixed worth as well. RB, medium data, two training
+            seeds, temperature 0: 71 and 78 with 0, 67 and 78 with 0.1, 10 and 9 with 1; 74 and 82
+            with 0.1 at temperature 0.7 (validation).
         guidance: ``"none"``, ``"gradient"`` of the classifier (not in the last two solver steps,
             so it needs ``steps`` of at least 3), or ``"select"`` the best of
             ``candidates`` plans.

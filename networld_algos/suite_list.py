@@ -15,6 +15,7 @@ BY_QUALITY: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Settings that depend on who made the data: weights where actions differ in worth."""
 IQL_DECISIONS = {"ma-iql": {"decode": "argmax"}, "ma-iql (sample)": {"decode": "sample"}}
+SHARED = {"return_of": "neighbourhood"}
 LIGHT_CQL = {"batch_size": 4}
 LIGHT_DT = {"batch_size": 4, "sequences": 16, "context": 10, "kept": 5, "learning_rate": 1e-3}
 BC_DECISIONS = {
@@ -26,10 +27,10 @@ BC_DECISIONS = {
 _ZOO = (
     Entry("networld"),
     Entry("bc"),
-    Entry("ma-iql"),
-    Entry("ma-cql", config=LIGHT_CQL),
-    Entry("ma-dt", config=LIGHT_DT),
-    Entry("ma-dd"),
+    Entry("ma-iql", config=SHARED),
+    Entry("ma-cql", config={**LIGHT_CQL, **SHARED}),
+    Entry("ma-dt", config={**LIGHT_DT, **SHARED}),
+    Entry("ma-dd", config=SHARED),
 )
 """Every algorithm: the slow ones on less an update than by default, MA-DT at a higher rate."""
 _FEWSHOT = (
@@ -56,7 +57,8 @@ def comparison(updates: dict[str, int]) -> tuple[Entry, ...]:
     """NetWorld and its controls; every baseline with the mean field and, as published, without.
 
     With the mean field, baselines also learn from the neighbourhood's reward, as NetWorld does. The
-    entries without it are on expert data only.
+    entries without it are on expert data only. On data of mixed worth NetWorld weights steps by
+    their advantage; "networld (no weights)" shows it without.
 
     Args:
         updates: Algorithm -> gradient steps of a training.
@@ -78,7 +80,11 @@ def comparison(updates: dict[str, int]) -> tuple[Entry, ...]:
     networld = (
         entry("networld"),
         entry("networld", "networld (regression)", planner="regression", guidance="none"),
-        alone("networld", mean_field="off"),
+        replace(
+            Entry("networld", "networld (no weights)", updates=updates["networld"]),
+            qualities=("medium", "mixed"),
+        ),
+        alone("networld", mean_field="off", return_of="agent"),
     )
     cloning = (
         replace(entry("bc"), decisions=BC_DECISIONS),
@@ -98,26 +104,30 @@ def comparison(updates: dict[str, int]) -> tuple[Entry, ...]:
 def ablations(updates: int) -> tuple[Entry, ...]:
     """NetWorld and what is taken from it, one thing at a time.
 
+    What is about the sampler is done on plans followed wholly, beside "whole plan": through
+    the share of a plan that is followed by default it could not show.
+
     Args:
         updates: Gradient steps of a training; where they equal the comparison's, and an entry
             differs only in how it decides, nothing is trained.
     """
-    variants: dict[str, dict[str, object]] = {
+    whole = {"deviation": 1.0}
+    variants: dict[str, dict[str, Any]] = {
         "networld": {},
         "no mean field": {"mean_field": "off"},
         "mean field in classifier only": {"mean_field": "classifier"},
         "latent message": {"message": "latent"},
-        "no forecast": {"forecast": False},
-        "whole plan": {"deviation": 1.0},
-        "whole plan at temperature 0": {"deviation": 1.0, "temperature": 0.0},
-        "no guidance": {"guidance": "none"},
-        "selection": {"guidance": "select", "deviation": 1.0},
+        "whole plan": whole,
+        "whole plan, no forecast": {**whole, "forecast": False},
+        "whole plan, temperature 0": {**whole, "temperature": 0.0},
+        "whole plan, no guidance": {**whole, "guidance": "none"},
+        "whole plan, selection": {**whole, "guidance": "select"},
+        "whole plan, 10 solver steps": {**whole, "steps": 10},
         "least-squares return": {"return_head": "mse"},
         "one-hot": {"coding": "onehot"},
         "no symlog": {"symlog": False},
         "end-to-end encoder": {"encoder_grad": "end_to_end"},
         "horizon 8": {"horizon": 8},
-        "10 solver steps": {"steps": 10},
     }
     return tuple(
         Entry("networld", label, config, updates=updates) for label, config in variants.items()
@@ -127,6 +137,8 @@ def ablations(updates: int) -> tuple[Entry, ...]:
 def cost_curve() -> tuple[Condition, ...]:
     """Solvers and their steps without guidance, and with it; numbers of candidates to choose from.
 
+    Plans are followed wholly, so that the score is that of the sampler.
+
     Guidance leaves the last two steps alone, so it needs three.
     """
     free = [
@@ -134,7 +146,7 @@ def cost_curve() -> tuple[Condition, ...]:
             f"networld ({solver}, unguided)",
             "steps",
             float(steps),
-            decision={"solver": solver, "steps": steps, "guidance": "none"},
+            decision={"deviation": 1.0, "solver": solver, "steps": steps, "guidance": "none"},
         )
         for solver, every in (
             ("ddim", (1, 2, 3, 5, 10, 20)),
@@ -144,7 +156,12 @@ def cost_curve() -> tuple[Condition, ...]:
         for steps in every
     ]
     guided = [
-        Condition("networld", "steps", float(steps), decision={"steps": steps})
+        Condition(
+            "networld (whole plan)",
+            "steps",
+            float(steps),
+            decision={"deviation": 1.0, "steps": steps},
+        )
         for steps in (3, 5, 10, 20)
     ]
     chosen = [
@@ -210,7 +227,7 @@ SUITES: dict[str, Suite] = {
             tasks=TASKS,
             entries=_ZOO,
             seeds=2,
-            updates=450,
+            updates=360,
             data_episodes=100,
             evaluations=3,
             eval_episodes=16,
@@ -218,8 +235,8 @@ SUITES: dict[str, Suite] = {
                 entries=_FEWSHOT,
                 fractions=(0.01, 0.1),
                 seeds=1,
-                updates=200,
-                pretrain_updates=400,
+                updates=160,
+                pretrain_updates=300,
             ),
         ),
         Suite(
@@ -237,7 +254,7 @@ SUITES: dict[str, Suite] = {
                     *_CONTROLS,
                     Entry("bc"),
                     Entry("bc", "bc (no mean field)", {"mean_field": False}),
-                    Entry("ma-dd", config={"mean_field": True}),
+                    Entry("ma-dd", config=SHARED),
                 ),
                 fractions=(0.002, 0.01, 0.033, 0.1, 0.33, 1.0),
                 seeds=3,
@@ -273,7 +290,7 @@ SUITES: dict[str, Suite] = {
                     *_CONTROLS,
                     Entry("networld", "networld (faithful)", preset="faithful", pretrained=True),
                     Entry("bc"),
-                    Entry("ma-dd", config={"mean_field": True}),
+                    Entry("ma-dd", config=SHARED),
                 ),
                 fractions=(0.002, 0.01, 0.033, 0.1, 0.33, 1.0),
                 seeds=10,

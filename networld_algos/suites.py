@@ -101,7 +101,7 @@ class Suite:
                 raise ValueError(f"labels must differ, got {labels} of {names}")
         if len(self.tasks) == 1 and any(e.pretrained for e in few):
             raise ValueError(f"pre-training needs a task beside {self.tasks[0]!r}")
-        if wrong := {t: f for t, f in self.pace.items() if t not in self.tasks or not f > 0}:
+        if wrong := {t: f for t, f in self.pace.items() if t not in self.tasks or not 0 < f < 1e6}:
             raise ValueError(f"pace must give its own tasks positive factors, got {wrong}")
         self._check_trained_entries()
 
@@ -116,6 +116,12 @@ class Suite:
                     f"{name} uses models of the comparison, which has no {missing}; it has "
                     f"{sorted(known)}"
                 )
+            for label in part.labels:
+                if self.qualities[0] not in known[label].qualities:
+                    raise ValueError(
+                        f"{name} uses models trained on {self.qualities[0]} data; {label!r} is "
+                        f"only on {', '.join(known[label].qualities)}"
+                    )
             if part.seeds > self.seeds:
                 raise ValueError(f"{name} has {part.seeds} seeds, the comparison {self.seeds}")
         if self.cost is not None:
@@ -263,7 +269,8 @@ class Suite:
         """Training on the other tasks, shared by entries that differ in what comes after it."""
         kind = ALGORITHMS[entry.algorithm][1]
         later = {*kind.decision_fields, *kind.adapt_fields}
-        config = {k: v for k, v in entry.values.items() if k not in later}
+        values = {**entry.values, **entry.by_quality.get(self.qualities[0], {})}
+        config = {k: v for k, v in values.items() if k not in later}
         return self._run(
             stage="pretrain",
             experiment="pretrain",

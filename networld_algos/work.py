@@ -108,11 +108,11 @@ def _train_run(job: Job, log: Events | None) -> None:
     if run.stage == "pretrain" or job.keep:
         if checkpoint.exists(folder / BEST):
             algorithm, _ = checkpoint.load(folder / BEST)
-            shutil.rmtree(folder / BEST)
         for optimizer in algorithm.optimizers().values():
             optimizer.state.clear()  # two thirds of the file, and training does not go on
         checkpoint.save(algorithm, folder, state)
         write_text(folder / FINISHED, run.title + "\n")
+        shutil.rmtree(folder / BEST, ignore_errors=True)
     else:
         shutil.rmtree(folder)
     paths.progress(run).unlink(missing_ok=True)

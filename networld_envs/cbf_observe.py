@@ -37,7 +37,7 @@ def last_action(params: Params) -> tuple[int, ...]:
 
 
 def mirrored(params: Params) -> tuple[int, ...]:
-    """Columns that change sign when the network is reflected across the line of the arrays.
+    """Columns that change sign when the network is reflected perpendicular to the arrays.
 
     Electrical angles change sign, so channels and beamformers become their complex conjugates and
     every received power stays: sines and imaginary parts. Empty for ``ge2020``, whose codewords
