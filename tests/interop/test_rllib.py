@@ -9,6 +9,7 @@ import networld_envs
 
 pytestmark = [pytest.mark.interop, pytest.mark.filterwarnings("ignore")]
 pytest.importorskip("ray", reason="RLlib is absent: pip install 'networld[rllib]'")
+pytest.importorskip("tree", reason="RLlib is absent: pip install 'networld[rllib]'")  # RLlib's own
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray.rllib.algorithms.ppo import PPOConfig
