@@ -69,6 +69,8 @@ def test_any_number_of_agents(model, agents):
 
 def test_equal_local_inputs_give_equal_actions(model):
     """An agent and its neighbours are put into the middle of 1,027 others."""
+    if "deviation" in model.decision_fields:
+        model.reconfigure(deviation=0.0)  # a plan's noise belongs to the agent's number
     small, large = make_vec("cbf", 1), make_vec("cbf", 1, **TEAMS[1027])
     (near, few), (far, many) = (envs.reset(seed=[2]) for envs in (small, large))
     near, far = torch.from_numpy(near[0]), torch.from_numpy(far[0])
