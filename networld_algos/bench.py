@@ -82,7 +82,7 @@ def run_suite(
         ImportError: If the extra for Ray or TensorBoard is missing.
     """
     check_options(suite, jobs, only, backend, ray_address, tensorboard)
-    paths = Paths((results / suite.name).absolute())
+    paths = suite_paths(results.absolute(), suite)
     kept = {run.start for run in suite.runs()}
     paths.root.mkdir(parents=True, exist_ok=True)
     with _alone(paths.root):

@@ -84,6 +84,15 @@ def weights_file(path: str | Path) -> str:
     return _read_index(Path(path))["files"]["model"]
 
 
+def read_extra(path: str | Path) -> dict[str, Any]:
+    """What the caller kept beside a model, without reading its weights.
+
+    Raises:
+        ValueError: If there is no checkpoint.
+    """
+    return _read_index(Path(path))["extra"]
+
+
 def load(
     path: str | Path,
     expect_task: str | TaskSpec | None = None,

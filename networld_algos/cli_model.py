@@ -216,9 +216,9 @@ def evaluate(
         table.add_row(name, text, score, style=style)
     console.print(table)
     if record:
-        half = t_interval(result.episode_rewards).high - result.mean
+        interval = t_interval(result.episode_rewards)
         found = {"task": task, "preset": preset, "episodes": episodes, "mean": result.mean}
-        found |= {"low": result.mean - half, "high": result.mean + half}
+        found |= {"low": interval.low, "high": interval.high}
         gap = ends[1] - ends[0] if len(ends) == 2 else 0.0
         score = 100 * (result.mean - ends[0]) / gap if gap > 0 else None
         record_score(folder, {**found, "normalised": score})

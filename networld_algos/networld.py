@@ -213,11 +213,16 @@ class NetWorld(Algorithm):
 
         The running statistics of the mean message follow the sender on the way.
         """
-        task, m, present = self.nets.task(name), data.mean[:, :-1], data.present[:, :-1]
+        task, m = self.nets.task(name), data.mean[:, :-1]
         if self.config.mean_field != "off":
-            m = task.message_standardiser.batch(m) * present
-        ahead = self.nets.shared.forecast(data.z[:, :-1], m, present, name)
-        return masked_mean(((ahead - data.z_next) ** 2).mean(-1), weights)
+            m = task.message_standardiser.batch(m) * data.present[:, :-1]
+        return masked_mean(self._forecast_errors(self.nets, name, data, m), weights)
+
+    @staticmethod
+    def _forecast_errors(nets: Nets, name: str, data: Transitions, m: Tensor) -> Tensor:
+        """``(B, T, N)`` from the standardised mean messages ``(B, T, N, d)``."""
+        ahead = nets.shared.forecast(data.z[:, :-1], m, data.present[:, :-1], name)
+        return ((ahead - data.z_next) ** 2).mean(-1)
 
     def segment_losses(
         self,
@@ -266,12 +271,10 @@ class NetWorld(Algorithm):
         nets, task = self.acting, self.acting.task(batch.task)
         data = draw_segments(task, self.config, batch, generator)
         losses = [self.inverse_loss(task, data.z, data, generator)]
-        all_steps = data.transitions
-        now, present = all_steps.z[:, :-1], all_steps.present[:, :-1]
-        mean = task.mean_message(all_steps.mean[:, :-1], present)
-        ahead = nets.shared.forecast(now, mean, present, batch.task)
-        errors = ((ahead - all_steps.z_next) ** 2).mean(-1)  # (B, T, N)
-        losses.append(masked_mean(errors, all_steps.steps[..., None].expand_as(errors)))
+        every = data.transitions
+        m = task.mean_message(every.mean[:, :-1], every.present[:, :-1])
+        errors = self._forecast_errors(nets, batch.task, every, m)
+        losses.append(masked_mean(errors, every.steps[..., None].expand_as(errors)))
         if self.config.planner == "diffusion":
             planned = self.segment_losses(nets, batch.task, data.z, data, data.steps, generator)
             losses.append(planned["diffusion_loss"])
@@ -303,14 +306,13 @@ class NetWorld(Algorithm):
             m = task.mean_message(mean, present)
         init = carry.get("plan") if config.warm_start else None
         rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))
-        segment = plan(nets, config, name, *rows, generator, init)
+        segment, ahead = plan(nets, config, name, *rows, generator, init)
         if config.warm_start and config.planner == "diffusion":
             memory["plan"] = torch.cat([segment[..., 1:], segment[..., -1:]], dim=-1)
-        z_next = segment[:, : config.latent, 1].view(e, n, -1)
+        z_next = segment[:, : config.latent, 1]
         if config.forecast and config.deviation < 1.0:
-            ahead = nets.shared.forecast(z, m, present, name)
             z_next = torch.lerp(ahead, z_next, config.deviation)
-        logits = task.action_logits(z, z_next)
+        logits = task.action_logits(z, z_next.view(e, n, -1))
         actions = task.head.decode(logits, config.decode, config.decode_temperature, generator)
         return actions, {**carry, **memory}
 

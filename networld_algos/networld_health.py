@@ -99,7 +99,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     pick = torch.randperm(len(flat[0]), generator=generator)[:MAX_PLANS].to(device)
     now, mean_now, present_now, truth = (v[pick] for v in flat)
     quiet = replace(config, guidance="none")
-    imagined = plan(nets, quiet, data.spec.task, now, mean_now, present_now, generator)
+    imagined, _ = plan(nets, quiet, data.spec.task, now, mean_now, present_now, generator)
     error = ((imagined[:, : config.latent, 1] - truth) ** 2).mean()
     return {
         "latent_std": total.sqrt().mean().item(),

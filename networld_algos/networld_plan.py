@@ -23,7 +23,7 @@ def plan(
     present: Tensor,
     generator: torch.Generator,
     init: Tensor | None = None,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Plan for every row.
 
     Args:
@@ -38,12 +38,12 @@ def plan(
 
     Returns:
         ``(rows, C, H)``: position 0 is now, the first d channels are latents. The regression
-        planner gives ``(rows, d, 2)``.
+        planner gives ``(rows, d, 2)``. And ``(rows, d)``, the forecast it deviates from.
     """
     shared = nets.shared
-    ahead = shared.forecast(z, m, present, task)
+    forecast = ahead = shared.forecast(z, m, present, task)
     if shared.denoiser is None:
-        return torch.stack([z, ahead], dim=-1)
+        return torch.stack([z, ahead], dim=-1), forecast
     clamp = torch.cat([z, m], dim=-1) if shared.context else z
     copies = config.candidates if config.guidance == "select" else 1
     if copies > 1:
@@ -76,10 +76,11 @@ def plan(
         init_share=config.warm_start_share,
     )
     if copies == 1:
-        return segment
+        return segment, forecast
     score = _score(nets, task, m, present, [0])(segment, 0)
     best = score.view(-1, copies).argmax(1)
-    return segment.view(-1, copies, *segment.shape[1:])[torch.arange(len(best)), best]
+    segment = segment.view(-1, copies, *segment.shape[1:])[torch.arange(len(best)), best]
+    return segment, forecast
 
 
 def _shifts(

@@ -319,14 +319,23 @@ class Suite:
         config, _ = cls._split(run)
         return repr((run.task, run.quality, run.seed, run.algorithm, config, run.updates))
 
-    def _trained(self, part: Robustness | Cost) -> Iterable[tuple[Entry, Run]]:
-        """The comparison's runs that a part goes on from."""
+    def _trained(self, part: Robustness | Cost, experiment: str) -> Iterable[tuple[Entry, Run]]:
+        """Evaluations of the comparison's models that a part is about; conditions are its own."""
         by_label = {entry.label: entry for entry in self.entries}
         for run in self._comparison():
             if run.quality != self.qualities[0] or run.seed >= part.seeds:
                 continue
             if run.label in part.labels:
-                yield by_label[run.label], run
+                yield (
+                    by_label[run.label],
+                    replace(
+                        run,
+                        stage="evaluate",
+                        experiment=experiment,
+                        evaluations=1,
+                        start=run.key,
+                    ),
+                )
 
     def _robustness(self) -> list[Run]:
         part = self.robustness
@@ -335,14 +344,10 @@ class Suite:
         return [
             replace(
                 run,
-                stage="evaluate",
-                experiment="robustness",
-                evaluations=1,
                 eval_episodes=part.eval_episodes or self.eval_episodes,
                 conditions=part.conditions(entry, run.task),
-                start=run.key,
             )
-            for entry, run in self._trained(part)
+            for entry, run in self._trained(part, "robustness")
         ]
 
     def _cost(self) -> list[Run]:
@@ -350,13 +355,6 @@ class Suite:
         if part is None:
             return []
         return [
-            replace(
-                run,
-                stage="evaluate",
-                experiment="cost",
-                evaluations=1,
-                conditions=part.conditions(entry),
-                start=run.key,
-            )
-            for entry, run in self._trained(part)
+            replace(run, conditions=part.conditions(entry))
+            for entry, run in self._trained(part, "cost")
         ]

@@ -188,10 +188,8 @@ def _keep_best(
         losses.append(algorithm.validation_loss(sampler.sample(rng).to(device), generator))
     algorithm.train()
     loss = float(np.mean(losses))
-    if checkpoint.exists(folder):
-        _, best = checkpoint.load(folder)
-        if best["validation_loss"] <= loss:
-            return
+    if checkpoint.exists(folder) and checkpoint.read_extra(folder)["validation_loss"] <= loss:
+        return
     checkpoint.save(algorithm, folder, {"validation_loss": loss, "best_updates": updates})
 
 

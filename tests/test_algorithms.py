@@ -407,7 +407,7 @@ def test_selection_and_guidance_raise_the_predicted_return(toy):
 
     def predicted(**changes):
         algorithm.reconfigure(**changes)
-        segment = plan(nets, algorithm.config, "toy", z, m, present, generator())
+        segment, _ = plan(nets, algorithm.config, "toy", z, m, present, generator())
         assert torch.equal(segment[:, : config.latent, 0], z)  # the first latent is clamped
         with torch.no_grad():
             logits = nets.shared.classify(segment, torch.tensor([0]), m, present, "toy")
