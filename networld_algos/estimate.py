@@ -92,7 +92,7 @@ def _evaluation_s(run: Run, condition: Condition) -> float:
         seconds = EVALUATION_S.get(run.algorithm, OTHER_EVALUATION_S)
         return _size(run, condition) * seconds
     config = _config(run, condition.decision)
-    if config.planner == "regression":
+    if config.follows_forecast:
         return _size(run, condition) * PLAN_S
     steps = float(config.steps)
     if config.guidance == "gradient" and config.guidance_weight:

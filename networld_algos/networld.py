@@ -157,7 +157,7 @@ class NetWorld(Algorithm):
         if self.config.planner == "diffusion" and (not frozen or end_to_end):
             target = z if end_to_end else data.z
             losses |= self.segment_losses(
-                self.nets, batch.task, target, data, data.of_steps(weights), generator
+                self.nets, batch.task, target, data, data.weights(weights), generator
             )
 
         rate = self.config.learning_rate * cosine_decay(done, total)
@@ -192,37 +192,36 @@ class NetWorld(Algorithm):
         return row_mean((task.decoder(z) - data.features) ** 2)
 
     def step_weights(self, name: str, data: Transitions) -> tuple[Tensor, Tensor | None]:
-        """Weights ``(B, T, N)`` of the planner's losses, zero beyond the end; the value's loss."""
-        config, task, value_loss = self.config, self.nets.task(name), None
-        weights = torch.ones_like(data.rewards)
+        """Weights ``(B, N)`` of the planner's losses, and the value's loss if there is one."""
+        config, task = self.config, self.nets.task(name)
+        if config.weighting == "advantage":
+            averaged = self.acting.task(name)
+            return advantage_weights(
+                task, averaged, data, config.value_discount, config.weighting_beta
+            )
         if config.weighting == "return":
             mean, std = task.return_stats
             whole = data.steps.amin(1, keepdim=True)  # (B, 1)
             standardised = torch.where(whole > 0, (data.returns - mean) / std, 0.0)
-            each = (config.weighting_beta * standardised).exp().clamp(max=MAX_WEIGHT)
-            weights = each[:, None].expand_as(weights)
-        elif config.weighting == "advantage":
-            averaged = self.acting.task(name)
-            weights, value_loss = advantage_weights(
-                task, averaged, data, config.value_discount, config.weighting_beta
-            )
-        return weights * data.steps[..., None], value_loss
+            return (config.weighting_beta * standardised).exp().clamp(max=MAX_WEIGHT), None
+        return torch.ones_like(data.returns), None
 
     def forecast_loss(self, name: str, data: Transitions, weights: Tensor) -> Tensor:
-        """Squared error of the forecast of the next latent, over every agent and step.
+        """Squared error of the forecast of the next latent, over agents drawn from all windows.
 
         The running statistics of the mean message follow the sender on the way.
         """
-        task, m = self.nets.task(name), data.mean[:, :-1]
+        task, m = self.nets.task(name), data.mean
         if self.config.mean_field != "off":
-            m = task.message_standardiser.batch(m) * data.present[:, :-1]
-        return masked_mean(self._forecast_errors(self.nets, name, data, m), weights)
+            m = task.message_standardiser.batch(m) * data.present
+        errors = self._forecast_errors(self.nets, name, data, m)
+        return masked_mean(errors, data.of_picked(weights))
 
     @staticmethod
     def _forecast_errors(nets: Nets, name: str, data: Transitions, m: Tensor) -> Tensor:
-        """``(B, T, N)`` from the standardised mean messages ``(B, T, N, d)``."""
-        ahead = nets.shared.forecast(data.z[:, :-1], m, data.present[:, :-1], name)
-        return ((ahead - data.z_next) ** 2).mean(-1)
+        """``(rows,)`` of the agents picked, from the standardised mean messages ``(B, N, d)``."""
+        z, m, present, z_next = map(data.of_picked, (data.z, m, data.present, data.z_next))
+        return ((nets.shared.forecast(z, m, present, name) - z_next) ** 2).mean(-1)
 
     def segment_losses(
         self,
@@ -271,10 +270,9 @@ class NetWorld(Algorithm):
         nets, task = self.acting, self.acting.task(batch.task)
         data = draw_segments(task, self.config, batch, generator)
         losses = [self.inverse_loss(task, data.z, data, generator)]
-        every = data.transitions
-        m = task.mean_message(every.mean[:, :-1], every.present[:, :-1])
-        errors = self._forecast_errors(nets, batch.task, every, m)
-        losses.append(masked_mean(errors, every.steps[..., None].expand_as(errors)))
+        first = data.transitions
+        m = task.mean_message(first.mean, first.present)
+        losses.append(row_mean(self._forecast_errors(nets, batch.task, first, m)))
         if self.config.planner == "diffusion":
             planned = self.segment_losses(nets, batch.task, data.z, data, data.steps, generator)
             losses.append(planned["diffusion_loss"])
@@ -307,7 +305,7 @@ class NetWorld(Algorithm):
         init = carry.get("plan") if config.warm_start else None
         rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))
         segment, ahead = plan(nets, config, name, *rows, generator, init)
-        if config.warm_start and config.planner == "diffusion":
+        if config.warm_start and not config.follows_forecast:
             memory["plan"] = torch.cat([segment[..., 1:], segment[..., -1:]], dim=-1)
         z_next = segment[:, : config.latent, 1]
         if config.forecast and config.deviation < 1.0:

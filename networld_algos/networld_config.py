@@ -42,8 +42,8 @@ class NetWorldConfig:
         inverse         E[ -log I(a_h | z_h, z_{h+1} + inverse_noise * eps) ]
         reconstruction  E[ || D(z) - features(o) ||^2 ]
 
-    The forecast F is the mean of the next latent, a plain network trained on every agent of a
-    batch. The noise model f draws the deviation from it, so that it need not learn the mean from
+    The forecast F is the mean of the next latent, a plain network trained on agents of many
+    windows. The noise model f draws the deviation from it, so that it need not learn the mean from
     corrupted samples. A learned message g(z) enters F through its mean and is trained by F's loss.
 
     Attributes:
@@ -56,7 +56,10 @@ class NetWorldConfig:
         coding: Of actions and returns over their bins: ``"twohot"``, or ``"onehot"``, an ablation.
         horizon: Positions ``H`` of a segment.
         batch_size: Windows (whole teams) in an update.
-        sequences: Most agent-sequences of them that are trained on, drawn at random.
+        sequences: Most agent-sequences of them that noise model, classifier, inverse dynamics and
+            decoder are trained on, drawn at random.
+        transitions: Most agents of them that the forecast is trained on, at the first step of
+            their window, drawn at random.
         planner: ``"diffusion"``, or ``"regression"``: F alone decides, the control. Solver and
             guidance then play no part.
         forecast: Show F to the noise model. Without it f starts from the present latent, as
@@ -129,8 +132,9 @@ class NetWorldConfig:
     bins: int = 51
     coding: Coding = "twohot"
     horizon: int = 4
-    batch_size: int = 8
+    batch_size: int = 32
     sequences: int = 64
+    transitions: int = 512
     planner: Planner = "diffusion"
     forecast: bool = True
     forecast_hidden: int = 256
@@ -174,12 +178,17 @@ class NetWorldConfig:
     warm_start_share: float = 0.5
     message_max_age: int = MESSAGE_MAX_AGE
 
+    @property
+    def follows_forecast(self) -> bool:
+        """Nothing of a plan would be followed: next-latent regression."""
+        return self.planner == "regression" or (self.forecast and self.deviation == 0.0)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "mults", tuple(self.mults))  # JSON and command lines give lists
         check.positive_int(
             self, "latent", "hidden", "layers", "batch_size", "sequences", "blocks", "steps"
         )
-        check.positive_int(self, "candidates", "forecast_hidden", "forecast_layers")
+        check.positive_int(self, "transitions", "candidates", "forecast_hidden", "forecast_layers")
         check.at_least(self, 2, "bins", "return_bins", "horizon", "train_steps")
         check.at_least(self, 0, "message_max_age")
         check.at_least(self, GROUPS, "dim")

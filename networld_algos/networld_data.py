@@ -18,27 +18,40 @@ from networld_algos.parallel import Picked, pick
 
 @dataclass(frozen=True)
 class Transitions:
-    """All single steps of a batch, what the forecast is trained on.
+    """The first step of every window, for every agent: what forecast and value are trained on.
+
+    Windows are drawn independently, so these steps are too, while the steps of one window show
+    nearly the same thing again.
 
     Attributes:
-        z: ``(B, H, N, d)`` latents, their last action shuffled but in the last; without gradient.
-        mean: ``(B, H, N, d)`` mean message before standardisation, with gradient to the sender.
-        present: ``(B, H, N, 1)`` 1.0 where the agent has a neighbour.
-        z_next: ``(B, T, N, d)`` true latents one step later, without gradient.
+        z: ``(B, N, d)`` latents, their last action shuffled; without gradient.
+        mean: ``(B, N, d)`` mean message before standardisation, with gradient to the sender.
+        present: ``(B, N, 1)`` 1.0 where the agent has a neighbour.
+        z_next: ``(B, N, d)`` true latents one step later, without gradient.
+        z_last: ``(B, N, d)`` latents at the end of the window, without gradient.
+        mean_last: ``(B, N, d)`` mean message there, without gradient.
         rewards: ``(B, T, N)`` what `NetWorldConfig.return_of` counts.
         returns: ``(B, N)`` discounted return of the window.
-        terminated: ``(B, T)`` 1.0 where the transition ends the episode for good.
-        steps: ``(B, T)`` 1.0 where the transition is real.
+        terminated: ``(B,)`` 1.0 where the window reaches the end of the episode for good.
+        steps: ``(B, T)`` 1.0 where the transition is real; the first one is.
+        picked: Which agents of which windows the forecast is trained on.
     """
 
     z: Tensor
     mean: Tensor
     present: Tensor
     z_next: Tensor
+    z_last: Tensor
+    mean_last: Tensor
     rewards: Tensor
     returns: Tensor
     terminated: Tensor
     steps: Tensor
+    picked: Picked
+
+    def of_picked(self, values: Tensor) -> Tensor:
+        """What is known of every agent ``(B, N, ...)``, for those picked ``(rows, ...)``."""
+        return values.flatten(0, 1)[self.picked.rows]
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class Segments:
     """Agent-sequences drawn from a batch.
 
     Attributes:
-        transitions: All steps of the whole batch.
+        transitions: First steps of the whole batch.
         features: ``(S, H, O)``.
         z: ``(S, H, d)`` latents by the running statistics, without gradient.
         m: ``(S, H, d)`` standardised mean message, without gradient.
@@ -69,10 +82,9 @@ class Segments:
     full: Tensor
     picked: Picked
 
-    def of_steps(self, values: Tensor) -> Tensor:
-        """What is known of every step ``(B, T, N)``, for these segments ``(S, H-1)``."""
-        n = values.shape[-1]
-        return values[self.picked.rows // n, :, self.picked.rows % n]
+    def weights(self, weights: Tensor) -> Tensor:
+        """Weights of the first steps ``(B, N)``, for all steps of these segments ``(S, H-1)``."""
+        return weights.flatten()[self.picked.rows][:, None] * self.steps
 
 
 def draw_segments(
@@ -88,35 +100,38 @@ def draw_segments(
     """
     b, h, n, _ = batch.obs.shape
     share, columns = config.action_dropout, task.last_action
-    shown = shuffle_last_action(batch.obs[:, :-1], columns, share, generator)
-    with torch.no_grad():
-        features = task.features(torch.cat([shown[:, :1], batch.obs[:, 1:]], dim=1))  # (B, H, N, O)
-        z = task.standardiser(task.encoder(features))
-        # Of position 0 the last action is shuffled already.
-        seen = torch.cat([z[:, :1], task.encode(shown[:, 1:]), z[:, -1:]], dim=1)
-    picked = pick(b * n, config.sequences, generator, z.device)
-    row, agent = picked.rows // n, picked.rows % n
     table = batch.neighbours[:, None].expand(-1, h, -1, -1)
-    if config.mean_field == "off":
-        mean = torch.zeros_like(z)
-        present = torch.zeros_like(z[..., :1])
-    else:
-        mean, present = mean_over_neighbours(task.send(seen), table)
     with torch.no_grad():
-        m = task.mean_message(mean[row, :, agent], present[row, :, agent])
+        shown = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
+        features = task.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, O)
+        z = task.standardiser(task.encoder(features))
+        if config.mean_field == "off":
+            means, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
+        else:
+            means, present = mean_over_neighbours(task.send(z), table)
+    mean = means[:, 0]
+    if task.sender is not None:
+        mean, _ = mean_over_neighbours(task.send(z[:, 0]), batch.neighbours)
+    sequences = pick(b * n, config.sequences, generator, z.device)
+    row, agent = sequences.rows // n, sequences.rows % n
+    with torch.no_grad():
+        m = task.mean_message(means[row, :, agent], present[row, :, agent])
     rewards = credit(batch.rewards, batch.neighbours, config.return_of)
     powers = config.discount ** torch.arange(h - 1, device=z.device)
     returns = (rewards * powers[:, None]).sum(1)  # (B, N)
     steps = batch.mask.to(z.dtype)
     transitions = Transitions(
-        z=seen,
+        z=z[:, 0],
         mean=mean,
-        present=present,
-        z_next=z[:, 1:],
+        present=present[:, 0],
+        z_next=z[:, 1],
+        z_last=z[:, -1],
+        mean_last=means[:, -1],
         rewards=rewards,
         returns=returns,
-        terminated=batch.terminated.to(z.dtype),
+        terminated=batch.terminated.to(z.dtype).amax(1),
         steps=steps,
+        picked=pick(b * n, config.transitions, generator, z.device),
     )
     return Segments(
         transitions=transitions,
@@ -128,7 +143,7 @@ def draw_segments(
         steps=steps[row],
         returns=returns[row, agent],
         full=batch.mask[row].all(1).to(z.dtype),
-        picked=picked,
+        picked=sequences,
     )
 
 

@@ -37,13 +37,14 @@ def plan(
         init: ``(rows, C, H)`` plan to start from.
 
     Returns:
-        ``(rows, C, H)``: position 0 is now, the first d channels are latents. The regression
-        planner gives ``(rows, d, 2)``. And ``(rows, d)``, the forecast it deviates from.
+        ``(rows, C, H)``: position 0 is now, the first d channels are latents. Where the
+        forecast alone decides: ``(rows, d, 2)``. And ``(rows, d)``, the forecast it deviates from.
     """
     shared = nets.shared
     forecast = ahead = shared.forecast(z, m, present, task)
-    if shared.denoiser is None:
+    if config.follows_forecast:
         return torch.stack([z, ahead], dim=-1), forecast
+    assert shared.denoiser is not None
     clamp = torch.cat([z, m], dim=-1) if shared.context else z
     copies = config.candidates if config.guidance == "select" else 1
     if copies > 1:

@@ -118,7 +118,7 @@ class FewShot:
         entries: Who takes part.
         fractions: Shares of the target task's episodes, nested.
         seeds: Training seeds.
-        updates: Gradient steps on the target task.
+        updates: Gradient steps on the target task, where an entry does not say otherwise.
         pretrain_updates: Gradient steps on the other tasks before, for `Entry.pretrained`.
         early_stop: Hold 10% of the few episodes out and keep the weights with the smallest
             `Algorithm.validation_loss` on them. Of one episode nothing is held out. An algorithm
@@ -152,14 +152,18 @@ class Ablation:
         entries: The whole method and its variants.
         seeds: Training seeds.
         updates: Gradient steps; those of the suite by default.
+        tasks: Of the suite's tasks, those it is done on; all by default.
     """
 
     entries: tuple[Entry, ...]
     seeds: int
     updates: int | None = None
+    tasks: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         positive_int(self, "seeds")
+        if self.tasks is not None and (not self.tasks or len(set(self.tasks)) < len(self.tasks)):
+            raise ValueError(f"tasks must differ, and there must be one; got {self.tasks}")
         if self.updates is not None:
             positive_int(self, "updates")
 

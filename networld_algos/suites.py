@@ -51,8 +51,9 @@ class Suite:
         entries: Algorithms of the comparison.
         seeds: Training seeds of the comparison, 0 .. seeds - 1.
         updates: Gradient steps of each training, where its entry does not say otherwise.
-        pace: Task -> factor of the updates of every training on it; 1 by default. Tasks differ in
-            how many updates they need.
+        pace: Task, or ``"task/quality"``, which goes before it -> factor of the updates of every
+            training on it; 1 by default. Tasks differ in how many updates they need. The few-shot
+            part has its own number of updates, the same on every task.
         qualities: Qualities of the data the comparison is done on; the other parts use the first.
         data_episodes: Episodes of each data set that are used; None takes all.
         evaluations: Evaluations during a training of the comparison.
@@ -99,9 +100,13 @@ class Suite:
             names = [entry.label for entry in entries]
             if len(set(labels)) < len(labels) or len(set(names)) < len(names):
                 raise ValueError(f"labels must differ, got {labels} of {names}")
+        ablated_tasks = (self.ablation and self.ablation.tasks) or ()
+        if foreign := sorted(set(ablated_tasks) - set(self.tasks)):
+            raise ValueError(f"the ablation is on {foreign}, not among the tasks {self.tasks}")
         if len(self.tasks) == 1 and any(e.pretrained for e in few):
             raise ValueError(f"pre-training needs a task beside {self.tasks[0]!r}")
-        if wrong := {t: f for t, f in self.pace.items() if t not in self.tasks or not 0 < f < 1e6}:
+        paced = {*self.tasks, *(f"{t}/{q}" for t in self.tasks for q in self.qualities)}
+        if wrong := {t: f for t, f in self.pace.items() if t not in paced or not 0 < f < 1e6}:
             raise ValueError(f"pace must give its own tasks positive factors, got {wrong}")
         self._check_trained_entries()
 
@@ -198,8 +203,9 @@ class Suite:
         }
         quality = values.get("quality", self.qualities[0])
         common["config"] = {**entry.values, **entry.by_quality.get(quality, {})}
+        pace = self.pace.get(f"{task}/{quality}", self.pace.get(task, 1.0))
         updates = entry.updates or values.get("updates", self.updates)
-        values["updates"] = max(1, round(self.pace.get(task, 1.0) * updates))
+        values.setdefault("updates", max(1, round(pace * updates)))
         return self._run(**{**common, **values})
 
     def _references(self) -> list[Run]:
@@ -257,7 +263,7 @@ class Suite:
                             seed,
                             experiment="fewshot",
                             fraction=fraction,
-                            updates=part.updates,
+                            updates=entry.updates or part.updates,
                             start=start,
                             early_stop=part.early_stop,
                         )
@@ -288,13 +294,13 @@ class Suite:
         part = self.ablation
         if part is None:
             return []
-        updates = part.updates or self.updates
         trained = {self._training(run): run for run in self._comparison()}
         runs = []
-        for task in self.tasks:
-            for entry in part.entries:
+        for task in part.tasks or self.tasks:
+            for variant in part.entries:
+                entry = replace(variant, updates=variant.updates or part.updates)
                 for seed in range(part.seeds):
-                    run = self._entry_run(entry, task, seed, experiment="ablation", updates=updates)
+                    run = self._entry_run(entry, task, seed, experiment="ablation")
                     same = trained.get(self._training(run))
                     if same is not None:
                         decision = self._split(run)[1]
