@@ -22,6 +22,7 @@ from networld_algos import ALGORITHMS, make_config
 from networld_algos.check import at_least, positive_int
 from networld_algos.runs import Condition, Run
 from networld_algos.suite_parts import (
+    QUALITIES,
     Ablation,
     Cost,
     Entry,
@@ -105,7 +106,7 @@ class Suite:
             raise ValueError(f"the ablation is on {foreign}, not among the tasks {self.tasks}")
         if len(self.tasks) == 1 and any(e.pretrained for e in few):
             raise ValueError(f"pre-training needs a task beside {self.tasks[0]!r}")
-        paced = {*self.tasks, *(f"{t}/{q}" for t in self.tasks for q in self.qualities)}
+        paced = {*self.tasks, *(f"{t}/{q}" for t in self.tasks for q in QUALITIES)}
         if wrong := {t: f for t, f in self.pace.items() if t not in paced or not 0 < f < 1e6}:
             raise ValueError(f"pace must give its own tasks positive factors, got {wrong}")
         self._check_trained_entries()
