@@ -141,13 +141,7 @@ class MADD(Algorithm):
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on the sum of the losses."""
         self.known(batch.task, prepared=True)
-        batch = credited(batch, self.config.return_of)
-        data = self.segments(batch, generator)
-        losses = {
-            "diffusion_loss": self.diffusion_loss(data, generator),
-            "inverse_loss": self.inverse_loss(data, generator),
-            "outlook_loss": self.outlook_loss(data),
-        }
+        losses = self.losses(self.nets, batch, generator)
         decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
         set_learning_rate(self.optimizer, self.config.learning_rate * decay)
         self.optimizer.zero_grad()
@@ -157,6 +151,22 @@ class MADD(Algorithm):
         self.counters["updates"] += 1
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
         return dict(zip(losses, values, strict=True))
+
+    @torch.no_grad()
+    def validation_loss(self, batch: Batch, generator: torch.Generator) -> float:
+        """The sum of the losses of the averaged networks."""
+        return torch.stack(list(self.losses(self.acting, batch, generator).values())).sum().item()
+
+    def losses(
+        self, nets: DecisionDiffuser, batch: Batch, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """The losses of ``nets``, trained or averaged, see the module's docstring."""
+        data = self.segments(credited(batch, self.config.return_of), generator)
+        return {
+            "diffusion_loss": self.diffusion_loss(nets, data, generator),
+            "inverse_loss": self.inverse_loss(nets, data, generator),
+            "outlook_loss": self.outlook_loss(nets, data),
+        }
 
     def segments(self, batch: Batch, generator: torch.Generator) -> Segments:
         """Draw agents' segments; the return of one that is cut short is hidden."""
@@ -182,9 +192,11 @@ class MADD(Algorithm):
             picked=picked,
         )
 
-    def diffusion_loss(self, data: Segments, generator: torch.Generator) -> Tensor:
-        """``L_d`` over real states after the first, see the module's docstring."""
-        config, nets = self.config, self.nets
+    def diffusion_loss(
+        self, nets: DecisionDiffuser, data: Segments, generator: torch.Generator
+    ) -> Tensor:
+        """``L_d`` over real states after the first."""
+        config = self.config
         x = data.states.transpose(1, 2)  # (S, O, H)
         t = nets.schedule.draw(len(x), config.timestep_skew, generator, data.picked)
         noise = normal(x.shape, generator, x.device, picked=data.picked)
@@ -200,18 +212,20 @@ class MADD(Algorithm):
         weights[:, 0] *= config.next_weight
         return masked_mean(errors, weights)
 
-    def inverse_loss(self, data: Segments, generator: torch.Generator) -> Tensor:
+    def inverse_loss(
+        self, nets: DecisionDiffuser, data: Segments, generator: torch.Generator
+    ) -> Tensor:
         """``L_I``; a planned state is never exact, hence the noise."""
         states_next = data.states[:, 1:]
         noise = normal(states_next.shape, generator, states_next.device, picked=data.picked)
         noised = states_next + self.config.inverse_noise * noise
-        logits = self.nets.action_logits(data.states[:, :-1], noised)
-        return masked_mean(self.nets.head.loss(logits, data.actions), data.steps)
+        logits = nets.action_logits(data.states[:, :-1], noised)
+        return masked_mean(nets.head.loss(logits, data.actions), data.steps)
 
-    def outlook_loss(self, data: Segments) -> Tensor:
+    def outlook_loss(self, nets: DecisionDiffuser, data: Segments) -> Tensor:
         """``L_q``: the quantiles of the returns that follow from the present state."""
-        u = data.returns - self.nets.outlook(data.context)  # (S, Q)
-        shares = self.nets.shares
+        u = data.returns - nets.outlook(data.context)  # (S, Q)
+        shares = nets.shares
         losses = torch.maximum(shares * u, (shares - 1.0) * u).mean(-1, keepdim=True)
         return masked_mean(losses, data.known)
 

@@ -120,7 +120,7 @@ def test_frozen_shared_networks_do_not_move_on_a_new_task(toy, shared):
     assert any(k.startswith("shared.") for k in moved) is (shared == "tune")
 
 
-@pytest.mark.parametrize("name", ["networld", "bc"])
+@pytest.mark.parametrize("name", ["networld", "bc", "ma-dd"])
 def test_validation_loss_changes_nothing_and_tells_a_trained_model(toy, name):
     data = toy("box").collect(8)
     model = make(name, data.spec, SMALL if name == "networld" else {"learning_rate": 0.01}, seed=1)

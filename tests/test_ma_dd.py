@@ -103,7 +103,7 @@ def test_returns_are_hidden_at_random_and_where_segments_are_cut(toy):
     assert (segments.known[:, 0] == full).all()
     shown = []
     algorithm.nets.denoise = lambda x, t, c, y: shown.append((y != 0).any(1)) or 0 * x
-    algorithm.diffusion_loss(segments, generator())
+    algorithm.diffusion_loss(algorithm.nets, segments, generator())
     assert not shown[0][~full].any()
     assert shown[0][full].float().mean().item() == pytest.approx(0.75, abs=0.04)
 
@@ -120,7 +120,7 @@ def test_outlook_learns_the_quantiles_that_follow_from_a_state(toy):
         y = c + torch.rand(256, 1, generator=noise)
         case = replace(base, context=c.expand(-1, 5) - 0.5, returns=y, known=torch.ones(256, 1))
         optimizer.zero_grad()
-        algorithm.outlook_loss(case).backward()
+        algorithm.outlook_loss(algorithm.nets, case).backward()
         optimizer.step()
     with torch.no_grad():
         grid = nets.outlook(torch.tensor([[-0.5] * 5, [0.5] * 5]))
@@ -138,13 +138,13 @@ def test_losses_ignore_padding(toy, kind):
     changed = segments.states.clone()
     changed[:, 3] += 7.0
     other = replace(segments, states=changed)
-    inverse = algorithm.inverse_loss
-    assert torch.equal(inverse(segments, generator()), inverse(other, generator()))
+    one, two = (algorithm.inverse_loss(algorithm.nets, s, generator()) for s in (segments, other))
+    assert torch.equal(one, two)
     # The denoiser sees all positions, so only the errors of padded ones may not count.
     seen = []
     algorithm.nets.denoise = lambda x, t, c, y: seen.append(x) or torch.zeros_like(x)
     weights = torch.tensor([5.0, 1.0])
-    loss = algorithm.diffusion_loss(segments, generator())
+    loss = algorithm.diffusion_loss(algorithm.nets, segments, generator())
     errors = (segments.states[:, 1:3] ** 2).mean(-1) * weights
     torch.testing.assert_close(loss, errors.sum() / (6 * weights.sum()))
     assert torch.equal(seen[0][..., 0], segments.states[:, 0])

@@ -16,7 +16,7 @@ from networld_algos.estimate import known_rates, run_seconds
 from networld_algos.plugin import load_suite
 from networld_algos.rows import Row, read_rows
 from networld_algos.suite_list import SUITES, get_suite
-from networld_algos.suites import Entry, FewShot, Suite
+from networld_algos.suites import Ablation, Entry, FewShot, Suite
 from networld_envs import store
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "my_suite.py"
@@ -115,6 +115,31 @@ def test_estimates_grow_with_the_work_and_learn_from_finished_runs(tmp_path):
     assert rates == {("rb", "bc"): row.train_seconds / 4}
     slow = run_seconds(run, {("rb", "bc"): 10.0})
     assert 40.0 < slow < 60.0
+
+
+def test_pace_is_by_task_or_by_task_and_quality_and_not_for_few_shot():
+    few = FewShot((Entry("bc"),), (0.1,), seeds=1, updates=7, pretrain_updates=5)
+    ablation = Ablation((Entry("networld"),), seeds=1, updates=20, tasks=("ns",))
+    suite = Suite(
+        "tiny", ("rb", "ns"), (Entry("bc"),), 1, 40, ("expert", "medium"),
+        pace={"rb": 2.0, "rb/medium": 0.5}, fewshot=few, ablation=ablation,
+    )  # fmt: skip
+    updates = {(r.experiment, r.task, r.quality): r.updates for r in suite.runs() if r.updates}
+    assert updates == {
+        ("comparison", "rb", "expert"): 80,
+        ("comparison", "rb", "medium"): 20,
+        ("comparison", "ns", "expert"): 40,
+        ("comparison", "ns", "medium"): 40,
+        ("fewshot", "rb", "expert"): 7,
+        ("fewshot", "ns", "expert"): 7,
+        ("ablation", "ns", "expert"): 20,
+    }
+    with pytest.raises(ValueError, match="pace must give its own tasks"):
+        replace(suite, pace={"rb/best": 1.0})
+    with pytest.raises(ValueError, match="the ablation is on"):
+        replace(suite, ablation=replace(ablation, tasks=("cbf",)))
+    with pytest.raises(ValueError, match="tasks must differ"):
+        replace(ablation, tasks=())
 
 
 def test_factor_and_level_go_together_and_old_rows_are_read():
