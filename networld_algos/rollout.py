@@ -24,7 +24,7 @@ class Evaluation:
 
     Attributes:
         episode_rewards: ``(K,)`` mean reward per agent and step.
-        latency_p50_ms: Median time of one decision of the whole batch.
+        latency_p50_ms: Median time of one decision of the whole batch, after the first `WARM_UP`.
         latency_p99_ms: 99th percentile of it.
         bytes_per_step: Bytes each agent sends in a step.
     """
@@ -115,7 +115,7 @@ def evaluate(
             break
     algorithm.train()
     envs.close()
-    p50, p99 = np.percentile(latency_ms, [50, 99])
+    p50, p99 = np.percentile(latency_ms[WARM_UP:] or latency_ms, [50, 99])
     return Evaluation(
         episode_rewards=np.mean(rewards, axis=0),
         latency_p50_ms=float(p50),

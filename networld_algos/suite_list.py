@@ -184,7 +184,7 @@ CPU_UPDATES = {
     "ma-dd": 2_000,
 }
 """Within a factor of three of equal time, NetWorld's being the longest, rather than equal steps."""
-CPU_PACE = {"cbf": 2.0, "cbf/medium": 0.5, "cbf/mixed": 0.5, "rb": 0.7, "ns": 0.25}
+CPU_PACE = {"cbf": 2.4, "cbf/medium": 0.5, "cbf/mixed": 0.5, "rb": 0.7, "ns": 0.25}
 """CBF generalises over geometry: what its expert does takes longest to learn. NS is done early."""
 PAPER_UPDATES = dict.fromkeys(CPU_UPDATES, 100_000)
 
