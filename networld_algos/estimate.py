@@ -17,7 +17,7 @@ UPDATE_S: dict[str, dict[str, float]] = {
     "ma-dd": {"cbf": 0.018, "rb": 0.017, "ns": 0.017},
     "ma-dt": {"cbf": 0.027, "rb": 0.029, "ns": 0.028},
     "ma-iql": {"cbf": 0.013, "rb": 0.016, "ns": 0.013},
-    "networld": {"cbf": 0.059, "rb": 0.066, "ns": 0.059},
+    "networld": {"cbf": 0.080, "rb": 0.098, "ns": 0.076},
 }
 OTHER_UPDATE_S = 0.03  # of an algorithm of one's own
 REGRESSION = 0.70  # an update without a noise model, as a share of one with it
@@ -44,7 +44,8 @@ def run_seconds(run: Run, rates: Mapping[tuple[str, str], float] | None = None) 
         return sum(_size(run, c) * REFERENCE_S for c in _distinct(run))
     if run.stage == "evaluate":
         return sum(_evaluation_s(run, c) for c in _distinct(run)) + START_S / 3
-    update_s = (rates or {}).get((run.task, run.label), _update_s(run))
+    known = [(rates or {}).get((run.task, c.label)) for c in run.conditions]
+    update_s = next((rate for rate in known if rate is not None), _update_s(run))
     evaluations = sum(_evaluation_s(run, c) for c in _distinct(run)) * run.evaluations
     return START_S + run.updates * update_s + evaluations
 

@@ -115,6 +115,9 @@ def test_estimates_grow_with_the_work_and_learn_from_finished_runs(tmp_path):
     assert rates == {("rb", "bc"): row.train_seconds / 4}
     slow = run_seconds(run, {("rb", "bc"): 10.0})
     assert 40.0 < slow < 60.0
+    both = Entry("bc", decisions={"one": {"decode": "argmax"}, "two": {"decode": "sample"}})
+    run = next(r for r in replace(suite, entries=(both,)).runs() if r.stage == "train")
+    assert 40.0 < run_seconds(run, {("rb", "one"): 10.0, ("rb", "two"): 10.0}) < 60.0
 
 
 def test_pace_is_by_task_or_by_task_and_quality_and_not_for_few_shot():
