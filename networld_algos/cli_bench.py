@@ -158,5 +158,5 @@ def report(results: Positional[Path], out: Path | None = None, title: str = "Net
     )
     for notice in notices(found.rows):
         console.print("[yellow]note[/]", escape(notice))
-    console.print(f"wrote {page} and figures in {page.parent / 'figures'}")
+    console.print(f"wrote {page}, tables.md beside it, and figures in {page.parent / 'figures'}")
     return 0

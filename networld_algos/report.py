@@ -14,8 +14,9 @@ import jinja2
 import numpy as np
 
 from networld_algos import report_facts, report_sections, scoring
-from networld_algos.report_parts import Source, ordered
+from networld_algos.report_parts import Section, Source, ordered
 from networld_algos.rows import Failure, Row, write_text
+from networld_algos.table import Table
 
 
 def write_report(
@@ -28,11 +29,12 @@ def write_report(
     data_scores: Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> Path:
-    """Write ``figures/*.svg``, ``figures/*.png`` and ``report.html`` below ``out_dir``.
+    """Write ``figures/*.svg``, ``figures/*.png``, ``report.html`` and its tables as ``tables.md``.
 
     Args:
         rows: All rows of one suite, learned and reference.
-        out_dir: Made if absent; files of an earlier report are replaced one by one.
+        out_dir: Folder of all of them, made if absent; files of an earlier report are replaced
+            one by one.
         title: Heading of the page.
         failures: Runs that raised, from `networld_algos.rows.read_failures`.
         commands: The exact commands that made ``rows``, shown as they are.
@@ -53,18 +55,29 @@ def write_report(
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"{out} is a file; a report needs a folder to be written to")
     source = Source(ordered(rows), out, np.random.default_rng(seed), data_scores or {})
+    sections = report_sections.sections(source)
     page = _environment().from_string(_template())
     html = page.render(
         title=title,
         suite=suite,
         facts=report_facts.facts(source.rows, failures),
         notices=report_facts.notices(source.rows),
-        sections=report_sections.sections(source),
+        sections=sections,
         failures=failures,
         commands=commands,
         made=[report_facts.versions(source.rows), report_facts.origins(source.rows)],
     )
+    write_text(out / "tables.md", _tables(title, sections))
     return write_text(out / "report.html", html)
+
+
+def _tables(title: str, sections: Sequence[Section]) -> str:
+    """Every table of the page as Markdown, to paste elsewhere."""
+    parts = [f"# {title}"]
+    for section in sections:
+        tables = [part.markdown for part in section.parts if isinstance(part, Table)]
+        parts += [f"## {section.title}", *tables] if tables else []
+    return "\n\n".join(parts) + "\n"
 
 
 def _template() -> str:

@@ -77,6 +77,26 @@ class Table:
         cells = [[Cell(text, text) for text in line] for line in lines]
         return cls(title, "", [Column(c, numeric=False) for c in columns], cells)
 
+    @property
+    def markdown(self) -> str:
+        """The same table as Markdown: title, caption, then lines of ``|``."""
+
+        def line(cells: Sequence[str]) -> str:
+            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+        ruler = ["---:" if column.numeric else "---" for column in self.columns]
+        heads = [line([column.name for column in self.columns]), line(ruler)]
+        body = [line([_plain(cell) for cell in cells]) for cells in self.lines]
+        above = [f"### {self.title}", *([self.caption] if self.caption else [])]
+        return "\n\n".join([*above, "\n".join([*heads, *body])])
+
+
+def _plain(cell: Cell) -> str:
+    """A cell in one line, bold and marked as on the page."""
+    text = f"**{cell.text}**" if cell.strong else cell.text
+    mark = f"<sup>{cell.mark}</sup>" if cell.mark else ""
+    return f"{text}{mark} {cell.note}".strip()
+
 
 def interval_text(interval: Interval, digits: int) -> str:
     """``value [low, high]``, with a dagger where it does not rest on several seeds."""

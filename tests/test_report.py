@@ -37,6 +37,7 @@ from networld_algos.rows import (
     write_rows,
 )
 from networld_algos.stats import Interval
+from networld_algos.table import Cell, Column, Table
 
 REFERENCES = {
     "cbf": {
@@ -843,6 +844,20 @@ def test_equal_rows_give_equal_bytes(tmp_path):
     rows = [r for r in reference_rows(4) + comparison_rows(2, 2) if r.task == "ns"][:12]
     first = write_report(rows, tmp_path / "a", "t").read_bytes()
     assert write_report(rows, tmp_path / "b", "t").read_bytes() == first
+
+
+def test_tables_are_written_as_markdown_too(tmp_path):
+    rows = [r for r in reference_rows(4) + comparison_rows(2, 2) if r.task == "ns"]
+    write_report(rows, tmp_path, "A title")
+    text = (tmp_path / "tables.md").read_text()
+    assert text.startswith("# A title\n\n## Comparison\n\n### Scores\n\nNormalised score")
+    scores = text.split("### ")[1].splitlines()[4:]
+    assert scores[0] == "| Method | NS |"
+    assert scores[1] == "| --- | ---: |"
+    assert all(re.fullmatch(r"\| [^|]+ \| [^|]+ \|", line) for line in scores[2:] if line)
+    cells = [Cell("a|b", 1.0, "[0, 2]", strong=True, mark="1")]
+    odd = Table("T", "", [Column("x|y")], [cells]).markdown
+    assert odd == "### T\n\n| x\\|y |\n| ---: |\n| **a\\|b**<sup>1</sup> [0, 2] |"
 
 
 def test_one_seed_and_missing_references_are_said(tmp_path):
