@@ -6,7 +6,8 @@ Two tables. *Same size*: one agent without neighbours, observations of 17 column
 columns (or 41 choices), batch 256 and two hidden layers of 256 (the Decision Transformer: 64
 sequences of 20 steps, 3 layers of 128, one head) - the sizes at which d3rlpy's CQL, DiscreteCQL,
 IQL, DecisionTransformer and DiscreteDecisionTransformer run beside ours. *Defaults*: every
-algorithm at its own defaults on teams of 19 agents.
+algorithm at its own defaults on teams of 19 agents, and NetWorld at the size of the design's aim
+of 25 ms, H = 8 and 32 sequences: with its forecast as by default, and with hardly any.
 
 An update takes a batch that is drawn beforehand and ends with the metrics as numbers. The rows take
 turns; the best turn counts. Times are CPU times of this process.
@@ -41,6 +42,14 @@ SAME_SIZE: dict[str, dict[str, Any]] = {
     "ma-cql": {"batch_size": BATCH, "mean_field": False, "network": "mlp"},
     "ma-iql": {"batch_size": BATCH, "mean_field": False, "network": "mlp"},
     "ma-dt": {"batch_size": SEQUENCES, "sequences": SEQUENCES, "mean_field": False},
+}
+AIM: dict[str, Any] = {"horizon": 8, "sequences": 32, "mults": (1, 2, 4), "latent": 32}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "networld, H 8, 32 sequences": ("networld", AIM),
+    "the same, 4 windows, 32 forecasts": (
+        "networld",
+        {**AIM, "batch_size": 4, "transitions": 32},
+    ),
 }
 Update = Callable[[], object]
 
@@ -179,13 +188,16 @@ def peer(name: str, kind: ActionKind, ready: list[Batch]) -> tuple[str, Update] 
 
 def rows(table: str) -> list[Row]:
     """The lines of one table, peers beside ours."""
+    if table == "defaults":
+        every = {**{name: (name, {}) for name in ALGORITHMS}, **VARIANTS}
+        return [
+            Row(table, label, kind, ours(name, synthetic(kind, 19, episodes=40), config)[0])
+            for label, (name, config) in every.items()
+            for kind in KINDS
+        ]
     found: list[Row] = []
-    for name in SAME_SIZE if table == "same size" else ALGORITHMS:
+    for name in SAME_SIZE:
         for kind in KINDS:
-            if table == "defaults":
-                update, _ = ours(name, synthetic(kind, agents=19, episodes=40), {})
-                found.append(Row(table, name, kind, update))
-                continue
             update, ready = ours(name, synthetic(kind, agents=1, episodes=200), SAME_SIZE[name])
             found.append(Row(table, name, kind, update, f"{name} {kind}"))
             if importlib.util.find_spec("d3rlpy") is not None and (
@@ -225,8 +237,7 @@ def main() -> None:
         print(f"\n{table.capitalize()}\n\n| algorithm | actions | updates/s | ours / theirs |")
         print("|---|---|---:|---:|")
         for row, value in zip(found, speed, strict=True):
-            mine = row.name in ALGORITHMS
-            ratio = None if mine else first[row.pair] / value
+            ratio = first[row.pair] / value if row.name.startswith("d3rlpy") else None
             print(
                 f"| {row.name} | {row.actions} | {value:.1f} | "
                 f"{'' if ratio is None else f'{ratio:.2f}'} |"
