@@ -168,7 +168,6 @@ def evaluate(
         record: Keep the score beside the checkpoint, for its card on the Hub.
         algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
     """
-    import numpy as np
     import torch
 
     from networld_algos.checkpoint import load
@@ -207,21 +206,21 @@ def evaluate(
     for name, values in sorted(
         {model.name: result.episode_rewards, **rewards}.items(), key=lambda item: item[1].mean()
     ):
-        half = 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5
-        mean = float(values.mean())
+        found = t_interval(values)
         known = len(ends) == 2
-        score = f"{100 * (mean - ends[0]) / (ends[1] - ends[0]):.1f}" if known else "no expert here"
-        text = score_text(mean, mean - half, mean + half)
+        share = (found.value - ends[0]) / (ends[1] - ends[0]) if known else 0.0
+        score = f"{100 * share:.1f}" if known else "no expert here"
+        text = score_text(found.value, found.low, found.high)
         style = "bold" if name == model.name else None
         table.add_row(name, text, score, style=style)
     console.print(table)
     if record:
         interval = t_interval(result.episode_rewards)
-        found = {"task": task, "preset": preset, "episodes": episodes, "mean": result.mean}
-        found |= {"low": interval.low, "high": interval.high}
+        kept = {"task": task, "preset": preset, "episodes": episodes, "mean": result.mean}
+        kept |= {"low": interval.low, "high": interval.high}
         gap = ends[1] - ends[0] if len(ends) == 2 else 0.0
         score = 100 * (result.mean - ends[0]) / gap if gap > 0 else None
-        record_score(folder, {**found, "normalised": score})
+        record_score(folder, {**kept, "normalised": score})
     console.print(
         f"one decision of every agent in all {episodes} episodes: median "
         f"{result.latency_p50_ms:.1f} ms, 99% {result.latency_p99_ms:.1f} ms; "
