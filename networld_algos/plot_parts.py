@@ -27,6 +27,8 @@ from networld_algos.scoring import Panel, Reference
 from networld_algos.stats import Interval
 from networld_algos.summary import Curve, quality
 
+LEGEND_ROW_IN = 0.16
+
 
 def save(fig: Figure, folder: Path, name: str, png: bool = True) -> Path:
     """Write ``name.svg``, and ``name.png`` at 300 dpi, atomically; equal figures, equal bytes.
@@ -226,6 +228,7 @@ def legend(
     width_pt = (COLUMN_WIDTH_IN if columns == 1 else PAGE_WIDTH_IN) * 72
     fit = max(1, int(width_pt // (longest * 4.4 + 34)))
     rows = -(-len(unique) // fit)
+    fig.set_figheight(fig.get_figheight() + LEGEND_ROW_IN * max(0, rows - 2))  # two have room
     fig.legend(
         handles=handles,
         loc="outside lower center",

@@ -33,6 +33,8 @@ from networld_algos.scoring import Panel, Reference
 from networld_algos.stats import Floats
 from networld_algos.summary import Curve, Final
 
+LOWEST_SCORE = -30.0
+
 
 def comparison_figure(
     curves: Sequence[Curve],
@@ -134,7 +136,7 @@ def score_figure(
                 marks[data.role] = data.score.value
             for role, value in marks.items():
                 ax.axvline(value, zorder=1, **ROLE_STYLES[role])
-            ax.margins(x=0.07)
+            _score_limits(ax, [f for f in scored if f.panel == panel], labels)
             name_lines(ax, labels)
             ax.set_title(title(panel, panels), loc="left")
             ax.set_xlabel("Normalised score")
@@ -182,6 +184,21 @@ def profile_figure(
         labels = [label for profiles in groups.values() for label in profiles]
         legend(fig, labels, look, 1 if len(groups) == 1 else columns, markers=False)
     return fig
+
+
+def _score_limits(ax: Axes, finals: Sequence[Final], labels: Sequence[str]) -> None:
+    """Room for every seed from `LOWEST_SCORE` on; what lies below is named at the edge."""
+    seeds = [float(s) for f in finals if f.seed_scores is not None for s in f.seed_scores]
+    low, high = min(0.0, *seeds), max(100.0, *seeds)
+    low = max(low, LOWEST_SCORE)
+    margin = 0.07 * (high - low)
+    ax.set_xlim(low - margin, high + margin)
+    for final in finals:
+        if final.score is not None and final.score.value < low:
+            y = labels.index(final.label)
+            ax.text(
+                low, y, f"\N{LEFTWARDS ARROW} {final.score.value:.0f}", fontsize=6.3, va="center"
+            )
 
 
 def _principal(policies: Sequence[Reference]) -> list[Reference]:

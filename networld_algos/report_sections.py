@@ -54,8 +54,9 @@ def comparison(source: Source) -> Section:
     if any(f.score is not None for f in finals):
         section.parts.append(tables.headline(finals, source.behaviours))
     if curves:
+        drawn = summary.leading(curves)
         figures = [
-            plots.comparison_figure(curves, source.references, source.look, c, source.behaviours)
+            plots.comparison_figure(drawn, source.references, source.look, c, source.behaviours)
             for c in (None, 1)
         ]
         caption = (
@@ -66,10 +67,15 @@ def comparison(source: Source) -> Section:
             + ("; brown: what the training data would score" if source.behaviours else "")
             + "). An arrow names a reference outside the range."
         )
-        if any(c.eval_seed_set == "validation" for c in curves):
+        if len(drawn) < len(curves):
+            caption += (
+                " One variant of each algorithm: the one with its plain name, or else the best on "
+                "average over panels; the next figure has all."
+            )
+        if any(c.eval_seed_set == "validation" for c in drawn):
             caption += " Curves of methods with one test checkpoint use validation seeds."
         section.parts.append(
-            source.picture("comparison", figures, alt_text.describe_curves(curves), caption)
+            source.picture("comparison", figures, alt_text.describe_curves(drawn), caption)
         )
     _add_scores(section, finals, "comparison", source)
     groups = summary.by_quality(finals)
@@ -239,7 +245,8 @@ def _add_scores(section: Section, finals: Sequence[Final], name: str, source: So
     figures = [plots.score_figure(scored, source.look, c, source.behaviours) for c in (None, 1)]
     caption = (
         "Normalised score of the last checkpoint. Marker: mean; bar: 95% interval; ticks: single "
-        "training seeds. Dotted line: random (0); solid line: expert (100)"
+        "training seeds. Dotted line: random (0); solid line: expert (100). Bars may leave the "
+        "axes; an arrow names a mean outside"
     )
     caption += "; brown dashes: training data." if source.behaviours else "."
     section.parts.append(

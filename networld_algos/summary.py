@@ -75,6 +75,9 @@ class Final:
         return None if self.runs is None else np.array([run.mean() for run in self.runs])
 
 
+MOST_CURVES = 8
+
+
 @dataclass(frozen=True)
 class Curve:
     """A method against an increasing x: updates (average reward) or fractions (score).
@@ -94,6 +97,27 @@ class Curve:
     x: Floats
     points: list[Interval]
     eval_seed_set: str = "test"
+
+
+def leading(curves: Sequence[Curve]) -> Sequence[Curve]:
+    """One variant of each algorithm, where there are more than `MOST_CURVES` methods to tell apart.
+
+    It is the one with the algorithm's own name, or else the one that is best on average over the
+    panels, the last points of its algorithm scaled to [0, 1] in each.
+    """
+    if len({c.label for c in curves}) <= MOST_CURVES:
+        return curves
+    kept: set[str] = set()
+    for algorithm in dict.fromkeys(c.algorithm for c in curves):
+        mine = [c for c in curves if c.algorithm == algorithm]
+        places = dict.fromkeys((c.label for c in mine), 0.0)
+        for panel in dict.fromkeys(c.panel for c in mine):
+            last = {c.label: c.points[-1].value for c in mine if c.panel == panel}
+            low, high = min(last.values()), max(last.values())
+            for label, value in last.items():
+                places[label] += (value - low) / max(high - low, 1e-12)
+        kept.add(algorithm if algorithm in places else max(places, key=lambda x: places[x]))
+    return [c for c in curves if c.label in kept]
 
 
 def panels(rows: Sequence[Row], experiment: str) -> list[Panel]:
