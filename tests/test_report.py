@@ -846,6 +846,50 @@ def test_equal_rows_give_equal_bytes(tmp_path):
     assert write_report(rows, tmp_path / "b", "t").read_bytes() == first
 
 
+def crowd() -> list[summary.Curve]:
+    """Ten methods of two algorithms on two tasks; ``a`` has a plain name, of b the 3rd is best."""
+    finals = {"a": 1.0, **{f"a, in another way {i}": 2.0 for i in range(4)}}
+    finals |= {f"b, in another way {i}": float(i) for i in range(4)} | {"b, in another way 4": -8.0}
+    return [
+        summary.Curve(
+            (task, "d"), label[0], label, np.array([1.0]), [Interval(y, y, y, 2, "t over seeds")]
+        )
+        for task in ("rb", "ns")
+        for label, y in finals.items()
+    ]
+
+
+def test_a_crowded_comparison_keeps_one_variant_of_each_algorithm():
+    curves = crowd()
+    assert {c.label for c in summary.leading(curves)} == {"a", "b, in another way 3"}
+    assert len(summary.leading(curves)) == 4
+    few = curves[: summary.MOST_CURVES]
+    assert summary.leading(few) == few
+
+
+def test_many_methods_leave_the_axes_their_height():
+    curves = crowd()
+    pairs = dict.fromkeys((c.algorithm, c.label) for c in curves)
+    look = plot_style.styles(list(pairs))
+    heights = []
+    for drawn in (summary.leading(curves), curves):
+        figure = plots.comparison_figure(drawn, {}, look, 1)
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_window_extent().height)
+    assert heights[1] > 0.85 * heights[0]
+
+
+def test_a_score_far_below_random_is_named_and_does_not_squeeze_the_rest():
+    rows = [r for r in reference_rows(4) + comparison_rows(3, 2) if r.task == "rb"]
+    poor = [replace(r, episode_returns=returns_at("rb", -400.0, np.random.default_rng(0)))
+            if r.algorithm == "bc" else r for r in rows]  # fmt: skip
+    finals = summary.finals(poor, "comparison", np.random.default_rng(0))
+    look = plot_style.styles(list(dict.fromkeys((f.algorithm, f.label) for f in finals)))
+    (ax,) = plots.score_figure(finals, look).axes
+    assert ax.get_xlim()[0] > -60.0
+    assert any(re.fullmatch(r"\N{LEFTWARDS ARROW} -(39|40)\d", t.get_text()) for t in ax.texts)
+
+
 def test_tables_are_written_as_markdown_too(tmp_path):
     rows = [r for r in reference_rows(4) + comparison_rows(2, 2) if r.task == "ns"]
     write_report(rows, tmp_path, "A title")
