@@ -62,7 +62,7 @@ def facts(rows: Sequence[Row], failures: Sequence[Failure]) -> list[tuple[str, s
     """What the page opens with: name and value."""
     learned = [r for r in rows if r.kind == "learned"]
     return [
-        ("Finished runs", str(len({r.run for r in learned if r.is_last}))),
+        ("Final scores", str(len({r.run for r in learned if r.is_last}))),
         ("Failed runs", str(len(failures))),
         ("Tasks", ", ".join(dict.fromkeys(r.task for r in rows))),
         ("Methods", str(len({r.label for r in learned}))),
