@@ -24,6 +24,7 @@ def bench_run(
     jobs: int = 1,
     results: Path = Path("results"),
     only: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    seeds: int | None = None,
     dry_run: bool = False,
     backend: Literal["local", "ray"] = "local",
     ray_address: str | None = None,
@@ -39,6 +40,7 @@ def bench_run(
         results: Folder of the results.
         only: Run only this part, comparison, fewshot, ablation, robustness or cost; may be given
             several times. What a part starts from is run too.
+        seeds: Run only the first so many training seeds of every part; the others another day.
         dry_run: Only print what would be run, and about how long it would take.
         backend: Processes of this machine, or tasks of a Ray cluster.
         ray_address: Of a running cluster, e.g. auto; one on this machine is started by default.
@@ -56,6 +58,8 @@ def bench_run(
     added = tuple(Entry(name) for name in map(add_algorithm, algorithm))
     chosen = load_suite(suite) if is_plugin(suite) else get_suite(suite)
     chosen = replace(chosen, entries=(*chosen.entries, *added))
+    if seeds is not None:
+        chosen = chosen.first_seeds(seeds)
     if dry_run:
         _print_plan(chosen, results, jobs, only)
         return 0
@@ -64,7 +68,8 @@ def bench_run(
     record_command(
         suite_paths(results, chosen).root,
         ["bench", "run", suite, "--jobs", str(jobs), "--results", str(results)]
-        + [text for name, values in options.items() for v in values for text in (f"--{name}", v)],
+        + [text for name, values in options.items() for v in values for text in (f"--{name}", v)]
+        + ([] if seeds is None else ["--seeds", str(seeds)]),
     )
     outcomes = run_with_progress(
         chosen,

@@ -137,6 +137,21 @@ class Suite:
                 for condition in conditions:
                     check_decision(known[label], condition.decision)
 
+    def first_seeds(self, count: int) -> Suite:
+        """The suite with at most ``count`` training seeds in every part; some of the same runs.
+
+        Raises:
+            ValueError: If ``count`` is less than 1.
+        """
+        if count < 1:
+            raise ValueError(f"seeds must be at least 1, got {count}")
+        fewer: dict[str, Any] = {"seeds": min(self.seeds, count)}
+        for name in PARTS:
+            part = getattr(self, name, None)
+            if part is not None:
+                fewer[name] = replace(part, seeds=min(part.seeds, count))
+        return replace(self, **fewer)
+
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts of `PARTS` that the suite has."""

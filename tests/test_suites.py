@@ -145,6 +145,23 @@ def test_pace_is_by_task_or_by_task_and_quality_and_not_for_few_shot():
         replace(ablation, tasks=())
 
 
+def test_the_first_seeds_of_a_suite_are_some_of_its_runs(tmp_path, capsys):
+    whole = get_suite("cpu")
+    two = whole.first_seeds(2)
+    keys = {run.key for run in whole.runs()}
+    assert {run.key for run in two.runs()} < keys
+    assert {run.seed for run in two.runs()} == {-1, 0, 1}
+    assert {run.experiment for run in two.runs()} == {run.experiment for run in whole.runs()}
+    assert whole.first_seeds(100) == whole
+    command = ["bench", "run", "cpu", "--dry-run", "--results", str(tmp_path), "--seeds"]
+    assert cli.main([*command, "1"]) == 0
+    said = capsys.readouterr().out
+    assert "seed 0" in said
+    assert "seed 1" not in said
+    assert cli.main([*command, "0"]) == 2
+    assert "seeds must be at least 1, got 0" in capsys.readouterr().err
+
+
 def test_factor_and_level_go_together_and_old_rows_are_read():
     folder = EXAMPLE.parents[1] / "benchmarks" / "results" / "cpu"
     row = next(r for r in read_rows(folder) if r.factor is None)
