@@ -64,12 +64,12 @@ def bench_run(
         _print_plan(chosen, results, jobs, only)
         return 0
     check_options(chosen, jobs, only, backend, ray_address, tensorboard)
-    options = {"only": only, "algorithm": algorithm}
+    first = () if seeds is None else (str(seeds),)
+    options = {"only": only, "algorithm": algorithm, "seeds": first}
     record_command(
         suite_paths(results, chosen).root,
         ["bench", "run", suite, "--jobs", str(jobs), "--results", str(results)]
-        + [text for name, values in options.items() for v in values for text in (f"--{name}", v)]
-        + ([] if seeds is None else ["--seeds", str(seeds)]),
+        + [text for name, values in options.items() for v in values for text in (f"--{name}", v)],
     )
     outcomes = run_with_progress(
         chosen,

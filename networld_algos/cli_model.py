@@ -203,10 +203,11 @@ def evaluate(
     table = Table(title=f"{task}: average reward per agent and step, {episodes} episodes")
     for heading in ("policy", "mean  [95% interval]", "normalised score"):
         table.add_column(heading)
-    for name, values in sorted(
-        {model.name: result.episode_rewards, **rewards}.items(), key=lambda item: item[1].mean()
-    ):
-        found = t_interval(values)
+    intervals = {
+        name: t_interval(values)
+        for name, values in {model.name: result.episode_rewards, **rewards}.items()
+    }
+    for name, found in sorted(intervals.items(), key=lambda item: item[1].value):
         known = len(ends) == 2
         share = (found.value - ends[0]) / (ends[1] - ends[0]) if known else 0.0
         score = f"{100 * share:.1f}" if known else "no expert here"
@@ -215,7 +216,7 @@ def evaluate(
         table.add_row(name, text, score, style=style)
     console.print(table)
     if record:
-        interval = t_interval(result.episode_rewards)
+        interval = intervals[model.name]
         kept = {"task": task, "preset": preset, "episodes": episodes, "mean": result.mean}
         kept |= {"low": interval.low, "high": interval.high}
         gap = ends[1] - ends[0] if len(ends) == 2 else 0.0

@@ -220,8 +220,7 @@ class Suite:
         quality = values.get("quality", self.qualities[0])
         common["config"] = {**entry.values, **entry.by_quality.get(quality, {})}
         pace = self.pace.get(f"{task}/{quality}", self.pace.get(task, 1.0))
-        updates = entry.updates or values.get("updates", self.updates)
-        values.setdefault("updates", max(1, round(pace * updates)))
+        values.setdefault("updates", max(1, round(pace * (entry.updates or self.updates))))
         return self._run(**{**common, **values})
 
     def _references(self) -> list[Run]:
