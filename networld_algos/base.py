@@ -243,6 +243,11 @@ def gather_neighbours(values: Tensor, neighbours: Tensor) -> Tensor:
     return torch.gather(values, -2, index).reshape(*lead, n, d, m)
 
 
+DENSE_AGENTS = 256
+"""Most agents for which a mean over neighbours is one product with the adjacency matrix: 5 to 9
+times faster than gathering at 19 agents and 6 to 18 neighbours, level at 400 (one thread)."""
+
+
 def mean_over_neighbours(messages: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
     """Mean field: the average message over each agent's 1-hop neighbours (Yang et al., 2018).
 
@@ -256,6 +261,9 @@ def mean_over_neighbours(messages: Tensor, neighbours: Tensor) -> tuple[Tensor, 
     """
     present = (neighbours >= 0).to(messages.dtype)
     count = present.sum(-1, keepdim=True)
-    gathered = gather_neighbours(messages, neighbours)
-    mean = (gathered * present.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
-    return mean, (count > 0).to(messages.dtype)
+    if (n := neighbours.shape[-2]) <= DENSE_AGENTS:
+        adjacency = messages.new_zeros(*neighbours.shape[:-1], n)
+        near = adjacency.scatter_add_(-1, neighbours.clamp(min=0), present) @ messages
+    else:
+        near = (gather_neighbours(messages, neighbours) * present.unsqueeze(-1)).sum(-2)
+    return near / count.clamp(min=1.0), (count > 0).to(messages.dtype)

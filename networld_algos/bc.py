@@ -16,7 +16,7 @@ from torch import Tensor
 from networld_algos import check
 from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
-from networld_algos.features import MESSAGE_MAX_AGE
+from networld_algos.features import FEATURES, MESSAGE_MAX_AGE, FeatureKind
 from networld_algos.local import LocalInputs
 from networld_algos.nets import (
     Hidden,
@@ -45,6 +45,8 @@ class BCConfig:
         batch_size: Windows (whole teams, one step) in an update.
         action_dropout: Share of observations whose last action is another's, see
             `shuffle_last_action`.
+        features: Of observations, see `ObsFeatures`. On RB 73 with both kinds, 46 with ``"symlog"``
+            and 38 with ``"linear"``; on CBF 89, 88 and 87 (validation, one training seed).
         mean_field: Let agents send their features and see the neighbours' mean.
         message_max_age: Steps the last message of a neighbour stands in for lost ones.
         decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`.
@@ -58,6 +60,7 @@ class BCConfig:
     learning_rate: float = 1e-3
     batch_size: int = 16
     action_dropout: float = 1.0
+    features: FeatureKind = "both"
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "expectation"
@@ -70,6 +73,7 @@ class BCConfig:
         check.at_least(self, 0, "message_max_age")
         check.positive(self, "learning_rate", "temperature")
         check.within(self, 0.0, 1.0, "action_dropout")
+        check.one_of(self, "features", FEATURES)
         check.flag(self, "mean_field")
         check.one_of(self, "decode", DECODES)
 
@@ -84,7 +88,7 @@ class BC(Algorithm):
     def __init__(self, specs: Sequence[TaskSpec], config: BCConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
         self.spec = self.single_spec()
-        self.inputs = LocalInputs(self.spec, config.mean_field)
+        self.inputs = LocalInputs(self.spec, config.mean_field, config.features)
         hidden = Hidden(config.network, config.hidden, config.layers)
         with seeded(seed):
             self.trunk = hidden.trunk(self.inputs.width)

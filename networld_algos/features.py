@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -21,36 +22,43 @@ CLIP = 10.0
 """Bound of a standardised feature: states far outside the data must not blow up a network."""
 
 
-class ObsFeatures(nn.Module):
-    """``(symlog(o) - mean) / std`` with the statistics of a dataset.
+FeatureKind = Literal["symlog", "linear", "both"]
+FEATURES = get_args(FeatureKind)
 
-    A feature that is constant in the data keeps unit scale.
+
+class ObsFeatures(nn.Module):
+    """``(f(o) - mean) / std`` with the statistics of a dataset; f is symlog, the identity, or both.
+
+    Symlog tells small values apart, the identity large ones: backlogs beyond all that the data
+    holds are nearly equal after symlog. A feature that is constant in the data keeps unit scale.
 
     Args:
         obs_dim: Length ``O`` of an observation.
-        symlog: False standardises ``o`` itself, an ablation.
+        kind: ``"symlog"``, ``"linear"``, or ``"both"``: one after the other.
+
+    Attributes:
+        width: Columns ``F``: ``O``, or ``2 O`` with both.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, obs_dim: int, symlog: bool = True) -> None:
+    def __init__(self, obs_dim: int, kind: FeatureKind = "symlog") -> None:
         super().__init__()
-        self.symlog = symlog
-        self.register_buffer("mean", torch.zeros(obs_dim))
-        self.register_buffer("std", torch.ones(obs_dim))
+        self.kind = kind
+        self.width = 2 * obs_dim if kind == "both" else obs_dim
+        self.register_buffer("mean", torch.zeros(self.width))
+        self.register_buffer("std", torch.ones(self.width))
 
     def fit(self, episodes: Episodes, chunk: int = 32) -> None:
         """Take mean and standard deviation over all real observations of all agents."""
-        total = square = np.zeros(self.mean.numel())
+        total = square = np.zeros(self.width)
         count = 0
         for start in range(0, len(episodes), chunk):
-            obs = episodes.obs[start : start + chunk].astype(np.float64)
-            lengths = episodes.lengths[start : start + chunk]
-            real = np.arange(obs.shape[1]) <= lengths[:, None]  # the final observation counts
-            values = obs[real].reshape(-1, obs.shape[-1])
-            if self.symlog:
-                values = np.sign(values) * np.log1p(np.abs(values))
+            obs = torch.as_tensor(episodes.obs[start : start + chunk], dtype=torch.float64)
+            lengths = torch.as_tensor(episodes.lengths[start : start + chunk])
+            real = torch.arange(obs.shape[1]) <= lengths[:, None]  # the final observation counts
+            values = self._values(obs[real].flatten(0, -2)).numpy()
             total = total + values.sum(axis=0)
             square = square + (values**2).sum(axis=0)
             count += len(values)
@@ -61,9 +69,13 @@ class ObsFeatures(nn.Module):
         self.std.copy_(torch.from_numpy(std))
 
     def forward(self, obs: Tensor) -> Tensor:
-        """``(..., O)`` raw to ``(..., O)`` features."""
-        values = symlog(obs) if self.symlog else obs
-        return ((values - self.mean) / self.std).clamp(-CLIP, CLIP)
+        """``(..., O)`` raw to ``(..., F)`` features."""
+        return ((self._values(obs) - self.mean) / self.std).clamp(-CLIP, CLIP)
+
+    def _values(self, obs: Tensor) -> Tensor:
+        if self.kind == "linear":
+            return obs
+        return symlog(obs) if self.kind == "symlog" else torch.cat([symlog(obs), obs], dim=-1)
 
 
 class RunningStandardiser(nn.Module):

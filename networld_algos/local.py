@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from networld_algos.base import Carry, mean_over_neighbours
 from networld_algos.batch import Batch, Episodes
-from networld_algos.features import ObsFeatures, receive, shuffle_last_action
+from networld_algos.features import FeatureKind, ObsFeatures, receive, shuffle_last_action
 from networld_envs.spec import TaskSpec
 
 
@@ -17,17 +17,18 @@ class LocalInputs(nn.Module):
     Args:
         spec: The task.
         mean_field: Whether agents send their features to their 1-hop neighbours.
+        features: Of which kind, see `ObsFeatures`.
 
     Attributes:
         width: Columns ``F`` of x.
     """
 
-    def __init__(self, spec: TaskSpec, mean_field: bool) -> None:
+    def __init__(self, spec: TaskSpec, mean_field: bool, features: FeatureKind) -> None:
         super().__init__()
-        self.features = ObsFeatures(spec.obs_dim)
+        self.features = ObsFeatures(spec.obs_dim, features)
         self.mean_field = mean_field
         self.last_action = spec.last_action
-        self.width = 2 * spec.obs_dim + 1 if mean_field else spec.obs_dim
+        self.width = 2 * self.features.width + 1 if mean_field else self.features.width
 
     def fit(self, episodes: Episodes) -> None:
         """Take the statistics of the features."""
@@ -50,7 +51,7 @@ class LocalInputs(nn.Module):
         return torch.cat([features, *mean_over_neighbours(features, table)], dim=-1)
 
     def message(self, obs: Tensor) -> Tensor | None:
-        """The standardised observation ``(E, N, O)``, or None without a mean field."""
+        """The features ``(E, N, .)``, or None without a mean field."""
         return self.features(obs) if self.mean_field else None
 
     def receive(

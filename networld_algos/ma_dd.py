@@ -81,6 +81,7 @@ class MADD(Algorithm):
             self.nets = DecisionDiffuser(
                 self.spec,
                 mean_field=config.mean_field,
+                features=config.features,
                 hidden=[config.hidden] * config.layers,
                 bins=config.bins,
                 dim=config.dim,
@@ -183,7 +184,7 @@ class MADD(Algorithm):
         mean, std = nets.return_stats
         returns = (batch.rewards[row, :, agent] * powers).sum(-1, keepdim=True)
         return Segments(
-            states=inputs[row, :, agent, : self.spec.obs_dim],
+            states=inputs[row, :, agent, : self.nets.width],
             context=inputs[row, 0, agent],
             actions=batch.actions[row, :, agent],
             steps=steps,
@@ -250,12 +251,12 @@ class MADD(Algorithm):
         return sample(
             denoiser,
             nets.schedule,
-            (rows, self.spec.obs_dim, config.horizon),
+            (rows, nets.width, config.horizon),
             steps=config.steps,
             solver=config.solver,
             generator=generator,
             temperature=config.temperature,
-            clamp=context[:, : self.spec.obs_dim],
+            clamp=context[:, : nets.width],
         )
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from networld_algos.diffusion import CosineSchedule, Prediction
+from networld_algos.features import FeatureKind
 from networld_algos.local import LocalInputs
 from networld_algos.nets import mlp
 from networld_algos.parallel import Picked
@@ -47,6 +48,7 @@ class DecisionDiffuser(nn.Module):
     Args:
         spec: The task.
         mean_field: Whether agents see the mean of their neighbours' states.
+        features: Of observations, which are the states.
         hidden: Widths of the inverse model's hidden layers.
         bins: Bins of each column of a box action.
         dim: Channels of the U-Net's first level.
@@ -65,6 +67,7 @@ class DecisionDiffuser(nn.Module):
         spec: TaskSpec,
         *,
         mean_field: bool,
+        features: FeatureKind,
         hidden: list[int],
         bins: int,
         dim: int,
@@ -74,12 +77,13 @@ class DecisionDiffuser(nn.Module):
         prediction: Prediction,
     ) -> None:
         super().__init__()
-        self.inputs = LocalInputs(spec, mean_field)
+        self.inputs = LocalInputs(spec, mean_field, features)
+        self.width = self.inputs.features.width
         self.schedule = CosineSchedule(train_steps)
         self.prediction: Prediction = prediction
-        self.denoiser = TemporalUNet(spec.obs_dim, self.inputs.width, dim, mults, blocks)
+        self.denoiser = TemporalUNet(self.width, self.inputs.width, dim, mults, blocks)
         self.returns = mlp([1, 2 * dim, dim], norm=False)
-        self.inverse = mlp([2 * spec.obs_dim, *hidden], activate_last=True)
+        self.inverse = mlp([2 * self.width, *hidden], activate_last=True)
         self.head = ActionHead(spec, hidden[-1], bins)
         self.outlook = mlp([self.inputs.width, *hidden, QUANTILES])
         self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))  # mean, deviation

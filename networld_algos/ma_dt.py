@@ -35,7 +35,7 @@ from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
 from networld_algos.bc import action_range
 from networld_algos.credit import ReturnOf, credited, credited_episodes
-from networld_algos.features import MESSAGE_MAX_AGE
+from networld_algos.features import FEATURES, MESSAGE_MAX_AGE, FeatureKind
 from networld_algos.local import LocalInputs
 from networld_algos.nets import (
     adamw,
@@ -82,6 +82,7 @@ class MADTConfig:
             `shuffle_last_action`.
         action_tokens: Show past actions.
         return_of: Whose reward counts, see `networld_algos.credit`.
+        features: Of observations, see `ObsFeatures`.
         mean_field: Let agents send their features and see the neighbours' mean.
         message_max_age: Steps the last message of a neighbour stands in for lost ones.
         decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`. With ``"mse"``
@@ -107,6 +108,7 @@ class MADTConfig:
     action_dropout: float = 1.0
     action_tokens: bool = True
     return_of: ReturnOf = "agent"
+    features: FeatureKind = "symlog"
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "expectation"
@@ -121,6 +123,7 @@ class MADTConfig:
         check.within(self, 0.0, 1.0, "target_quantile", "warmup", "action_dropout")
         check.within(self, 0.0, 0.99, "dropout", "weight_decay")
         check.one_of(self, "return_of", get_args(ReturnOf))
+        check.one_of(self, "features", FEATURES)
         check.flag(self, "mean_field", "action_tokens")
         check.one_of(self, "box_loss", get_args(BoxLoss))
         check.one_of(self, "decode", DECODES)
@@ -145,7 +148,7 @@ class MADT(Algorithm):
     def __init__(self, specs: Sequence[TaskSpec], config: MADTConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
         spec = self.spec = self.single_spec()
-        self.inputs = LocalInputs(spec, config.mean_field)
+        self.inputs = LocalInputs(spec, config.mean_field, config.features)
         with seeded(seed):
             self.model = DecisionTransformer(
                 self.inputs.width,

@@ -100,22 +100,23 @@ def draw_segments(
     """
     b, h, n, _ = batch.obs.shape
     share, columns = config.action_dropout, task.last_action
-    table = batch.neighbours[:, None].expand(-1, h, -1, -1)
+    table = batch.neighbours[:, None].expand(-1, h - 1, -1, -1)
     with torch.no_grad():
         shown = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
         features = task.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, O)
         z = task.standardiser(task.encoder(features))
-        if config.mean_field == "off":
-            means, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
-        else:
-            means, present = mean_over_neighbours(task.send(z), table)
-    mean = means[:, 0]
-    if task.sender is not None:
-        mean, _ = mean_over_neighbours(task.send(z[:, 0]), batch.neighbours)
+    if config.mean_field == "off":
+        means = torch.zeros_like(z)
+        mean, present = means[:, 0], torch.zeros_like(z[:, 0, :, :1])
+    else:
+        mean, present = mean_over_neighbours(task.send(z[:, 0]), batch.neighbours)
+        with torch.no_grad():
+            later, _ = mean_over_neighbours(task.send(z[:, 1:]), table)
+        means = torch.cat([mean.detach()[:, None], later], dim=1)
     sequences = pick(b * n, config.sequences, generator, z.device)
     row, agent = sequences.rows // n, sequences.rows % n
     with torch.no_grad():
-        m = task.mean_message(means[row, :, agent], present[row, :, agent])
+        m = task.mean_message(means[row, :, agent], present[row, agent, None])
     rewards = credit(batch.rewards, batch.neighbours, config.return_of)
     powers = config.discount ** torch.arange(h - 1, device=z.device)
     returns = (rewards * powers[:, None]).sum(1)  # (B, N)
@@ -123,7 +124,7 @@ def draw_segments(
     transitions = Transitions(
         z=z[:, 0],
         mean=mean,
-        present=present[:, 0],
+        present=present,
         z_next=z[:, 1],
         z_last=z[:, -1],
         mean_last=means[:, -1],
@@ -138,7 +139,7 @@ def draw_segments(
         features=features[row, :, agent],
         z=z[row, :, agent],
         m=m,
-        present=present[row, 0, agent],
+        present=present[row, agent],
         actions=batch.actions[row, :, agent],
         steps=steps[row],
         returns=returns[row, agent],

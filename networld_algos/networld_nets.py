@@ -24,7 +24,7 @@ class TaskNets(nn.Module):
 
     Attributes:
         last_action: Columns of the observation that show the last action.
-        features: ``symlog(o)`` standardised by the dataset.
+        features: Of the observation, standardised by the dataset.
         encoder: Features to a raw latent; ``standardiser`` makes it z.
         decoder: z to features; training only.
         inverse: ``[z_t, z_{t+1}]`` to the input of ``head``.
@@ -43,10 +43,10 @@ class TaskNets(nn.Module):
         super().__init__()
         d, hidden = config.latent, [config.hidden] * config.layers
         self.last_action = spec.last_action
-        self.features = ObsFeatures(spec.obs_dim, config.symlog)
-        self.encoder = Residual([spec.obs_dim, *hidden, d])
+        self.features = ObsFeatures(spec.obs_dim, config.features_of(spec.obs_dim))
+        self.encoder = Residual([self.features.width, *hidden, d])
         self.standardiser = RunningStandardiser(d)
-        self.decoder = Residual([d, *hidden, spec.obs_dim])
+        self.decoder = Residual([d, *hidden, self.features.width])
         self.inverse = mlp([2 * d, *hidden], activate_last=True)
         self.head = ActionHead(spec, config.hidden, config.bins, config.coding, config.symlog)
         self.message_standardiser = RunningStandardiser(d)

@@ -10,6 +10,7 @@ from networld_algos.base import Algorithm
 from networld_algos.check import at_least, positive_int
 from networld_algos.runs import Condition
 from networld_algos.zoo import preset_values
+from networld_envs import TASKS
 
 QUALITIES = ("expert", "medium", "mixed", "random")
 
@@ -40,6 +41,8 @@ class Entry:
         qualities: Qualities of the data on which the comparison has this entry.
         updates: Gradient steps; those of the part by default. A training step of one algorithm
             takes many times that of another, so equal time may be fairer than equal steps.
+        pace: Task -> further factor of the updates, beside `Suite.pace`, where an update costs this
+            algorithm much less than on other tasks.
         decisions: Label -> fields read only when acting. The model is trained once and scored
             under each of these labels instead of its own.
         pretrained: In the few-shot part, start from a model of the suite's other tasks.
@@ -54,6 +57,7 @@ class Entry:
     by_quality: dict[str, dict[str, Any]] = field(default_factory=dict)
     qualities: tuple[str, ...] = QUALITIES
     updates: int | None = None
+    pace: dict[str, float] = field(default_factory=dict)
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     pretrained: bool = False
     pretrain_updates: int | None = None
@@ -69,6 +73,8 @@ class Entry:
             positive_int(self, "updates")
         if self.pretrain_updates is not None:
             at_least(self, 0, "pretrain_updates")
+        if wrong := {t: f for t, f in self.pace.items() if t not in TASKS or not 0 < f < 1e6}:
+            raise ValueError(f"pace must give tasks positive factors, got {wrong}")
         make_config(self.algorithm, self.values)  # raises for an unknown or illegal field
         if unknown := sorted({*self.by_quality, *self.qualities} - set(QUALITIES)):
             raise ValueError(f"unknown qualities {unknown}; valid: {', '.join(QUALITIES)}")

@@ -53,8 +53,8 @@ class Suite:
         seeds: Training seeds of the comparison, 0 .. seeds - 1.
         updates: Gradient steps of each training, where its entry does not say otherwise.
         pace: Task, or ``"task/quality"``, which goes before it -> factor of the updates of every
-            training on it; 1 by default. Tasks differ in how many updates they need. The few-shot
-            part has its own number of updates, the same on every task.
+            training on it; 1 by default. Tasks differ in how many updates they need. See also
+            `Entry.pace`. The few-shot part has its own number of updates, the same on every task.
         qualities: Qualities of the data the comparison is done on; the other parts use the first.
         data_episodes: Episodes of each data set that are used; None takes all.
         evaluations: Evaluations during a training of the comparison.
@@ -220,6 +220,7 @@ class Suite:
         quality = values.get("quality", self.qualities[0])
         common["config"] = {**entry.values, **entry.by_quality.get(quality, {})}
         pace = self.pace.get(f"{task}/{quality}", self.pace.get(task, 1.0))
+        pace *= entry.pace.get(task, 1.0)
         values.setdefault("updates", max(1, round(pace * (entry.updates or self.updates))))
         return self._run(**{**common, **values})
 

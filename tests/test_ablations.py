@@ -9,10 +9,10 @@ import torch
 from networld_algos import make, make_config
 from networld_algos.batch import WindowSampler
 from networld_algos.checkpoint import load, save
-from networld_algos.features import ObsFeatures
+from networld_algos.features import FEATURES, ObsFeatures
 from networld_algos.networld_config import FAITHFUL
 from networld_algos.train import train
-from networld_algos.twohot import ActionHead, TwoHot
+from networld_algos.twohot import ActionHead, TwoHot, symlog
 
 SMALL = {"hidden": 16, "latent": 8, "forecast_hidden": 16, "dim": 8, "batch_size": 2}
 
@@ -51,14 +51,18 @@ def test_a_one_hot_action_head_loses_what_lies_between_bins(toy):
         assert torch.allclose(found, between, atol=1e-4) is exact
 
 
-def test_features_without_symlog_are_standardised_observations(toy):
+@pytest.mark.parametrize("kind", FEATURES)
+def test_features_of_every_kind_are_standardised(toy, kind):
     data = toy("box").collect(4)
     data.lengths[:] = data.actions.shape[1]  # no padding
-    features = ObsFeatures(data.spec.obs_dim, symlog=False)
+    features = ObsFeatures(data.spec.obs_dim, kind)
     features.fit(data)
     rows = torch.as_tensor(data.obs).flatten(0, -2)
-    wanted = (rows - rows.mean(0)) / rows.std(0, correction=0)
-    moving = rows.std(0, correction=0) > 1e-3
+    parts = {"symlog": [symlog(rows)], "linear": [rows], "both": [symlog(rows), rows]}
+    values = torch.cat(parts[kind], dim=-1)
+    assert features(rows).shape == values.shape == (len(rows), features.width)
+    wanted = (values - values.mean(0)) / values.std(0, correction=0)
+    moving = values.std(0, correction=0) > 1e-3
     torch.testing.assert_close(
         features(rows)[:, moving], wanted[:, moving].clamp(-10, 10), atol=1e-3, rtol=1e-3
     )
@@ -70,7 +74,8 @@ def test_features_without_symlog_are_standardised_observations(toy):
         {"coding": "onehot"},
         {"return_head": "mse", "guidance": "gradient"},
         {"return_head": "mse", "guidance": "select", "temperature": 0.7, "candidates": 3},
-        {"symlog": False},
+        {"symlog": False, "features": "linear"},
+        {"features": "both"},
     ],
     ids=str,
 )
@@ -152,3 +157,11 @@ def test_presets_are_named_everywhere_a_config_is(toy, capsys):
     assert "csma" in capsys.readouterr().err
     assert main(["train", "bc", "--preset=faithful", "--task", "rb", "--out", "x"]) == 2
     assert "unknown preset 'faithful' of 'bc'" in capsys.readouterr().err
+
+
+def test_features_are_of_both_kinds_where_the_latent_has_room():
+    config = make_config("networld", {"latent": 8})
+    assert [config.features_of(obs_dim) for obs_dim in (4, 5)] == ["both", "symlog"]
+    assert make_config("networld", {"features": "linear"}).features_of(4) == "linear"
+    with pytest.raises(ValueError, match="features"):
+        make_config("networld", {"features": "log"})

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from networld_algos import base
 from networld_algos.base import gather_neighbours, mean_over_neighbours
 from networld_algos.batch import WindowSampler
 from networld_algos.features import ObsFeatures, RunningStandardiser, receive, shuffle_last_action
@@ -95,7 +96,9 @@ def random_table(rng, agents=7, slots=4):
     return torch.as_tensor(table)
 
 
-def test_mean_over_neighbours_against_a_loop():
+@pytest.mark.parametrize("dense_agents", [0, 256])
+def test_mean_over_neighbours_against_a_loop(dense_agents, monkeypatch):
+    monkeypatch.setattr(base, "DENSE_AGENTS", dense_agents)
     rng = np.random.default_rng(0)
     table, values = random_table(rng), torch.as_tensor(rng.normal(size=(2, 7, 3)))
     mean, present = mean_over_neighbours(values, table)

@@ -137,6 +137,14 @@ def test_pace_is_by_task_or_by_task_and_quality_and_not_for_few_shot():
         ("fewshot", "ns", "expert"): 7,
         ("ablation", "ns", "expert"): 20,
     }
+    slow = replace(suite, entries=(Entry("bc", pace={"rb": 3.0}),))
+    updates = {(r.task, r.quality): r.updates for r in slow.runs() if r.experiment == "comparison"}
+    assert updates[("rb", "expert")] == 240
+    assert updates[("rb", "medium")] == 60
+    assert updates[("ns", "expert")] == 40
+    for wrong in ({"zz": 1.0}, {"rb": 0.0}):
+        with pytest.raises(ValueError, match="pace must give tasks positive factors"):
+            Entry("bc", pace=wrong)
     with pytest.raises(ValueError, match="pace must give its own tasks"):
         replace(suite, pace={"rb/best": 1.0})
     with pytest.raises(ValueError, match="the ablation is on"):
