@@ -173,7 +173,7 @@ def evaluate(
     from networld_algos.checkpoint import load
     from networld_algos.hub import fetch, record_score
     from networld_algos.rollout import evaluate as run
-    from networld_algos.stats import t_interval
+    from networld_algos.stats import normalised_score, t_interval
     from networld_envs.policies import usable_policies
     from networld_envs.references import reference_rewards
     from networld_envs.simulator import MAX_CYCLES, make_params
@@ -200,6 +200,11 @@ def evaluate(
             rewards[name] = reference_rewards(task, name, seeds, MAX_CYCLES, preset=preset)
             bar.advance(job)
     ends = [float(rewards[name].mean()) for name in ("random", "expert") if name in rewards]
+
+    def normalised(mean: float) -> float | None:
+        scaled = len(ends) == 2 and ends[0] < ends[1]
+        return float(normalised_score(mean, *ends)) if scaled else None
+
     table = Table(title=f"{task}: average reward per agent and step, {episodes} episodes")
     for heading in ("policy", "mean  [95% interval]", "normalised score"):
         table.add_column(heading)
@@ -208,9 +213,8 @@ def evaluate(
         for name, values in {model.name: result.episode_rewards, **rewards}.items()
     }
     for name, found in sorted(intervals.items(), key=lambda item: item[1].value):
-        known = len(ends) == 2
-        share = (found.value - ends[0]) / (ends[1] - ends[0]) if known else 0.0
-        score = f"{100 * share:.1f}" if known else "no expert here"
+        share = normalised(found.value)
+        score = "no scale here" if share is None else f"{share:.1f}"
         text = score_text(found.value, found.low, found.high)
         style = "bold" if name == model.name else None
         table.add_row(name, text, score, style=style)
@@ -219,9 +223,7 @@ def evaluate(
         interval = intervals[model.name]
         kept = {"task": task, "preset": preset, "episodes": episodes, "mean": result.mean}
         kept |= {"low": interval.low, "high": interval.high}
-        gap = ends[1] - ends[0] if len(ends) == 2 else 0.0
-        score = 100 * (result.mean - ends[0]) / gap if gap > 0 else None
-        record_score(folder, {**kept, "normalised": score})
+        record_score(folder, {**kept, "normalised": normalised(result.mean)})
     console.print(
         f"one decision of every agent in all {episodes} episodes: median "
         f"{result.latency_p50_ms:.1f} ms, 99% {result.latency_p99_ms:.1f} ms; "

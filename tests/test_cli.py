@@ -62,7 +62,7 @@ def test_train_evaluate_and_go_on(tmp_path, capsys):
     text = capsys.readouterr().out
     assert re.search(r"bc +│ +-\d", text)
     assert "expert" in text
-    assert "32 bytes sent" in text
+    assert "64 bytes sent" in text
     assert run(*options, "--config.hidden", 32) == 0  # finished already: nothing to do
     assert run(*options) == 2
     assert "choose another --out" in capsys.readouterr().err
