@@ -182,7 +182,8 @@ def collect(task: str, episodes: int) -> Episodes:
 
 def ours(case: Comparison, data: Episodes, seed: int) -> Policy:
     """Train NetWorld's algorithm; the policy acts greedily."""
-    config = {**SETTINGS, "mean_field": False, "discount": DISCOUNT, "polyak": POLYAK}
+    alone = {"mean_field": False, "features": "symlog"}
+    config = {**SETTINGS, **alone, "discount": DISCOUNT, "polyak": POLYAK}
     if case.ours == "ma-cql":
         weight = CQL_WEIGHT[case.task]
         config |= {"conservative_weight": weight, "actor_learning_rate": SETTINGS["learning_rate"]}

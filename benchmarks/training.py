@@ -39,9 +39,9 @@ OBS, COLUMNS, CHOICES, STEPS = 17, 6, 41, 50
 KINDS: tuple[ActionKind, ...] = ("box", "ordered")
 BATCH, SEQUENCES, CONTEXT = 256, 64, 20
 SAME_SIZE: dict[str, dict[str, Any]] = {
-    "ma-cql": {"batch_size": BATCH, "mean_field": False, "network": "mlp"},
-    "ma-iql": {"batch_size": BATCH, "mean_field": False, "network": "mlp"},
-    "ma-dt": {"batch_size": SEQUENCES, "sequences": SEQUENCES, "mean_field": False},
+    "ma-cql": {"batch_size": BATCH, "network": "mlp"},
+    "ma-iql": {"batch_size": BATCH, "network": "mlp"},
+    "ma-dt": {"batch_size": SEQUENCES, "sequences": SEQUENCES},
 }
 AIM: dict[str, Any] = {"horizon": 8, "sequences": 32, "mults": (1, 2, 4), "latent": 32}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -198,7 +198,8 @@ def rows(table: str) -> list[Row]:
     found: list[Row] = []
     for name in SAME_SIZE:
         for kind in KINDS:
-            update, ready = ours(name, synthetic(kind, agents=1, episodes=200), SAME_SIZE[name])
+            config = {"mean_field": False, "features": "symlog", **SAME_SIZE[name]}
+            update, ready = ours(name, synthetic(kind, agents=1, episodes=200), config)
             found.append(Row(table, name, kind, update, f"{name} {kind}"))
             if importlib.util.find_spec("d3rlpy") is not None and (
                 other := peer(name, kind, ready)

@@ -135,7 +135,7 @@ class BC(Algorithm):
         return self.cloning_loss(batch, generator).item()
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The standardised observation, or None without a mean field."""
+        """The features of the observation, or None without a mean field."""
         del carry
         return self.inputs.message(obs)
 

@@ -190,7 +190,10 @@ def _check_task(folder: Path, algorithm: Algorithm, expect: str | TaskSpec | Non
 def _read_index(folder: Path) -> dict[str, Any]:
     file = folder / INDEX
     if not file.is_file():
-        raise ValueError(f"no checkpoint in {folder}: {INDEX} is missing")
+        raise ValueError(
+            f"no checkpoint in {folder}: {INDEX} is missing; give a folder that `networld train` "
+            "or `save` wrote, or hf://owner/name"
+        )
     try:
         index = json.loads(file.read_bytes())
     except ValueError as error:

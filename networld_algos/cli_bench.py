@@ -60,16 +60,19 @@ def bench_run(
     chosen = replace(chosen, entries=(*chosen.entries, *added))
     if seeds is not None:
         chosen = chosen.first_seeds(seeds)
+    check_options(chosen, jobs, only, backend, ray_address, tensorboard)
     if dry_run:
         _print_plan(chosen, results, jobs, only)
         return 0
-    check_options(chosen, jobs, only, backend, ray_address, tensorboard)
     first = () if seeds is None else (str(seeds),)
     options = {"only": only, "algorithm": algorithm, "seeds": first}
+    if backend != "local":
+        options |= {"backend": (backend,), "ray-address": (ray_address,) if ray_address else ()}
     record_command(
         suite_paths(results, chosen).root,
         ["bench", "run", suite, "--jobs", str(jobs), "--results", str(results)]
-        + [text for name, values in options.items() for v in values for text in (f"--{name}", v)],
+        + [text for name, values in options.items() for v in values for text in (f"--{name}", v)]
+        + ["--tensorboard"] * tensorboard,
     )
     outcomes = run_with_progress(
         chosen,

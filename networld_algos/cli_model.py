@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from rich.table import Table
@@ -155,6 +156,9 @@ def evaluate(
     seed: int = 1_000,
     preset: str = "default",
     record: bool = False,
+    decisions: Annotated[
+        tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE"), tyro.conf.UseAppendAction
+    ] = (),
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
 ) -> int:
     """Let a trained model act and compare it with the reference policies.
@@ -166,6 +170,8 @@ def evaluate(
         seed: Environment seed of the first episode.
         preset: Named parameters of the task.
         record: Keep the score beside the checkpoint, for its card on the Hub.
+        decisions: Another value of a setting that is read only when acting, e.g. decode=sample; may
+            be given several times.
         algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
     """
     import torch
@@ -182,12 +188,15 @@ def evaluate(
     add_algorithms(algorithm)
     if episodes < 2:
         raise ValueError(f"--episodes must be at least 2, got {episodes}")
+    if record and decisions:
+        raise ValueError("--record keeps the score of the model as it is saved: leave out --set")
     if record and checkpoint.startswith("hf://"):
         raise ValueError(
             "--record writes beside the checkpoint: give a folder of your own, not hf://"
         )
     folder = fetch(checkpoint)
     model, _ = load(folder, expect_task=task)
+    model.reconfigure(**dict(_setting(text) for text in decisions))
     task = task or _only_task(model.specs)
     seeds = range(seed, seed + episodes)
     rewards = {}
@@ -302,6 +311,17 @@ def health(
         table.add_row(name, text, bounds, MEANING.get(name, ""))
     console.print(table)
     return 1 if unhealthy(values) else 0
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Name and value of ``NAME=VALUE``; a value that is not JSON is a word."""
+    name, given, value = text.partition("=")
+    if not given or not name:
+        raise ValueError(f"--set takes NAME=VALUE, e.g. deviation=0, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _only_task(specs: Mapping[str, Any]) -> str:

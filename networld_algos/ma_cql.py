@@ -304,7 +304,7 @@ class MACQL(Algorithm):
         return {"actor_loss": loss, "temperature_loss": temperature, "entropy": entropy}
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The standardised observation, or None without a mean field."""
+        """The features of the observation, or None without a mean field."""
         del carry
         return self.inputs.message(obs)
 

@@ -1,10 +1,10 @@
 """MA-DD: the Decision Diffuser (Ajay et al., ICLR 2023) for each agent, shared parameters.
 
-A plan is a segment of H future states of one agent, here its standardised observations, without
+A plan is a segment of H future states of one agent, here the features of its observations, without
 actions. With ``s_0`` the present state, ``c = [s_0; mean of the neighbours' states; 1 if there is
 one]`` and ``y`` the standardised discounted return of the segment::
 
-    diffusion  L_d = E[ || s - f(s^t, t, c, y) ||^2 ],     y hidden with probability `dropout`
+    diffusion  L_d = E[ || s - f(s^t, t, c, y) ||^2 ],     y hidden with `return_dropout`
     inverse    L_I = E[ -log I(a_k | s_k, s_{k+1} + noise) ]
     outlook    L_q = E[ mean_k max(tau_k u, (tau_k - 1) u) ],     u = y - q_k(c)
 
@@ -198,7 +198,7 @@ class MADD(Algorithm):
     ) -> Tensor:
         """``L_d`` over real states after the first."""
         config = self.config
-        x = data.states.transpose(1, 2)  # (S, O, H)
+        x = data.states.transpose(1, 2)  # (S, W, H)
         t = nets.schedule.draw(len(x), config.timestep_skew, generator, data.picked)
         noise = normal(x.shape, generator, x.device, picked=data.picked)
         noised = nets.schedule.corrupt(x, t, noise)
@@ -232,7 +232,7 @@ class MADD(Algorithm):
 
     @torch.no_grad()
     def plan(self, context: Tensor, generator: torch.Generator) -> Tensor:
-        """Segments ``(rows, O, H)`` that begin at the states of ``context`` ``(rows, F)``."""
+        """Segments ``(rows, W, H)`` that begin at the states of ``context`` ``(rows, F)``."""
         config, nets = self.config, self.acting
         rows = len(context)
         grid = nets.outlook(context) if config.target == "state" else nets.return_quantiles
@@ -260,7 +260,7 @@ class MADD(Algorithm):
         )
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The standardised observation, or None without a mean field."""
+        """The features of the observation, or None without a mean field."""
         del carry
         return self.acting.inputs.message(obs)
 

@@ -24,7 +24,7 @@ class Segments:
     """Agents' segments drawn from a batch.
 
     Attributes:
-        states: ``(S, H, O)`` standardised observations.
+        states: ``(S, H, W)`` features of the observations.
         context: ``(S, F)`` the present state beside the mean of the neighbours'.
         actions: ``(S, H-1, ...)``.
         steps: ``(S, H-1)`` 1.0 where the transition is real.
@@ -56,6 +56,9 @@ class DecisionDiffuser(nn.Module):
         blocks: Residual blocks in a level.
         train_steps: Diffusion steps.
         prediction: ``"x0"`` predicts the change from the present state, ``"epsilon"`` the noise.
+
+    Attributes:
+        width: Columns ``W`` of a state.
     """
 
     return_stats: Tensor
@@ -95,10 +98,10 @@ class DecisionDiffuser(nn.Module):
     def denoise(
         self, x: Tensor, t: Tensor, context: Tensor, condition: Tensor, *, frozen: bool = False
     ) -> Tensor:
-        """Network output ``(rows, O, H)`` for corrupted segments.
+        """Network output ``(rows, W, H)`` for corrupted segments.
 
         Args:
-            x: ``(rows, O, H)``.
+            x: ``(rows, W, H)``.
             t: ``(rows,)`` diffusion steps.
             context: ``(rows, F)``, shown at every position.
             condition: ``(rows, dim)`` embedded return, zero where hidden.

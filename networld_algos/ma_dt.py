@@ -254,7 +254,7 @@ class MADT(Algorithm):
         return (target[times] - mean) / std
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The standardised observation, or None without a mean field."""
+        """The features of the observation, or None without a mean field."""
         del carry
         return self.inputs.message(obs)
 

@@ -214,7 +214,7 @@ class MAIQL(Algorithm):
         return masked_mean(scale * nll, weights)
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The standardised observation, or None without a mean field."""
+        """The features of the observation, or None without a mean field."""
         del carry
         return self.inputs.message(obs)
 

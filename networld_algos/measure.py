@@ -16,6 +16,7 @@ from networld_algos.batch import Episodes
 from networld_algos.rollout import Evaluation, decision_ms_one_agent, evaluate
 from networld_algos.rows import Row
 from networld_algos.runs import Condition, Run
+from networld_algos.stats import normalised_score
 from networld_envs.policies import get_policy
 from networld_envs.references import TEST_SEED, reference_rewards, reference_scores
 
@@ -121,8 +122,7 @@ def _short_hash(values: dict[str, Any]) -> str:
 def _score(task: str, reward: float) -> float:
     """Normalised by the committed scores of random and expert; a report uses the suite's own."""
     scores = reference_scores(task)
-    low, high = scores["random"]["mean"], scores["expert"]["mean"]
-    return 100.0 * (reward - low) / (high - low)
+    return float(normalised_score(reward, scores["random"]["mean"], scores["expert"]["mean"]))
 
 
 def _row(run: Run, condition: Condition, **values: Any) -> Row:

@@ -60,7 +60,7 @@ class Segments:
 
     Attributes:
         transitions: First steps of the whole batch.
-        features: ``(S, H, O)``.
+        features: ``(S, H, F)``.
         z: ``(S, H, d)`` latents by the running statistics, without gradient.
         m: ``(S, H, d)`` standardised mean message, without gradient.
         present: ``(S, 1)`` 1.0 where the agent has a neighbour.
@@ -103,7 +103,7 @@ def draw_segments(
     table = batch.neighbours[:, None].expand(-1, h - 1, -1, -1)
     with torch.no_grad():
         shown = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
-        features = task.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, O)
+        features = task.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, F)
         z = task.standardiser(task.encoder(features))
     if config.mean_field == "off":
         means = torch.zeros_like(z)

@@ -59,7 +59,7 @@ class TaskNets(nn.Module):
         self.returns = TwoHot(1, config.return_bins, config.coding, config.symlog)
         self.return_head = config.return_head
         self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))
-        with torch.no_grad():  # the encoder starts as a rotation: nothing is lost if d >= O
+        with torch.no_grad():  # the encoder starts as a rotation: nothing is lost if d >= F
             nn.init.orthogonal_(self.encoder.linear.weight)
             nn.init.zeros_(self.encoder.linear.bias)
             for last in (self.encoder.net[-1], self.decoder.net[-1]):
@@ -69,7 +69,7 @@ class TaskNets(nn.Module):
 
     @torch.no_grad()
     def fit_latents(self, features: Tensor) -> None:
-        """Fit the standardiser to features ``(rows, O)``; the decoder starts as the inverse."""
+        """Fit the standardiser to features ``(rows, F)``; the decoder starts as the inverse."""
         self.standardiser.fit(self.encoder(features))
         rotation, stats = self.encoder.linear.weight, self.standardiser
         self.decoder.linear.weight.copy_(rotation.T * (stats.var + stats.EPS).sqrt())

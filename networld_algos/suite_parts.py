@@ -120,6 +120,9 @@ def check_decision(entry: Entry, decision: dict[str, Any]) -> None:
 class FewShot:
     """The few-shot part of a suite, on data of its first quality.
 
+    What pre-training adds is shown for an entry that has a twin labelled
+    ``"<label> (from scratch)"``.
+
     Attributes:
         entries: Who takes part.
         fractions: Shares of the target task's episodes, nested.
@@ -150,9 +153,9 @@ class FewShot:
 class Ablation:
     """Variants of one method on data of the suite's first quality.
 
-    One entry is the whole method, with the algorithm's name as its label. Where the comparison
-    trains the same and an entry differs at most in how it decides, that model is scored instead
-    of training another.
+    One entry is the whole method, with the algorithm's name as its label. Where the comparison or
+    an earlier entry trains the same, and an entry differs at most in how it decides, that model is
+    scored instead of training another.
 
     Attributes:
         entries: The whole method and its variants.

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from networld_algos import ALGORITHMS, make_config
 from networld_algos.check import at_least, positive_int
 from networld_algos.runs import Condition, Run
 from networld_algos.suite_parts import (
@@ -28,13 +27,11 @@ from networld_algos.suite_parts import (
     Entry,
     FewShot,
     Robustness,
-    agents_levels,
     check_decision,
 )
+from networld_algos.suite_runs import unroll
 from networld_envs import TASKS
-from networld_envs.policies import get_policy, usable_policies
 from networld_envs.recipes import find_recipe
-from networld_envs.simulator import make_params
 
 __all__ = ["PARTS", "Ablation", "Condition", "Cost", "Entry", "FewShot", "Robustness", "Suite"]
 
@@ -173,210 +170,9 @@ class Suite:
                 f"suite {self.name!r} has no part {', '.join(unknown)}; it has "
                 f"{', '.join(self.parts)}"
             )
-        every = [
-            *self._references(),
-            *self._comparison(),
-            *self._fewshot(),
-            *self._ablation(),
-            *self._robustness(),
-            *self._cost(),
-        ]
+        every = unroll(self)
         if chosen:
             wanted = [r for r in every if r.experiment in ("reference", *chosen)]
             starts = {run.start for run in wanted}
             every = [r for r in every if r.experiment in ("reference", *chosen) or r.key in starts]
         return list({run.key: run for run in every}.values())
-
-    def _run(self, **values: Any) -> Run:
-        default = Run(
-            suite=self.name,
-            stage="train",
-            experiment="comparison",
-            task="",
-            algorithm="",
-            label="",
-            config={},
-            seed=-1,
-            data_tasks=(),
-            quality=self.qualities[0],
-            data_episodes=self.data_episodes,
-            fraction=1.0,
-            updates=self.updates,
-            evaluations=1,
-            eval_episodes=self.eval_episodes,
-            conditions=(),
-        )
-        return replace(default, **values)
-
-    def _entry_run(self, entry: Entry, task: str, seed: int, **values: Any) -> Run:
-        common: dict[str, Any] = {
-            "task": task,
-            "algorithm": entry.algorithm,
-            "label": entry.label,
-            "seed": seed,
-            "data_tasks": (task,),
-            "conditions": entry.conditions,
-        }
-        quality = values.get("quality", self.qualities[0])
-        common["config"] = {**entry.values, **entry.by_quality.get(quality, {})}
-        pace = self.pace.get(f"{task}/{quality}", self.pace.get(task, 1.0))
-        pace *= entry.pace.get(task, 1.0)
-        values.setdefault("updates", max(1, round(pace * (entry.updates or self.updates))))
-        return self._run(**{**common, **values})
-
-    def _references(self) -> list[Run]:
-        runs = []
-        for task in self.tasks:
-            names = usable_policies(task, make_params(task))
-            shift: list[dict[str, Any]] = []
-            if self.robustness is not None and self.robustness.agents:
-                shift = agents_levels(task)
-            for name in names:
-                ends = get_policy(task, name).role in ("random", "expert")
-                levels = [{}, *shift] if ends else [{}]
-                runs.append(
-                    self._run(
-                        stage="reference",
-                        experiment="reference",
-                        task=task,
-                        algorithm=name,
-                        label=name,
-                        quality="",
-                        updates=0,
-                        conditions=tuple(Condition(name, **values) for values in levels),
-                    )
-                )
-        return runs
-
-    def _comparison(self) -> list[Run]:
-        return [
-            self._entry_run(entry, task, seed, quality=quality, evaluations=self.evaluations)
-            for quality in self.qualities
-            for task in self.tasks
-            for entry in self.entries
-            if quality in entry.qualities
-            for seed in range(self.seeds)
-        ]
-
-    def _fewshot(self) -> list[Run]:
-        part = self.fewshot
-        if part is None:
-            return []
-        first: dict[str, Run] = {}
-        then = []
-        for task in self.tasks:
-            for entry in part.entries:
-                for seed in range(part.seeds):
-                    start = ""
-                    if entry.pretrained:
-                        before = self._pretraining(entry, task, seed, part.pretrain_updates)
-                        start = before.key
-                        first[start] = before
-                    then += [
-                        self._entry_run(
-                            entry,
-                            task,
-                            seed,
-                            experiment="fewshot",
-                            fraction=fraction,
-                            updates=entry.updates or part.updates,
-                            start=start,
-                            early_stop=part.early_stop,
-                        )
-                        for fraction in part.fractions
-                    ]
-        return [*first.values(), *then]
-
-    def _pretraining(self, entry: Entry, task: str, seed: int, updates: int) -> Run:
-        """Training on the other tasks, shared by entries that differ in what comes after it."""
-        kind = ALGORITHMS[entry.algorithm][1]
-        later = {*kind.decision_fields, *kind.adapt_fields}
-        values = {**entry.values, **entry.by_quality.get(self.qualities[0], {})}
-        config = {k: v for k, v in values.items() if k not in later}
-        return self._run(
-            stage="pretrain",
-            experiment="pretrain",
-            task=task,
-            algorithm=entry.algorithm,
-            label=entry.algorithm,
-            config=config,
-            seed=seed,
-            data_tasks=tuple(t for t in self.tasks if t != task),
-            updates=updates if entry.pretrain_updates is None else entry.pretrain_updates,
-            evaluations=0,
-        )
-
-    def _ablation(self) -> list[Run]:
-        part = self.ablation
-        if part is None:
-            return []
-        trained = {self._training(run): run for run in self._comparison()}
-        runs = []
-        for task in part.tasks or self.tasks:
-            for variant in part.entries:
-                entry = replace(variant, updates=variant.updates or part.updates)
-                for seed in range(part.seeds):
-                    run = self._entry_run(entry, task, seed, experiment="ablation")
-                    same = trained.get(self._training(run))
-                    if same is not None:
-                        decision = self._split(run)[1]
-                        conditions = tuple(
-                            replace(c, decision={**decision, **c.decision}) for c in run.conditions
-                        )
-                        run = replace(run, stage="evaluate", start=same.key, conditions=conditions)
-                    runs.append(run)
-        return runs
-
-    @staticmethod
-    def _split(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A run's full configuration: what shapes the model, and what is read only when acting."""
-        config = asdict(make_config(run.algorithm, run.config))
-        later = ALGORITHMS[run.algorithm][1].decision_fields
-        decision = {name: config.pop(name) for name in later}
-        return config, decision
-
-    @classmethod
-    def _training(cls, run: Run) -> str:
-        """What makes two trainings give the same model; ways to decide are set afterwards."""
-        config, _ = cls._split(run)
-        return repr((run.task, run.quality, run.seed, run.algorithm, config, run.updates))
-
-    def _trained(self, part: Robustness | Cost, experiment: str) -> Iterable[tuple[Entry, Run]]:
-        """Evaluations of the comparison's models that a part is about; conditions are its own."""
-        by_label = {entry.label: entry for entry in self.entries}
-        for run in self._comparison():
-            if run.quality != self.qualities[0] or run.seed >= part.seeds:
-                continue
-            if run.label in part.labels:
-                yield (
-                    by_label[run.label],
-                    replace(
-                        run,
-                        stage="evaluate",
-                        experiment=experiment,
-                        evaluations=1,
-                        start=run.key,
-                    ),
-                )
-
-    def _robustness(self) -> list[Run]:
-        part = self.robustness
-        if part is None:
-            return []
-        return [
-            replace(
-                run,
-                eval_episodes=part.eval_episodes or self.eval_episodes,
-                conditions=part.conditions(entry, run.task),
-            )
-            for entry, run in self._trained(part, "robustness")
-        ]
-
-    def _cost(self) -> list[Run]:
-        part = self.cost
-        if part is None:
-            return []
-        return [
-            replace(run, conditions=part.conditions(entry))
-            for entry, run in self._trained(part, "cost")
-        ]

@@ -181,7 +181,7 @@ def test_every_agent_of_every_episode_goes_through_one_forward(monkeypatch):
     result = evaluate(model, "rb", range(7), max_cycles=5)
     assert shapes == [(7, 24, 8)] * 5
     assert result.episode_rewards.shape == (7,)
-    assert result.bytes_per_step == 8 * 4
+    assert result.bytes_per_step == 2 * 8 * 4  # both kinds of features of 8 columns
     again = evaluate(model, "rb", range(7), max_cycles=5)
     np.testing.assert_array_equal(result.episode_rewards, again.episode_rewards)
 

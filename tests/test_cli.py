@@ -70,6 +70,28 @@ def test_train_evaluate_and_go_on(tmp_path, capsys):
     assert "'ns'" in capsys.readouterr().err
 
 
+def test_evaluate_can_decide_otherwise(tmp_path, capsys):
+    out = tmp_path / "model"
+    assert run("train", "bc", "--task", "rb", "--out", out, "--updates", 8) == 0
+    scores = []
+    for more in ((), ("--set", "decode=sample", "--set", "temperature=2"), ()):
+        capsys.readouterr()
+        assert run("evaluate", out, "--episodes", 2, *more) == 0
+        scores.append(re.search(r"bc +│ +(-\S+)", capsys.readouterr().out)[1])
+    assert scores[0] == scores[2] != scores[1]
+    for setting, said in (
+        ("hidden=3", "'hidden' is fixed at training"),
+        ("decode", "--set takes NAME=VALUE"),
+        ("decode=best", "decode must be one of"),
+    ):
+        assert run("evaluate", out, "--set", setting) == 2
+        assert said in capsys.readouterr().err
+    assert run("evaluate", out, "--record", "--set", "decode=sample") == 2
+    assert "leave out --set" in capsys.readouterr().err
+    assert run("evaluate", tmp_path / "none") == 2
+    assert "hf://owner/name" in capsys.readouterr().err
+
+
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     options = ("train", "ma-iql", "--task", "ns", "--updates", 6, "--out")
     assert run(*options, tmp_path / "whole") == 0

@@ -19,6 +19,7 @@ from networld_algos.zoo import BUILT_IN
 from networld_envs import store
 
 SMALL = {"dim": 8, "hidden": 16, "latent": 8, "forecast_hidden": 16, "batch_size": 2}
+ONE_HOT = {**SMALL, "coding": "onehot"}
 TWO = {"a": {"decode": "argmax"}, "b": {"decode": "sample", "temperature": 1.0}}
 
 
@@ -180,7 +181,8 @@ def test_other_parts_score_the_models_of_the_comparison(tmp_path, monkeypatch):
             (
                 Entry("networld", config=SMALL),
                 Entry("networld", "no guidance", {**SMALL, "guidance": "none"}),
-                Entry("networld", "one-hot", {**SMALL, "coding": "onehot"}),
+                Entry("networld", "one-hot", ONE_HOT),
+                Entry("networld", "one-hot, argmax", {**ONE_HOT, "decode": "argmax"}),
             ),
             seeds=1,
         ),
@@ -202,6 +204,8 @@ def test_other_parts_score_the_models_of_the_comparison(tmp_path, monkeypatch):
     outcomes = bench.run_suite(whole, tmp_path)
     assert not [o.error for o in outcomes if o.error]
     assert [m.config.coding for m in trained] == ["onehot"]  # the other models are there
+    shared = [o.run for o in outcomes if o.run.label.startswith("one-hot")]
+    assert [run.stage for run in shared] == ["train", "evaluate"]
     rows = read_rows(tmp_path / "tiny")
     assert len({(*r.run, r.updates) for r in rows}) == len(rows)
     learned = [r for r in rows if r.kind == "learned"]

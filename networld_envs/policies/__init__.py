@@ -1,7 +1,7 @@
 """Behaviour and reference policies of every task.
 
 ``POLICIES[task]`` maps names to `Policy`, weak to strong. A behaviour is a policy with a share of
-random actions, as written in the dataset catalogue: ``"expert"`` or ``"expert+5%random"``.
+random actions, in the dataset catalogue ``{ policy = "expert", random_share = 0.05 }``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,179 @@
+"""Who takes part in the suites that come with the package: entries, ablations, solver settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from networld_algos.runs import Condition
+from networld_algos.suite_parts import Entry
+
+ADVANTAGE: dict[str, Any] = {"weighting": "advantage", "weighting_beta": 0.5}
+BY_QUALITY: dict[str, dict[str, dict[str, Any]]] = {
+    "networld": {"medium": ADVANTAGE, "mixed": ADVANTAGE}
+}
+"""Settings that depend on who made the data: weights where actions differ in worth."""
+PLANNERS = {"networld": {}, "networld (regression)": {"deviation": 0.0}}
+"""The whole method, and the same networks without diffusion: next-latent regression, the control.
+
+The noise model reaches the control's weights only through the task's embedding and the common
+clipping of gradients; the ablation "trained as regression" has no noise model at all."""
+IQL_DECISIONS = {"ma-iql": {"decode": "argmax"}, "ma-iql (sample)": {"decode": "sample"}}
+SHARED = {"return_of": "neighbourhood"}
+LIGHT_CQL = {"batch_size": 4}
+LIGHT_DT = {"batch_size": 4, "sequences": 16, "context": 10, "kept": 5, "learning_rate": 1e-3}
+BC_DECISIONS = {
+    "bc (argmax)": {"decode": "argmax"},
+    "bc (sample)": {"decode": "sample"},
+    "bc (expectation)": {"decode": "expectation"},
+}
+
+ZOO = (
+    Entry("networld"),
+    Entry("bc"),
+    Entry("ma-iql", config=SHARED),
+    Entry("ma-cql", config={**LIGHT_CQL, **SHARED}),
+    Entry("ma-dt", config={**LIGHT_DT, **SHARED}),
+    Entry("ma-dd", config=SHARED),
+)
+"""Every algorithm: the slow ones on less an update than by default, MA-DT at a higher rate."""
+FEWSHOT = (
+    Entry("networld", pretrained=True),
+    Entry("networld", "networld (from scratch)"),
+    Entry("bc"),
+)
+CONTROLS = (
+    Entry("networld", pretrained=True),
+    Entry("networld", "networld (from scratch)"),
+    Entry("networld", "networld (no fine-tuning)", {"adapt_shared": "frozen"}, pretrained=True),
+    Entry(
+        "networld",
+        "networld (random frozen)",
+        {"adapt_shared": "frozen"},
+        pretrained=True,
+        pretrain_updates=0,
+    ),
+)
+"""NetWorld in the few-shot part, and the controls that every few-shot result carries."""
+
+
+def comparison(
+    updates: dict[str, int], pace: dict[str, dict[str, float]] | None = None
+) -> tuple[Entry, ...]:
+    """NetWorld and its controls; every baseline with the mean field and, as published, without.
+
+    With the mean field, baselines also learn from the neighbourhood's reward, as NetWorld does. The
+    entries without it are on expert data only. On data of mixed worth NetWorld weights steps by
+    their advantage. "networld (regression)" is the same networks without diffusion.
+
+    Args:
+        updates: Algorithm -> gradient steps of a training.
+        pace: Algorithm -> `Entry.pace`.
+    """
+
+    def entry(algorithm: str, label: str = "", **config: Any) -> Entry:
+        return Entry(
+            algorithm,
+            label,
+            config,
+            by_quality=BY_QUALITY.get(algorithm, {}),
+            updates=updates[algorithm],
+            pace=(pace or {}).get(algorithm, {}),
+        )
+
+    def alone(algorithm: str, **config: Any) -> Entry:
+        label = f"{algorithm} (no mean field)"
+        return replace(entry(algorithm, label, **config), qualities=("expert",))
+
+    networld = (
+        replace(entry("networld"), decisions=PLANNERS),
+        alone("networld", mean_field="off", return_of="agent"),
+    )
+    cloning = (
+        replace(entry("bc"), decisions=BC_DECISIONS),
+        alone("bc", mean_field=False),
+    )
+    light: dict[str, dict[str, Any]] = {"ma-cql": dict(LIGHT_CQL), "ma-dt": dict(LIGHT_DT)}
+    others = []
+    for name in ("ma-cql", "ma-iql", "ma-dt", "ma-dd"):
+        config = light.get(name, {})
+        full = entry(name, **config, return_of="neighbourhood")
+        if name == "ma-iql":
+            full = replace(full, decisions=IQL_DECISIONS)
+        others += [alone(name, **config, mean_field=False), full]
+    return (*networld, *cloning, *others)
+
+
+def ablations(updates: int) -> tuple[Entry, ...]:
+    """NetWorld and what is taken from it, one thing at a time.
+
+    What is about the sampler is done on plans followed wholly, beside "whole plan": through
+    the share of a plan that is followed by default it could not show.
+
+    Args:
+        updates: Gradient steps of a training.
+    """
+    whole = {"deviation": 1.0}
+    variants: dict[str, dict[str, Any]] = {
+        "networld": {},
+        "no mean field": {"mean_field": "off"},
+        "mean field in classifier only": {"mean_field": "classifier"},
+        "latent message": {"message": "latent"},
+        "whole plan": whole,
+        "whole plan, no forecast": {**whole, "forecast": False},
+        "whole plan, temperature 0": {**whole, "temperature": 0.0},
+        "whole plan, no guidance": {**whole, "guidance": "none"},
+        "whole plan, selection": {**whole, "guidance": "select"},
+        "whole plan, 10 solver steps": {**whole, "steps": 10},
+        "trained as regression": {"planner": "regression"},
+        "least-squares return": {"return_head": "mse"},
+        "one-hot": {"coding": "onehot"},
+        "no symlog": {"features": "linear", "symlog": False},
+        "end-to-end encoder": {"encoder_grad": "end_to_end"},
+        "horizon 8": {"horizon": 8},
+    }
+    return tuple(
+        Entry("networld", label, config, updates=updates) for label, config in variants.items()
+    )
+
+
+def cost_curve() -> tuple[Condition, ...]:
+    """Solvers and their steps without guidance, and with it; numbers of candidates to choose from.
+
+    Plans are followed wholly, so that the score is that of the sampler.
+
+    Guidance leaves the last two steps alone, so it needs three.
+    """
+    free = [
+        Condition(
+            f"networld ({solver}, unguided)",
+            "steps",
+            float(steps),
+            decision={"deviation": 1.0, "solver": solver, "steps": steps, "guidance": "none"},
+        )
+        for solver, every in (
+            ("ddim", (1, 2, 3, 5, 10, 20)),
+            ("dpm-solver++", (2, 5, 10)),
+            ("ddpm", (5, 20, 50)),
+        )
+        for steps in every
+    ]
+    guided = [
+        Condition(
+            "networld (whole plan)",
+            "steps",
+            float(steps),
+            decision={"deviation": 1.0, "steps": steps},
+        )
+        for steps in (3, 5, 10, 20)
+    ]
+    chosen = [
+        Condition(
+            "networld (selection)",
+            "candidates",
+            float(count),
+            decision={"guidance": "select", "deviation": 1.0, "candidates": count},
+        )
+        for count in (2, 4, 8, 16)
+    ]
+    return (*guided, *free, *chosen)
