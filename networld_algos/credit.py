@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from networld_algos.base import gather_neighbours
@@ -57,3 +58,32 @@ def credited_episodes(episodes: Episodes, of: ReturnOf) -> Episodes:
         one = torch.as_tensor(episodes.rewards[k])[None]
         rewards[k] = credit(one, torch.as_tensor(table).long()[None], of)[0].numpy()
     return replace(episodes, rewards=rewards)
+
+
+def segment_returns(
+    episodes: Episodes, steps: int, discount: float, of: ReturnOf
+) -> NDArray[np.float64]:
+    """Discounted return ``(S,)`` of every segment that lies inside its episode, of every agent.
+
+    Args:
+        episodes: Of one task.
+        steps: Transitions of a segment.
+        discount: Per step.
+        of: Whose rewards count.
+
+    Raises:
+        ValueError: If every episode is shorter than a segment.
+    """
+    episodes = credited_episodes(episodes, of)
+    powers = discount ** np.arange(steps, dtype=np.float64)
+    found = [
+        np.lib.stride_tricks.sliding_window_view(rewards[:length], steps, axis=0) @ powers
+        for rewards, length in zip(episodes.rewards, episodes.lengths, strict=True)
+        if length >= steps
+    ]
+    if not found:
+        raise ValueError(
+            f"all episodes are shorter than {steps} steps; use a horizon of at most "
+            f"{int(episodes.lengths.max()) + 1}"
+        )
+    return np.concatenate(found).ravel()

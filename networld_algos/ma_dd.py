@@ -31,14 +31,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
 from networld_algos.bc import action_range
-from networld_algos.credit import credited, credited_episodes
+from networld_algos.credit import credited, segment_returns
 from networld_algos.diffusion import sample
 from networld_algos.features import shuffle_last_action
 from networld_algos.ma_dd_config import MADDConfig
@@ -117,20 +116,8 @@ class MADD(Algorithm):
             ValueError: If every episode is shorter than a segment.
         """
         self.start(episodes, total_updates)
-        episodes = credited_episodes(episodes, self.config.return_of)
-        steps, powers = self.window, self.config.discount ** np.arange(self.window)
-        found = [
-            np.lib.stride_tricks.sliding_window_view(rewards[:length], steps, axis=0) @ powers
-            for rewards, length in zip(episodes.rewards, episodes.lengths, strict=True)
-            if length >= steps
-        ]
-        if not found:
-            raise ValueError(
-                f"all episodes are shorter than {steps} steps; use a horizon of at most "
-                f"{int(episodes.lengths.max()) + 1}"
-            )
-        returns = np.concatenate(found)
-        nets = self.nets
+        config, nets = self.config, self.nets
+        returns = segment_returns(episodes, self.window, config.discount, config.return_of)
         nets.inputs.fit(episodes)
         nets.head.set_range(*action_range(episodes))
         nets.return_stats[0] = float(returns.mean())

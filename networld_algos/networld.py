@@ -21,6 +21,7 @@ from torch import Tensor
 from networld_algos.base import Algorithm, Carry, mean_over_neighbours
 from networld_algos.batch import Batch, Episodes
 from networld_algos.bc import action_range
+from networld_algos.credit import segment_returns
 from networld_algos.features import receive
 from networld_algos.nets import (
     adam,
@@ -36,7 +37,7 @@ from networld_algos.nets import (
 from networld_algos.networld_advantage import MAX_WEIGHT
 from networld_algos.networld_advantage import step_weights as advantage_weights
 from networld_algos.networld_config import NetWorldConfig
-from networld_algos.networld_data import Segments, Transitions, draw_segments, segment_returns
+from networld_algos.networld_data import Segments, Transitions, draw_segments
 from networld_algos.networld_health import latent_health
 from networld_algos.networld_nets import Nets, TaskNets
 from networld_algos.networld_plan import plan
@@ -93,7 +94,10 @@ class NetWorld(Algorithm):
         task, name = self.nets.task(episodes.spec.task), episodes.spec.task
         task.features.fit(episodes)
         task.head.set_range(*action_range(episodes))
-        returns = segment_returns(episodes, self.config)
+        config = self.config
+        returns = torch.from_numpy(
+            segment_returns(episodes, self.window, config.discount, config.return_of)
+        ).float()
         task.returns.set_range(returns.min()[None], returns.max()[None])
         std = returns.std(correction=0)
         task.return_stats.copy_(torch.stack([returns.mean(), std.clamp(min=1e-6)]))

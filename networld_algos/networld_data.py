@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from networld_algos.base import mean_over_neighbours
-from networld_algos.batch import Batch, Episodes
-from networld_algos.credit import credit, credited_episodes
+from networld_algos.batch import Batch
+from networld_algos.credit import credit
 from networld_algos.features import shuffle_last_action
 from networld_algos.networld_config import NetWorldConfig
 from networld_algos.networld_nets import TaskNets
@@ -146,26 +146,3 @@ def draw_segments(
         full=batch.mask[row].all(1).to(z.dtype),
         picked=sequences,
     )
-
-
-def segment_returns(episodes: Episodes, config: NetWorldConfig) -> Tensor:
-    """Discounted return ``(S,)`` of every segment that lies inside its episode.
-
-    Raises:
-        ValueError: If every episode is shorter than a segment.
-    """
-    steps = config.horizon - 1
-    episodes = credited_episodes(episodes, config.return_of)
-    found: list[Tensor] = []
-    for k, length in enumerate(episodes.lengths.tolist()):
-        if length < steps:
-            continue
-        rewards = torch.as_tensor(episodes.rewards[k, :length])
-        windows = rewards.unfold(0, steps, 1)  # (starts, N, H-1)
-        found.append((windows * config.discount ** torch.arange(steps)).sum(-1).flatten())
-    if not found:
-        raise ValueError(
-            f"all episodes are shorter than {steps} steps; use a horizon of at most "
-            f"{int(episodes.lengths.max()) + 1}"
-        )
-    return torch.cat(found)
