@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 
 from networld_algos import plot_parts, plot_style, scoring, summary
 from networld_algos.plot_style import COLOURS, TASKS
-from networld_algos.rows import EXPERIMENTS, Row
+from networld_algos.rows import EXPERIMENTS, QUALITIES, Row
 from networld_algos.scoring import Panel, Reference
-from networld_algos.suite_parts import QUALITIES
 from networld_algos.summary import Final
 from networld_algos.table import Table
 

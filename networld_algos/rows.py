@@ -23,6 +23,8 @@ KINDS = ("learned", "reference")
 ROLES = ("random", "static", "heuristic", "expert", "genie")
 EVAL_SEED_SETS = ("test", "validation")
 FAILURE_SUFFIX = ".failure.json"
+QUALITIES = ("expert", "medium", "mixed", "random")
+"""Qualities of data, in the order of figures and tables."""
 EXPERIMENTS = ("reference", "comparison", "fewshot", "ablation", "robustness", "cost")
 """What suites make rows of; a script may write rows of an experiment of its own."""
 

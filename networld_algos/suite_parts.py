@@ -8,11 +8,10 @@ from typing import Any
 from networld_algos import ALGORITHMS, make_config
 from networld_algos.base import Algorithm
 from networld_algos.check import at_least, positive_int
+from networld_algos.rows import QUALITIES
 from networld_algos.runs import Condition
 from networld_algos.zoo import preset_values
 from networld_envs import TASKS
-
-QUALITIES = ("expert", "medium", "mixed", "random")
 
 AGENTS: dict[str, dict[int, dict[str, Any]]] = {
     "cbf": {7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},

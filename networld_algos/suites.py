@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from networld_algos.check import at_least, positive_int
+from networld_algos.rows import QUALITIES
 from networld_algos.runs import Condition, Run
 from networld_algos.suite_parts import (
-    QUALITIES,
     Ablation,
     Cost,
     Entry,
