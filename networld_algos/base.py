@@ -248,6 +248,21 @@ DENSE_AGENTS = 256
 times faster than gathering at 19 agents and 6 to 18 neighbours, level at 400 (one thread)."""
 
 
+def sum_over_neighbours(values: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum ``(..., N, M)`` of what each agent's neighbours hold, and their number ``(..., N, 1)``.
+
+    Args:
+        values: ``(..., N, M)``.
+        neighbours: ``(..., N, D)`` int64, padded with -1, the same leading axes.
+    """
+    present = (neighbours >= 0).to(values.dtype)
+    count = present.sum(-1, keepdim=True)
+    if (n := neighbours.shape[-2]) <= DENSE_AGENTS:
+        adjacency = values.new_zeros(*neighbours.shape[:-1], n)
+        return adjacency.scatter_add_(-1, neighbours.clamp(min=0), present) @ values, count
+    return (gather_neighbours(values, neighbours) * present.unsqueeze(-1)).sum(-2), count
+
+
 def mean_over_neighbours(messages: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
     """Mean field: the average message over each agent's 1-hop neighbours (Yang et al., 2018).
 
@@ -259,11 +274,5 @@ def mean_over_neighbours(messages: Tensor, neighbours: Tensor) -> tuple[Tensor, 
         Mean ``(..., N, M)``, zero for an agent without neighbours, and ``(..., N, 1)`` 1.0 where
         there is at least one neighbour.
     """
-    present = (neighbours >= 0).to(messages.dtype)
-    count = present.sum(-1, keepdim=True)
-    if (n := neighbours.shape[-2]) <= DENSE_AGENTS:
-        adjacency = messages.new_zeros(*neighbours.shape[:-1], n)
-        near = adjacency.scatter_add_(-1, neighbours.clamp(min=0), present) @ messages
-    else:
-        near = (gather_neighbours(messages, neighbours) * present.unsqueeze(-1)).sum(-2)
+    near, count = sum_over_neighbours(messages, neighbours)
     return near / count.clamp(min=1.0), (count > 0).to(messages.dtype)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from networld_algos.base import gather_neighbours
+from networld_algos.base import sum_over_neighbours
 from networld_algos.batch import Batch, Episodes
 
 ReturnOf = Literal["agent", "neighbourhood"]
@@ -33,9 +33,8 @@ def credit(values: Tensor, neighbours: Tensor, of: ReturnOf) -> Tensor:
     if of == "agent":
         return values
     per_agent = values.transpose(1, 2)  # (B, N, T)
-    present = (neighbours >= 0).to(values.dtype)
-    near = (gather_neighbours(per_agent, neighbours) * present.unsqueeze(-1)).sum(-2)
-    return ((per_agent + near) / (1.0 + present.sum(-1, keepdim=True))).transpose(1, 2)
+    near, count = sum_over_neighbours(per_agent, neighbours)
+    return ((per_agent + near) / (1.0 + count)).transpose(1, 2)
 
 
 def credited(batch: Batch, of: ReturnOf) -> Batch:
