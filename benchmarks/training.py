@@ -10,7 +10,8 @@ algorithm at its own defaults on teams of 19 agents, and NetWorld at the size of
 of 25 ms, H = 8 and 32 sequences: with its forecast as by default, and with hardly any.
 
 An update takes a batch that is drawn beforehand and ends with the metrics as numbers. The rows take
-turns; the best turn counts. Times are CPU times of this process.
+turns; the best turn counts. Times are CPU times of this process. Matrix products are oneDNN's, for
+all rows, see `networld_algos.threads`; ``--mkl`` leaves them to PyTorch.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import torch
 
 from networld_algos import ALGORITHMS, make
 from networld_algos.batch import Batch, Episodes, WindowSampler
+from networld_algos.threads import single_thread
 from networld_envs.spec import ActionKind, TaskSpec
 
 OBS, COLUMNS, CHOICES, STEPS = 17, 6, 41, 50
@@ -227,9 +229,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of one turn of one row")
+    parser.add_argument("--mkl", action="store_true", help="PyTorch's own matrix products")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    if given.mkl:
+        torch.set_num_threads(1)
+    else:
+        single_thread()
     lines: list[dict[str, Any]] = []
     for table in ("same size", "defaults"):
         found = rows(table)
@@ -253,7 +259,10 @@ def main() -> None:
                 }
             )
     if given.json is not None:
-        about = {"torch": torch.__version__, "machine": platform.machine()}
+        products = "MKL" if given.mkl else "oneDNN"
+        about = {
+            "torch": torch.__version__, "machine": platform.machine(), "products": products,
+        }  # fmt: skip
         given.json.write_text(json.dumps({"about": about, "rows": lines}, indent=1) + "\n")
 
 

@@ -147,12 +147,14 @@ class NetWorld(Algorithm):
         frozen = bool(self.counters["adapted"]) and (
             self.config.adapt_shared == "frozen" or done < self.config.adapt_share * total
         )
-        end_to_end = self.config.encoder_grad == "end_to_end"
+        end_to_end = task.encoder_grad == "end_to_end"
 
         data = draw_segments(task, self.config, batch, generator)
-        z = task.standardiser.batch(task.encoder(data.features))  # (S, H, d), with gradient
+        z = data.z
+        if task.encoder_grad != "none":
+            z = task.standardiser.batch(task.encoder(data.features))  # (S, H, d), with gradient
         losses = {"inverse_loss": self.inverse_loss(task, z, data, generator)}
-        if not end_to_end:
+        if task.encoder_grad == "inverse+reconstruction":
             losses["reconstruction_loss"] = self.reconstruction_loss(task, z, data)
         weights, value_loss = self.step_weights(batch.task, data.transitions)
         if value_loss is not None:
@@ -185,7 +187,7 @@ class NetWorld(Algorithm):
     ) -> Tensor:
         """``E[-log I(a | z_t, z_{t+1} + noise)]``; an imagined z_{t+1} is never exact."""
         z_next = z[:, 1:]
-        if self.config.encoder_grad != "end_to_end":
+        if task.encoder_grad != "end_to_end":
             noise = normal(z_next.shape, generator, z.device, picked=data.picked)
             z_next = z_next + self.config.inverse_noise * noise
         logits = task.action_logits(z[:, :-1], z_next)
@@ -193,6 +195,7 @@ class NetWorld(Algorithm):
 
     def reconstruction_loss(self, task: TaskNets, z: Tensor, data: Segments) -> Tensor:
         """``E[||D(z) - features||^2]``, mean over features."""
+        assert task.decoder is not None
         return row_mean((task.decoder(z) - data.features) ** 2)
 
     def step_weights(self, name: str, data: Transitions) -> tuple[Tensor, Tensor | None]:
@@ -262,8 +265,7 @@ class NetWorld(Algorithm):
         emphasis[:, 0] = config.next_weight
         losses = {"diffusion_loss": masked_mean(errors, emphasis * weights)}
         if shared.classifier is not None:
-            seen = noised if config.encoder_grad == "end_to_end" else noised.detach()
-            logits = shared.classify(seen, t, data.m[:, 0], data.present, task)
+            logits = shared.classify(noised, t, data.m[:, 0], data.present, task)
             errors = nets.task(task).return_loss(logits, data.returns)
             losses["classifier_loss"] = masked_mean(errors, data.full)
         return losses

@@ -17,12 +17,13 @@ from networld_algos.diffusion import (
 from networld_algos.features import FEATURES, MESSAGE_MAX_AGE, FeatureKind
 from networld_algos.twohot import CODINGS, DECODES, Coding, Decode
 from networld_algos.unet import GROUPS
+from networld_envs.spec import TaskSpec
 
 Planner = Literal["diffusion", "regression"]
 DenoiserKind = Literal["unet", "mlp"]
 MessageKind = Literal["latent", "learned"]
 MeanField = Literal["full", "classifier", "off"]
-EncoderGrad = Literal["inverse+reconstruction", "end_to_end"]
+EncoderGrad = Literal["none", "inverse+reconstruction", "end_to_end"]
 GuidanceKind = Literal["none", "gradient", "select"]
 Weighting = Literal["none", "return", "advantage"]
 ReturnHead = Literal["twohot", "mse"]
@@ -40,7 +41,7 @@ class NetWorldConfig:
         diffusion       E[ sum_h w_h || x_h - f(x_t, t, F, task)_h ||^2 ],   w_0 = 0
         classifier      E[ CE( twohot(R), J(x_t, t, task) ) ],  R = sum_h discount^h r_h
         inverse         E[ -log I(a_h | z_h, z_{h+1} + inverse_noise * eps) ]
-        reconstruction  E[ || D(z) - features(o) ||^2 ]
+        reconstruction  E[ || D(z) - features(o) ||^2 ],   where the encoder is trained
 
     The forecast F is the mean of the next latent, a plain network trained on agents of many
     windows. The noise model f draws the deviation from it, so that it need not learn the mean from
@@ -84,8 +85,13 @@ class NetWorldConfig:
             at horizon 8 and temperature 0.7).
         mean_field: ``"full"``, ``"classifier"`` (only the classifier sees the present mean, of
             latents: no loss would train a sender) or ``"off"`` (nothing is sent).
-        encoder_grad: What shapes the encoder. ``"end_to_end"`` uses diffusion, classifier and
-            clean inverse losses, and collapses: it is kept to show that.
+        encoder_grad: What shapes the encoder. ``"none"``: it is a fixed random rotation of the
+            features, which loses nothing. ``"inverse+reconstruction"``: these two losses, as
+            published. ``"end_to_end"``: diffusion, classifier and clean inverse losses; it
+            collapses and is kept to show that. ``"auto"`` is ``"none"`` for a box of actions where
+            the latent holds all features, else ``"inverse+reconstruction"``: on CBF, mixed data,
+            56 trained and 64 fixed; on RB 80 and 62, and on its expert data 79 and 88 (validation,
+            see `docs/tried.md`).
         inverse_noise: Noise on z_{h+1} in inverse-dynamics training, in latent deviations.
         action_dropout: Share of present observations whose last action is another's in training,
             see `shuffle_last_action`; later ones keep theirs, which is the action to recover.
@@ -154,7 +160,7 @@ class NetWorldConfig:
     next_weight: float = 5.0
     message: MessageKind = "learned"
     mean_field: MeanField = "full"
-    encoder_grad: EncoderGrad = "inverse+reconstruction"
+    encoder_grad: EncoderGrad | Literal["auto"] = "auto"
     inverse_noise: float = 0.1
     action_dropout: float = 1.0
     classifier: bool = True
@@ -189,6 +195,14 @@ class NetWorldConfig:
             return self.features
         return "both" if 2 * obs_dim <= self.latent else "symlog"
 
+    def encoder_grad_of(self, spec: TaskSpec) -> EncoderGrad:
+        """What shapes the encoder of a task."""
+        if self.encoder_grad != "auto":
+            return self.encoder_grad
+        width = spec.obs_dim * (2 if self.features_of(spec.obs_dim) == "both" else 1)
+        fits = spec.action_kind == "box" and width <= self.latent
+        return "none" if fits else "inverse+reconstruction"
+
     @property
     def follows_forecast(self) -> bool:
         """Nothing of a plan would be followed: next-latent regression."""
@@ -216,7 +230,6 @@ class NetWorldConfig:
             ("denoiser", DenoiserKind),
             ("message", MessageKind),
             ("mean_field", MeanField),
-            ("encoder_grad", EncoderGrad),
             ("guidance", GuidanceKind),
             ("weighting", Weighting),
             ("return_of", ReturnOf),
@@ -229,6 +242,7 @@ class NetWorldConfig:
         check.one_of(self, "decode", DECODES)
         check.one_of(self, "coding", CODINGS)
         check.one_of(self, "features", ("auto", *FEATURES))
+        check.one_of(self, "encoder_grad", ("auto", *get_args(EncoderGrad)))
         self._check_together()
 
     def _check_together(self) -> None:
@@ -262,5 +276,6 @@ FAITHFUL: dict[str, Any] = {
     "blocks": 2,
     "train_steps": 200,
     "prediction": "epsilon",
+    "encoder_grad": "inverse+reconstruction",
 }
-"""The noise model as published; slow on a CPU. See `networld_algos.zoo.PRESETS`."""
+"""Noise model and encoder as published; slow on a CPU. See `networld_algos.zoo.PRESETS`."""

@@ -19,14 +19,42 @@ SMALL = 0.01
 """Initial scale of what the encoder and the decoder add to their linear parts."""
 
 
+class Rotation(nn.Module):
+    """``W x`` with fixed orthonormal columns, drawn at random: no width of x is lost or favoured.
+
+    Args:
+        inputs: Width of x.
+        outputs: Width of the result, at least ``inputs``.
+
+    Raises:
+        ValueError: If the result is narrower than x.
+    """
+
+    weight: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        if outputs < inputs:
+            raise ValueError(
+                f"a fixed encoder needs latent of at least {inputs}, the width of the features, "
+                f"got {outputs}; use a wider latent or encoder_grad='inverse+reconstruction'"
+            )
+        self.register_buffer("weight", nn.init.orthogonal_(torch.empty(outputs, inputs)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., inputs)`` to ``(..., outputs)``."""
+        return nn.functional.linear(x, self.weight)
+
+
 class TaskNets(nn.Module):
     """What each task has for itself.
 
     Attributes:
+        encoder_grad: What shapes its encoder, see `NetWorldConfig`.
         last_action: Columns of the observation that show the last action.
         features: Of the observation, standardised by the dataset.
         encoder: Features to a raw latent; ``standardiser`` makes it z.
-        decoder: z to features; training only.
+        decoder: z to features, of an encoder that is trained; training only.
         inverse: ``[z_t, z_{t+1}]`` to the input of ``head``.
         head: Action logits.
         sender: g, from z to a message; None when the message is z itself.
@@ -44,9 +72,15 @@ class TaskNets(nn.Module):
         d, hidden = config.latent, [config.hidden] * config.layers
         self.last_action = spec.last_action
         self.features = ObsFeatures(spec.obs_dim, config.features_of(spec.obs_dim))
-        self.encoder = Residual([self.features.width, *hidden, d])
+        self.encoder_grad = config.encoder_grad_of(spec)
         self.standardiser = RunningStandardiser(d)
-        self.decoder = Residual([d, *hidden, self.features.width])
+        self.encoder: Rotation | Residual
+        self.decoder: Residual | None = None
+        if self.encoder_grad == "none":
+            self.encoder = Rotation(self.features.width, d)
+        else:
+            self.encoder = Residual([self.features.width, *hidden, d])
+            self.decoder = Residual([d, *hidden, self.features.width])
         self.inverse = mlp([2 * d, *hidden], activate_last=True)
         self.head = ActionHead(spec, config.hidden, config.bins, config.coding, config.symlog)
         self.message_standardiser = RunningStandardiser(d)
@@ -59,18 +93,28 @@ class TaskNets(nn.Module):
         self.returns = TwoHot(1, config.return_bins, config.coding, config.symlog)
         self.return_head = config.return_head
         self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))
-        with torch.no_grad():  # the encoder starts as a rotation: nothing is lost if d >= F
-            nn.init.orthogonal_(self.encoder.linear.weight)
-            nn.init.zeros_(self.encoder.linear.bias)
-            for last in (self.encoder.net[-1], self.decoder.net[-1]):
-                assert isinstance(last, nn.Linear)
-                last.weight.mul_(SMALL)
-                nn.init.zeros_(last.bias)
+        self._start_as_rotation()
+
+    @torch.no_grad()
+    def _start_as_rotation(self) -> None:
+        """Of a trained encoder; nothing is lost at first where the latent holds all features."""
+        if self.decoder is None:
+            return
+        assert isinstance(self.encoder, Residual)
+        nn.init.orthogonal_(self.encoder.linear.weight)
+        nn.init.zeros_(self.encoder.linear.bias)
+        for last in (self.encoder.net[-1], self.decoder.net[-1]):
+            assert isinstance(last, nn.Linear)
+            last.weight.mul_(SMALL)
+            nn.init.zeros_(last.bias)
 
     @torch.no_grad()
     def fit_latents(self, features: Tensor) -> None:
-        """Fit the standardiser to features ``(rows, F)``; the decoder starts as the inverse."""
+        """Fit the standardiser to features ``(rows, F)``; a decoder starts as the inverse."""
         self.standardiser.fit(self.encoder(features))
+        if self.decoder is None:
+            return
+        assert isinstance(self.encoder, Residual)
         rotation, stats = self.encoder.linear.weight, self.standardiser
         self.decoder.linear.weight.copy_(rotation.T * (stats.var + stats.EPS).sqrt())
         self.decoder.linear.bias.copy_(rotation.T @ stats.mean)

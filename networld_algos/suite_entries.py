@@ -9,10 +9,16 @@ from networld_algos.runs import Condition
 from networld_algos.suite_parts import Entry
 
 ADVANTAGE: dict[str, Any] = {"weighting": "advantage", "weighting_beta": 0.5}
-BY_QUALITY: dict[str, dict[str, dict[str, Any]]] = {
-    "networld": {"medium": ADVANTAGE, "mixed": ADVANTAGE}
+BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
+    "networld": {
+        "cbf": {"learning_rate": 2e-3},
+        "rb/expert": {"encoder_grad": "none"},
+        "medium": ADVANTAGE,
+        "mixed": ADVANTAGE,
+    }
 }
-"""Settings that depend on who made the data: weights where actions differ in worth."""
+"""Settings that depend on the data: weights where actions differ in worth, and what validation
+networks chose for a task (`docs/tried.md`)."""
 PLANNERS = {"networld": {}, "networld (regression)": {"deviation": 0.0}}
 """The whole method, and the same networks without diffusion: next-latent regression, the control.
 
@@ -29,7 +35,7 @@ BC_DECISIONS = {
 }
 
 ZOO = (
-    Entry("networld"),
+    Entry("networld", by_data=BY_DATA["networld"]),
     Entry("bc"),
     Entry("ma-iql", config=SHARED),
     Entry("ma-cql", config={**LIGHT_CQL, **SHARED}),
@@ -76,7 +82,7 @@ def comparison(
             algorithm,
             label,
             config,
-            by_quality=BY_QUALITY.get(algorithm, {}),
+            by_data=BY_DATA.get(algorithm, {}),
             updates=updates[algorithm],
             pace=(pace or {}).get(algorithm, {}),
         )
@@ -129,6 +135,7 @@ def ablations(updates: int) -> tuple[Entry, ...]:
         "least-squares return": {"return_head": "mse"},
         "one-hot": {"coding": "onehot"},
         "no symlog": {"features": "linear", "symlog": False},
+        "trained encoder": {"encoder_grad": "inverse+reconstruction"},
         "end-to-end encoder": {"encoder_grad": "end_to_end"},
         "horizon 8": {"horizon": 8},
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,8 +36,8 @@ class Entry:
         algorithm: Key in `networld_algos.ALGORITHMS`.
         label: Name in figures and tables; the algorithm's by default.
         config: Fields of its config that differ from the preset.
-        by_quality: Quality of the data -> fields that differ on it, for settings that depend on
-            who made the data (such as alpha of CQL).
+        by_data: Task, quality, or ``"task/quality"`` -> fields that differ there, for settings that
+            depend on who made the data (such as alpha of CQL) or on the task. The last goes first.
         preset: Named settings to start from, see `networld_algos.zoo.PRESETS`.
         qualities: Qualities of the data on which the comparison has this entry.
         updates: Gradient steps; those of the part by default. A training step of one algorithm
@@ -53,7 +55,7 @@ class Entry:
     label: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     preset: str = "default"
-    by_quality: dict[str, dict[str, Any]] = field(default_factory=dict)
+    by_data: dict[str, dict[str, Any]] = field(default_factory=dict)
     qualities: tuple[str, ...] = QUALITIES
     updates: int | None = None
     pace: dict[str, float] = field(default_factory=dict)
@@ -75,9 +77,15 @@ class Entry:
         if wrong := {t: f for t, f in self.pace.items() if t not in TASKS or not 0 < f < 1e6}:
             raise ValueError(f"pace must give tasks positive factors, got {wrong}")
         make_config(self.algorithm, self.values)  # raises for an unknown or illegal field
-        if unknown := sorted({*self.by_quality, *self.qualities} - set(QUALITIES)):
+        if unknown := sorted({*self.qualities} - set(QUALITIES)):
             raise ValueError(f"unknown qualities {unknown}; valid: {', '.join(QUALITIES)}")
-        for differences in self.by_quality.values():
+        pairs = {f"{task}/{quality}" for task in TASKS for quality in QUALITIES}
+        if unknown := sorted({*self.by_data} - pairs - {*TASKS, *QUALITIES}):
+            raise ValueError(
+                f"by_data has unknown keys {unknown}; valid: {', '.join((*TASKS, *QUALITIES))}, "
+                "or both, such as 'cbf/medium'"
+            )
+        for differences in self.by_data.values():
             make_config(self.algorithm, {**self.values, **differences})
         for decision in self.decisions.values():
             check_decision(self, decision)
@@ -88,6 +96,11 @@ class Entry:
     def values(self) -> dict[str, Any]:
         """Fields of the config that differ from the default, those of the preset included."""
         return {**preset_values(self.algorithm, self.preset), **self.config}
+
+    def values_on(self, task: str, quality: str) -> dict[str, Any]:
+        """`values` on this data; without a task (``""``) what depends on none."""
+        found = (self.by_data.get(key, {}) for key in (task, quality, f"{task}/{quality}"))
+        return functools.reduce(operator.or_, found, self.values)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def _entry_run(suite: Suite, entry: Entry, task: str, seed: int, **values: Any) 
         "conditions": entry.conditions,
     }
     quality = values.get("quality", suite.qualities[0])
-    common["config"] = {**entry.values, **entry.by_quality.get(quality, {})}
+    common["config"] = entry.values_on(task, quality)
     pace = suite.pace.get(f"{task}/{quality}", suite.pace.get(task, 1.0))
     pace *= entry.pace.get(task, 1.0)
     values.setdefault("updates", max(1, round(pace * (entry.updates or suite.updates))))
@@ -139,7 +139,7 @@ def _pretraining(suite: Suite, entry: Entry, task: str, seed: int, updates: int)
     """Training on the other tasks, shared by entries that differ in what comes after it."""
     kind = ALGORITHMS[entry.algorithm][1]
     later = {*kind.decision_fields, *kind.adapt_fields}
-    values = {**entry.values, **entry.by_quality.get(suite.qualities[0], {})}
+    values = entry.values_on("", suite.qualities[0])
     config = {k: v for k, v in values.items() if k not in later}
     return _run(
         suite,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,14 @@ from networld_algos.batch import Episodes
 from networld_envs.spec import TaskSpec
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def exact_products() -> Iterator[None]:
+    """What a test sets for the whole process (`networld_algos.threads`) ends with it."""
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    yield
+    torch.backends.mkldnn.matmul.fp32_precision = before
 
 
 @dataclass
