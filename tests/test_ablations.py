@@ -23,6 +23,13 @@ def prepared(data, **changes):
     return model
 
 
+def train_on(model, data, updates):
+    """The last update's losses."""
+    sampler = WindowSampler(data, model.window, model.batch_size)
+    batch = sampler.sample(np.random.default_rng(0))
+    return [model.update(batch, torch.Generator().manual_seed(i)) for i in range(updates)][-1]
+
+
 def test_one_hot_puts_all_weight_on_the_nearest_bin():
     bins = TwoHot(1, 5, coding="onehot", symlog=False)
     bins.set_range(torch.tensor([0.0]), torch.tensor([4.0]))
@@ -49,6 +56,34 @@ def test_a_one_hot_action_head_loses_what_lies_between_bins(toy):
         p = p.scatter_add(-1, lower[..., None] + 1, weight[..., None])
         found = head.decode(p.clamp(min=1e-12).log(), "expectation", 1.0, torch.Generator())
         assert torch.allclose(found, between, atol=1e-4) is exact
+
+
+@pytest.mark.parametrize("kind", ["box", "ordered", "discrete"])
+def test_the_encoder_is_a_fixed_rotation_where_actions_are_a_box(toy, kind, tmp_path):
+    data = toy(kind).collect(6)
+    model = prepared(data)
+    task = model.nets.task("toy")
+    before = task.encode(torch.as_tensor(data.obs))
+    history = train_on(model, data, 4)
+    after = task.encode(torch.as_tensor(data.obs))
+    assert torch.equal(before, after) is (kind == "box")
+    assert ("reconstruction_loss" in history) is (kind != "box")
+    if kind == "box":
+        assert not list(task.encoder.parameters())
+        rotation = task.encoder.weight
+        assert torch.allclose(rotation.T @ rotation, torch.eye(data.spec.obs_dim), atol=1e-5)
+        save(model, tmp_path / "model", {})
+        again = load(tmp_path / "model")[0].nets.task("toy")
+        assert torch.equal(again.encode(torch.as_tensor(data.obs)), after)
+
+
+def test_an_encoder_that_would_lose_something_is_not_fixed_by_itself(toy):
+    data = toy("box").collect(4)
+    narrow = data.spec.obs_dim - 1
+    task = prepared(data, latent=narrow, features="symlog").nets.task("toy")
+    assert task.encoder_grad == "inverse+reconstruction"
+    with pytest.raises(ValueError, match=f"latent of at least {data.spec.obs_dim}.*got {narrow}"):
+        prepared(data, latent=narrow, features="symlog", encoder_grad="none")
 
 
 @pytest.mark.parametrize("kind", FEATURES)

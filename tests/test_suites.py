@@ -232,3 +232,32 @@ def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch, capsys):
     assert cli.main(command) == 2
     assert "pip install 'networld[tensorboard]'" in capsys.readouterr().err
     assert not (tmp_path / "smoke").exists()
+
+
+def test_settings_by_task_and_quality_and_the_most_exact_goes_first():
+    entry = Entry(
+        "networld",
+        config={"horizon": 8},
+        by_data={
+            "rb/medium": {"learning_rate": 4e-3},
+            "rb": {"learning_rate": 2e-3, "encoder_grad": "none"},
+            "medium": {"learning_rate": 3e-3, "weighting": "advantage"},
+        },
+    )
+    suite = Suite("tiny", ("rb", "ns"), (entry,), 1, 40, ("expert", "medium"))
+    config = {(r.task, r.quality): r.config for r in suite.runs() if r.stage == "train"}
+    assert config == {
+        ("rb", "expert"): {"horizon": 8, "learning_rate": 2e-3, "encoder_grad": "none"},
+        ("rb", "medium"): {
+            "horizon": 8, "learning_rate": 4e-3, "encoder_grad": "none", "weighting": "advantage",
+        },
+        ("ns", "expert"): {"horizon": 8},
+        ("ns", "medium"): {"horizon": 8, "learning_rate": 3e-3, "weighting": "advantage"},
+    }  # fmt: skip
+    few = FewShot((replace(entry, pretrained=True),), (0.1,), 1, 7, 5)
+    before = next(r for r in replace(suite, fewshot=few).runs() if r.stage == "pretrain")
+    assert before.config == {"horizon": 8}  # of other tasks, so nothing that depends on this one
+    with pytest.raises(ValueError, match=r"unknown keys \['best', 'rb/best'\]; valid: cbf"):
+        Entry("bc", by_data={"rb/best": {}, "best": {}})
+    with pytest.raises(ValueError, match="unknown config keys"):
+        Entry("bc", by_data={"rb": {"colour": 3}})
