@@ -30,6 +30,10 @@ ReturnHead = Literal["twohot", "mse"]
 AdaptShared = Literal["tune", "frozen"]
 
 
+NARROW = 4
+"""Most columns of a box of actions for which the encoder is trained by default."""
+
+
 @dataclass(frozen=True)
 class NetWorldConfig:
     """Diffusion world model in latent space with mean-field messages.
@@ -88,10 +92,11 @@ class NetWorldConfig:
         encoder_grad: What shapes the encoder. ``"none"``: it is a fixed random rotation of the
             features, which loses nothing. ``"inverse+reconstruction"``: these two losses, as
             published. ``"end_to_end"``: diffusion, classifier and clean inverse losses; it
-            collapses and is kept to show that. ``"auto"`` is ``"none"`` for a box of actions where
-            the latent holds all features, else ``"inverse+reconstruction"``: on CBF, mixed data,
-            56 trained and 64 fixed; on RB 80 and 62, and on its expert data 79 and 88 (validation,
-            see `docs/tried.md`).
+            collapses and is kept to show that. ``"auto"`` is ``"none"`` for a box of more than
+            `NARROW` action columns where the latent holds all features, else
+            ``"inverse+reconstruction"``: trained and fixed score 56 and 64 on CBF (8 columns, mixed
+            data), 96 and 92 on NS (3, medium), 80 and 66 on RB (medium), but 79 and 88 on RB's
+            expert data (validation, one seed, see `docs/tried.md`).
         inverse_noise: Noise on z_{h+1} in inverse-dynamics training, in latent deviations.
         action_dropout: Share of present observations whose last action is another's in training,
             see `shuffle_last_action`; later ones keep theirs, which is the action to recover.
@@ -200,8 +205,8 @@ class NetWorldConfig:
         if self.encoder_grad != "auto":
             return self.encoder_grad
         width = spec.obs_dim * (2 if self.features_of(spec.obs_dim) == "both" else 1)
-        fits = spec.action_kind == "box" and width <= self.latent
-        return "none" if fits else "inverse+reconstruction"
+        wide = spec.action_kind == "box" and spec.action_dim > NARROW
+        return "none" if wide and width <= self.latent else "inverse+reconstruction"
 
     @property
     def follows_forecast(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -58,32 +60,39 @@ def test_a_one_hot_action_head_loses_what_lies_between_bins(toy):
         assert torch.allclose(found, between, atol=1e-4) is exact
 
 
-@pytest.mark.parametrize("kind", ["box", "ordered", "discrete"])
-def test_the_encoder_is_a_fixed_rotation_where_actions_are_a_box(toy, kind, tmp_path):
-    data = toy(kind).collect(6)
-    model = prepared(data)
+@pytest.mark.parametrize("fixed", [True, False])
+def test_an_encoder_is_a_fixed_rotation_or_trained(toy, fixed, tmp_path):
+    data = toy("box").collect(6)
+    model = prepared(data, encoder_grad="none" if fixed else "auto")
     task = model.nets.task("toy")
-    before = task.encode(torch.as_tensor(data.obs))
+    obs = torch.as_tensor(data.obs)
+    before = task.encode(obs)
     history = train_on(model, data, 4)
-    after = task.encode(torch.as_tensor(data.obs))
-    assert torch.equal(before, after) is (kind == "box")
-    assert ("reconstruction_loss" in history) is (kind != "box")
-    if kind == "box":
-        assert not list(task.encoder.parameters())
+    after = task.encode(obs)
+    assert torch.equal(before, after) is fixed
+    assert ("reconstruction_loss" in history) is not fixed
+    assert bool(list(task.encoder.parameters())) is not fixed
+    if fixed:
         rotation = task.encoder.weight
-        assert torch.allclose(rotation.T @ rotation, torch.eye(data.spec.obs_dim), atol=1e-5)
+        assert torch.allclose(rotation.T @ rotation, torch.eye(rotation.shape[1]), atol=1e-5)
         save(model, tmp_path / "model", {})
         again = load(tmp_path / "model")[0].nets.task("toy")
-        assert torch.equal(again.encode(torch.as_tensor(data.obs)), after)
+        assert torch.equal(again.encode(obs), after)
 
 
-def test_an_encoder_that_would_lose_something_is_not_fixed_by_itself(toy):
-    data = toy("box").collect(4)
-    narrow = data.spec.obs_dim - 1
-    task = prepared(data, latent=narrow, features="symlog").nets.task("toy")
-    assert task.encoder_grad == "inverse+reconstruction"
-    with pytest.raises(ValueError, match=f"latent of at least {data.spec.obs_dim}.*got {narrow}"):
-        prepared(data, latent=narrow, features="symlog", encoder_grad="none")
+def test_the_encoder_is_fixed_by_default_for_wide_boxes_that_fit(toy):
+    spec = toy("box").spec  # two columns
+    wide = replace(spec, action_low=(-1.0,) * 8, action_high=(1.0,) * 8, action_dim=8)
+    for given, latent, found in (
+        (spec, 64, "inverse+reconstruction"),
+        (wide, 64, "none"),
+        (wide, spec.obs_dim - 1, "inverse+reconstruction"),
+        (replace(wide, action_kind="ordered"), 64, "inverse+reconstruction"),
+    ):
+        assert make_config("networld", {"latent": latent}).encoder_grad_of(given) == found
+    narrow = spec.obs_dim - 1
+    with pytest.raises(ValueError, match=f"latent of at least {spec.obs_dim}.*got {narrow}"):
+        make("networld", spec, {"latent": narrow, "features": "symlog", "encoder_grad": "none"})
 
 
 @pytest.mark.parametrize("kind", FEATURES)
