@@ -141,6 +141,33 @@ class Residual(nn.Module):
         return self.linear(x) + self.net(x)
 
 
+class Rotation(nn.Module):
+    """``W x`` with fixed orthonormal columns, drawn at random: no width of x is lost or favoured.
+
+    Args:
+        inputs: Width of x.
+        outputs: Width of the result, at least ``inputs``.
+
+    Raises:
+        ValueError: If the result is narrower than x.
+    """
+
+    weight: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        if outputs < inputs:
+            raise ValueError(
+                f"a fixed encoder needs latent of at least {inputs}, the width of the features, "
+                f"got {outputs}; use a wider latent or encoder_grad='inverse+reconstruction'"
+            )
+        self.register_buffer("weight", nn.init.orthogonal_(torch.empty(outputs, inputs)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., inputs)`` to ``(..., outputs)``."""
+        return F.linear(x, self.weight)
+
+
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Adam:
     """Adam (Kingma and Ba, 2015), fused into one kernel where the device supports it."""
     params = list(parameters)

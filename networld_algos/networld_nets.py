@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from networld_algos.diffusion import CosineSchedule
 from networld_algos.features import ObsFeatures, RunningStandardiser
-from networld_algos.nets import Hidden, Residual, mlp
+from networld_algos.nets import Hidden, Residual, Rotation, mlp
 from networld_algos.networld_config import NetWorldConfig
 from networld_algos.twohot import ActionHead, TwoHot
 from networld_algos.unet import MLPDenoiser, ReturnClassifier, TemporalUNet
@@ -17,33 +17,6 @@ from networld_envs.spec import TaskSpec
 
 SMALL = 0.01
 """Initial scale of what the encoder and the decoder add to their linear parts."""
-
-
-class Rotation(nn.Module):
-    """``W x`` with fixed orthonormal columns, drawn at random: no width of x is lost or favoured.
-
-    Args:
-        inputs: Width of x.
-        outputs: Width of the result, at least ``inputs``.
-
-    Raises:
-        ValueError: If the result is narrower than x.
-    """
-
-    weight: Tensor
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        if outputs < inputs:
-            raise ValueError(
-                f"a fixed encoder needs latent of at least {inputs}, the width of the features, "
-                f"got {outputs}; use a wider latent or encoder_grad='inverse+reconstruction'"
-            )
-        self.register_buffer("weight", nn.init.orthogonal_(torch.empty(outputs, inputs)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(..., inputs)`` to ``(..., outputs)``."""
-        return nn.functional.linear(x, self.weight)
 
 
 class TaskNets(nn.Module):
