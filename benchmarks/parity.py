@@ -46,9 +46,9 @@ from numpy.typing import NDArray
 
 from networld_algos import make
 from networld_algos.batch import Episodes
+from networld_algos.cpu import configure_cpu
 from networld_algos.rows import write_text
 from networld_algos.stats import t_interval
-from networld_algos.threads import single_thread
 from networld_algos.train import train
 from networld_envs.spec import TaskSpec
 
@@ -390,7 +390,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.seeds < 2:
         parser.error(f"--seeds must be at least 2 for an interval, got {given.seeds}")
-    single_thread()
+    configure_cpu()
     quiet()
     print(table(compare(COMPARISONS, given.out, given.seeds)))
 

@@ -10,7 +10,7 @@ at their defaults, and one agent of the Decision Transformer of d3rlpy or transf
 
 Rows take turns; the best counts; what takes long has fewer turns. Times are CPU times of this
 process, milliseconds. Weights are untrained, which takes no less time. Matrix products are
-oneDNN's, for all rows, see `networld_algos.threads`; ``--mkl`` leaves them to PyTorch.
+oneDNN's, for all rows; NETWORLD_ONEDNN=0 leaves them to PyTorch, see `networld_algos.cpu`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import torch
 from training import CONTEXT, OBS, synthetic
 
 from networld_algos import make
-from networld_algos.threads import single_thread
+from networld_algos.cpu import configure_cpu
 
 TEAMS = {"1 agent": (1, 1), "19 agents": (1, 19), "64 x 19": (64, 19)}  # environments, agents
 SIZE: dict[str, Any] = {"horizon": 8, "dim": 32, "mults": (1, 2, 4), "latent": 32}
@@ -179,13 +179,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--turns", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=0.1, help="of one turn of one cell")
-    parser.add_argument("--mkl", action="store_true", help="PyTorch's own matrix products")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    if given.mkl:
-        torch.set_num_threads(1)
-    else:
-        single_thread()
+    products = configure_cpu()
     found = rows()
     times = best_times(found, given.turns, given.seconds)
     print(f"| decision, ms | {' | '.join(TEAMS)} |\n|---|{'---:|' * len(TEAMS)}")
@@ -196,10 +192,8 @@ def main() -> None:
     for name, value in QUOTED:
         print(f"* {name}: {value:g} ms")
     if given.json is not None:
-        products = "MKL" if given.mkl else "oneDNN"
-        about = {
-            "torch": torch.__version__, "machine": platform.machine(), "products": products,
-        }  # fmt: skip
+        versions = {"torch": torch.__version__, "machine": platform.machine()}
+        about = {**versions, "products": products}
         lines = [
             {"name": row.name, **dict(zip(TEAMS, values, strict=True))}
             for row, values in zip(found, times, strict=True)

@@ -11,7 +11,7 @@ of 25 ms, H = 8 and 32 sequences: with its forecast as by default, and with hard
 
 An update takes a batch that is drawn beforehand and ends with the metrics as numbers. The rows take
 turns; the best turn counts. Times are CPU times of this process. Matrix products are oneDNN's, for
-all rows, see `networld_algos.threads`; ``--mkl`` leaves them to PyTorch.
+all rows; NETWORLD_ONEDNN=0 leaves them to PyTorch, see `networld_algos.cpu`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import torch
 
 from networld_algos import ALGORITHMS, make
 from networld_algos.batch import Batch, Episodes, WindowSampler
-from networld_algos.threads import single_thread
+from networld_algos.cpu import configure_cpu
 from networld_envs.spec import ActionKind, TaskSpec
 
 OBS, COLUMNS, CHOICES, STEPS = 17, 6, 41, 50
@@ -229,13 +229,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of one turn of one row")
-    parser.add_argument("--mkl", action="store_true", help="PyTorch's own matrix products")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    if given.mkl:
-        torch.set_num_threads(1)
-    else:
-        single_thread()
+    products = configure_cpu()
     lines: list[dict[str, Any]] = []
     for table in ("same size", "defaults"):
         found = rows(table)
@@ -259,10 +255,8 @@ def main() -> None:
                 }
             )
     if given.json is not None:
-        products = "MKL" if given.mkl else "oneDNN"
-        about = {
-            "torch": torch.__version__, "machine": platform.machine(), "products": products,
-        }  # fmt: skip
+        versions = {"torch": torch.__version__, "machine": platform.machine()}
+        about = {**versions, "products": products}
         given.json.write_text(json.dumps({"about": about, "rows": lines}, indent=1) + "\n")
 
 

@@ -73,13 +73,13 @@ def _train(
     from networld_algos import make, parallel
     from networld_algos.bench import HOLDOUT
     from networld_algos.checkpoint import exists, load, save
+    from networld_algos.cpu import configure_cpu
     from networld_algos.data import load_episodes
-    from networld_algos.threads import single_thread
     from networld_algos.train import train
     from networld_envs import store
     from networld_envs.simulator import task_module
 
-    single_thread()
+    configure_cpu(device)
     task_module(task)
     if updates < 1:
         raise ValueError(f"--updates must be at least 1, got {updates}")
@@ -176,15 +176,15 @@ def evaluate(
         algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
     """
     from networld_algos.checkpoint import load
+    from networld_algos.cpu import configure_cpu
     from networld_algos.hub import fetch, record_score
     from networld_algos.rollout import evaluate as run
     from networld_algos.stats import normalised_score, t_interval
-    from networld_algos.threads import single_thread
     from networld_envs.policies import usable_policies
     from networld_envs.references import reference_rewards
     from networld_envs.simulator import MAX_CYCLES, make_params
 
-    single_thread()
+    configure_cpu()
     add_algorithms(algorithm)
     if episodes < 2:
         raise ValueError(f"--episodes must be at least 2, got {episodes}")
@@ -283,11 +283,11 @@ def health(
 
     from networld_algos.bench import HOLDOUT
     from networld_algos.checkpoint import load
+    from networld_algos.cpu import configure_cpu
     from networld_algos.data import load_episodes
     from networld_algos.networld_health import HEALTHY, MAX_EPISODES, MEANING, unhealthy
-    from networld_algos.threads import single_thread
 
-    single_thread()
+    configure_cpu()
     add_algorithms(algorithm)
     if not 1 <= episodes <= MAX_EPISODES:
         raise ValueError(f"--episodes must be in 1 .. {MAX_EPISODES}, got {episodes}")

@@ -142,25 +142,17 @@ class Residual(nn.Module):
 
 
 class Rotation(nn.Module):
-    """``W x`` with fixed orthonormal columns, drawn at random: no width of x is lost or favoured.
+    """``W x`` with fixed orthonormal columns, drawn at random: no direction is lost or favoured.
 
     Args:
         inputs: Width of x.
         outputs: Width of the result, at least ``inputs``.
-
-    Raises:
-        ValueError: If the result is narrower than x.
     """
 
     weight: Tensor
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        if outputs < inputs:
-            raise ValueError(
-                f"a fixed encoder needs latent of at least {inputs}, the width of the features, "
-                f"got {outputs}; use a wider latent or encoder_grad='inverse+reconstruction'"
-            )
         self.register_buffer("weight", nn.init.orthogonal_(torch.empty(outputs, inputs)))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -86,7 +86,9 @@ class NetWorld(Algorithm):
         return nets
 
     def prepare(self, episodes: Episodes, total_updates: int) -> None:
-        """Fit a task's feature statistics, action bins, return bins and first latent statistics.
+        """Fit a task's feature statistics, action bins, return bins and latent statistics.
+
+        Those of the latents are from the first eight episodes; training an encoder moves them on.
 
         ``total_updates`` counts the updates of all tasks in this stage (training or adaptation).
         """
@@ -124,16 +126,18 @@ class NetWorld(Algorithm):
         ``adapt_shared``). Training goes on from the averaged weights.
 
         Raises:
-            ValueError: If the task is known already.
+            ValueError: If the task is known already, or its features do not fit a fixed encoder;
+                the model is then as it was.
         """
         if spec.task in self.specs:
             raise ValueError(f"task {spec.task!r} is known already; use a new name to adapt")
         device = self.nets.shared.schedule.alpha_bar.device
         with seeded(self.seed, len(self.specs)):
-            self.specs[spec.task] = spec
-            self.nets.load_state_dict(self.acting.state_dict())
-            self.nets.shared.add_task(spec.task)
-            self.nets.tasks[spec.task] = TaskNets(spec, self.config).to(device)
+            task = TaskNets(spec, self.config).to(device)
+        self.specs[spec.task] = spec
+        self.nets.load_state_dict(self.acting.state_dict())
+        self.nets.shared.add_task(spec.task)
+        self.nets.tasks[spec.task] = task
         self.ema = averaged(self.nets, self.config.ema)
         self._optimizers = self._make_optimizers()
         self.counters.update(stage_start=self.counters["updates"], adapted=1)

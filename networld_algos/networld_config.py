@@ -30,7 +30,7 @@ ReturnHead = Literal["twohot", "mse"]
 AdaptShared = Literal["tune", "frozen"]
 
 
-NARROW = 4
+MAX_TRAINED_COLUMNS = 4
 """Most columns of a box of actions for which the encoder is trained by default."""
 
 
@@ -45,7 +45,7 @@ class NetWorldConfig:
         diffusion       E[ sum_h w_h || x_h - f(x_t, t, F, task)_h ||^2 ],   w_0 = 0
         classifier      E[ CE( twohot(R), J(x_t, t, task) ) ],  R = sum_h discount^h r_h
         inverse         E[ -log I(a_h | z_h, z_{h+1} + inverse_noise * eps) ]
-        reconstruction  E[ || D(z) - features(o) ||^2 ],   where the encoder is trained
+        reconstruction  E[ || D(z) - features(o) ||^2 ],   if so chosen by ``encoder_grad``
 
     The forecast F is the mean of the next latent, a plain network trained on agents of many
     windows. The noise model f draws the deviation from it, so that it need not learn the mean from
@@ -93,10 +93,10 @@ class NetWorldConfig:
             features, which loses nothing. ``"inverse+reconstruction"``: these two losses, as
             published. ``"end_to_end"``: diffusion, classifier and clean inverse losses; it
             collapses and is kept to show that. ``"auto"`` is ``"none"`` for a box of more than
-            `NARROW` action columns where the latent holds all features, else
+            `MAX_TRAINED_COLUMNS` action columns where the latent holds all features, else
             ``"inverse+reconstruction"``: trained and fixed score 56 and 64 on CBF (8 columns, mixed
-            data), 96 and 92 on NS (3, medium), 80 and 66 on RB (medium), but 79 and 88 on RB's
-            expert data (validation, one seed, see `docs/tried.md`).
+            data), 96 and 92 on NS (3, medium), and on RB 79 and 88 (expert) but 80 and 80 (mixed)
+            with one seed, 82 and 68 at twice the rate with another (validation, `docs/tried.md`).
         inverse_noise: Noise on z_{h+1} in inverse-dynamics training, in latent deviations.
         action_dropout: Share of present observations whose last action is another's in training,
             see `shuffle_last_action`; later ones keep theirs, which is the action to recover.
@@ -201,12 +201,21 @@ class NetWorldConfig:
         return "both" if 2 * obs_dim <= self.latent else "symlog"
 
     def encoder_grad_of(self, spec: TaskSpec) -> EncoderGrad:
-        """What shapes the encoder of a task."""
-        if self.encoder_grad != "auto":
-            return self.encoder_grad
+        """What shapes the encoder of a task.
+
+        Raises:
+            ValueError: If it is to be fixed and the latent does not hold all features.
+        """
         width = spec.obs_dim * (2 if self.features_of(spec.obs_dim) == "both" else 1)
-        wide = spec.action_kind == "box" and spec.action_dim > NARROW
-        return "none" if wide and width <= self.latent else "inverse+reconstruction"
+        if self.encoder_grad == "auto":
+            wide = spec.action_kind == "box" and spec.action_dim > MAX_TRAINED_COLUMNS
+            return "none" if wide and width <= self.latent else "inverse+reconstruction"
+        if self.encoder_grad == "none" and width > self.latent:
+            raise ValueError(
+                f"encoder_grad='none' on {spec.task!r} needs latent of at least {width}, the width "
+                f"of the features, got {self.latent}; use a wider latent or a trained encoder"
+            )
+        return self.encoder_grad
 
     @property
     def follows_forecast(self) -> bool:

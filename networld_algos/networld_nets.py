@@ -27,7 +27,7 @@ class TaskNets(nn.Module):
         last_action: Columns of the observation that show the last action.
         features: Of the observation, standardised by the dataset.
         encoder: Features to a raw latent; ``standardiser`` makes it z.
-        decoder: z to features, of an encoder that is trained; training only.
+        decoder: z to features, where the encoder is trained; training only.
         inverse: ``[z_t, z_{t+1}]`` to the input of ``head``.
         head: Action logits.
         sender: g, from z to a message; None when the message is z itself.

@@ -17,8 +17,8 @@ BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
         "mixed": ADVANTAGE,
     }
 }
-"""Settings that depend on the data: weights where actions differ in worth, and what validation
-networks chose for a task (`docs/tried.md`)."""
+"""Settings of comparison and ablations that depend on the data: weights where actions differ in
+worth, and what suited a task on validation networks, with one training seed (`docs/tried.md`)."""
 PLANNERS = {"networld": {}, "networld (regression)": {"deviation": 0.0}}
 """The whole method, and the same networks without diffusion: next-latent regression, the control.
 
@@ -140,8 +140,17 @@ def ablations(updates: int) -> tuple[Entry, ...]:
         "horizon 8": {"horizon": 8},
     }
     return tuple(
-        Entry("networld", label, config, updates=updates) for label, config in variants.items()
+        Entry("networld", label, config, by_data=_beside(config), updates=updates)
+        for label, config in variants.items()
     )
+
+
+def _beside(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """NetWorld's settings by data, but for what an ablation sets itself."""
+    return {
+        data: {name: value for name, value in fields.items() if name not in config}
+        for data, fields in BY_DATA["networld"].items()
+    }
 
 
 def cost_curve() -> tuple[Condition, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,7 +35,8 @@ class Entry:
         label: Name in figures and tables; the algorithm's by default.
         config: Fields of its config that differ from the preset.
         by_data: Task, quality, or ``"task/quality"`` -> fields that differ there, for settings that
-            depend on who made the data (such as alpha of CQL) or on the task. The last goes first.
+            depend on who made the data (such as alpha of CQL) or on the task. Of several that
+            apply, quality goes before task, and ``"task/quality"`` before both.
         preset: Named settings to start from, see `networld_algos.zoo.PRESETS`.
         qualities: Qualities of the data on which the comparison has this entry.
         updates: Gradient steps; those of the part by default. A training step of one algorithm
@@ -91,16 +90,23 @@ class Entry:
             check_decision(self, decision)
         if self.pretrained and ALGORITHMS[self.algorithm][1].adapt is Algorithm.adapt:
             raise ValueError(f"{self.algorithm!r} cannot be pre-trained: it has no adapt()")
+        if self.pretrained and (by_task := sorted({*self.by_data} - {*QUALITIES})):
+            raise ValueError(
+                f"by_data of a pre-trained entry must not depend on the task, got {by_task}: other "
+                "tasks are trained on with the same settings"
+            )
 
     @property
     def values(self) -> dict[str, Any]:
         """Fields of the config that differ from the default, those of the preset included."""
         return {**preset_values(self.algorithm, self.preset), **self.config}
 
-    def values_on(self, task: str, quality: str) -> dict[str, Any]:
-        """`values` on this data; without a task (``""``) what depends on none."""
-        found = (self.by_data.get(key, {}) for key in (task, quality, f"{task}/{quality}"))
-        return functools.reduce(operator.or_, found, self.values)
+    def values_on(self, task: str | None, quality: str) -> dict[str, Any]:
+        """`values` on this data; with None for a task those that depend on none."""
+        values = dict(self.values)
+        for key in (task, quality, f"{task}/{quality}"):
+            values.update(self.by_data.get(key or "", {}))
+        return values
 
     @property
     def labels(self) -> tuple[str, ...]:

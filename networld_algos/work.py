@@ -19,13 +19,13 @@ import torch
 from networld_algos import ALGORITHMS, checkpoint, make, make_config
 from networld_algos.base import Algorithm
 from networld_algos.batch import Episodes, WindowSampler
+from networld_algos.cpu import configure_cpu
 from networld_algos.data import load_episodes
 from networld_algos.events import Events
 from networld_algos.jobs import FINISHED, Job, Outcome, Paths, failed, held
 from networld_algos.measure import learned_rows, reference_rows
 from networld_algos.rows import Row, write_rows, write_text
 from networld_algos.runs import Run
-from networld_algos.threads import single_thread
 from networld_algos.train import train
 
 HOLDOUT = 0.1  # share of the episodes that only health diagnostics see
@@ -38,7 +38,7 @@ BEST = "best"  # folder of the weights with the least validation loss so far
 
 def perform(job: Job) -> Outcome:
     """Do a run; an exception becomes a record, not the end of the suite."""
-    single_thread()
+    configure_cpu()
     os.environ.update(job.environment)
     ALGORITHMS.update(job.algorithms)
     run, paths = job.run, job.paths

@@ -18,10 +18,10 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def exact_products() -> Iterator[None]:
-    """What a test sets for the whole process (`networld_algos.threads`) ends with it."""
-    before = torch.backends.mkldnn.matmul.fp32_precision
+    """What a test sets for the whole process (`networld_algos.cpu`) ends with it."""
+    torch.set_float32_matmul_precision("highest")
     yield
-    torch.backends.mkldnn.matmul.fp32_precision = before
+    torch.set_float32_matmul_precision("highest")
 
 
 @dataclass

@@ -67,10 +67,10 @@ def test_an_encoder_is_a_fixed_rotation_or_trained(toy, fixed, tmp_path):
     task = model.nets.task("toy")
     obs = torch.as_tensor(data.obs)
     before = task.encode(obs)
-    history = train_on(model, data, 4)
+    losses = train_on(model, data, 4)
     after = task.encode(obs)
     assert torch.equal(before, after) is fixed
-    assert ("reconstruction_loss" in history) is not fixed
+    assert ("reconstruction_loss" in losses) is not fixed
     assert bool(list(task.encoder.parameters())) is not fixed
     if fixed:
         rotation = task.encoder.weight
@@ -91,8 +91,16 @@ def test_the_encoder_is_fixed_by_default_for_wide_boxes_that_fit(toy):
     ):
         assert make_config("networld", {"latent": latent}).encoder_grad_of(given) == found
     narrow = spec.obs_dim - 1
-    with pytest.raises(ValueError, match=f"latent of at least {spec.obs_dim}.*got {narrow}"):
-        make("networld", spec, {"latent": narrow, "features": "symlog", "encoder_grad": "none"})
+    fixed = {"latent": narrow, "features": "symlog", "encoder_grad": "none"}
+    with pytest.raises(
+        ValueError, match=f"'toy' needs latent of at least {spec.obs_dim}"
+    ):
+        make("networld", spec, fixed)
+    model = make("networld", replace(spec, obs_dim=narrow, last_action=()), fixed)
+    with pytest.raises(ValueError, match="'other' needs latent"):
+        model.adapt(replace(spec, task="other"))
+    assert list(model.specs) == ["toy"]
+    model.adapt(replace(spec, task="other", obs_dim=narrow, last_action=()))
 
 
 @pytest.mark.parametrize("kind", FEATURES)

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from networld_algos import bench, cli, events, work
+from networld_algos import bench, cli, events, make_config, work
 from networld_algos.estimate import known_rates, run_seconds
 from networld_algos.plugin import load_suite
 from networld_algos.rows import Row, read_rows
 from networld_algos.suite_list import SUITES, get_suite
 from networld_algos.suites import Ablation, Entry, FewShot, Suite
-from networld_envs import store
+from networld_envs import make_vec, store
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "my_suite.py"
 
@@ -254,10 +254,29 @@ def test_settings_by_task_and_quality_and_the_most_exact_goes_first():
         ("ns", "expert"): {"horizon": 8},
         ("ns", "medium"): {"horizon": 8, "learning_rate": 3e-3, "weighting": "advantage"},
     }  # fmt: skip
-    few = FewShot((replace(entry, pretrained=True),), (0.1,), 1, 7, 5)
+    few = FewShot(
+        (replace(entry, by_data={"expert": {"horizon": 4}}, pretrained=True),), (0.1,), 1, 7, 5
+    )
     before = next(r for r in replace(suite, fewshot=few).runs() if r.stage == "pretrain")
-    assert before.config == {"horizon": 8}  # of other tasks, so nothing that depends on this one
+    assert before.config == {"horizon": 4}
+    with pytest.raises(ValueError, match=r"must not depend on the task, got \['rb', 'rb/medium'\]"):
+        replace(entry, pretrained=True)
     with pytest.raises(ValueError, match=r"unknown keys \['best', 'rb/best'\]; valid: cbf"):
         Entry("bc", by_data={"rb/best": {}, "best": {}})
     with pytest.raises(ValueError, match="unknown config keys"):
         Entry("bc", by_data={"rb": {"colour": 3}})
+
+
+def test_ablations_start_from_the_method_of_the_comparison():
+    suite = SUITES["paper"]
+    assert suite.ablation is not None
+    whole = next(e for e in suite.entries if e.label == "networld")
+    bare = next(e for e in suite.ablation.entries if e.label == "networld")
+    for task in suite.tasks:
+        assert whole.values_on(task, "expert") == bare.values_on(task, "expert")
+    spec, models = make_vec("rb").simulator.spec, {}
+    for entry in suite.ablation.entries:
+        config = make_config("networld", entry.values_on("rb", "expert"))
+        settled = replace(config, encoder_grad=config.encoder_grad_of(spec))
+        models.setdefault(settled, []).append(entry.label)
+    assert [labels for labels in models.values() if len(labels) > 1] == []
