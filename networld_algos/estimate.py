@@ -9,7 +9,7 @@ from networld_algos import make_config
 from networld_algos.rows import Row
 from networld_algos.runs import Condition, Run
 
-# CPU seconds of one thread with both cores of a two-core AMD machine at work, torch 2.13 with oneDNN,
+# CPU seconds of one thread, both cores of a two-core AMD machine at work, torch 2.13 with oneDNN,
 # for the configurations of the suite `cpu`, from its rows.
 UPDATE_S: dict[str, dict[str, float]] = {
     "bc": {"cbf": 0.0145, "rb": 0.014, "ns": 0.0145},
