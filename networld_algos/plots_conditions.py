@@ -74,7 +74,8 @@ def cost_figure(
     """Score against decision time: a line for every factor of the decision, a point a method.
 
     Args:
-        found: Lines, from `networld_algos.variations.responses`; levels are written beside them.
+        found: Lines, from `networld_algos.variations.responses`; the first and the last level are
+            written beside them.
         fixed: Methods with one decision setting.
         look: From `styles`.
         columns: Panels side by side.
@@ -93,10 +94,10 @@ def cost_figure(
                 again = drawn.count(r.label)  # a second factor of one method is dashed
                 _response_line(ax, r, times, look, DASHES[again % len(DASHES)] if again else None)
                 drawn.append(r.label)
-                for level, time, point in zip(r.levels, times, r.points, strict=True):
+                for end in sorted({0, len(times) - 1}):
                     ax.annotate(
-                        level_text(r.factor, level),
-                        (time, point.value),
+                        level_text(r.factor, r.levels[end]),
+                        (times[end], r.points[end].value),
                         xytext=(2, 5 if len(drawn) % 2 else -9),
                         textcoords="offset points",
                         fontsize=5.8,
@@ -107,7 +108,9 @@ def cost_figure(
             ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
             ax.margins(x=0.12, y=0.1)
             ax.set_title(title(panel, panels), loc="left")
-            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            low, high = ax.get_xlim()
+            narrow = high < 50.0 * low  # else labels between powers of ten would touch
+            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
             ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
             ax.xaxis.set_minor_locator(NullLocator())
             ax.set_xlabel("Median decision time (ms)")
