@@ -92,9 +92,7 @@ def test_the_encoder_is_fixed_by_default_for_wide_boxes_that_fit(toy):
         assert make_config("networld", {"latent": latent}).encoder_grad_of(given) == found
     narrow = spec.obs_dim - 1
     fixed = {"latent": narrow, "features": "symlog", "encoder_grad": "none"}
-    with pytest.raises(
-        ValueError, match=f"'toy' needs latent of at least {spec.obs_dim}"
-    ):
+    with pytest.raises(ValueError, match=f"'toy' needs latent of at least {spec.obs_dim}"):
         make("networld", spec, fixed)
     model = make("networld", replace(spec, obs_dim=narrow, last_action=()), fixed)
     with pytest.raises(ValueError, match="'other' needs latent"):
