@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from training import CONTEXT, OBS, synthetic
+from training import CONTEXT, OBS, synthetic, write_json
 
 from networld_algos import make
 from networld_algos.cpu import configure_cpu
@@ -192,13 +190,11 @@ def main() -> None:
     for name, value in QUOTED:
         print(f"* {name}: {value:g} ms")
     if given.json is not None:
-        versions = {"torch": torch.__version__, "machine": platform.machine()}
-        about = {**versions, "products": products}
         lines = [
             {"name": row.name, **dict(zip(TEAMS, values, strict=True))}
             for row, values in zip(found, times, strict=True)
         ]
-        given.json.write_text(json.dumps({"about": about, "rows": lines}, indent=1) + "\n")
+        write_json(given.json, lines, products)
 
 
 if __name__ == "__main__":

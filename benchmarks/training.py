@@ -224,6 +224,12 @@ def rates(found: list[Row], turns: int, seconds: float) -> list[float]:
     return best
 
 
+def write_json(path: Path, rows: list[dict[str, Any]], products: str) -> None:
+    """Write rows with what they were measured on; ``products`` is `configure_cpu`'s answer."""
+    about = {"torch": torch.__version__, "machine": platform.machine(), "products": products}
+    path.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -255,9 +261,7 @@ def main() -> None:
                 }
             )
     if given.json is not None:
-        versions = {"torch": torch.__version__, "machine": platform.machine()}
-        about = {**versions, "products": products}
-        given.json.write_text(json.dumps({"about": about, "rows": lines}, indent=1) + "\n")
+        write_json(given.json, lines, products)
 
 
 if __name__ == "__main__":

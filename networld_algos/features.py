@@ -26,6 +26,11 @@ FeatureKind = Literal["symlog", "linear", "both"]
 FEATURES = get_args(FeatureKind)
 
 
+def feature_width(obs_dim: int, kind: FeatureKind) -> int:
+    """Columns ``F`` of the features of observations of length ``obs_dim``."""
+    return 2 * obs_dim if kind == "both" else obs_dim
+
+
 class ObsFeatures(nn.Module):
     """``(f(o) - mean) / std`` with the statistics of a dataset; f is symlog, the identity, or both.
 
@@ -46,7 +51,7 @@ class ObsFeatures(nn.Module):
     def __init__(self, obs_dim: int, kind: FeatureKind = "symlog") -> None:
         super().__init__()
         self.kind = kind
-        self.width = 2 * obs_dim if kind == "both" else obs_dim
+        self.width = feature_width(obs_dim, kind)
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("std", torch.ones(self.width))
 

@@ -14,7 +14,7 @@ from networld_algos.diffusion import (
     Prediction,
     Solver,
 )
-from networld_algos.features import FEATURES, MESSAGE_MAX_AGE, FeatureKind
+from networld_algos.features import FEATURES, MESSAGE_MAX_AGE, FeatureKind, feature_width
 from networld_algos.twohot import CODINGS, DECODES, Coding, Decode
 from networld_algos.unet import GROUPS
 from networld_envs.spec import TaskSpec
@@ -198,7 +198,7 @@ class NetWorldConfig:
         """Features of observations of length ``obs_dim``."""
         if self.features != "auto":
             return self.features
-        return "both" if 2 * obs_dim <= self.latent else "symlog"
+        return "both" if feature_width(obs_dim, "both") <= self.latent else "symlog"
 
     def encoder_grad_of(self, spec: TaskSpec) -> EncoderGrad:
         """What shapes the encoder of a task.
@@ -206,7 +206,7 @@ class NetWorldConfig:
         Raises:
             ValueError: If it is to be fixed and the latent does not hold all features.
         """
-        width = spec.obs_dim * (2 if self.features_of(spec.obs_dim) == "both" else 1)
+        width = feature_width(spec.obs_dim, self.features_of(spec.obs_dim))
         if self.encoder_grad == "auto":
             wide = spec.action_kind == "box" and spec.action_dim > MAX_TRAINED_COLUMNS
             return "none" if wide and width <= self.latent else "inverse+reconstruction"

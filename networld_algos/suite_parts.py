@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +25,21 @@ AGENTS: dict[str, dict[int, dict[str, Any]]] = {
     "ns": {7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
 }
 """Task -> number of agents -> what is changed to have so many; of RB, graphs of like degree."""
+
+
+def data_keys(tasks: Iterable[str]) -> set[str]:
+    """What settings by data may name: a task, or ``"task/quality"``."""
+    return {key for task in tasks for key in (task, *(f"{task}/{q}" for q in QUALITIES))}
+
+
+def check_pace(pace: Mapping[str, float], keys: Iterable[str], whose: str) -> None:
+    """Raise unless ``pace`` gives positive factors to some of ``keys``.
+
+    Raises:
+        ValueError: Naming what is wrong, and ``whose`` keys they should be.
+    """
+    if wrong := {k: f for k, f in pace.items() if k not in keys or not 0 < f < 1e6}:
+        raise ValueError(f"pace must give {whose} positive factors, got {wrong}")
 
 
 @dataclass(frozen=True)
@@ -73,13 +89,11 @@ class Entry:
             positive_int(self, "updates")
         if self.pretrain_updates is not None:
             at_least(self, 0, "pretrain_updates")
-        if wrong := {t: f for t, f in self.pace.items() if t not in TASKS or not 0 < f < 1e6}:
-            raise ValueError(f"pace must give tasks positive factors, got {wrong}")
+        check_pace(self.pace, TASKS, "tasks")
         make_config(self.algorithm, self.values)  # raises for an unknown or illegal field
         if unknown := sorted({*self.qualities} - set(QUALITIES)):
             raise ValueError(f"unknown qualities {unknown}; valid: {', '.join(QUALITIES)}")
-        pairs = {f"{task}/{quality}" for task in TASKS for quality in QUALITIES}
-        if unknown := sorted({*self.by_data} - pairs - {*TASKS, *QUALITIES}):
+        if unknown := sorted({*self.by_data} - data_keys(TASKS) - {*QUALITIES}):
             raise ValueError(
                 f"by_data has unknown keys {unknown}; valid: {', '.join((*TASKS, *QUALITIES))}, "
                 "or both, such as 'cbf/medium'"
@@ -101,11 +115,11 @@ class Entry:
         """Fields of the config that differ from the default, those of the preset included."""
         return {**preset_values(self.algorithm, self.preset), **self.config}
 
-    def values_on(self, task: str | None, quality: str) -> dict[str, Any]:
-        """`values` on this data; with None for a task those that depend on none."""
+    def values_on(self, task: str, quality: str) -> dict[str, Any]:
+        """`values` on this data."""
         values = dict(self.values)
         for key in (task, quality, f"{task}/{quality}"):
-            values.update(self.by_data.get(key or "", {}))
+            values.update(self.by_data.get(key, {}))
         return values
 
     @property

@@ -139,7 +139,7 @@ def _pretraining(suite: Suite, entry: Entry, task: str, seed: int, updates: int)
     """Training on the other tasks, shared by entries that differ in what comes after it."""
     kind = ALGORITHMS[entry.algorithm][1]
     later = {*kind.decision_fields, *kind.adapt_fields}
-    values = entry.values_on(None, suite.qualities[0])
+    values = entry.values_on(task, suite.qualities[0])  # if pre-trained, the same on every task
     config = {k: v for k, v in values.items() if k not in later}
     return _run(
         suite,

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from networld_algos.check import at_least, positive_int
-from networld_algos.rows import QUALITIES
 from networld_algos.runs import Condition, Run
 from networld_algos.suite_parts import (
     Ablation,
@@ -28,6 +27,8 @@ from networld_algos.suite_parts import (
     FewShot,
     Robustness,
     check_decision,
+    check_pace,
+    data_keys,
 )
 from networld_algos.suite_runs import unroll
 from networld_envs import TASKS
@@ -103,9 +104,7 @@ class Suite:
             raise ValueError(f"the ablation is on {foreign}, not among the tasks {self.tasks}")
         if len(self.tasks) == 1 and any(e.pretrained for e in few):
             raise ValueError(f"pre-training needs a task beside {self.tasks[0]!r}")
-        paced = {*self.tasks, *(f"{t}/{q}" for t in self.tasks for q in QUALITIES)}
-        if wrong := {t: f for t, f in self.pace.items() if t not in paced or not 0 < f < 1e6}:
-            raise ValueError(f"pace must give its own tasks positive factors, got {wrong}")
+        check_pace(self.pace, data_keys(self.tasks), "its own tasks")
         self._check_trained_entries()
 
     def _check_trained_entries(self) -> None:

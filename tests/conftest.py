@@ -19,7 +19,6 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def exact_products() -> Iterator[None]:
     """What a test sets for the whole process (`networld_algos.cpu`) ends with it."""
-    torch.set_float32_matmul_precision("highest")
     yield
     torch.set_float32_matmul_precision("highest")
 
