@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from networld_algos.cpu import SWITCH
 from networld_algos.rows import FAILURE_SUFFIX, Failure, write_failure
 from networld_algos.runs import Run
 
 FINISHED = "finished"  # file beside a model whose training came to its end
-ENVIRONMENT = ("MINARI_DATASETS_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+ENVIRONMENT = ("MINARI_DATASETS_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", SWITCH)
 """Variables that a worker on another machine needs as the runner has them."""
 
 

@@ -38,8 +38,8 @@ BEST = "best"  # folder of the weights with the least validation loss so far
 
 def perform(job: Job) -> Outcome:
     """Do a run; an exception becomes a record, not the end of the suite."""
-    configure_cpu()
     os.environ.update(job.environment)
+    configure_cpu()
     ALGORITHMS.update(job.algorithms)
     run, paths = job.run, job.paths
     try:

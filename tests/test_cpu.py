@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from networld_algos.cpu import SWITCH, configure_cpu
+from networld_algos.jobs import ENVIRONMENT, Job, Paths
+from networld_algos.suite_list import get_suite
+from networld_algos.work import perform
 
 
 def test_products_are_as_exact_as_promised_and_can_be_left_alone(monkeypatch):
@@ -22,3 +26,14 @@ def test_products_are_as_exact_as_promised_and_can_be_left_alone(monkeypatch):
     assert (torch.get_float32_matmul_precision() == "medium") is (expected == "oneDNN")
     worst = (a.abs().double() @ b.abs().double()) * 2.0**-7  # both factors rounded to bfloat16
     assert ((a @ b - exact).abs() <= worst).all()
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+@pytest.mark.parametrize(("switch", "precision"), [("0", "highest"), ("1", "medium")])
+def test_a_worker_elsewhere_computes_as_its_runner_says(monkeypatch, tmp_path, switch, precision):
+    assert SWITCH in ENVIRONMENT
+    monkeypatch.setenv(SWITCH, "1" if switch == "0" else "0")  # there, before the job comes
+    run = next(r for r in get_suite("smoke").runs() if r.stage == "reference")
+    outcome = perform(Job(run, Paths(tmp_path), False, {}, {SWITCH: switch}))
+    assert not outcome.error
+    assert torch.get_float32_matmul_precision() == precision
