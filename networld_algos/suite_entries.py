@@ -8,14 +8,28 @@ from typing import Any
 from networld_algos.runs import Condition
 from networld_algos.suite_parts import Entry
 
-ADVANTAGE: dict[str, Any] = {"weighting": "advantage", "weighting_beta": 0.5}
+QUEUED: dict[str, Any] = {"weighting": "advantage", "weighting_beta": 0.5}
+"""Weights where actions differ in worth and it shows in later rewards, of neighbours too: RB."""
+AT_ONCE: dict[str, Any] = {
+    "weighting": "advantage",
+    "weighting_beta": 3.0,
+    "value_discount": 0.0,
+    "return_of": "agent",
+}
+"""The same where it shows in the agent's next reward: CBF queues nothing and counts there what
+neighbours lose to the agent, and a split of NS serves the window that follows."""
+MIXED_WORTH = ("medium", "mixed")
 BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
     "networld": {
         "cbf": {"learning_rate": 2e-3},
         "rb/expert": {"encoder_grad": "none"},
-        "medium": ADVANTAGE,
-        "mixed": ADVANTAGE,
-    }
+        **{f"rb/{quality}": QUEUED for quality in MIXED_WORTH},
+        **{f"{task}/{quality}": AT_ONCE for task in ("cbf", "ns") for quality in MIXED_WORTH},
+    },
+    "ma-iql": {
+        f"ns/{quality}": {"beta": 3.0, "discount": 0.0, "return_of": "agent"}
+        for quality in MIXED_WORTH
+    },
 }
 """Settings of comparison and ablations that depend on the data: weights where actions differ in
 worth, and what suited a task on validation networks, with one training seed (`docs/tried.md`)."""
