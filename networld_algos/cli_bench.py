@@ -11,7 +11,7 @@ import tyro
 from rich.markup import escape
 from rich.table import Table
 
-from networld_algos.terminal import console
+from networld_algos.terminal import console, time_span
 
 if TYPE_CHECKING:
     from networld_algos.suites import Suite
@@ -113,11 +113,7 @@ def _print_plan(suite: Suite, results: Path, jobs: int, only: Sequence[str]) -> 
     total = sum(map(sum, parts.values()))
     count = sum(map(len, parts.values()))
     wall = max(total / max(1, jobs), max((max(each) for each in parts.values()), default=0.0))
-    console.print(f"{count} runs, about {_span(wall)} with {jobs} jobs (estimated for a CPU)")
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds > 7200 else f"{seconds / 60:.0f} min"
+    console.print(f"{count} runs, about {time_span(wall)} with {jobs} jobs (estimated for a CPU)")
 
 
 def bench_list() -> int:

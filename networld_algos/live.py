@@ -1,4 +1,7 @@
-"""Live progress of a suite: finished runs, work done inside running ones, time left."""
+"""Live progress of a suite: finished runs, work done inside running ones, time left.
+
+A terminal sees a bar; a file or a pipe, such as the log of a batch job, a line for each run.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -21,8 +25,10 @@ from networld_algos.bench import Outcome, Paths, run_suite, suite_paths
 from networld_algos.estimate import run_seconds
 from networld_algos.runs import Run
 from networld_algos.suites import Suite
+from networld_algos.terminal import time_span
 
 POLL_SECONDS = 0.5
+SPEED_SECONDS = 120  # of the past that the time left is judged by
 
 
 class _Watch:
@@ -45,8 +51,16 @@ class _Watch:
         with self.lock:
             self.open.remove(outcome.run)
             self.finished += run_seconds(outcome.run)
-        self.bar.update(self.job, description=f"{len(self.open)} runs left")
+            left = len(self.open)
+        self.bar.update(self.job, description=f"{left} runs left")
         self.refresh()
+        console, title = self.bar.console, escape(outcome.run.title)
+        if outcome.error:
+            console.print(f"[red]failed[/] {title}: {escape(outcome.error)}")
+        elif not console.is_terminal:
+            remaining = self.bar.tasks[self.job].time_remaining
+            span = "" if not left or remaining is None else f", about {time_span(remaining)}"
+            console.print(f"done {title}; {left} runs left{span}")
 
     def refresh(self) -> None:
         with self.lock:
@@ -61,7 +75,7 @@ class _Watch:
 
 
 def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) -> list[Outcome]:
-    """`run_suite` under a progress bar on standard error.
+    """`run_suite` with its progress on standard error.
 
     Args:
         suite: What to run.
@@ -77,7 +91,8 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
         TextColumn("left"),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=120) as bar:
+    console = Console(stderr=True, soft_wrap=True)
+    with Progress(*columns, console=console, speed_estimate_period=SPEED_SECONDS) as bar:
         job = bar.add_task(suite.name, total=None)
         data_job = bar.add_task("datasets", total=None, visible=False)
         watch = _Watch(suite_paths(results, suite), bar, job)

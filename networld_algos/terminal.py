@@ -59,6 +59,13 @@ def shown_in(bar: Progress, description: str) -> Callable[[int, int], None]:
     return lambda done, total: bar.update(job, completed=done, total=total, visible=True)
 
 
+def time_span(seconds: float) -> str:
+    """A duration as one would say it."""
+    if seconds > 7200:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
+
+
 def score_text(mean: float, low: float, high: float) -> str:
     """A mean and its interval, in columns."""
     return f"{mean:9.3f}  [{low:.3f}, {high:.3f}]"

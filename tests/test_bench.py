@@ -12,6 +12,7 @@ import torch
 import networld_envs
 from networld_algos import bench, make, measure, work
 from networld_algos.data import load_episodes
+from networld_algos.live import run_with_progress
 from networld_algos.rollout import evaluate
 from networld_algos.rows import read_failures, read_rows
 from networld_algos.suite_list import SUITES, get_suite
@@ -104,15 +105,17 @@ def test_a_run_killed_between_evaluations_continues_to_the_same_rows(tmp_path, m
     assert not list((tmp_path / "cut" / "tiny" / "checkpoints").iterdir())
 
 
-def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
+def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     def explodes(algorithm, *args, **kwargs):
         if algorithm.name == "bc":
             raise FloatingPointError("the loss is nan")
         return evaluate(algorithm, *args, **kwargs)
 
     monkeypatch.setattr(measure, "evaluate", explodes)
-    outcomes = bench.run_suite(tiny(), tmp_path)
+    outcomes = run_with_progress(tiny(), tmp_path, jobs=1)
     assert [o.error for o in outcomes if o.error] == ["FloatingPointError: the loss is nan"]
+    said = capsys.readouterr().err
+    assert "failed comparison / rb / expert / bc / seed 0: FloatingPointError: the loss" in said
     (failure,) = read_failures(tmp_path / "tiny")
     assert failure.run == "comparison / rb / expert / bc / seed 0"
     assert "explodes" in failure.traceback

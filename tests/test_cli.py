@@ -120,7 +120,11 @@ def test_the_smoke_suite_ends_in_a_page(tmp_path, capsys):
     assert run("bench", "run", "smoke", "--results", tmp_path, "--dry-run") == 0
     assert f"{runs} runs" in capsys.readouterr().out
     assert run("bench", "run", "smoke", "--results", tmp_path, "--jobs", 1) == 0
-    assert f"{runs} runs done, 0 failed" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert f"{runs} runs done, 0 failed" in said.out
+    finished = [line for line in said.err.splitlines() if line.startswith("done ")]
+    assert len(finished) == runs
+    assert finished[-1].endswith("; 0 runs left")
     assert run("report", tmp_path / "smoke") == 0
     page = (tmp_path / "smoke" / "report" / "report.html").read_text()
     for word in ("NetWorld", "MA-IQL", "BC", "Few-shot", "expert", "genie"):
