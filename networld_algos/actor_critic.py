@@ -4,16 +4,61 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from networld_algos.batch import Episodes
+from networld_algos.credit import ReturnOf, credited_episodes
 from networld_algos.nets import Hidden
 from networld_algos.twohot import ActionHead
 from networld_envs.spec import TaskSpec
 
 CHUNK = 8
 """Actions of each input that go through a critic together, see `TwinQ.of_many`."""
+
+
+class RewardScale(nn.Module):
+    """Rewards with unit deviation over a dataset and, if so wished, zero mean.
+
+    A constant added to every reward moves all values of an endless task alike. Left in, critics
+    spend their updates on it: they start from zero and are to reach ``mean / (1 - discount)``,
+    1,160 on NS. Where episodes terminate a shift changes which policy is best, so none is made.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("std", torch.ones(()))
+
+    def fit(self, episodes: Episodes, of: ReturnOf, centre: bool) -> None:
+        """Take the statistics of the rewards that agents learn from.
+
+        Args:
+            episodes: The data.
+            of: Whose reward an agent learns from.
+            centre: Subtract the mean, unless an episode terminates.
+        """
+        rewards = credited_episodes(episodes, of).rewards[episodes.step_mask]
+        std = float(rewards.std())
+        self.std.fill_(std if std > 1e-8 else 1.0)
+        centre = centre and not episodes.terminated[episodes.step_mask].any()
+        self.mean.fill_(float(rewards.mean(dtype=np.float64)) if centre else 0.0)
+
+    def forward(self, rewards: Tensor) -> Tensor:
+        """Scaled rewards, any shape."""
+        return (rewards - self.mean) / self.std
+
+
+@torch.no_grad()
+def follow(slow: nn.Module, fast: nn.Module, rate: float) -> None:
+    """Move the weights of a target network a share ``rate`` towards those it follows."""
+    for target, weight in zip(slow.parameters(), fast.parameters(), strict=True):
+        target.lerp_(weight, rate)
 
 
 class TwinQ(nn.Module):

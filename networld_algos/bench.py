@@ -15,12 +15,22 @@ from pathlib import Path
 from networld_algos import ALGORITHMS, events, pools
 from networld_algos.estimate import run_seconds
 from networld_algos.jobs import ENVIRONMENT, Job, Outcome, Paths
+from networld_algos.rows import SUPERSEDED
 from networld_algos.runs import Run
 from networld_algos.suites import Suite
 from networld_algos.work import HOLDOUT
 from networld_envs import store
 
-__all__ = ["HOLDOUT", "Outcome", "Paths", "check_options", "run_suite", "suite_paths", "unfinished"]
+__all__ = [
+    "HOLDOUT",
+    "Outcome",
+    "Paths",
+    "check_options",
+    "run_suite",
+    "set_aside",
+    "suite_paths",
+    "unfinished",
+]
 
 
 def suite_paths(results: Path, suite: Suite) -> Paths:
@@ -46,6 +56,27 @@ def unfinished(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> list[Run
     return [*again, *todo]
 
 
+def set_aside(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> int:
+    """Move results of these runs that were made with other settings or another version away.
+
+    They go to the folder `networld_algos.rows.SUPERSEDED`, so that a report does not find two
+    results of one run, and nothing is lost.
+
+    Args:
+        suite: The suite.
+        paths: Where its files are.
+        only: Parts whose results are moved; all by default.
+
+    Returns:
+        How many files were moved.
+    """
+    stale = sorted({path for run in suite.runs(only) for path in paths.stale(run)})
+    for path in stale:
+        (paths.root / SUPERSEDED).mkdir(exist_ok=True)
+        path.replace(paths.root / SUPERSEDED / path.name)
+    return len(stale)
+
+
 def run_suite(
     suite: Suite,
     results: Path,
@@ -53,6 +84,7 @@ def run_suite(
     on_start: Callable[[Sequence[Run]], None] | None = None,
     on_done: Callable[[Outcome], None] | None = None,
     on_dataset: store.Progress | None = None,
+    on_superseded: Callable[[int], None] | None = None,
     *,
     only: Iterable[str] = (),
     backend: str = "local",
@@ -68,6 +100,7 @@ def run_suite(
         on_start: Called once with the runs that are to be done.
         on_done: Called after each run.
         on_dataset: Progress of building datasets that are absent.
+        on_superseded: Called with the number of files that `set_aside` moved, if any.
         only: Parts of the suite to run, see `networld_algos.suites.PARTS`; all by default.
         backend: ``"local"`` processes, or tasks of ``"ray"``.
         ray_address: Of a running Ray cluster; None starts one on this machine.
@@ -86,6 +119,9 @@ def run_suite(
     kept = {run.start for run in suite.runs()}
     paths.root.mkdir(parents=True, exist_ok=True)
     with _alone(paths.root):
+        moved = set_aside(suite, paths, only)
+        if moved and on_superseded is not None:
+            on_superseded(moved)
         todo = unfinished(suite, paths, only)
         if on_start is not None:
             on_start(todo)

@@ -61,3 +61,23 @@ def one_of(config: Any, field: str, allowed: Iterable[Any]) -> None:
     choices = tuple(allowed)
     if getattr(config, field) not in choices:
         _fail(config, field, f"one of {choices}")
+
+
+def diffusion(config: Any, groups: int) -> None:
+    """Sizes of a U-Net over a segment, and its number of steps, fit together.
+
+    Args:
+        config: With ``dim``, ``mults``, ``horizon``, ``steps`` and ``train_steps``.
+        groups: Of its normalisation.
+    """
+    if config.dim < groups or config.dim % groups:
+        raise ValueError(f"dim must be a multiple of {groups} (GroupNorm), got {config.dim}")
+    if not config.mults or any(type(m) is not int or m < 1 for m in config.mults):
+        raise ValueError(f"mults must be positive integers, got {config.mults}")
+    unit = 2 ** (len(config.mults) - 1)
+    if config.horizon % unit:
+        raise ValueError(
+            f"horizon={config.horizon} must be a multiple of {unit} for {len(config.mults)} levels"
+        )
+    if config.steps > config.train_steps:
+        raise ValueError(f"steps={config.steps} exceeds train_steps={config.train_steps}")

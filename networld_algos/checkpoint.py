@@ -30,6 +30,8 @@ from networld_envs.spec import TaskSpec
 
 FORMAT = 1
 INDEX = "checkpoint.json"
+TENSOR_FILES = tuple(f"{part}-{'[0-9a-f]' * 16}.safetensors" for part in ("model", "optimizers"))
+"""Patterns of the names that `save` gives to weights; other files in its folder are not its own."""
 REQUIRED = ("format", "algorithm", "config", "seed", "specs", "files", "optimizers", "extra")
 
 
@@ -65,9 +67,10 @@ def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = 
     index["files"] = {name: _write_tensors(folder, name, part) for name, part in tensors.items()}
     write_bytes(folder / INDEX, json.dumps(index, indent=1).encode())
     kept = set(index["files"].values())
-    for stale in folder.glob("*.safetensors"):
-        if stale.name not in kept:
-            stale.unlink(missing_ok=True)
+    for pattern in TENSOR_FILES:
+        for stale in folder.glob(pattern):
+            if stale.name not in kept:
+                stale.unlink(missing_ok=True)
 
 
 def exists(path: str | Path) -> bool:

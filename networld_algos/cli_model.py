@@ -41,7 +41,7 @@ def train_command(algorithm: str, config: Any) -> Callable[..., int]:
             task: cbf, rb or ns.
             out: Folder of the checkpoint; one that is there already is continued.
             dataset: Minari dataset id; the task's expert data by default.
-            episodes: Use only so many episodes.
+            episodes: Use only so many episodes. A tenth of them is held out for diagnostics.
             updates: Gradient steps in total.
             seed: Of weights, batches and noise.
             preset: Named settings of the algorithm that its own options start from; NetWorld has
@@ -102,6 +102,7 @@ def _train(
         data = data.fraction(episodes / len(data), seed)
     about = {"dataset": dataset, "episodes": len(data), "seed": seed, "total_updates": updates}
     data, heldout = data.split(HOLDOUT, seed)
+    fitted = {"trained_on": len(data)}
     done = 0
     if exists(out):
         model, saved = load(out, expect_task=task, device=device)
@@ -126,11 +127,11 @@ def _train(
                 losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
                 bar.update(job, completed=update, description=f"{algorithm}  {losses}")
             if update % SAVE_EVERY == 0 and update < updates and chief:
-                save(model, out, {**about, "updates": update})
+                save(model, out, {**about, **fitted, "updates": update})
 
         train(model, [data], updates, seed, first=done, on_update=show)
     if chief:
-        save(model, out, {**about, "updates": updates})
+        save(model, out, {**about, **fitted, "updates": updates})
         _print_health(model.health(heldout))
         console.print(f"saved {out}; next: networld evaluate {out}")
     parallel.wait()
@@ -168,7 +169,9 @@ def evaluate(
         checkpoint: Folder written by `networld train`, or hf://owner/name.
         task: Which of the model's tasks; not needed when it has one.
         episodes: Episodes, all simulated as one batch.
-        seed: Environment seed of the first episode.
+        seed: Environment seed of the first episode. Those from 1000 are the benchmark's test
+            networks; while you choose settings use others, such as the validation networks from
+            500000.
         preset: Named parameters of the task.
         record: Keep the score beside the checkpoint, for its card on the Hub.
         decisions: Another value of a setting that is read only when acting, e.g. decode=sample; may
@@ -274,8 +277,8 @@ def health(
     Args:
         checkpoint: Folder written by `networld train`.
         task: Which of the model's tasks; not needed when it has one.
-        dataset: Minari dataset to measure on; the one it was trained on by default, whose
-            held-out episodes are taken.
+        dataset: Minari dataset to measure on. A model of `networld train` needs none: it knows its
+            own, and the episodes that were held out are taken.
         episodes: Most episodes to measure on, 16 or fewer.
         algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
     """
@@ -293,16 +296,24 @@ def health(
         raise ValueError(f"--episodes must be in 1 .. {MAX_EPISODES}, got {episodes}")
     model, about = load(checkpoint, expect_task=task)
     task = task or _only_task(model.specs)
-    trained_on = about.get("dataset") if len(model.specs) == 1 else None
-    data = load_episodes(dataset or trained_on or f"networld/{task}/expert-v0", task)
-    if dataset is None and trained_on is not None:
+    if dataset is None:
+        if not {"dataset", "episodes", "seed"} <= set(about):
+            raise ValueError(
+                f"{checkpoint} does not say what it was trained on; name data to measure on, e.g. "
+                f"--dataset networld/{task}/expert-v0"
+            )
+        data = load_episodes(about["dataset"], task)
         data = data.fraction(about["episodes"] / len(data), about["seed"])
         data = data.split(HOLDOUT, about["seed"])[1]
-    values = model.health(data.take(np.arange(min(episodes, len(data)))))
+        what = f"{about['dataset']}, held-out episodes"
+    else:
+        data, what = load_episodes(dataset, task), dataset
+    data = data.take(np.arange(min(episodes, len(data))))
+    values = model.health(data)
     if not values:
         console.print(f"{model.name} has no diagnostics")
         return 0
-    table = Table(title=f"health of {checkpoint} on {task}")
+    table = Table(title=f"health of {checkpoint} on {len(data)} of {what}")
     for heading in ("diagnostic", "value", "healthy", "what it means"):
         table.add_column(heading)
     for name, value in values.items():

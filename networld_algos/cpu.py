@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 
@@ -30,3 +33,20 @@ def configure_cpu(device: str = "cpu") -> str:
         return "default"
     torch.set_float32_matmul_precision("medium")
     return "oneDNN"
+
+
+def machine() -> str:
+    """What this process computes on: version of PyTorch, its matrix products, processor."""
+    # "medium" is what `configure_cpu` sets, and nobody else's default.
+    products = "oneDNN" if torch.get_float32_matmul_precision() == "medium" else "default"
+    return f"torch {torch.__version__}, {products} products, {_processor()}"
+
+
+@lru_cache(maxsize=1)
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -51,7 +51,9 @@ def fewshot_curves(
     target: float = 90.0,
     experiment: str = "fewshot",
 ) -> list[FewShot]:
-    """Normalised score of the last checkpoint against the share of target data.
+    """Normalised score at the end of training against the share of target data.
+
+    With `FewShot.early_stop` these are the weights with the least validation loss.
 
     Tasks without random and expert rows have no score and are left out.
     """

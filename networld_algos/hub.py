@@ -31,7 +31,7 @@ SCHEME = "hf://"
 EVALUATION = "evaluation.json"
 CARD = "README.md"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-FILES = [checkpoint.INDEX, "*.safetensors", EVALUATION, CARD]
+FILES = [checkpoint.INDEX, *checkpoint.TENSOR_FILES, EVALUATION, CARD]
 
 CARD_TEXT = """---
 library_name: networld
@@ -105,7 +105,7 @@ def push_to_hub(
                 repo_id=repo_id,
                 folder_path=folder,
                 commit_message="Upload a NetWorld model",
-                delete_patterns=["*.safetensors"],
+                delete_patterns=list(checkpoint.TENSOR_FILES),
             )
     return str(url)
 
@@ -175,7 +175,7 @@ def model_card(folder: Path, repo_id: str) -> str:
     facts = {
         "task": ", ".join(f"{spec.task} ({spec.num_agents} agents in the data)" for spec in tasks),
         "dataset": about.get("dataset"),
-        "episodes": about.get("episodes"),
+        "episodes": _episodes(about),
         "updates": about.get("updates"),
         "seed": about.get("seed"),
         "score": score_of(folder),
@@ -192,6 +192,14 @@ def model_card(folder: Path, repo_id: str) -> str:
         repo_id=repo_id,
         scheme=SCHEME,
     )
+
+
+def _episodes(about: dict[str, Any]) -> str | None:
+    """How many episodes were trained on, and how many held out."""
+    total, fitted = about.get("episodes"), about.get("trained_on")
+    if fitted is None:
+        return None if total is None else str(total)
+    return f"{fitted}, {total - fitted} more held out"
 
 
 def record_score(folder: Path, values: dict[str, Any]) -> None:

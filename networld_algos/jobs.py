@@ -8,7 +8,9 @@ that other runs start from or score.
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,6 +52,15 @@ class Paths:
     def failure(self, run: Run) -> Path:
         """Record of a failed run."""
         return self.root / f"{run.key}{FAILURE_SUFFIX}"
+
+    def stale(self, run: Run) -> list[Path]:
+        """Rows and failures of the same run, made with other settings or another version."""
+        named = re.compile(rf"{re.escape(run.stem)}-[0-9a-f]{{8}}(\.jsonl|\{FAILURE_SUFFIX})")
+        return [
+            path
+            for path in sorted(self.root.glob(f"{glob.escape(run.stem)}-*"))
+            if named.fullmatch(path.name) and path not in (self.rows(run), self.failure(run))
+        ]
 
     def checkpoint(self, key: str) -> Path:
         """State of a run under way, or the model of a finished one."""

@@ -23,6 +23,7 @@ from rich.progress import (
 
 from networld_algos.bench import Outcome, Paths, run_suite, suite_paths
 from networld_algos.estimate import run_seconds
+from networld_algos.rows import SUPERSEDED
 from networld_algos.runs import Run
 from networld_algos.suites import Suite
 from networld_algos.terminal import time_span
@@ -102,6 +103,12 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
             while not stop.wait(POLL_SECONDS):
                 watch.refresh()
 
+        def on_superseded(count: int) -> None:
+            console.print(
+                f"{count} result files are of runs with other settings or another version; moved "
+                f"to {escape(str(watch.paths.root / SUPERSEDED))}"
+            )
+
         def on_dataset(done: int, total: int) -> None:
             bar.update(data_job, completed=done, total=total, visible=done < total)
 
@@ -115,6 +122,7 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
                 on_start=watch.start,
                 on_done=watch.done,
                 on_dataset=on_dataset,
+                on_superseded=on_superseded,
                 **options,
             )
         finally:

@@ -104,14 +104,4 @@ class MADDConfig:
         check.one_of(self, "prediction", PREDICTIONS)
         check.one_of(self, "solver", SOLVERS)
         check.one_of(self, "decode", DECODES)
-        if self.dim < GROUPS or self.dim % GROUPS:
-            raise ValueError(f"dim must be a multiple of {GROUPS} (GroupNorm), got {self.dim}")
-        if not self.mults or any(not isinstance(m, int) or m < 1 for m in self.mults):
-            raise ValueError(f"mults must be positive integers, got {self.mults}")
-        if self.horizon % 2 ** (len(self.mults) - 1):
-            raise ValueError(
-                f"horizon={self.horizon} must be a multiple of {2 ** (len(self.mults) - 1)} "
-                f"for {len(self.mults)} levels"
-            )
-        if self.steps > self.train_steps:
-            raise ValueError(f"steps={self.steps} exceeds train_steps={self.train_steps}")
+        check.diffusion(self, GROUPS)

@@ -1,8 +1,7 @@
 """MA-IQL: implicit Q-learning (Kostrikov et al., ICLR 2022) for each agent, shared parameters.
 
 With ``L_tau(u) = |tau - 1(u < 0)| u^2``, local input ``x = (o_i, mean of neighbours)`` and reward
-``r / std(r)`` (the standard deviation over the dataset; no shift, which would move the optimum of
-tasks that terminate)::
+``r``, scaled by `networld_algos.actor_critic.RewardScale`::
 
     value    L_V  = E[ L_tau( min_k Q'_k(x, a) - V(x) ) ]
     critic   L_Q  = E[ sum_k ( r + gamma (1 - terminated) V(x_next) - Q_k(x, a) )^2 ]
@@ -24,10 +23,10 @@ import torch
 from torch import Tensor
 
 from networld_algos import check
-from networld_algos.actor_critic import ChoiceNet, GaussianActor, TwinQ
+from networld_algos.actor_critic import ChoiceNet, GaussianActor, RewardScale, TwinQ, follow
 from networld_algos.base import Algorithm, Carry
 from networld_algos.batch import Batch, Episodes
-from networld_algos.credit import ReturnOf, credited, credited_episodes
+from networld_algos.credit import ReturnOf, credited
 from networld_algos.features import FEATURES, MESSAGE_MAX_AGE, FeatureKind
 from networld_algos.local import LocalInputs
 from networld_algos.nets import (
@@ -66,6 +65,8 @@ class MAIQLConfig:
         action_dropout: Share of observations whose last action is another's, see
             `shuffle_last_action`.
         return_of: Whose reward counts, see `networld_algos.credit`.
+        centre_rewards: Learn from rewards less their mean, unless episodes terminate
+            (validation, one training seed; NS, medium data, 600 updates: 95 with, 94 without).
         features: Of observations, see `ObsFeatures`. On RB 71 with both kinds, 54 with ``"symlog"``
             and 49 with ``"linear"`` (validation, one training seed).
         mean_field: Let agents send their features and see the neighbours' mean.
@@ -87,6 +88,7 @@ class MAIQLConfig:
     batch_size: int = 16
     action_dropout: float = 1.0
     return_of: ReturnOf = "agent"
+    centre_rewards: bool = True
     features: FeatureKind = "both"
     mean_field: bool = True
     message_max_age: int = MESSAGE_MAX_AGE
@@ -102,7 +104,7 @@ class MAIQLConfig:
         check.within(self, 0.0, 1.0, "action_dropout")
         check.one_of(self, "return_of", get_args(ReturnOf))
         check.one_of(self, "features", FEATURES)
-        check.flag(self, "mean_field")
+        check.flag(self, "mean_field", "centre_rewards")
         check.one_of(self, "decode", DECODES)
 
 
@@ -114,7 +116,6 @@ class MAIQL(Algorithm):
     config: MAIQLConfig
     low: Tensor
     scale: Tensor
-    reward_std: Tensor
 
     def __init__(self, specs: Sequence[TaskSpec], config: MAIQLConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
@@ -135,7 +136,7 @@ class MAIQL(Algorithm):
         low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("scale", (high - low) / 2, persistent=False)
-        self.register_buffer("reward_std", torch.ones(()))
+        self.reward_scale = RewardScale()
         self._optimizers: dict[str, torch.optim.Optimizer] = {
             name: adam(getattr(self, name).parameters(), config.learning_rate)
             for name in ("value", "critic", "actor")
@@ -155,9 +156,7 @@ class MAIQL(Algorithm):
         """Fit feature statistics and the reward scale."""
         self.start(episodes, total_updates)
         self.inputs.fit(episodes)
-        episodes = credited_episodes(episodes, self.config.return_of)
-        std = float(episodes.rewards[episodes.step_mask].std())
-        self.reward_std.fill_(std if std > 1e-8 else 1.0)
+        self.reward_scale.fit(episodes, self.config.return_of, self.config.centre_rewards)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on each of the three losses."""
@@ -169,7 +168,7 @@ class MAIQL(Algorithm):
         if self.spec.action_kind == "box":
             actions = to_unit(actions, self.low, self.scale)
         weights = batch.mask[:, :1].expand(x.shape[:2]).to(x.dtype)  # (B, N)
-        rewards = batch.rewards[:, 0] / self.reward_std
+        rewards = self.reward_scale(batch.rewards[:, 0])
         alive = (~batch.terminated[:, :1]).to(x.dtype)  # (B, 1)
         with torch.no_grad():
             q = self.target_critic(x, actions).amin(0)
@@ -182,10 +181,7 @@ class MAIQL(Algorithm):
         decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
         set_learning_rate(self._optimizers["actor"], self.config.learning_rate * decay)
         descend(self._optimizers["actor"], actor_loss)
-        with torch.no_grad():
-            targets, critics = self.target_critic.parameters(), self.critic.parameters()
-            for slow, fast in zip(targets, critics, strict=True):
-                slow.lerp_(fast, self.config.polyak)
+        follow(self.target_critic, self.critic, self.config.polyak)
         self.counters["updates"] += 1
         return {
             "value_loss": value_loss.item(),

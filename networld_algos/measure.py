@@ -13,6 +13,7 @@ from typing import Any
 import networld_envs
 from networld_algos.base import Algorithm
 from networld_algos.batch import Episodes
+from networld_algos.cpu import machine
 from networld_algos.rollout import Evaluation, decision_ms_one_agent, evaluate
 from networld_algos.rows import Row
 from networld_algos.runs import Condition, Run
@@ -143,6 +144,7 @@ def _row(run: Run, condition: Condition, **values: Any) -> Row:
         eval_seed_set="test",
         version=networld_envs.__version__,
         git_commit=_git_commit(),
+        machine=machine(),
         factor=condition.factor,
         level=condition.level,
         **{**blank, **values},

@@ -90,8 +90,8 @@ class NetWorldConfig:
         mean_field: ``"full"``, ``"classifier"`` (only the classifier sees the present mean, of
             latents: no loss would train a sender) or ``"off"`` (nothing is sent).
         encoder_grad: What shapes the encoder. ``"none"``: it is a fixed random rotation of the
-            features, which loses nothing. ``"inverse+reconstruction"``: these two losses, as
-            published. ``"end_to_end"``: diffusion, classifier and clean inverse losses; it
+            features, which loses nothing. ``"inverse+reconstruction"``: these two losses.
+            ``"end_to_end"``: diffusion, classifier and clean inverse losses, as published; it
             collapses and is kept to show that. ``"auto"`` is ``"none"`` for a box of more than
             `MAX_TRAINED_COLUMNS` action columns where the latent holds all features, else
             ``"inverse+reconstruction"``: trained and fixed score 56 and 64 on CBF (8 columns, mixed
@@ -262,17 +262,7 @@ class NetWorldConfig:
         self._check_together()
 
     def _check_together(self) -> None:
-        if self.dim % GROUPS:
-            raise ValueError(f"dim must be a multiple of {GROUPS} (GroupNorm), got {self.dim}")
-        if not self.mults or any(not isinstance(m, int) or m < 1 for m in self.mults):
-            raise ValueError(f"mults must be positive integers, got {self.mults}")
-        unit = 2 ** (len(self.mults) - 1)
-        if self.horizon % unit:
-            raise ValueError(
-                f"horizon={self.horizon} must be a multiple of {unit} for {len(self.mults)} levels"
-            )
-        if self.steps > self.train_steps:
-            raise ValueError(f"steps={self.steps} exceeds train_steps={self.train_steps}")
+        check.diffusion(self, GROUPS)
         if self.guidance == "gradient" and self.steps <= UNGUIDED_STEPS and self.guidance_weight:
             raise ValueError(
                 f"guidance='gradient' never acts with steps={self.steps}: the last "
@@ -293,5 +283,12 @@ FAITHFUL: dict[str, Any] = {
     "train_steps": 200,
     "prediction": "epsilon",
     "encoder_grad": "inverse+reconstruction",
+    "timestep_skew": 1.0,
+    "message": "latent",
+    "adapt_share": 0.5,
+    "adapt_rate": 0.1,
 }
-"""Noise model and encoder as published; slow on a CPU. See `networld_algos.zoo.PRESETS`."""
+"""As published, as far as the paper says: noise model, message and adaptation; slow on a CPU.
+
+Not so: the encoder is not trained by the diffusion loss, since it collapses if it is, and plans are
+drawn by the default sampler. See `networld_algos.zoo.PRESETS`."""

@@ -76,6 +76,7 @@ def versions(rows: Sequence[Row]) -> Table:
     lines = [
         ("networld (rows)", _seen([r.version for r in rows])),
         ("git commit (rows)", _seen([r.git_commit for r in rows])),
+        ("machine (rows)", _seen([r.machine for r in rows])),
         ("datasets", _seen(sorted({r.dataset for r in rows if r.dataset}))),
         ("Python (report)", platform.python_version()),
         ("NumPy (report)", np.__version__),

@@ -102,8 +102,9 @@ def few_shot(source: Source) -> Section:
             "fewshot",
             figures,
             alt_text.describe_fewshot(drawn),
-            "Normalised score of the last checkpoint against the amount of target-task data, in "
-            "nested subsets. Lines: mean over training seeds; bands: 95% t interval over seeds "
+            "Normalised score at the end of training against the amount of target-task data, in "
+            "nested subsets; with early stopping, of the weights with the least loss on held-out "
+            "episodes. Lines: mean over training seeds; bands: 95% t interval over seeds "
             "(last panel: over seeds averaged over tasks). Lower tick labels: share of the "
             "dataset.",
         )

@@ -23,13 +23,15 @@ KINDS = ("learned", "reference")
 ROLES = ("random", "static", "heuristic", "expert", "genie")
 EVAL_SEED_SETS = ("test", "validation")
 FAILURE_SUFFIX = ".failure.json"
+SUPERSEDED = "superseded"
+"""Folder of results that were made with other settings than a suite has now; reports skip it."""
 QUALITIES = ("expert", "medium", "mixed", "random")
 """Qualities of data, in the order of figures and tables."""
 EXPERIMENTS = ("reference", "comparison", "fewshot", "ablation", "robustness", "cost")
 """What suites make rows of; a script may write rows of an experiment of its own."""
 
 _TEXT = ("suite", "experiment", "task", "algorithm", "kind", "label", "eval_seed_set", "version")
-_TEXT_OR_NONE = ("dataset", "role", "config_hash", "git_commit", "factor")
+_TEXT_OR_NONE = ("dataset", "role", "config_hash", "git_commit", "machine", "factor")
 _INT_OR_NONE = ("episodes", "updates")
 _FLOAT_OR_NONE = (
     "fraction",
@@ -73,6 +75,7 @@ class Row:
         train_seconds: Wall-clock training time up to this evaluation.
         version: Package version.
         git_commit: Commit of the working tree, None outside a checkout.
+        machine: What it ran on, see `networld_algos.cpu.machine`; None where it was not recorded.
         factor: What the experiment varies beside the method, e.g. ``"agents"`` or
             ``"message_loss"``; None where it varies nothing.
         level: Value of the factor; None exactly when ``factor`` is.
@@ -103,6 +106,7 @@ class Row:
     train_seconds: float | None
     version: str
     git_commit: str | None
+    machine: str | None = None
     factor: str | None = None
     level: float | None = None
     extra: dict[str, float] = field(default_factory=dict)
@@ -184,7 +188,7 @@ class Row:
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown keys {unknown}; a row has {sorted(known)}")
-        if missing := sorted(known - {"factor", "level", "extra"} - set(values)):
+        if missing := sorted(known - {"machine", "factor", "level", "extra"} - set(values)):
             raise ValueError(f"missing keys {missing}")
         extra = values.get("extra", {})
         if isinstance(extra, dict):
@@ -214,8 +218,14 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> Path:
     return write_text(path, "".join(row.to_json() + "\n" for row in rows))
 
 
+def _below(folder: Path, suffix: str) -> list[Path]:
+    """Files below a folder but those set aside, in sorted order."""
+    found = folder.rglob(f"*{suffix}")
+    return sorted(f for f in found if SUPERSEDED not in f.relative_to(folder).parts)
+
+
 def read_rows(path: str | os.PathLike[str]) -> list[Row]:
-    """Read a ``.jsonl`` file, or every one below a folder in sorted order.
+    """Read a ``.jsonl`` file, or every one below a folder in sorted order but those `SUPERSEDED`.
 
     Raises:
         FileNotFoundError: If ``path`` does not exist.
@@ -223,7 +233,7 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
     """
     path = Path(path)
     if path.is_dir():
-        return [row for file in sorted(path.rglob("*.jsonl")) for row in read_rows(file)]
+        return [row for file in _below(path, ".jsonl") for row in read_rows(file)]
     if not path.exists():
         raise FileNotFoundError(f"no result rows at {path}: run a suite first")
     rows: list[Row] = []
@@ -257,7 +267,7 @@ def read_failures(folder: str | os.PathLike[str]) -> list[Failure]:
         ValueError: For a file that is not a failure record.
     """
     failures: list[Failure] = []
-    for path in sorted(Path(folder).rglob(f"*{FAILURE_SUFFIX}")):
+    for path in _below(Path(folder), FAILURE_SUFFIX):
         try:
             failures.append(Failure(**json.loads(path.read_text(encoding="utf-8"))))
         except (ValueError, TypeError) as error:

@@ -100,13 +100,17 @@ class Run:
         if self.stage != "reference":
             whole["config"] = asdict(make_config(self.algorithm, self.config))
         text = json.dumps(whole, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{self.stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    @property
+    def stem(self) -> str:
+        """`key` without the hash: the same run under other settings has the same."""
         words = [self.experiment, self.task, self.quality, self.label]
         if self.stage != "reference":
             words.append(f"s{self.seed}")
         if self.experiment == "fewshot":
             words.append(f"f{100 * self.fraction:g}")
-        return re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(words)).strip("-") + f"-{digest}"
+        return re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(words)).strip("-")
 
     @property
     def title(self) -> str:

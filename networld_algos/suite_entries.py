@@ -78,7 +78,7 @@ CONTROLS = (
 
 
 def comparison(
-    updates: dict[str, int], pace: dict[str, dict[str, float]] | None = None
+    updates: dict[str, int], pace: dict[str, dict[str, float]] | None = None, light: bool = False
 ) -> tuple[Entry, ...]:
     """NetWorld and its controls; every baseline with the mean field and, as published, without.
 
@@ -89,6 +89,7 @@ def comparison(
     Args:
         updates: Algorithm -> gradient steps of a training.
         pace: Algorithm -> `Entry.pace`.
+        light: Give MA-CQL and MA-DT more updates of less data in their time, for small budgets.
     """
 
     def entry(algorithm: str, label: str = "", **config: Any) -> Entry:
@@ -113,10 +114,10 @@ def comparison(
         replace(entry("bc"), decisions=BC_DECISIONS),
         alone("bc", mean_field=False),
     )
-    light: dict[str, dict[str, Any]] = {"ma-cql": dict(LIGHT_CQL), "ma-dt": dict(LIGHT_DT)}
+    lighter: dict[str, dict[str, Any]] = {"ma-cql": LIGHT_CQL, "ma-dt": LIGHT_DT} if light else {}
     others = []
     for name in ("ma-cql", "ma-iql", "ma-dt", "ma-dd"):
-        config = light.get(name, {})
+        config = lighter.get(name, {})
         full = entry(name, **config, return_of="neighbourhood")
         if name == "ma-iql":
             full = replace(full, decisions=IQL_DECISIONS)

@@ -97,7 +97,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             name="cpu",
             tasks=TASKS,
-            entries=comparison(CPU_UPDATES, CPU_ALGORITHM_PACE),
+            entries=comparison(CPU_UPDATES, CPU_ALGORITHM_PACE, light=True),
             seeds=5,
             updates=CPU_UPDATES["networld"],
             pace=CPU_PACE,
@@ -139,6 +139,7 @@ SUITES: dict[str, Suite] = {
                 entries=(
                     *CONTROLS,
                     Entry("networld", "networld (faithful)", preset="faithful", pretrained=True),
+                    Entry("networld", "networld (faithful) (from scratch)", preset="faithful"),
                     Entry("bc"),
                     Entry("ma-dd", config=SHARED),
                 ),

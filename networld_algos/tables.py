@@ -167,7 +167,7 @@ def aggregates(groups: Mapping[str, Sequence[Final]], rng: np.random.Generator) 
         Column("paper_score", hint="min-max across these methods, secondary"),
     ]
     caption = (
-        "Over all tasks, every task weighted equally: interquartile mean and mean of normalised "
+        "Over all tasks: interquartile mean of all runs, and mean over tasks, of normalised "
         f"scores, probability that a run of {display(against)} beats a run of the method, each "
         "with a stratified bootstrap 95% interval; paper_score (min-max across methods, average "
         "over tasks) depends on which methods take part."

@@ -256,9 +256,11 @@ def test_damaged_checkpoints_are_refused(toy, tmp_path):
         load(path)
     with pytest.raises(ValueError, match="JSON types only"):
         save(algorithm, path, {"rng": object()})
+    path.mkdir()
+    (path / "mine.safetensors").write_bytes(b"somebody else's")
     save(algorithm, path)
     save(algorithm, path, {"again": True})
-    assert len(list(path.iterdir())) == 3  # nothing stale, nothing temporary
+    assert len(list(path.iterdir())) == 4  # nothing stale, nothing temporary, nothing else touched
     with pytest.raises(ValueError, match=r"model for \['toy'\], not for task 'rb'"):
         load(path, expect_task="rb")
     with pytest.raises(ValueError, match="use the same preset"):
@@ -318,7 +320,7 @@ def test_iql_bootstraps_through_truncation_but_not_termination(toy, monkeypatch)
     algorithm.update(batch, generator())
     batch.terminated[:] = True
     algorithm.update(batch, generator())
-    torch.testing.assert_close(seen[1], batch.rewards[:, 0] / algorithm.reward_std)
+    torch.testing.assert_close(seen[1], algorithm.reward_scale(batch.rewards[:, 0]))
     assert (seen[0] != seen[1]).all()
 
 

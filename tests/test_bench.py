@@ -127,6 +127,25 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(tmp_path, monkeypatch, c
     assert not read_failures(tmp_path / "tiny")
 
 
+def test_results_of_other_settings_are_set_aside_not_mixed(tmp_path, monkeypatch, capsys):
+    suite = tiny(entries=(Entry("bc"),))
+    run_with_progress(suite, tmp_path, jobs=1)
+    folder = tmp_path / "tiny"
+    (old,) = folder.glob("comparison-*.jsonl")
+    references = {path.name for path in folder.glob("reference-*.jsonl")}
+    assert "moved" not in capsys.readouterr().err
+    other = tiny(entries=(Entry("bc", config={"hidden": 8}), Entry("ma-iql")))
+    run_with_progress(other, tmp_path, jobs=1)
+    assert "1 result files are of runs with other settings" in capsys.readouterr().err
+    assert [path.name for path in (folder / "superseded").iterdir()] == [old.name]
+    assert {path.name for path in folder.glob("reference-*.jsonl")} == references
+    labels = sorted(r.label for r in read_rows(folder) if r.kind == "learned" and r.is_last)
+    assert labels == ["bc", "ma-iql"]
+    monkeypatch.setattr("networld_algos.runs.__version__", "9.0")
+    run_with_progress(other, tmp_path, jobs=1)
+    assert len(list((folder / "superseded").iterdir())) == 3 + len(references)
+
+
 def test_few_shot_pre_trains_once_and_starts_from_that_model(tmp_path):
     config = {"dim": 8, "hidden": 16, "batch_size": 2, "sequences": 8}
     suite = tiny(

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from networld_algos import cli, cli_model
+from networld_algos import cli, cli_model, make
+from networld_algos.checkpoint import save
 from networld_algos.suite_list import get_suite
-from networld_envs import store
+from networld_envs import make_vec, store
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,6 +113,12 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypat
         json.loads((tmp_path / name / "checkpoint.json").read_text()) for name in ("whole", "cut")
     )
     assert whole == cut  # file names are content hashes
+
+
+def test_health_asks_for_data_where_the_checkpoint_names_none(tmp_path, capsys):
+    save(make("bc", make_vec("rb").simulator.spec), tmp_path / "model")
+    assert run("health", tmp_path / "model") == 2
+    assert "--dataset networld/rb/expert-v0" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from networld_algos.cpu import SWITCH, configure_cpu
+from networld_algos.cpu import SWITCH, configure_cpu, machine
 from networld_algos.jobs import ENVIRONMENT, Job, Paths
 from networld_algos.suite_list import get_suite
 from networld_algos.work import perform
@@ -24,6 +24,7 @@ def test_products_are_as_exact_as_promised_and_can_be_left_alone(monkeypatch):
     assert configure_cpu() == expected
     assert torch.get_num_threads() == 1
     assert (torch.get_float32_matmul_precision() == "medium") is (expected == "oneDNN")
+    assert machine().startswith(f"torch {torch.__version__}, {expected} products, ")
     worst = (a.abs().double() @ b.abs().double()) * 2.0**-7  # both factors rounded to bfloat16
     assert ((a @ b - exact).abs() <= worst).all()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from networld_algos import make, make_config
-from networld_algos.actor_critic import SquashedActor
+from networld_algos.actor_critic import RewardScale, SquashedActor
 from networld_algos.batch import WindowSampler
 from networld_algos.nets import Hidden
 from networld_envs.spec import TaskSpec
@@ -116,7 +117,7 @@ def test_bootstraps_through_truncation_but_not_termination(toy, kind, monkeypatc
     algorithm.update(batch, generator())
     batch.terminated[:] = True
     algorithm.update(batch, generator())
-    torch.testing.assert_close(targets[1], batch.rewards[:, 0] / algorithm.reward_std)
+    torch.testing.assert_close(targets[1], algorithm.reward_scale(batch.rewards[:, 0]))
     assert (targets[0] != targets[1]).all()
 
 
@@ -171,3 +172,18 @@ def test_approaches_the_policy_of_the_data(toy, kind):
 def test_bad_configs_are_named(values, message):
     with pytest.raises(ValueError, match=message):
         make_config("ma-cql", values)
+
+
+def test_rewards_are_centred_only_where_no_episode_terminates(toy):
+    data = toy("box").collect(8)
+    data = replace(data, rewards=data.rewards * 3 + 50)
+    endless = replace(data, terminated=np.zeros_like(data.terminated))
+    ended = replace(data, terminated=np.ones_like(data.terminated))
+    rewards = torch.from_numpy(data.rewards[data.step_mask])
+    scale = RewardScale()
+    scale.fit(endless, "agent", centre=True)
+    assert abs(scale(rewards).mean().item()) < 1e-3
+    assert scale(rewards).std().item() == pytest.approx(1.0, abs=1e-3)
+    for episodes, centre in ((endless, False), (ended, True)):
+        scale.fit(episodes, "agent", centre)
+        torch.testing.assert_close(scale(rewards), rewards / scale.std)

@@ -57,7 +57,7 @@ class Case:
         self.actions = batch.actions[:, 0]
         if kind == "box":
             self.actions = (self.actions - self.ours.low) / self.ours.scale - 1.0
-        self.rewards = batch.rewards[:, 0] / self.ours.reward_std
+        self.rewards = self.ours.reward_scale(batch.rewards[:, 0])
         self.alive = (~batch.terminated[:, :1]).float()
         self.weights = torch.ones(self.x.shape[:2])
         self.shape = (self.x.shape[-1],)
