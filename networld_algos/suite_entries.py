@@ -26,9 +26,15 @@ BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
         **{f"rb/{quality}": QUEUED for quality in MIXED_WORTH},
         **{f"{task}/{quality}": AT_ONCE for task in ("cbf", "ns") for quality in MIXED_WORTH},
     },
+    "bc": {"rb/expert": {"learning_rate": 2e-3}},
+    "ma-cql": {"ns": {"learning_rate": 1e-3, "actor_learning_rate": 1e-3}},
     "ma-iql": {
-        f"ns/{quality}": {"beta": 3.0, "discount": 0.0, "return_of": "agent"}
-        for quality in MIXED_WORTH
+        "cbf": {"learning_rate": 2e-3},
+        "rb/expert": {"learning_rate": 2e-3},
+        **{
+            f"ns/{quality}": {"beta": 3.0, "discount": 0.0, "return_of": "agent"}
+            for quality in MIXED_WORTH
+        },
     },
 }
 """Settings of comparison and ablations that depend on the data: weights where actions differ in
@@ -82,9 +88,10 @@ def comparison(
 ) -> tuple[Entry, ...]:
     """NetWorld and its controls; every baseline with the mean field and, as published, without.
 
-    With the mean field, baselines also learn from the neighbourhood's reward, as NetWorld does. The
-    entries without it are on expert data only. On data of mixed worth NetWorld weights steps by
-    their advantage. "networld (regression)" is the same networks without diffusion.
+    With the mean field, baselines also learn from the neighbourhood's reward but where `BY_DATA`
+    says otherwise. The entries without it are on expert data only. On data of mixed worth NetWorld
+    weights steps by their advantage. "networld (regression)" is the same networks without
+    diffusion.
 
     Args:
         updates: Algorithm -> gradient steps of a training.

@@ -22,7 +22,9 @@ CPU_UPDATES = {
     "ma-dt": 1_000,
     "ma-dd": 2_000,
 }
-"""Budgets of the same order in time, not equal steps; NetWorld's takes longest, see `REPORT.md`."""
+"""Budgets of the same order in time, not equal steps. NetWorld's takes longest: two to four times a
+baseline's, see `benchmarks/REPORT.md`. Twice the time did not help cloning and MA-IQL much
+(`docs/tried.md`)."""
 CPU_PACE = {
     "cbf": 2.4,
     "cbf/medium": 0.5,
@@ -36,12 +38,11 @@ CPU_PACE = {
 More of data of mixed worth does not pay: NetWorld on `rb` medium scores 83.7 after 1,260 updates
 and 78.1 after 2,520 (validation, one seed)."""
 CPU_ALGORITHM_PACE = {
-    "ma-cql": {"rb": 4.0},
+    "ma-cql": {"rb": 4.0, "ns": 4.0},
     "ma-dt": {"ns": 3.0},
     "ma-dd": {"ns": 2.0},
 }
-"""Where these would otherwise train for a small part of the time that the others do. MA-CQL gets
-worse with more updates on NS: 86.0 after 225, 38.7 after 900 (validation, one seed)."""
+"""Where these would otherwise train for a small part of the time that the others do."""
 PAPER_UPDATES = dict.fromkeys(CPU_UPDATES, 100_000)
 
 ZOO_LABELS = tuple(CPU_UPDATES)
