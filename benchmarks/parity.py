@@ -62,6 +62,7 @@ SETTINGS: dict[str, Any] = {
     "batch_size": 64,
     "learning_rate": 1e-3,
 }
+PLAIN = {"mean_field": False, "features": "symlog", "centre_rewards": False}
 DISCOUNT, POLYAK = 0.99, 0.005
 CQL_WEIGHT = {"Pendulum-v1": 5.0, "CartPole-v1": 1.0}
 IQL_BETA = 3.0
@@ -183,8 +184,7 @@ def collect(task: str, episodes: int) -> Episodes:
 
 def ours(case: Comparison, data: Episodes, seed: int) -> Policy:
     """Train NetWorld's algorithm; the policy acts greedily."""
-    alone = {"mean_field": False, "features": "symlog"}
-    config = {**SETTINGS, **alone, "discount": DISCOUNT, "polyak": POLYAK}
+    config = {**SETTINGS, **PLAIN, "discount": DISCOUNT, "polyak": POLYAK}
     if case.ours == "ma-cql":
         weight = CQL_WEIGHT[case.task]
         config |= {"conservative_weight": weight, "actor_learning_rate": SETTINGS["learning_rate"]}
@@ -212,9 +212,9 @@ def theirs(case: Comparison, data: Episodes, seed: int) -> Policy:
     from d3rlpy.torch_utility import soft_sync
 
     algos = d3rlpy.algos
-    prepared = make(case.ours, data.spec, {**SETTINGS, "mean_field": False})
+    prepared: Any = make(case.ours, data.spec, {**SETTINGS, **PLAIN})
     prepared.prepare(data, case.updates)  # the statistics of inputs and rewards
-    features: Any = prepared.inputs
+    features = prepared.inputs
     box, mask = data.spec.action_kind == "box", data.step_mask
 
     def seen(obs: Floats) -> Floats:
@@ -223,7 +223,7 @@ def theirs(case: Comparison, data: Episodes, seed: int) -> Policy:
     dataset = d3rlpy.dataset.MDPDataset(
         observations=seen(data.obs[:, :-1, 0][mask]),
         actions=data.actions[mask][:, 0] / 2.0 if box else data.actions[mask],
-        rewards=(data.rewards[mask] / float(prepared.reward_std)).reshape(-1, 1),
+        rewards=prepared.reward_scale(torch.from_numpy(data.rewards[mask])).numpy().reshape(-1, 1),
         terminals=data.terminated[mask].astype(np.float32),
         timeouts=data.truncated[mask].astype(np.float32),
         action_size=1 if box else data.spec.num_choices,
