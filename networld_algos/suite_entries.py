@@ -19,6 +19,7 @@ AT_ONCE: dict[str, Any] = {
 }
 """The same where it shows in the agent's next reward: CBF queues nothing and counts there what
 neighbours lose to the agent, and a split of NS serves the window that follows."""
+IQL_AT_ONCE: dict[str, Any] = {"beta": 3.0, "discount": 0.0, "return_of": "agent"}
 BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
     "networld": {
         "cbf": {"learning_rate": 2e-3},
@@ -31,9 +32,7 @@ BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
     "ma-iql": {
         "cbf": {"learning_rate": 2e-3},
         "rb/expert": {"learning_rate": 2e-3},
-        **dict.fromkeys(
-            ("ns/medium", "ns/mixed"), {"beta": 3.0, "discount": 0.0, "return_of": "agent"}
-        ),
+        **dict.fromkeys(("ns/medium", "ns/mixed"), IQL_AT_ONCE),
     },
 }
 """Settings of comparison and ablations that depend on the data: weights where actions differ in
