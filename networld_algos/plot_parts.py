@@ -142,6 +142,12 @@ def interval_bar(ax: Axes, interval: Interval, y: float, style: Mapping[str, Any
     ax.plot(interval.value, y, ms=4.5, ls="", **marker(style), zorder=5)
 
 
+def row_of(ax: Axes) -> int:
+    """In which row of its figure a panel is."""
+    place = ax.get_subplotspec()
+    return 0 if place is None else place.rowspan.start
+
+
 def name_lines(ax: Axes, labels: Sequence[str]) -> None:
     """Give line ``i`` from the top the name ``labels[i]``, in the first column of panels only."""
     place = ax.get_subplotspec()

@@ -25,6 +25,7 @@ from networld_algos.plot_parts import (
     lines,
     name_lines,
     reference_lines,
+    row_of,
     thousands,
     title,
 )
@@ -116,13 +117,21 @@ def score_figure(
     columns: int | None = None,
     behaviours: Mapping[Panel, Reference] | None = None,
 ) -> Figure:
-    """Normalised score of the last checkpoint: mean, 95% interval and a tick for every seed."""
+    """Normalised score of the last checkpoint: mean, 95% interval and a tick for every seed.
+
+    Panels side by side have the methods that any of them has.
+    """
     scored = [f for f in finals if f.score is not None]
     panels = arranged([f.panel for f in scored])
-    labels = list(dict.fromkeys(f.label for f in scored))
+    methods = list(dict.fromkeys(f.label for f in scored))
     with matplotlib.rc_context(STYLE):
-        fig, axes = grid(len(panels), columns, height_in=0.75 + 0.2 * len(labels))
+        fig, axes = grid(len(panels), columns, height_in=0.75 + 0.2 * len(methods))
+        rows: dict[int, list[Panel]] = {}
         for ax, panel in zip(axes, panels, strict=True):
+            rows.setdefault(row_of(ax), []).append(panel)
+        for ax, panel in zip(axes, panels, strict=True):
+            present = {f.label for f in scored if f.panel in rows[row_of(ax)]}
+            labels = [label for label in methods if label in present]
             for final in (f for f in scored if f.panel == panel):
                 y, style = labels.index(final.label), look[final.label]
                 seeds, score = final.seed_scores, final.score
