@@ -70,10 +70,12 @@ def set_aside(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> int:
     Returns:
         How many files were moved.
     """
-    stale = sorted({path for run in suite.runs(only) for path in paths.stale(run)})
+    stale = paths.stale(suite.runs(only))
+    folder = paths.root / SUPERSEDED
+    if stale:
+        folder.mkdir(exist_ok=True)
     for path in stale:
-        (paths.root / SUPERSEDED).mkdir(exist_ok=True)
-        path.replace(paths.root / SUPERSEDED / path.name)
+        path.replace(folder / path.name)
     return len(stale)
 
 

@@ -8,10 +8,9 @@ that other runs start from or score.
 from __future__ import annotations
 
 import fcntl
-import glob
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ from networld_algos.rows import FAILURE_SUFFIX, Failure, write_failure
 from networld_algos.runs import Run
 
 FINISHED = "finished"  # file beside a model whose training came to its end
+RESULT = re.compile(rf"(?P<key>(?P<stem>.+)-[0-9a-f]{{8}})(\.jsonl|{re.escape(FAILURE_SUFFIX)})")
+"""Names of rows and failures, see `networld_algos.runs.Run.key`."""
 ENVIRONMENT = ("MINARI_DATASETS_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", SWITCH)
 """Variables that a worker on another machine needs as the runner has them."""
 
@@ -53,13 +54,20 @@ class Paths:
         """Record of a failed run."""
         return self.root / f"{run.key}{FAILURE_SUFFIX}"
 
-    def stale(self, run: Run) -> list[Path]:
-        """Rows and failures of the same run, made with other settings or another version."""
-        named = re.compile(rf"{re.escape(run.stem)}-[0-9a-f]{{8}}(\.jsonl|\{FAILURE_SUFFIX})")
+    def stale(self, runs: Iterable[Run]) -> list[Path]:
+        """Rows and failures of these runs that were made with other settings or another version.
+
+        Several runs may share a stem, as pre-trainings do: what belongs to one of them is not
+        stale.
+        """
+        current = {run.key: run.stem for run in runs}
+        stems = set(current.values())
         return [
             path
-            for path in sorted(self.root.glob(f"{glob.escape(run.stem)}-*"))
-            if named.fullmatch(path.name) and path not in (self.rows(run), self.failure(run))
+            for path in sorted(self.root.iterdir())
+            if (named := RESULT.fullmatch(path.name))
+            and named["stem"] in stems
+            and named["key"] not in current
         ]
 
     def checkpoint(self, key: str) -> Path:

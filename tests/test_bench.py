@@ -146,6 +146,19 @@ def test_results_of_other_settings_are_set_aside_not_mixed(tmp_path, monkeypatch
     assert len(list((folder / "superseded").iterdir())) == 3 + len(references)
 
 
+def test_what_runs_of_one_name_have_left_is_not_set_aside(tmp_path):
+    """Pre-trainings of different length have names that differ in the hash only."""
+    suite = get_suite("cpu")
+    runs = [run for run in suite.runs() if run.stage == "pretrain"]
+    paths = bench.Paths(tmp_path)
+    assert len({run.stem for run in runs}) < len({run.key for run in runs}) == len(runs)
+    for run in runs:
+        paths.failure(run).write_text("{}")
+    (tmp_path / f"{runs[0].stem}-00000000.failure.json").write_text("{}")
+    assert bench.set_aside(suite, paths) == 1
+    assert all(paths.failure(run).is_file() for run in runs)
+
+
 def test_few_shot_pre_trains_once_and_starts_from_that_model(tmp_path):
     config = {"dim": 8, "hidden": 16, "batch_size": 2, "sequences": 8}
     suite = tiny(
