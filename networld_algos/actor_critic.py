@@ -43,10 +43,11 @@ class RewardScale(nn.Module):
             of: Whose reward an agent learns from.
             centre: Subtract the mean, unless an episode terminates.
         """
-        rewards = credited_episodes(episodes, of).rewards[episodes.step_mask]
+        real = episodes.step_mask
+        rewards = credited_episodes(episodes, of).rewards[real]
         std = float(rewards.std())
         self.std.fill_(std if std > 1e-8 else 1.0)
-        centre = centre and not episodes.terminated[episodes.step_mask].any()
+        centre = centre and not episodes.terminated[real].any()
         self.mean.fill_(float(rewards.mean(dtype=np.float64)) if centre else 0.0)
 
     def forward(self, rewards: Tensor) -> Tensor:

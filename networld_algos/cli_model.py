@@ -102,7 +102,6 @@ def _train(
         data = data.fraction(episodes / len(data), seed)
     about = {"dataset": dataset, "episodes": len(data), "seed": seed, "total_updates": updates}
     data, heldout = data.split(HOLDOUT, seed)
-    fitted = {"trained_on": len(data)}
     done = 0
     if exists(out):
         model, saved = load(out, expect_task=task, device=device)
@@ -118,6 +117,7 @@ def _train(
     else:
         model = make(algorithm, [data.spec], config, seed=seed)
         model.prepare(data, updates)
+    about["trained_on"] = len(data)
     model.to(device)
     with progress_bar("updates") as bar:
         job = bar.add_task(f"{algorithm} on {dataset}", total=updates, completed=done)
@@ -127,11 +127,11 @@ def _train(
                 losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
                 bar.update(job, completed=update, description=f"{algorithm}  {losses}")
             if update % SAVE_EVERY == 0 and update < updates and chief:
-                save(model, out, {**about, **fitted, "updates": update})
+                save(model, out, {**about, "updates": update})
 
         train(model, [data], updates, seed, first=done, on_update=show)
     if chief:
-        save(model, out, {**about, **fitted, "updates": updates})
+        save(model, out, {**about, "updates": updates})
         _print_health(model.health(heldout))
         console.print(f"saved {out}; next: networld evaluate {out}")
     parallel.wait()

@@ -112,7 +112,8 @@ class NetWorldConfig:
         weighting_beta: See ``weighting``.
         value_discount: Of the returns an advantage is made of. Where an action's worth shows in the
             agent's next reward, 0 with ``return_of="agent"`` and ``weighting_beta=3`` weighs
-            sharper: on CBF, medium data, 71 against 59 with the defaults (``docs/tried.md``).
+            sharper: on CBF, medium data, 71 against 59 with the neighbourhood's returns at the
+            default and a beta of 0.5 (validation, one seed, ``docs/tried.md``).
         learning_rate: Of Adam, decayed to zero along a cosine.
         ema: Decay of the averaged weights, which act.
         adapt_shared: On a new task, ``"tune"`` the shared networks, or keep them ``"frozen"`` and

@@ -84,7 +84,7 @@ CONTROLS = (
 def comparison(
     updates: dict[str, int], pace: dict[str, dict[str, float]] | None = None, light: bool = False
 ) -> tuple[Entry, ...]:
-    """NetWorld and its controls; every baseline with the mean field and, as published, without.
+    """NetWorld and its controls; every baseline with the mean field and, as its paper, without.
 
     With the mean field, baselines also learn from the neighbourhood's reward but where `BY_DATA`
     says otherwise. The entries without it are on expert data only. On data of mixed worth NetWorld

@@ -22,9 +22,9 @@ CPU_UPDATES = {
     "ma-dt": 1_000,
     "ma-dd": 2_000,
 }
-"""Budgets of the same order in time, not equal steps. NetWorld's takes longest: two to four times a
-baseline's, see `benchmarks/REPORT.md`. Twice the time did not help cloning and MA-IQL much
-(`docs/tried.md`)."""
+"""Budgets of the same order in time, not equal steps. NetWorld's takes longest: the minutes on
+expert data are in `benchmarks/REPORT.md`, what twice the updates did for cloning and MA-IQL in
+`docs/tried.md`."""
 CPU_PACE = {
     "cbf": 2.4,
     "cbf/medium": 0.5,
