@@ -15,6 +15,7 @@ from pathlib import Path
 from networld_algos import ALGORITHMS, events, pools
 from networld_algos.estimate import run_seconds
 from networld_algos.jobs import ENVIRONMENT, Job, Outcome, Paths
+from networld_algos.report_input import record_command
 from networld_algos.rows import SUPERSEDED
 from networld_algos.runs import Run
 from networld_algos.suites import Suite
@@ -41,7 +42,8 @@ def suite_paths(results: Path, suite: Suite) -> Paths:
 def unfinished(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> list[Run]:
     """Runs that are to be done, what others start from first.
 
-    A training whose rows are there is done again if its model is gone and a run still needs it.
+    A training whose rows are there, or a pre-training, is done again only if its model is gone and
+    a run that is to be done needs it.
 
     Args:
         suite: The suite.
@@ -49,28 +51,27 @@ def unfinished(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> list[Run
         only: Parts to run; all by default.
     """
     runs = suite.runs(only)
-    todo = [run for run in runs if not paths.is_done(run)]
+    todo = [run for run in runs if run.stage != "pretrain" and not paths.is_done(run)]
     keys = {run.key for run in todo}
     needed = {run.start for run in todo if run.start and not paths.has_model(run.start)}
     again = [run for run in runs if run.key in needed - keys]
     return [*again, *todo]
 
 
-def set_aside(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> int:
-    """Move results of these runs that were made with other settings or another version away.
+def set_aside(suite: Suite, paths: Paths) -> int:
+    """Move results of a suite's runs that were made with other settings or another version away.
 
     They go to the folder `networld_algos.rows.SUPERSEDED`, so that a report does not find two
     results of one run, and nothing is lost.
 
     Args:
-        suite: The suite.
+        suite: The whole suite: a report shows parts and seeds that are not run now beside the rest.
         paths: Where its files are.
-        only: Parts whose results are moved; all by default.
 
     Returns:
         How many files were moved.
     """
-    stale = paths.stale(suite.runs(only))
+    stale = paths.stale(suite.runs())
     folder = paths.root / SUPERSEDED
     if stale:
         folder.mkdir(exist_ok=True)
@@ -89,9 +90,11 @@ def run_suite(
     on_superseded: Callable[[int], None] | None = None,
     *,
     only: Iterable[str] = (),
+    seeds: int | None = None,
     backend: str = "local",
     ray_address: str | None = None,
     tensorboard: bool = False,
+    command: Sequence[str] = (),
 ) -> list[Outcome]:
     """Do every run of a suite that is not done yet.
 
@@ -104,9 +107,11 @@ def run_suite(
         on_dataset: Progress of building datasets that are absent.
         on_superseded: Called with the number of files that `set_aside` moved, if any.
         only: Parts of the suite to run, see `networld_algos.suites.PARTS`; all by default.
+        seeds: Run only so many training seeds of each part.
         backend: ``"local"`` processes, or tasks of ``"ray"``.
         ray_address: Of a running Ray cluster; None starts one on this machine.
         tensorboard: Write losses and scores below ``<results>/<suite>/tensorboard``.
+        command: What was typed after ``networld``, kept beside the results for their report.
 
     Returns:
         The outcome of each run that was done now.
@@ -117,14 +122,17 @@ def run_suite(
         ImportError: If the extra for Ray or TensorBoard is missing.
     """
     check_options(suite, jobs, only, backend, ray_address, tensorboard)
+    now = suite if seeds is None else suite.first_seeds(seeds)
     paths = suite_paths(results.absolute(), suite)
     kept = {run.start for run in suite.runs()}
     paths.root.mkdir(parents=True, exist_ok=True)
     with _alone(paths.root):
-        moved = set_aside(suite, paths, only)
+        if command:
+            record_command(paths.root, command)
+        moved = set_aside(suite, paths)
         if moved and on_superseded is not None:
             on_superseded(moved)
-        todo = unfinished(suite, paths, only)
+        todo = unfinished(now, paths, only)
         if on_start is not None:
             on_start(todo)
         for dataset_id in sorted({i for run in todo for i in run.dataset_ids}):

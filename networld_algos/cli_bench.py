@@ -51,37 +51,35 @@ def bench_run(
     from networld_algos.bench import check_options, suite_paths
     from networld_algos.live import run_with_progress
     from networld_algos.plugin import add_algorithm, is_plugin, load_suite
-    from networld_algos.report_input import record_command
     from networld_algos.suite_list import get_suite
     from networld_algos.suites import Entry
 
     added = tuple(Entry(name) for name in map(add_algorithm, algorithm))
     chosen = load_suite(suite) if is_plugin(suite) else get_suite(suite)
     chosen = replace(chosen, entries=(*chosen.entries, *added))
-    if seeds is not None:
-        chosen = chosen.first_seeds(seeds)
-    check_options(chosen, jobs, only, backend, ray_address, tensorboard)
     if dry_run:
-        _print_plan(chosen, results, jobs, only)
+        check_options(chosen, jobs, only, backend, ray_address, tensorboard)
+        some = chosen if seeds is None else chosen.first_seeds(seeds)
+        _print_plan(some, results, jobs, only)
         return 0
     first = () if seeds is None else (str(seeds),)
     options = {"only": only, "algorithm": algorithm, "seeds": first}
     if backend != "local":
         options |= {"backend": (backend,), "ray-address": (ray_address,) if ray_address else ()}
-    record_command(
-        suite_paths(results, chosen).root,
-        ["bench", "run", suite, "--jobs", str(jobs), "--results", str(results)]
-        + [text for name, values in options.items() for v in values for text in (f"--{name}", v)]
-        + ["--tensorboard"] * tensorboard,
-    )
+    command = ["bench", "run", suite, "--jobs", str(jobs), "--results", str(results)]
+    command += [
+        text for name, values in options.items() for v in values for text in (f"--{name}", v)
+    ]
     outcomes = run_with_progress(
         chosen,
         results,
         jobs,
         only=only,
+        seeds=seeds,
         backend=backend,
         ray_address=ray_address,
         tensorboard=tensorboard,
+        command=[*command, *["--tensorboard"] * tensorboard],
     )
     failed = [outcome for outcome in outcomes if outcome.error]
     folder = suite_paths(results, chosen).root

@@ -33,7 +33,7 @@ def local(todo: Sequence[Job], jobs: int) -> Iterator[Outcome]:
     while left:
         work = [joblib.delayed(perform)(job) for job in left.values()]
         parallel = joblib.Parallel(
-            n_jobs=jobs, return_as="generator_unordered", pre_dispatch=str(jobs)
+            n_jobs=jobs, return_as="generator_unordered", pre_dispatch=str(jobs), batch_size=1
         )
         try:
             for outcome in cast("Iterator[Outcome]", parallel(work)):

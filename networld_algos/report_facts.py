@@ -43,12 +43,24 @@ def notices(rows: Sequence[Row]) -> list[str]:
         found.append(
             f"{len(unfinished)} unfinished runs: they appear in curves, not in final scores."
         )
-    groups: dict[tuple[object, ...], set[int]] = {}
-    for r in learned:
-        if r.is_last and r.eval_seed_set == "test":
-            key = (r.experiment, r.task, r.dataset, r.label, r.fraction, r.factor, r.level)
-            groups.setdefault(key, set()).add(r.seed)
-    single = sum(len(seeds) == 1 for seeds in groups.values())
+    groups = scoring.grouped(
+        [r for r in learned if r.is_last and r.eval_seed_set == "test"],
+        lambda r: (r.experiment, r.task, r.dataset, r.label, r.fraction, r.factor, r.level),
+    )
+    mixed = sorted(
+        {
+            f"{display(r.label)} ({r.experiment}, {r.dataset})"
+            for _, group in groups
+            if len({(r.config_hash, r.updates) for r in group}) > 1
+            for r in group[:1]
+        }
+    )
+    if mixed:
+        found.append(
+            f"Averaged over seeds that were trained with different settings: {', '.join(mixed)}. "
+            "`networld bench run` sets the older results aside and repeats those runs."
+        )
+    single = sum(len({r.seed for r in group}) == 1 for _, group in groups)
     if single:
         found.append(
             f"{single} of {len(groups)} results rest on one training seed: their interval is a "

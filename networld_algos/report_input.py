@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from networld_algos.rows import Failure, Row, read_failures, read_rows, write_text
+from networld_algos.rows import Failure, Row, files_below, read_failures, read_rows, write_text
 from networld_algos.stats import normalised_score
 
 COMMANDS = "commands.txt"
@@ -40,7 +40,7 @@ def read_suite(folder: Path) -> SuiteRows:
         )
     if folder.is_file() and folder.suffix != ".jsonl":
         raise ValueError(f"{folder} is neither a suite's folder nor a file of rows (*.jsonl)")
-    files = sorted(folder.rglob("*.jsonl")) if folder.is_dir() else [folder]
+    files = files_below(folder, ".jsonl") if folder.is_dir() else [folder]
     by_file = {file: read_rows(file) for file in files}
     rows = [row for found in by_file.values() for row in found]
     failures = read_failures(folder) if folder.is_dir() else []

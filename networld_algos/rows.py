@@ -218,7 +218,7 @@ def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> Path:
     return write_text(path, "".join(row.to_json() + "\n" for row in rows))
 
 
-def _below(folder: Path, suffix: str) -> list[Path]:
+def files_below(folder: Path, suffix: str) -> list[Path]:
     """Files below a folder but those set aside, in sorted order."""
     found = folder.rglob(f"*{suffix}")
     return sorted(f for f in found if SUPERSEDED not in f.relative_to(folder).parts)
@@ -233,7 +233,7 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
     """
     path = Path(path)
     if path.is_dir():
-        return [row for file in _below(path, ".jsonl") for row in read_rows(file)]
+        return [row for file in files_below(path, ".jsonl") for row in read_rows(file)]
     if not path.exists():
         raise FileNotFoundError(f"no result rows at {path}: run a suite first")
     rows: list[Row] = []
@@ -267,7 +267,7 @@ def read_failures(folder: str | os.PathLike[str]) -> list[Failure]:
         ValueError: For a file that is not a failure record.
     """
     failures: list[Failure] = []
-    for path in _below(Path(folder), FAILURE_SUFFIX):
+    for path in files_below(Path(folder), FAILURE_SUFFIX):
         try:
             failures.append(Failure(**json.loads(path.read_text(encoding="utf-8"))))
         except (ValueError, TypeError) as error:

@@ -1,6 +1,7 @@
 """The runner: equal seeds, resuming, failures, and batched evaluation."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ import networld_envs
 from networld_algos import bench, make, measure, work
 from networld_algos.data import load_episodes
 from networld_algos.live import run_with_progress
+from networld_algos.report_input import read_suite
 from networld_algos.rollout import evaluate
 from networld_algos.rows import read_failures, read_rows
 from networld_algos.suite_list import SUITES, get_suite
@@ -141,9 +143,21 @@ def test_results_of_other_settings_are_set_aside_not_mixed(tmp_path, monkeypatch
     assert {path.name for path in folder.glob("reference-*.jsonl")} == references
     labels = sorted(r.label for r in read_rows(folder) if r.kind == "learned" and r.is_last)
     assert labels == ["bc", "ma-iql"]
+    assert len(read_suite(folder).rows) == len(read_rows(folder))  # what a report shows
     monkeypatch.setattr("networld_algos.runs.__version__", "9.0")
     run_with_progress(other, tmp_path, jobs=1)
     assert len(list((folder / "superseded").iterdir())) == 3 + len(references)
+
+
+def test_results_of_seeds_that_are_not_run_now_are_set_aside_too(tmp_path):
+    suite = tiny(entries=(Entry("bc"),), seeds=2)
+    bench.run_suite(suite, tmp_path, command=["bench", "run", "tiny"])
+    other = tiny(entries=(Entry("bc", config={"hidden": 8}),), seeds=2)
+    outcomes = bench.run_suite(other, tmp_path, seeds=1)
+    assert [o.run.seed for o in outcomes] == [0]
+    rows = [r for r in read_rows(tmp_path / "tiny") if r.kind == "learned"]
+    assert {r.seed for r in rows} == {0}
+    assert read_suite(tmp_path / "tiny").commands == ["networld bench run tiny"]
 
 
 def test_what_runs_of_one_name_have_left_is_not_set_aside(tmp_path):
@@ -179,6 +193,8 @@ def test_few_shot_pre_trains_once_and_starts_from_that_model(tmp_path):
     assert sorted((r.task, r.label, r.episodes) for r in rows) == [
         (t, a, k) for t in ("ns", "rb") for a in ("bc", "networld") for k in (1, 7)
     ]
+    assert not bench.run_suite(suite, tmp_path)
+    shutil.rmtree(tmp_path / "tiny" / "checkpoints")  # nothing that is left to do needs a model
     assert not bench.run_suite(suite, tmp_path)
 
 

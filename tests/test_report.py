@@ -547,6 +547,15 @@ def test_a_changed_environment_is_scored_by_its_own_references():
     assert "cbf at agents 7" in notice
 
 
+def test_seeds_with_other_settings_are_named():
+    rows = [make_row(), make_row(seed=1), make_row(label="x"), make_row(label="x", seed=1)]
+    assert not [n for n in notices(rows) if "different settings" in n]
+    for change in ({"config_hash": "0"}, {"updates": 5}):
+        other = [*rows[:3], make_row(label="x", seed=1, **change)]
+        (notice,) = (n for n in notices(other) if "different settings" in n)
+        assert "x (comparison, networld/cbf/expert-v0)" in notice
+
+
 def test_loss_of_messages_is_scored_by_the_plain_references_and_its_change_is_paired():
     rng = np.random.default_rng(0)
     rows = robustness_rows() + reference_rows(20)
