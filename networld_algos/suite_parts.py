@@ -219,7 +219,6 @@ class Robustness:
         agents: Let them act for the numbers of agents of `AGENTS`.
         message_loss: Probabilities that a message is lost, see `networld_algos.rollout.evaluate`.
         message_delay: Steps that messages take.
-        eval_episodes: Episodes of each; those of the suite by default.
     """
 
     labels: tuple[str, ...]
@@ -227,7 +226,6 @@ class Robustness:
     agents: bool = True
     message_loss: tuple[float, ...] = (0.0, 0.3, 0.6, 0.9)
     message_delay: tuple[int, ...] = (0, 1)
-    eval_episodes: int | None = None
 
     def conditions(self, entry: Entry, task: str) -> tuple[Condition, ...]:
         """Every decision of an entry at every level of every factor."""
@@ -252,7 +250,7 @@ class Cost:
     Attributes:
         labels: Entries of the comparison.
         seeds: Of the comparison's seeds, the first so many.
-        curves: Label of such an entry -> ways to decide; other entries decide as in the comparison.
+        curves: Label of such an entry -> ways to decide beside those of the comparison.
     """
 
     labels: tuple[str, ...]
@@ -261,7 +259,7 @@ class Cost:
 
     def conditions(self, entry: Entry) -> tuple[Condition, ...]:
         """Ways in which an entry decides."""
-        return self.curves.get(entry.label, entry.conditions)
+        return (*entry.conditions, *self.curves.get(entry.label, ()))
 
 
 def agents_levels(task: str) -> list[dict[str, Any]]:

@@ -217,11 +217,7 @@ def _robustness(suite: Suite) -> list[Run]:
     if part is None:
         return []
     return [
-        replace(
-            run,
-            eval_episodes=part.eval_episodes or suite.eval_episodes,
-            conditions=part.conditions(entry, run.task),
-        )
+        replace(run, conditions=part.conditions(entry, run.task))
         for entry, run in _trained(suite, part, "robustness")
     ]
 

@@ -235,6 +235,7 @@ def test_other_parts_score_the_models_of_the_comparison(tmp_path, monkeypatch):
     assert {(r.label, r.factor, r.level) for r in cost} == {
         ("a", None, None),
         ("b", None, None),
+        ("networld", None, None),
         ("networld", "steps", 7.0),
     }
     assert all(r.extra["decision_ms_one_agent"] > 0 for r in cost)
