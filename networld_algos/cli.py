@@ -29,21 +29,24 @@ def _cli_dataset(args: Sequence[str]) -> int:
 
 def _cli_train(args: Sequence[str]) -> int:
     from networld_algos import ALGORITHMS, make_config
-    from networld_algos.plugin import is_plugin
+    from networld_algos.plugin import importable, is_plugin
 
+    typed = {name: name for name in ALGORITHMS}  # how errors and help name it
     if args and is_plugin(args[0]):
-        args = [*cli_model.add_algorithms(args[:1]), *args[1:]]
+        (own,) = cli_model.add_algorithms(args[:1])
+        typed[own] = args[0]
     # The preset sets the defaults of the options, so it is read before they are.
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", nargs="?", default="default")
     preset = parser.parse_known_args(args)[0].preset or "default"
     verbs = {
-        name: cli_model.train_command(
-            name, make_config(name, preset if args and name == args[0] else None)
+        shown: cli_model.train_command(
+            name, make_config(name, preset if args and shown == args[0] else None)
         )
-        for name in ALGORITHMS
+        for name, shown in typed.items()
     }
-    return _group("networld train", verbs, args)
+    with importable():  # the help of options is in the source of their dataclass
+        return _group("networld train", verbs, args)
 
 
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {

@@ -266,7 +266,7 @@ def push(
 
 
 def health(
-    checkpoint: Positional[Path],
+    checkpoint: Positional[str],
     task: str | None = None,
     dataset: str | None = None,
     episodes: int = 16,
@@ -275,7 +275,7 @@ def health(
     """Is a NetWorld model's latent space fit for control? Numbers, ranges and what they mean.
 
     Args:
-        checkpoint: Folder written by `networld train`.
+        checkpoint: Folder written by `networld train`, or hf://owner/name.
         task: Which of the model's tasks; not needed when it has one.
         dataset: Minari dataset to measure on. A model of `networld train` needs none: it knows its
             own, and the episodes that were held out are taken.
@@ -288,13 +288,14 @@ def health(
     from networld_algos.checkpoint import load
     from networld_algos.cpu import configure_cpu
     from networld_algos.data import load_episodes
+    from networld_algos.hub import fetch
     from networld_algos.networld_health import HEALTHY, MAX_EPISODES, MEANING, unhealthy
 
     configure_cpu()
     add_algorithms(algorithm)
     if not 1 <= episodes <= MAX_EPISODES:
         raise ValueError(f"--episodes must be in 1 .. {MAX_EPISODES}, got {episodes}")
-    model, about = load(checkpoint, expect_task=task)
+    model, about = load(fetch(checkpoint), expect_task=task)
     task = task or _only_task(model.specs)
     if dataset is None:
         if not {"dataset", "episodes", "seed"} <= set(about):

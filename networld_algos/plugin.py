@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from inspect import get_annotations, isabstract
 from pathlib import Path
@@ -19,6 +21,9 @@ from networld_algos.zoo import ALGORITHMS, BUILT_IN
 
 if TYPE_CHECKING:
     from networld_algos.suites import Suite
+
+
+_modules: dict[str, ModuleType] = {}  # those of algorithms, by name
 
 
 def is_plugin(name: str) -> bool:
@@ -69,7 +74,19 @@ def add_algorithm(source: str) -> str:
     if name in BUILT_IN:
         raise ValueError(f"{class_name} of {path} is named {name!r} like a built-in algorithm")
     ALGORITHMS[name] = (config_type, found)
+    _modules[module.__name__] = module
     return name
+
+
+@contextmanager
+def importable() -> Iterator[None]:
+    """Meanwhile the modules of added algorithms are where `inspect` looks for their source."""
+    sys.modules.update(_modules)
+    try:
+        yield
+    finally:
+        for name in _modules:
+            del sys.modules[name]
 
 
 def load_suite(source: str) -> Suite:

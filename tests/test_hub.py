@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import urlparse
@@ -178,15 +179,20 @@ def test_up_and_down_again(server, model, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_commands(server, tmp_path, capfd):
-    """``networld push``, then ``networld evaluate hf://..`` in processes that know one address."""
-    from networld_envs import make_vec
+    """``networld push``, ``health`` and ``evaluate hf://..`` in processes that know one address."""
+    from networld_envs import make_vec, store
 
     env = {**os.environ, "HF_ENDPOINT": server.url, "HF_TOKEN": "hf_test", "OMP_NUM_THREADS": "1"}
     env |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_CACHE": str(tmp_path / "cache")}
+    with pytest.MonkeyPatch.context() as patch:
+        env["MINARI_DATASETS_PATH"] = str(tmp_path / "minari")
+        patch.setenv("MINARI_DATASETS_PATH", env["MINARI_DATASETS_PATH"])
+        store.build(replace(store.find_recipe(dataset := "networld/rb/expert-v0"), episodes=2))
     made = make("bc", make_vec("rb", 1).simulator.spec, {"hidden": 8})
     checkpoint.save(made, tmp_path / "rb", {"updates": 0})
     for command in (
         ["push", str(tmp_path / "rb"), "owner/rb"],
+        ["health", "hf://owner/rb", "--dataset", dataset],
         ["evaluate", "hf://owner/rb", "--episodes", "2"],
     ):
         done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def test_train_evaluate_and_diagnose_from_the_command_line(tmp_path, capsys):
     out = str(tmp_path / "model")
     train = ["train", SOURCE, "--task", "rb", "--dataset", "networld/rb/expert-v0", "--out", out]
     assert cli.main([*train, "--updates", "4", "--config.share", "0.5"]) == 0
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["train", SOURCE, "--help"])
+    assert "--config.share" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["train", SOURCE, "--task", "rb"])
+    said = re.sub(r"[^\S]|│", "", capsys.readouterr().err)  # the box breaks lines
+    assert f"networldtrain{SOURCE}--help" in said
     ALGORITHMS.pop("filtered-bc")  # a new process knows the file only
     assert cli.main(["evaluate", out, "--episodes", "2"]) == 2
     error = capsys.readouterr().err
