@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from networld_algos.fewshot import FewShot, Gain
+from networld_algos.fewshot import FewShotCurve, Gain
 from networld_algos.plot_style import display
 from networld_algos.stats import Floats
 from networld_algos.summary import Curve, Final
 from networld_algos.table import episodes_text, interval_text, panel_name
 from networld_algos.tables import verdict
-from networld_algos.variations import Ablation, Response
+from networld_algos.variations import AblationChange, Response
 
 FEW_EPISODES = 5
 """Most target episodes that `gain_sentence` speaks of."""
@@ -41,7 +41,7 @@ def describe_scores(finals: Sequence[Final]) -> str:
     return f"Interval chart of normalised scores, mean and 95% interval: {'; '.join(scores)}."
 
 
-def describe_fewshot(curves: Sequence[FewShot]) -> str:
+def describe_fewshot(curves: Sequence[FewShotCurve]) -> str:
     """Alternative text of the few-shot figure."""
     ends = [
         f"{display(c.label)} on {c.panel[0]}: {c.points[0].value:.0f} at {100 * c.x[0]:.3g}%, "
@@ -70,7 +70,7 @@ def describe_profiles(
     )
 
 
-def describe_ablations(found: Sequence[Ablation]) -> str:
+def describe_ablations(found: Sequence[AblationChange]) -> str:
     """Alternative text of the forest plot."""
     changes = [
         f"{display(a.label)} {interval_text(a.change, 1)} on {panel_name(a.panel, True)}"

@@ -27,7 +27,7 @@ SCRATCH = " (from scratch)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FewShot(Curve):
+class FewShotCurve(Curve):
     """A few-shot curve and what is read off it.
 
     Attributes:
@@ -50,10 +50,11 @@ def fewshot_curves(
     rng: np.random.Generator,
     target: float = 90.0,
     experiment: str = "fewshot",
-) -> list[FewShot]:
+) -> list[FewShotCurve]:
     """Normalised score at the end of training against the share of target data.
 
-    With `FewShot.early_stop` these are the weights with the least validation loss.
+    Where the suite stops early (`networld_algos.suites.FewShot`) these are the weights with the
+    least validation loss.
 
     Tasks without random and expert rows have no score and are left out.
     """
@@ -67,7 +68,7 @@ def fewshot_curves(
         and (r.task, PLAIN) in scale
     ]
     check_unique(last)
-    out: list[FewShot] = []
+    out: list[FewShotCurve] = []
     for (panel, label), group in grouped(last, method_of):
         shares = sorted({r.fraction for r in group if r.fraction is not None})
         at = {share: [r for r in group if r.fraction == share] for share in shares}
@@ -85,7 +86,7 @@ def fewshot_curves(
         if len(shares) > 1 and by_seed:
             area = stats.t_interval([stats.area_under_curve(shares, y) for y in by_seed.values()])
         out.append(
-            FewShot(
+            FewShotCurve(
                 panel,
                 group[0].algorithm,
                 label,
@@ -103,13 +104,13 @@ def fewshot_curves(
     return out
 
 
-def average_over_tasks(curves: Sequence[FewShot]) -> list[FewShot]:
+def average_over_tasks(curves: Sequence[FewShotCurve]) -> list[FewShotCurve]:
     """Mean over panels of the few-shot curves, for the methods and shares present in all.
 
     Each training seed is first averaged over the tasks; the interval is over those averages.
     """
     every = {c.panel for c in curves}
-    out: list[FewShot] = []
+    out: list[FewShotCurve] = []
     for label, group in grouped(curves, lambda c: c.label):
         if {c.panel for c in group} != every:
             continue
@@ -128,7 +129,7 @@ def average_over_tasks(curves: Sequence[FewShot]) -> list[FewShot]:
         if len(shares) > 1:
             area = stats.t_interval([stats.area_under_curve(shares, y) for y in table])
         out.append(
-            FewShot(
+            FewShotCurve(
                 ("mean over tasks", ""),
                 group[0].algorithm,
                 label,
@@ -163,7 +164,7 @@ class Gain:
     points: list[Interval]
 
 
-def pretraining_gains(curves: Sequence[FewShot], rng: np.random.Generator) -> list[Gain]:
+def pretraining_gains(curves: Sequence[FewShotCurve], rng: np.random.Generator) -> list[Gain]:
     """Each method minus its twin from scratch, at the shares that both have."""
     twins = {(c.panel, c.label): c for c in curves}
     out: list[Gain] = []

@@ -89,7 +89,7 @@ def limits(
     """Set y-limits that keep the final values readable.
 
     References, then early training values, widen the range only while ``core`` keeps 30% of it;
-    a reference left outside is named at the edge by `_reference_lines`.
+    a reference left outside is named at the edge by `reference_lines`.
     """
     low, high = min(core), max(core)
     span = max(high - low, 1e-3 * max(abs(high), abs(low), 1e-6))

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from networld_algos.fewshot import FewShot
+from networld_algos.fewshot import FewShotCurve
 from networld_algos.plot_parts import (
     arranged,
     grid,
@@ -77,7 +77,7 @@ def comparison_figure(
 
 
 def fewshot_figure(
-    curves: Sequence[FewShot],
+    curves: Sequence[FewShotCurve],
     references: Mapping[str, Sequence[Reference]],
     look: Look,
     columns: int | None = None,
@@ -224,7 +224,7 @@ def _scale_ends(references: Mapping[str, Sequence[Reference]]) -> list[tuple[Ref
     return [(p, ends[p.role]) for p in policies if p.role in ends]
 
 
-def _share_ticks(ax: Axes, curves: Sequence[FewShot]) -> None:
+def _share_ticks(ax: Axes, curves: Sequence[FewShotCurve]) -> None:
     """Ticks at the measured shares: episodes above, share of the data below."""
     episodes = {float(x): float(n) for c in curves for x, n in zip(c.x, c.episodes, strict=True)}
     shares = sorted(episodes)

@@ -24,10 +24,12 @@ from networld_algos.plot_style import DASHES, ROLE_STYLES, STYLE, Look, factor_n
 from networld_algos.scoring import Panel
 from networld_algos.stats import Interval
 from networld_algos.summary import Final
-from networld_algos.variations import Ablation, Response
+from networld_algos.variations import AblationChange, Response
 
 
-def ablation_figure(found: Sequence[Ablation], look: Look, columns: int | None = None) -> Figure:
+def ablation_figure(
+    found: Sequence[AblationChange], look: Look, columns: int | None = None
+) -> Figure:
     """Forest plot: change in score of each ablation, paired by seed, with its 95% interval."""
     panels = arranged([a.panel for a in found])
     labels = list(dict.fromkeys(a.label for a in found))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from networld_algos import stats
-from networld_algos.fewshot import FewShot, Gain
+from networld_algos.fewshot import FewShotCurve, Gain
 from networld_algos.plot_style import display
 from networld_algos.scoring import Panel, Reference, grouped
 from networld_algos.stats import Interval
@@ -180,7 +180,7 @@ def aggregates(groups: Mapping[str, Sequence[Final]], rng: np.random.Generator) 
     return Table("Over all tasks", caption, columns, lines)
 
 
-def fewshot(curves: Sequence[FewShot]) -> Table:
+def fewshot(curves: Sequence[FewShotCurve]) -> Table:
     """Task x method: score at each share, area under the curve, data to reach 90."""
     shares = sorted({float(x) for c in curves for x in c.x})
     several = several_datasets([c.panel for c in curves])

@@ -20,14 +20,14 @@ from networld_algos.table import (
     text_cell,
 )
 from networld_algos.tables import verdict
-from networld_algos.variations import Ablation, Response
+from networld_algos.variations import AblationChange, Response
 
 PARAMETERS = "parameters"
 ONE_AGENT_MS = "decision_ms_one_agent"
 """Keys of `Row.extra` that the cost table shows."""
 
 
-def ablations(found: Sequence[Ablation]) -> Table:
+def ablations(found: Sequence[AblationChange]) -> Table:
     """Task x ablation: score, score of the whole method, and the paired change."""
     several = several_datasets([a.panel for a in found])
     lines = [
@@ -43,7 +43,7 @@ def ablations(found: Sequence[Ablation]) -> Table:
     ]
     columns = [
         Column("Task", False),
-        Column("Ablation", False),
+        Column("AblationChange", False),
         Column("Score", hint=SCORE_HINT),
         Column("Unablated", hint="score of the whole method over the same seeds"),
         Column("Change", hint="ablation minus whole method, paired by seed"),

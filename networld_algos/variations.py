@@ -17,7 +17,7 @@ MEAN: Panel = ("mean over tasks", "")
 
 
 @dataclass(frozen=True)
-class Ablation:
+class AblationChange:
     """One ablation beside the whole method.
 
     Attributes:
@@ -37,13 +37,13 @@ class Ablation:
     change: Interval
 
 
-def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablation]:
+def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[AblationChange]:
     """Every ablation on every panel, over the seeds that it shares with the whole method.
 
     With several panels their mean follows: each seed is averaged over the panels first.
     """
     whole = {(f.panel, f.algorithm): f for f in finals if f.label == f.algorithm}
-    out: list[Ablation] = []
+    out: list[AblationChange] = []
     every = list(dict.fromkeys(f.panel for f in finals))
     for (algorithm, label), group in grouped(finals, lambda f: (f.algorithm, f.label)):
         by_panel: list[dict[int, tuple[float, float]]] = []
@@ -57,7 +57,7 @@ def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablatio
             mine = [f.runs[f.seeds.index(s)] for s in seeds]
             theirs = [base.runs[base.seeds.index(s)] for s in seeds]
             out.append(
-                Ablation(
+                AblationChange(
                     f.panel,
                     algorithm,
                     label,
@@ -75,7 +75,7 @@ def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablatio
 
 def _mean_over_panels(
     algorithm: str, label: str, by_panel: Sequence[dict[int, tuple[float, float]]]
-) -> list[Ablation]:
+) -> list[AblationChange]:
     """The line of `MEAN`, empty where the panels share no seed."""
     seeds = sorted(set.intersection(*(set(p) for p in by_panel)))
     if not seeds:
@@ -83,7 +83,7 @@ def _mean_over_panels(
     table = np.array([[p[s] for p in by_panel] for s in seeds]).mean(axis=1)  # (seeds, 2)
     mine, theirs = stats.t_interval(table[:, 0]), stats.t_interval(table[:, 1])
     change = stats.t_interval(table[:, 0] - table[:, 1])
-    return [Ablation(MEAN, algorithm, label, mine, theirs, change)]
+    return [AblationChange(MEAN, algorithm, label, mine, theirs, change)]
 
 
 @dataclass(frozen=True)
