@@ -32,9 +32,9 @@ def local(todo: Sequence[Job], jobs: int) -> Iterator[Outcome]:
     left = {job.run.key: job for job in todo}
     while left:
         work = [joblib.delayed(perform)(job) for job in left.values()]
-        parallel = joblib.Parallel(
-            n_jobs=jobs, return_as="generator_unordered", pre_dispatch=str(jobs), batch_size=1
-        )
+        # One by one: in a batch, a long run would wait for another, and be reported late.
+        options: dict[str, Any] = {"pre_dispatch": str(jobs), "batch_size": 1}
+        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", **options)
         try:
             for outcome in cast("Iterator[Outcome]", parallel(work)):
                 del left[outcome.run.key]
