@@ -43,7 +43,7 @@ def ablations(found: Sequence[AblationChange]) -> Table:
     ]
     columns = [
         Column("Task", False),
-        Column("AblationChange", False),
+        Column("Ablation", False),
         Column("Score", hint=SCORE_HINT),
         Column("Unablated", hint="score of the whole method over the same seeds"),
         Column("Change", hint="ablation minus whole method, paired by seed"),
