@@ -122,7 +122,7 @@ def run_suite(
         ImportError: If the extra for Ray or TensorBoard is missing.
     """
     check_options(suite, jobs, only, backend, ray_address, tensorboard)
-    now = suite if seeds is None else suite.first_seeds(seeds)
+    now = suite.first_seeds(seeds)
     paths = suite_paths(results.absolute(), suite)
     kept = {run.start for run in suite.runs()}
     paths.root.mkdir(parents=True, exist_ok=True)

@@ -192,15 +192,11 @@ def _check_task(folder: Path, algorithm: Algorithm, expect: str | TaskSpec | Non
 
 def _read_index(folder: Path) -> dict[str, Any]:
     file = folder / INDEX
-    if folder.parts[:1] == ("hf:",):
-        raise ValueError(
-            f"hf://{'/'.join(folder.parts[1:])} is on the Hub: `networld evaluate` and `health` "
-            "take it, and so does networld_algos.hub.from_pretrained; a folder is needed here"
-        )
     if not file.is_file():
         raise ValueError(
             f"no checkpoint in {folder}: {INDEX} is missing; give a folder that `networld train` "
-            "or `save` wrote, or hf://owner/name"
+            "or `save` wrote. hf://owner/name is for `networld evaluate`, `health` and "
+            "networld_algos.hub.from_pretrained"
         )
     try:
         index = json.loads(file.read_bytes())

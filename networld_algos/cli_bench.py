@@ -59,8 +59,7 @@ def bench_run(
     chosen = replace(chosen, entries=(*chosen.entries, *added))
     if dry_run:
         check_options(chosen, jobs, only, backend, ray_address, tensorboard)
-        some = chosen if seeds is None else chosen.first_seeds(seeds)
-        _print_plan(some, results, jobs, only)
+        _print_plan(chosen.first_seeds(seeds), results, jobs, only)
         return 0
     first = () if seeds is None else (str(seeds),)
     options = {"only": only, "algorithm": algorithm, "seeds": first}
@@ -70,6 +69,7 @@ def bench_run(
     command += [
         text for name, values in options.items() for v in values for text in (f"--{name}", v)
     ]
+    command += ["--tensorboard"] * tensorboard
     outcomes = run_with_progress(
         chosen,
         results,
@@ -79,7 +79,7 @@ def bench_run(
         backend=backend,
         ray_address=ray_address,
         tensorboard=tensorboard,
-        command=[*command, *["--tensorboard"] * tensorboard],
+        command=command,
     )
     failed = [outcome for outcome in outcomes if outcome.error]
     folder = suite_paths(results, chosen).root

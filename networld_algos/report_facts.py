@@ -49,10 +49,9 @@ def notices(rows: Sequence[Row]) -> list[str]:
     )
     mixed = sorted(
         {
-            f"{display(r.label)} ({r.experiment}, {r.dataset})"
-            for _, group in groups
+            f"{display(label)} ({experiment}, {dataset})"
+            for (experiment, _, dataset, label, *_), group in groups
             if len({(r.config_hash, r.updates) for r in group}) > 1
-            for r in group[:1]
         }
     )
     if mixed:

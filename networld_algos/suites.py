@@ -133,12 +133,16 @@ class Suite:
                 for condition in conditions:
                     check_decision(known[label], condition.decision)
 
-    def first_seeds(self, count: int) -> Suite:
+    def first_seeds(self, count: int | None) -> Suite:
         """The suite with at most ``count`` training seeds in every part; some of the same runs.
+
+        With None it is the suite as it is.
 
         Raises:
             ValueError: If ``count`` is less than 1.
         """
+        if count is None:
+            return self
         if count < 1:
             raise ValueError(f"seeds must be at least 1, got {count}")
         fewer: dict[str, Any] = {"seeds": min(self.seeds, count)}
