@@ -45,11 +45,11 @@ import torch
 from numpy.typing import NDArray
 
 from networld_algos import make
-from networld_algos.batch import Episodes
-from networld_algos.cpu import configure_cpu
-from networld_algos.rows import write_text
-from networld_algos.stats import t_interval
-from networld_algos.train import train
+from networld_algos.data.episodes import Episodes
+from networld_algos.files import write_text
+from networld_algos.results.stats import t_interval
+from networld_algos.training.cpu import configure_cpu
+from networld_algos.training.train import train
 from networld_envs.spec import TaskSpec
 
 Floats = NDArray[Any]

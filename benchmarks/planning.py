@@ -10,7 +10,7 @@ at their defaults, and one agent of the Decision Transformer of d3rlpy or transf
 
 Rows take turns; the best counts; what takes long has fewer turns. Times are CPU times of this
 process, milliseconds. Weights are untrained, which takes no less time. Matrix products are
-oneDNN's, for all rows; NETWORLD_ONEDNN=0 leaves them to PyTorch, see `networld_algos.cpu`.
+oneDNN's, for all rows; NETWORLD_ONEDNN=0 leaves them to PyTorch, see `networld_algos.training.cpu`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import torch
 from training import CONTEXT, OBS, synthetic, write_json
 
 from networld_algos import make
-from networld_algos.cpu import configure_cpu
+from networld_algos.training.cpu import configure_cpu
 
 TEAMS = {"1 agent": (1, 1), "19 agents": (1, 19), "64 x 19": (64, 19)}  # environments, agents
 SIZE: dict[str, Any] = {"horizon": 8, "dim": 32, "mults": (1, 2, 4), "latent": 32}

@@ -23,7 +23,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
-from networld_algos.batch import Episodes, WindowSampler, disk_array
+from networld_algos.data.batch import WindowSampler
+from networld_algos.data.episodes import Episodes, disk_array
 from networld_envs.spec import TaskSpec
 
 

@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 
 import networld_envs
-from networld_envs import cbf, cbf_links, compiled
+from networld_envs import cbf, compiled
+from networld_envs.cbf import network
 from networld_envs.physics import radio
 
 TASKS = ("cbf", "rb", "ns")
@@ -218,7 +219,7 @@ def truncation_error(rings: int, links: int, seeds: int = 4) -> dict[str, float]
     params = cbf.Params(rings=rings)
     k = params.num_agents
     state = cbf.reset(params, [np.random.default_rng(seed) for seed in range(seeds)])
-    cells = cbf_links.candidates(cbf.Params(rings=rings, max_links=links)).cells
+    cells = network.candidates(cbf.Params(rings=rings, max_links=links)).cells
     near = np.zeros((k, k), bool)
     user, candidate = np.nonzero(cells >= 0)
     near[user, cells[user, candidate]] = True

@@ -11,7 +11,7 @@ of 25 ms, H = 8 and 32 sequences: with its forecast as by default, and with hard
 
 An update takes a batch that is drawn beforehand and ends with the metrics as numbers. The rows take
 turns; the best turn counts. Times are CPU times of this process. Matrix products are oneDNN's, for
-all rows; NETWORLD_ONEDNN=0 leaves them to PyTorch, see `networld_algos.cpu`.
+all rows; NETWORLD_ONEDNN=0 leaves them to PyTorch, see `networld_algos.training.cpu`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ import numpy as np
 import torch
 
 from networld_algos import ALGORITHMS, make
-from networld_algos.batch import Batch, Episodes, WindowSampler
-from networld_algos.cpu import configure_cpu
+from networld_algos.data.batch import Batch, WindowSampler
+from networld_algos.data.episodes import Episodes
+from networld_algos.training.cpu import configure_cpu
 from networld_envs.spec import ActionKind, TaskSpec
 
 OBS, COLUMNS, CHOICES, STEPS = 17, 6, 41, 50

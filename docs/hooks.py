@@ -18,13 +18,12 @@ from typing import Any
 
 import networld_envs
 from networld_envs.policies import get_policy, usable_policies
-from networld_envs.references import PUBLISHED, RECORDED
+from networld_envs.policies.references import PUBLISHED, RECORDED, TABLE
 from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
 
 MARKER = re.compile(r"^<!-- (facts|docstring|presets|scores) ([\w.]+) -->$", re.MULTILINE)
 LEAD = re.compile(r"^(Action|Neighbours|Reward of an agent|Sources|Version history):(:?) ?(.*)$")
 RULER = re.compile(r"^\s*=+( +=+)+\s*$")
-REFERENCES = Path(networld_envs.__file__).with_name("references.json")
 UNITS = {"rate": "bit/s/Hz"}
 
 
@@ -104,7 +103,7 @@ def presets(task: str) -> str:
 
 def scores(task: str) -> str:
     """Mean rewards of the reference policies with 95% intervals, from the committed table."""
-    recorded = json.loads(REFERENCES.read_text(encoding="utf-8"))
+    recorded = json.loads(TABLE.read_text(encoding="utf-8"))
     parts = []
     for name in networld_envs.TASKS[task].PRESETS:
         found = recorded.get(task if name == "default" else f"{task}/{name}")

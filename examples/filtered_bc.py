@@ -14,9 +14,7 @@ import torch
 
 from networld_algos.base import Algorithm
 from networld_algos.bc import action_range
-from networld_algos.features import ObsFeatures
-from networld_algos.nets import adam, masked_mean, mlp, seeded, step
-from networld_algos.twohot import ActionHead
+from networld_algos.nn import ActionHead, ObsFeatures, adam, masked_mean, mlp, seeded, step
 
 
 @dataclass(frozen=True)

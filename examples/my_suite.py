@@ -4,7 +4,7 @@ networld bench run examples/my_suite.py --jobs 2
 networld report results/messages
 """
 
-from networld_algos.suites import Entry, Robustness, Suite
+from networld_algos.bench.suite import Entry, Robustness, Suite
 
 SUITE = Suite(
     name="messages",

@@ -15,7 +15,7 @@ from gymnasium.spaces import Box, Discrete
 
 from networld_envs import gymnasium_id
 from networld_envs.policies import POLICIES, Policy
-from networld_envs.references import RECORDED
+from networld_envs.policies.references import RECORDED
 from networld_envs.simulator import TASKS
 from networld_envs.spec import TaskSpec
 

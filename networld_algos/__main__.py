@@ -2,6 +2,6 @@
 
 import sys
 
-from networld_algos.cli import main
+from networld_algos.cli.command import main
 
 sys.exit(main())

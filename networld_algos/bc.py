@@ -1,7 +1,7 @@
 """Behaviour cloning: the reference every offline method has to beat.
 
 ``min_theta  E_D [ -log pi_theta(a_i | o_i, m_i) ]`` with ``m_i`` the mean of the neighbours'
-features. Continuous actions are two-hot coded, see `networld_algos.twohot`.
+features. Continuous actions are two-hot coded, see `networld_algos.nn.twohot`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,16 @@ from torch import Tensor
 
 from networld_algos import check
 from networld_algos.base import Algorithm, Carry
-from networld_algos.batch import Batch, Episodes
-from networld_algos.features import FEATURES, MESSAGE_MAX_AGE, FeatureKind
-from networld_algos.local import LocalInputs
-from networld_algos.nets import (
-    Hidden,
-    NetworkKind,
-    adam,
-    cosine_decay,
-    masked_mean,
-    seeded,
-    set_learning_rate,
-    step,
-)
-from networld_algos.twohot import DECODES, ActionHead, Decode
+from networld_algos.data.batch import Batch
+from networld_algos.data.episodes import Episodes
+from networld_algos.nn.action_head import DECODES, ActionHead, Decode
+from networld_algos.nn.features import FEATURES, FeatureKind
+from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.layers import Hidden, NetworkKind
+from networld_algos.nn.losses import masked_mean
+from networld_algos.nn.messages import MESSAGE_MAX_AGE
+from networld_algos.nn.optim import adam, cosine_decay, set_learning_rate, step
+from networld_algos.nn.random import seeded
 from networld_envs.spec import TaskSpec
 
 
@@ -37,7 +33,7 @@ class BCConfig:
     """Behaviour cloning with the loss ``-log pi(a | o, m)`` (two-hot cross-entropy for a box).
 
     Attributes:
-        network: ``"gated"`` or ``"mlp"``, see `networld_algos.nets.Hidden`.
+        network: ``"gated"`` or ``"mlp"``, see `networld_algos.nn.layers.Hidden`.
         hidden: Width of the hidden layers.
         layers: Number of hidden layers or blocks.
         bins: Bins of each column of a continuous action.

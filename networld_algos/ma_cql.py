@@ -1,8 +1,8 @@
 """MA-CQL: conservative Q-learning (Kumar et al., NeurIPS 2020) for each agent, shared parameters.
 
 Local input ``x = (o_i, mean of neighbours)``, reward ``r`` scaled by
-`networld_algos.actor_critic.RewardScale`, and ``done`` true on termination only (truncation never
-zeroes a bootstrap).
+`networld_algos.nn.actor_critic.RewardScale`, and ``done`` true on termination only (truncation
+never zeroes a bootstrap).
 
 Box actions, scaled to [-1, 1]: twin critics and the actor of SAC (Haarnoja et al., 2018)::
 
@@ -38,25 +38,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networld_algos import check
-from networld_algos.actor_critic import ChoiceNet, RewardScale, SquashedActor, TwinQ, follow
 from networld_algos.base import Algorithm, Carry
-from networld_algos.batch import Batch, Episodes
-from networld_algos.credit import ReturnOf, credited
-from networld_algos.features import FEATURES, MESSAGE_MAX_AGE, FeatureKind
-from networld_algos.local import LocalInputs
-from networld_algos.nets import (
-    Hidden,
-    NetworkKind,
-    adam,
-    descend,
-    from_unit,
-    masked_mean,
-    normal,
-    seeded,
-    to_unit,
-    uniform,
-)
-from networld_algos.twohot import DECODES, Decode
+from networld_algos.data.batch import Batch
+from networld_algos.data.episodes import Episodes
+from networld_algos.data.returns import ReturnOf, credited
+from networld_algos.nn.action_head import DECODES, Decode, from_unit, to_unit
+from networld_algos.nn.actor_critic import ChoiceNet, RewardScale, SquashedActor, TwinQ, follow
+from networld_algos.nn.features import FEATURES, FeatureKind
+from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.layers import Hidden, NetworkKind
+from networld_algos.nn.losses import masked_mean
+from networld_algos.nn.messages import MESSAGE_MAX_AGE
+from networld_algos.nn.optim import adam, descend
+from networld_algos.nn.random import normal, seeded, uniform
 from networld_envs.spec import TaskSpec
 
 
@@ -65,7 +59,7 @@ class MACQLConfig:
     """Conservative Q-learning; the losses are in the module's docstring.
 
     Attributes:
-        network: ``"gated"`` or ``"mlp"`` policy, see `networld_algos.nets.Hidden`. Critics are
+        network: ``"gated"`` or ``"mlp"`` policy, see `networld_algos.nn.layers.Hidden`. Critics are
             MLPs: gated ones cost five times as much an update and diverged on CBF.
         hidden: Width of the hidden layers of all networks.
         layers: Number of hidden layers or blocks.
@@ -78,7 +72,7 @@ class MACQLConfig:
         batch_size: Windows (whole teams, one step) in an update.
         action_dropout: Share of observations whose last action is another's, see
             `shuffle_last_action`.
-        return_of: Whose reward counts, see `networld_algos.credit`.
+        return_of: Whose reward counts, see `networld_algos.data.returns`.
         centre_rewards: Learn from rewards less their mean, unless episodes terminate
             (validation, one training seed; NS, expert data, 900
             updates: 80 with, 38 without).

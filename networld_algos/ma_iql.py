@@ -1,7 +1,7 @@
 """MA-IQL: implicit Q-learning (Kostrikov et al., ICLR 2022) for each agent, shared parameters.
 
 With ``L_tau(u) = |tau - 1(u < 0)| u^2``, local input ``x = (o_i, mean of neighbours)`` and reward
-``r``, scaled by `networld_algos.actor_critic.RewardScale`::
+``r``, scaled by `networld_algos.nn.actor_critic.RewardScale`::
 
     value    L_V  = E[ L_tau( min_k Q'_k(x, a) - V(x) ) ]
     critic   L_Q  = E[ sum_k ( r + gamma (1 - terminated) V(x_next) - Q_k(x, a) )^2 ]
@@ -23,26 +23,19 @@ import torch
 from torch import Tensor
 
 from networld_algos import check
-from networld_algos.actor_critic import ChoiceNet, GaussianActor, RewardScale, TwinQ, follow
 from networld_algos.base import Algorithm, Carry
-from networld_algos.batch import Batch, Episodes
-from networld_algos.credit import ReturnOf, credited
-from networld_algos.features import FEATURES, MESSAGE_MAX_AGE, FeatureKind
-from networld_algos.local import LocalInputs
-from networld_algos.nets import (
-    Hidden,
-    NetworkKind,
-    adam,
-    cosine_decay,
-    descend,
-    from_unit,
-    masked_mean,
-    normal,
-    seeded,
-    set_learning_rate,
-    to_unit,
-)
-from networld_algos.twohot import DECODES, Decode
+from networld_algos.data.batch import Batch
+from networld_algos.data.episodes import Episodes
+from networld_algos.data.returns import ReturnOf, credited
+from networld_algos.nn.action_head import DECODES, Decode, from_unit, to_unit
+from networld_algos.nn.actor_critic import ChoiceNet, GaussianActor, RewardScale, TwinQ, follow
+from networld_algos.nn.features import FEATURES, FeatureKind
+from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.layers import Hidden, NetworkKind
+from networld_algos.nn.losses import masked_mean
+from networld_algos.nn.messages import MESSAGE_MAX_AGE
+from networld_algos.nn.optim import adam, cosine_decay, descend, set_learning_rate
+from networld_algos.nn.random import normal, seeded
 from networld_envs.spec import TaskSpec
 
 
@@ -51,7 +44,7 @@ class MAIQLConfig:
     """Implicit Q-learning; the losses are in the module's docstring.
 
     Attributes:
-        network: ``"gated"`` or ``"mlp"`` policy, see `networld_algos.nets.Hidden`. Critics are
+        network: ``"gated"`` or ``"mlp"`` policy, see `networld_algos.nn.layers.Hidden`. Critics are
             MLPs: gated ones cost five times as much an update and diverged on CBF.
         hidden: Width of the hidden layers of all networks.
         layers: Number of hidden layers or blocks.
@@ -64,7 +57,7 @@ class MAIQLConfig:
         batch_size: Windows (whole teams, one step) in an update.
         action_dropout: Share of observations whose last action is another's, see
             `shuffle_last_action`.
-        return_of: Whose reward counts, see `networld_algos.credit`.
+        return_of: Whose reward counts, see `networld_algos.data.returns`.
         centre_rewards: Learn from rewards less their mean, unless episodes terminate
             (validation, one training seed; NS, medium data, 600 updates: 95 with, 94 without).
         features: Of observations, see `ObsFeatures`. On RB 71 with both kinds, 54 with ``"symlog"``

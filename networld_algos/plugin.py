@@ -17,10 +17,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from networld_algos.base import Algorithm
-from networld_algos.zoo import ALGORITHMS, BUILT_IN
+from networld_algos.registry import ALGORITHMS, BUILT_IN
 
 if TYPE_CHECKING:
-    from networld_algos.suites import Suite
+    pass
 
 
 _modules: dict[str, ModuleType] = {}  # those of algorithms, by name
@@ -53,7 +53,7 @@ def add_algorithm(source: str) -> str:
         raise ValueError(f"an algorithm is named as path/to/file.py:ClassName, got {source!r}")
     if not path.is_file():
         raise ValueError(f"there is no file {path} (from {source!r})")
-    module = _run_file(path)
+    module = run_file(path)
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, Algorithm)):
         classes = [
@@ -89,28 +89,12 @@ def importable() -> Iterator[None]:
             del sys.modules[name]
 
 
-def load_suite(source: str) -> Suite:
-    """Run a Python file and take the suite that it calls ``SUITE``.
-
-    Args:
-        source: ``path/to/file.py``.
+def run_file(path: Path) -> ModuleType:
+    """Execute a Python file as a module of its own.
 
     Raises:
-        ValueError: If the file is not there, does not run, or has no ``SUITE``.
+        ValueError: If the file raises; names it and the error.
     """
-    from networld_algos.suites import Suite
-
-    path = Path(source)
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    found = getattr(_run_file(path), "SUITE", None)
-    if not isinstance(found, Suite):
-        what = "no SUITE" if found is None else f"a SUITE that is a {type(found).__name__}"
-        raise ValueError(f"{path} has {what}; it needs: SUITE = networld_algos.suites.Suite(...)")
-    return found
-
-
-def _run_file(path: Path) -> ModuleType:
     name = f"networld_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

@@ -11,18 +11,13 @@ from typing import Any
 import gymnasium
 import pettingzoo
 
-from networld_envs.joint import JointVectorEnv
+from networld_envs.joint import JointVectorEnv, gymnasium_id
 from networld_envs.parallel import NetworkEnv
 from networld_envs.simulator import TASKS, make_params
 from networld_envs.spec import TaskSpec
+from networld_envs.version import __version__
 
-__version__ = "0.1.0"
-__all__ = ["TASKS", "TaskSpec", "gymnasium_id", "make", "make_params", "make_vec"]
-
-
-def gymnasium_id(task: str) -> str:
-    """Gymnasium id of a task's joint view, e.g. ``"networld/CBF-v0"``."""
-    return f"networld/{task.upper()}-v0"
+__all__ = ["TASKS", "TaskSpec", "__version__", "gymnasium_id", "make", "make_params", "make_vec"]
 
 
 def make(task: str, **kwargs: Any) -> NetworkEnv:

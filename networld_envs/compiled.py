@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 VARIABLE = "NETWORLD_COMPILED"
-MODULES = {"cbf": "networld_envs.cbf_compiled", "ns": "networld_envs.ns_compiled"}
+MODULES = {"cbf": "networld_envs.cbf.compiled", "ns": "networld_envs.ns.compiled"}
 TRIAL_STEPS = 3
 
 

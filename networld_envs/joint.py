@@ -17,8 +17,13 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from networld_envs.render.window import Renderer
 from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
-from networld_envs.viewer import Renderer
+
+
+def gymnasium_id(task: str) -> str:
+    """Gymnasium id of a task's joint view, e.g. ``"networld/CBF-v0"``."""
+    return f"networld/{task.upper()}-v0"
 
 
 def joint_spaces(

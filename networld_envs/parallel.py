@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils import parallel_to_aec
 
+from networld_envs.render.window import Renderer
 from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
-from networld_envs.viewer import Renderer
 
 
 class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):

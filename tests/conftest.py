@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from networld_algos.batch import Episodes
+from networld_algos.data.episodes import Episodes
 from networld_envs.spec import TaskSpec
 
 torch.set_num_threads(1)
@@ -18,7 +18,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def exact_products() -> Iterator[None]:
-    """What a test sets for the whole process (`networld_algos.cpu`) ends with it."""
+    """What a test sets for the whole process (`networld_algos.training.cpu`) ends with it."""
     yield
     torch.set_float32_matmul_precision("highest")
 

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_envs.policies import cbf, ns, rb
+from networld_envs.cbf import policies as cbf_policies
+from networld_envs.ns import policies as ns_policies
 from networld_envs.policies.base import Policy
+from networld_envs.rb import policies as rb_policies
 from networld_envs.simulator import Simulator, task_module
 
 POLICIES: dict[str, dict[str, Policy]] = {
-    "cbf": cbf.POLICIES,
-    "rb": rb.POLICIES,
-    "ns": ns.POLICIES,
+    "cbf": cbf_policies.POLICIES,
+    "rb": rb_policies.POLICIES,
+    "ns": ns_policies.POLICIES,
 }
 
 __all__ = [

@@ -5,8 +5,8 @@ import minari
 import pytest
 
 import networld_envs  # noqa: F401 - registers the ids
-from networld_algos.data import load_episodes
-from networld_envs.flat import flatten_agents
+from networld_algos.data.load import load_episodes
+from networld_envs.store.flatten import flatten_agents
 
 pytestmark = pytest.mark.interop
 pytest.importorskip("jax", reason="jax is absent: pip install 'networld[interop]'")

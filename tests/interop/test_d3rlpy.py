@@ -6,8 +6,8 @@ import pytest
 from gymnasium.spaces import Discrete
 
 import networld_envs
-from networld_algos import cli
-from networld_envs.collect import Behaviour
+from networld_algos.cli import command
+from networld_envs.policies.rollout import Behaviour
 from networld_envs.store import Recipe, build
 
 pytestmark = pytest.mark.interop
@@ -20,7 +20,7 @@ def flat(request, tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     source = f"networld/{request.param}/tiny-v0"
     build(Recipe(source, request.param, 2, 6, 77, (Behaviour("expert", 0.2),)))
-    assert cli.main(["dataset", "flatten", source, "--id", "networld/flat-v0"]) == 0
+    assert command.main(["dataset", "flatten", source, "--id", "networld/flat-v0"]) == 0
     return minari.load_dataset("networld/flat-v0")
 
 

@@ -1,10 +1,10 @@
-"""rliable: the reference implementation of the statistics in `networld_algos.stats`."""
+"""rliable: the reference implementation of the statistics in `networld_algos.results.stats`."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from networld_algos import stats
+from networld_algos.results import stats
 
 pytestmark = [
     pytest.mark.interop,

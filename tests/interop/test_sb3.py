@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import networld_envs
-from networld_envs.references import TEST_SEED, reference_rewards
+from networld_envs.policies.references import TEST_SEED, reference_rewards
 
 pytestmark = pytest.mark.interop
 WHY = "Stable-Baselines3 or SuperSuit is absent: pip install 'networld[interop]'"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import networld_envs
-from networld_envs.collect import Behaviour
-from networld_envs.flat import flatten_agents
+from networld_envs.policies.rollout import Behaviour
 from networld_envs.store import Recipe, build
+from networld_envs.store.flatten import flatten_agents
 
 pytestmark = [
     pytest.mark.interop,

@@ -1,0 +1,167 @@
+"""Score a policy or a model under the conditions of a run: the rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from networld_algos.base import Algorithm
+from networld_algos.bench.runs import Condition, Run
+from networld_algos.data.episodes import Episodes
+from networld_algos.results.rows import Row
+from networld_algos.results.stats import normalised_score
+from networld_algos.training.cpu import machine
+from networld_algos.training.evaluate import Evaluation, decision_ms_one_agent, evaluate
+from networld_envs.policies import get_policy
+from networld_envs.policies.references import TEST_SEED, reference_rewards, reference_scores
+from networld_envs.version import __version__
+
+
+def reference_rows(run: Run) -> list[Row]:
+    """A row for each condition of a reference policy."""
+    rewards = {c.what: _reference(run, c) for c in run.conditions}
+    return [_reference_row(run, c, rewards[c.what]) for c in run.conditions]
+
+
+def _reference(run: Run, condition: Condition) -> tuple[float, ...]:
+    rewards = reference_rewards(run.task, run.algorithm, _eval_seeds(run), **condition.params)
+    return tuple(rewards.tolist())
+
+
+def _reference_row(run: Run, condition: Condition, rewards: tuple[float, ...]) -> Row:
+    return _row(
+        run,
+        condition,
+        kind="reference",
+        role=get_policy(run.task, run.algorithm).role,
+        dataset=None,
+        config_hash=None,
+        fraction=None,
+        episodes=None,
+        updates=None,
+        is_last=True,
+        episode_returns=rewards,
+    )
+
+
+def _eval_seeds(run: Run) -> range:
+    return range(TEST_SEED, TEST_SEED + run.eval_episodes)
+
+
+def learned_rows(
+    run: Run, algorithm: Algorithm, heldout: Episodes | None, state: dict[str, Any]
+) -> list[Row]:
+    """A row for each condition of the run; what is equal but for its name is measured once."""
+    updates, trained = int(state["updates"]), algorithm.config
+    is_last = updates == run.updates
+    extra: dict[str, float] = {
+        "parameters": sum(p.numel() for p in algorithm.parameters() if p.requires_grad)
+    }
+    extra |= state.get("best", {})
+    if is_last and heldout is not None:
+        extra |= algorithm.health(heldout)
+    results: dict[str, tuple[Evaluation, dict[str, float]]] = {}
+    rows = []
+    for condition in run.conditions:
+        algorithm.reconfigure(**condition.decision)
+        if condition.what not in results:
+            results[condition.what] = _measure(run, algorithm, condition)
+        result, more = results[condition.what]
+        config = {"algorithm": run.algorithm, **asdict(algorithm.config)}
+        algorithm.config = trained
+        rows.append(
+            _row(
+                run,
+                condition,
+                kind="learned",
+                role=None,
+                dataset=run.dataset_ids[-1],
+                config_hash=_short_hash(config),
+                fraction=run.fraction,
+                episodes=int(state["episodes"]),
+                updates=updates,
+                is_last=is_last,
+                episode_returns=tuple(result.episode_rewards.tolist()),
+                score=None if condition.params else _score(run.task, result.mean),
+                latency_p50_ms=result.latency_p50_ms,
+                latency_p99_ms=result.latency_p99_ms,
+                bytes_per_step=result.bytes_per_step,
+                train_seconds=float(state["seconds"]),
+                extra={**extra, **more},
+            )
+        )
+    return rows
+
+
+def _measure(
+    run: Run, algorithm: Algorithm, condition: Condition
+) -> tuple[Evaluation, dict[str, float]]:
+    result = evaluate(
+        algorithm,
+        run.task,
+        _eval_seeds(run),
+        sampling_seed=run.seed,
+        message_loss=condition.message_loss,
+        message_delay=condition.message_delay,
+        **condition.params,
+    )
+    if run.experiment != "cost":
+        return result, {}
+    alone = decision_ms_one_agent(algorithm, run.task, **condition.params)
+    return result, {"decision_ms_one_agent": alone}
+
+
+def _short_hash(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _score(task: str, reward: float) -> float:
+    """Normalised by the committed scores of random and expert; a report uses the suite's own."""
+    scores = reference_scores(task)
+    return float(normalised_score(reward, scores["random"]["mean"], scores["expert"]["mean"]))
+
+
+def _row(run: Run, condition: Condition, **values: Any) -> Row:
+    blank = {
+        "score": None,
+        "latency_p50_ms": None,
+        "latency_p99_ms": None,
+        "bytes_per_step": None,
+        "train_seconds": None,
+    }
+    return Row(
+        suite=run.suite,
+        experiment=run.experiment,
+        task=run.task,
+        algorithm=run.algorithm,
+        label=condition.label,
+        seed=run.seed,
+        eval_seed_set="test",
+        version=__version__,
+        git_commit=_git_commit(),
+        machine=machine(),
+        factor=condition.factor,
+        level=condition.level,
+        **{**blank, **values},
+    )
+
+
+@lru_cache(maxsize=1)
+def _git_commit() -> str | None:
+    """Commit of the checkout this package runs from, None for an installed wheel.
+
+    Ends in ``-dirty`` where tracked files differ from that commit.
+    """
+    folder = Path(__file__).resolve().parent
+    if not (folder.parent / ".git").exists():
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,83 @@
+"""What a worker is sent, and how a run ended."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from networld_algos.bench.paths import Paths
+from networld_algos.bench.runs import Run
+from networld_algos.results.folder import Failure, write_failure
+from networld_algos.training.cpu import SWITCH
+
+ENVIRONMENT = ("MINARI_DATASETS_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", SWITCH)
+"""Variables that a worker on another machine needs as the runner has them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        run: The run.
+        error: Type and message of the exception, or "".
+    """
+
+    run: Run
+    error: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker process, perhaps on another machine, is sent.
+
+    Attributes:
+        run: What to do.
+        paths: Where its files are.
+        keep: Leave the trained model for other runs.
+        algorithms: The runner's table: a worker is a new process, and does not have the entries
+            that the user has added.
+        environment: Variables of `ENVIRONMENT` that are set where the runner is.
+        runner: Process id of the runner where workers are its children, which end when it does.
+        tensorboard: Write losses and scores for TensorBoard.
+    """
+
+    run: Run
+    paths: Paths
+    keep: bool
+    algorithms: Mapping[str, Any]
+    environment: Mapping[str, str]
+    runner: int | None = None
+    tensorboard: bool = False
+
+
+def failed(job: Job, error: str, details: str) -> Outcome:
+    """Record that a run failed."""
+    record = Failure(suite=job.run.suite, run=job.run.title, error=error, traceback=details)
+    write_failure(job.paths.failure(job.run), record)
+    return Outcome(job.run, error)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a run: a worker whose runner was killed may still be at it when the next one starts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                mine = path.stat().st_ino == os.fstat(handle.fileno()).st_ino
+            except FileNotFoundError:
+                mine = False
+            if not mine:
+                continue  # the one before has removed the file that was waited for
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return

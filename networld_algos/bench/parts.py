@@ -1,0 +1,270 @@
+"""Parts of a suite: who takes part, in what, under which conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from networld_algos.base import Algorithm
+from networld_algos.bench.runs import Condition
+from networld_algos.check import at_least, positive_int
+from networld_algos.registry import ALGORITHMS, make_config, preset_values
+from networld_algos.results.rows import QUALITIES
+from networld_envs.simulator import TASKS
+
+AGENTS: dict[str, dict[int, dict[str, Any]]] = {
+    "cbf": {7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
+    "rb": {
+        12: {"preset": "nodes12"},
+        24: {},
+        48: {"preset": "nodes96", "num_clusters": 12},
+        96: {"preset": "nodes96"},
+    },
+    "ns": {7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
+}
+"""Task -> number of agents -> what is changed to have so many; of RB, graphs of like degree."""
+
+
+def data_keys(tasks: Iterable[str]) -> set[str]:
+    """What settings by data may name: a task, or ``"task/quality"``."""
+    return {key for task in tasks for key in (task, *(f"{task}/{q}" for q in QUALITIES))}
+
+
+def check_pace(pace: Mapping[str, float], keys: Iterable[str], whose: str) -> None:
+    """Raise unless ``pace`` gives positive factors to some of ``keys``.
+
+    Raises:
+        ValueError: Naming what is wrong, and ``whose`` keys they should be.
+    """
+    if wrong := {k: f for k, f in pace.items() if k not in keys or not 0 < f < 1e6}:
+        raise ValueError(f"pace must give {whose} positive factors, got {wrong}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An algorithm with a configuration, under the name it has in figures.
+
+    Attributes:
+        algorithm: Key in `networld_algos.ALGORITHMS`.
+        label: Name in figures and tables; the algorithm's by default.
+        config: Fields of its config that differ from the preset.
+        by_data: Task, quality, or ``"task/quality"`` -> fields that differ there, for settings that
+            depend on who made the data (such as alpha of CQL) or on the task. Of several that
+            apply, quality goes before task, and ``"task/quality"`` before both.
+        preset: Named settings to start from, see `networld_algos.registry.PRESETS`.
+        qualities: Qualities of the data on which the comparison has this entry.
+        updates: Gradient steps; those of the part by default. A training step of one algorithm
+            takes many times that of another, so equal time may be fairer than equal steps.
+        pace: Task -> further factor of the updates, beside `Suite.pace`, where an update costs this
+            algorithm much less than on other tasks.
+        decisions: Label -> fields read only when acting. The model is trained once and scored
+            under each of these labels instead of its own.
+        pretrained: In the few-shot part, start from a model of the suite's other tasks.
+        pretrain_updates: Gradient steps of that model; 0 leaves it untrained, a control. Those of
+            the part by default.
+    """
+
+    algorithm: str
+    label: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    preset: str = "default"
+    by_data: dict[str, dict[str, Any]] = field(default_factory=dict)
+    qualities: tuple[str, ...] = QUALITIES
+    updates: int | None = None
+    pace: dict[str, float] = field(default_factory=dict)
+    decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pretrained: bool = False
+    pretrain_updates: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(
+                f"unknown algorithm {self.algorithm!r}; valid algorithms: {', '.join(ALGORITHMS)}"
+            )
+        if not self.label:
+            object.__setattr__(self, "label", self.algorithm)
+        if self.updates is not None:
+            positive_int(self, "updates")
+        if self.pretrain_updates is not None:
+            at_least(self, 0, "pretrain_updates")
+        check_pace(self.pace, TASKS, "tasks")
+        make_config(self.algorithm, self.values)  # raises for an unknown or illegal field
+        if unknown := sorted({*self.qualities} - set(QUALITIES)):
+            raise ValueError(f"unknown qualities {unknown}; valid: {', '.join(QUALITIES)}")
+        if unknown := sorted({*self.by_data} - data_keys(TASKS) - {*QUALITIES}):
+            raise ValueError(
+                f"by_data has unknown keys {unknown}; valid: {', '.join((*TASKS, *QUALITIES))}, "
+                "or both, such as 'cbf/medium'"
+            )
+        for differences in self.by_data.values():
+            make_config(self.algorithm, {**self.values, **differences})
+        for decision in self.decisions.values():
+            check_decision(self, decision)
+        if self.pretrained and ALGORITHMS[self.algorithm][1].adapt is Algorithm.adapt:
+            raise ValueError(f"{self.algorithm!r} cannot be pre-trained: it has no adapt()")
+        if self.pretrained and (by_task := sorted({*self.by_data} - {*QUALITIES})):
+            raise ValueError(
+                f"by_data of a pre-trained entry must not depend on the task, got {by_task}: other "
+                "tasks are trained on with the same settings"
+            )
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Fields of the config that differ from the default, those of the preset included."""
+        return {**preset_values(self.algorithm, self.preset), **self.config}
+
+    def values_on(self, task: str, quality: str) -> dict[str, Any]:
+        """`values` on this data."""
+        values = dict(self.values)
+        for key in (task, quality, f"{task}/{quality}"):
+            values.update(self.by_data.get(key, {}))
+        return values
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names its rows have."""
+        return tuple(self.decisions) or (self.label,)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """One for each label."""
+        named = self.decisions or {self.label: {}}
+        return tuple(Condition(label, decision=decision) for label, decision in named.items())
+
+
+def check_decision(entry: Entry, decision: dict[str, Any]) -> None:
+    """Raise unless a trained model of ``entry`` can be given these fields.
+
+    Raises:
+        ValueError: Naming the field or the value.
+    """
+    allowed = ALGORITHMS[entry.algorithm][1].decision_fields
+    if unknown := sorted(set(decision) - set(allowed)):
+        raise ValueError(
+            f"{entry.algorithm!r} cannot change {unknown} after training; it can: {sorted(allowed)}"
+        )
+    make_config(entry.algorithm, {**entry.values, **decision})
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """The few-shot part of a suite, on data of its first quality.
+
+    What pre-training adds is shown for an entry that has a twin labelled
+    ``"<label> (from scratch)"``.
+
+    Attributes:
+        entries: Who takes part.
+        fractions: Shares of the target task's episodes, nested.
+        seeds: Training seeds.
+        updates: Gradient steps on the target task, where an entry does not say otherwise.
+        pretrain_updates: Gradient steps on the other tasks before, for `Entry.pretrained`.
+        early_stop: Hold 10% of the few episodes out and keep the weights with the smallest
+            `Algorithm.validation_loss` on them. Of one episode nothing is held out. An algorithm
+            without such a loss keeps its final weights.
+    """
+
+    entries: tuple[Entry, ...]
+    fractions: tuple[float, ...]
+    seeds: int
+    updates: int
+    pretrain_updates: int
+    early_stop: bool = False
+
+    def __post_init__(self) -> None:
+        positive_int(self, "seeds", "updates", "pretrain_updates")
+        if not self.fractions or not all(0.0 < f <= 1.0 for f in self.fractions):
+            raise ValueError(f"fractions must be in (0, 1], got {self.fractions}")
+        if len(set(self.fractions)) < len(self.fractions):
+            raise ValueError(f"fractions must differ, got {self.fractions}")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Variants of one method on data of the suite's first quality.
+
+    One entry is the whole method, with the algorithm's name as its label. Where the comparison or
+    an earlier entry trains the same, and an entry differs at most in how it decides, that model is
+    scored instead of training another.
+
+    Attributes:
+        entries: The whole method and its variants.
+        seeds: Training seeds.
+        updates: Gradient steps; those of the suite by default.
+        tasks: Of the suite's tasks, those it is done on; all by default.
+    """
+
+    entries: tuple[Entry, ...]
+    seeds: int
+    updates: int | None = None
+    tasks: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        positive_int(self, "seeds")
+        if self.tasks is not None and (not self.tasks or len(set(self.tasks)) < len(self.tasks)):
+            raise ValueError(f"tasks must differ, and there must be one; got {self.tasks}")
+        if self.updates is not None:
+            positive_int(self, "updates")
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Models of the comparison, of the first quality, under conditions they were not trained in.
+
+    Attributes:
+        labels: Entries of the comparison.
+        seeds: Of the comparison's seeds, the first so many.
+        agents: Let them act for the numbers of agents of `AGENTS`.
+        message_loss: Probabilities that a message is lost, see
+            `networld_algos.training.evaluate.evaluate`.
+        message_delay: Steps that messages take.
+    """
+
+    labels: tuple[str, ...]
+    seeds: int
+    agents: bool = True
+    message_loss: tuple[float, ...] = (0.0, 0.3, 0.6, 0.9)
+    message_delay: tuple[int, ...] = (0, 1)
+
+    def conditions(self, entry: Entry, task: str) -> tuple[Condition, ...]:
+        """Every decision of an entry at every level of every factor."""
+        levels: list[dict[str, Any]] = []
+        if self.agents:
+            levels += agents_levels(task)
+        levels += [
+            {"factor": "message_loss", "level": float(p), "message_loss": float(p)}
+            for p in self.message_loss
+        ]
+        levels += [
+            {"factor": "message_delay", "level": float(d), "message_delay": d}
+            for d in self.message_delay
+        ]
+        return tuple(replace(c, **values) for c in entry.conditions for values in levels)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What decisions cost and bring: models of the comparison, decided in several ways.
+
+    Attributes:
+        labels: Entries of the comparison.
+        seeds: Of the comparison's seeds, the first so many.
+        curves: Label of such an entry -> ways to decide beside those of the comparison.
+    """
+
+    labels: tuple[str, ...]
+    seeds: int
+    curves: dict[str, tuple[Condition, ...]] = field(default_factory=dict)
+
+    def conditions(self, entry: Entry) -> tuple[Condition, ...]:
+        """Ways in which an entry decides."""
+        return (*entry.conditions, *self.curves.get(entry.label, ()))
+
+
+def agents_levels(task: str) -> list[dict[str, Any]]:
+    """Fields of a `Condition` for each number of agents of a task in `AGENTS`."""
+    return [
+        {"factor": "agents", "level": float(n), "params": params}
+        for n, params in AGENTS[task].items()
+    ]

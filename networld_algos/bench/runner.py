@@ -1,0 +1,191 @@
+"""Run a suite: in parallel, resumable, a failing run recorded and the rest done.
+
+`networld_algos.bench.worker` does a run, `networld_algos.bench.backends` decides where. A run whose
+rows exist is not done again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from networld_algos.bench import backends
+from networld_algos.bench.estimate import run_seconds
+from networld_algos.bench.job import ENVIRONMENT, Job, Outcome
+from networld_algos.bench.paths import Paths
+from networld_algos.bench.runs import Run
+from networld_algos.bench.suite import Suite
+from networld_algos.bench.tensorboard import load_writer
+from networld_algos.registry import ALGORITHMS
+from networld_algos.results.folder import record_command
+from networld_algos.results.rows import SUPERSEDED
+from networld_envs import store
+
+
+def suite_paths(results: Path, suite: Suite) -> Paths:
+    """Paths of a suite below a results folder."""
+    return Paths(results / suite.name)
+
+
+def unfinished(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> list[Run]:
+    """Runs that are to be done, what others start from first.
+
+    A training whose rows are there, or a pre-training, is done again only if its model is gone and
+    a run that is to be done needs it.
+
+    Args:
+        suite: The suite.
+        paths: Where its files are.
+        only: Parts to run; all by default.
+    """
+    runs = suite.runs(only)
+    todo = [run for run in runs if run.stage != "pretrain" and not paths.is_done(run)]
+    keys = {run.key for run in todo}
+    needed = {run.start for run in todo if run.start and not paths.has_model(run.start)}
+    again = [run for run in runs if run.key in needed - keys]
+    return [*again, *todo]
+
+
+def set_aside(suite: Suite, paths: Paths) -> int:
+    """Move results of a suite's runs that were made with other settings or another version away.
+
+    They go to the folder `networld_algos.results.rows.SUPERSEDED`. Nothing is lost, and a report
+    does not find two results of one run.
+
+    Args:
+        suite: The whole suite: a report shows parts and seeds that are not run now beside the rest.
+        paths: Where its files are.
+
+    Returns:
+        How many files were moved.
+    """
+    stale = paths.stale(suite.runs())
+    folder = paths.root / SUPERSEDED
+    if stale:
+        folder.mkdir(exist_ok=True)
+    for path in stale:
+        path.replace(folder / path.name)
+    return len(stale)
+
+
+def run_suite(
+    suite: Suite,
+    results: Path,
+    jobs: int = 1,
+    on_start: Callable[[Sequence[Run]], None] | None = None,
+    on_done: Callable[[Outcome], None] | None = None,
+    on_dataset: store.Progress | None = None,
+    on_superseded: Callable[[int], None] | None = None,
+    *,
+    only: Iterable[str] = (),
+    seeds: int | None = None,
+    backend: str = "local",
+    ray_address: str | None = None,
+    tensorboard: bool = False,
+    command: Sequence[str] = (),
+) -> list[Outcome]:
+    """Do every run of a suite that is not done yet.
+
+    Args:
+        suite: What to run.
+        results: Folder of results; the suite's own folder is made in it.
+        jobs: Processes side by side, each with one thread.
+        on_start: Called once with the runs that are to be done.
+        on_done: Called after each run.
+        on_dataset: Progress of building datasets that are absent.
+        on_superseded: Called with the number of files that `set_aside` moved, if any.
+        only: Parts of the suite to run, see `networld_algos.bench.suite.PARTS`; all by default.
+        seeds: Run only so many training seeds of each part.
+        backend: ``"local"`` processes, or tasks of ``"ray"``.
+        ray_address: Of a running Ray cluster; None starts one on this machine.
+        tensorboard: Write losses and scores below ``<results>/<suite>/tensorboard``.
+        command: What was typed after ``networld``, kept beside the results for their report.
+
+    Returns:
+        The outcome of each run that was done now.
+
+    Raises:
+        ValueError: If a part, the backend or the number of jobs is not valid, or another process
+            is running the suite in the same folder.
+        ImportError: If the extra for Ray or TensorBoard is missing.
+    """
+    check_options(suite, jobs, only, backend, ray_address, tensorboard)
+    now = suite.first_seeds(seeds)
+    paths = suite_paths(results.absolute(), suite)
+    kept = {run.start for run in suite.runs()}
+    paths.root.mkdir(parents=True, exist_ok=True)
+    with _alone(paths.root):
+        if command:
+            record_command(paths.root, command)
+        moved = set_aside(suite, paths)
+        if moved and on_superseded is not None:
+            on_superseded(moved)
+        todo = unfinished(now, paths, only)
+        if on_start is not None:
+            on_start(todo)
+        for dataset_id in sorted({i for run in todo for i in run.dataset_ids}):
+            if not store.is_local(dataset_id):
+                store.obtain(dataset_id, jobs, on_dataset)
+        stages = ("pretrain", "reference", "train", "evaluate")
+        ordered = sorted(todo, key=lambda run: (stages.index(run.stage), -run_seconds(run)))
+        work = [
+            Job(
+                run=run,
+                paths=paths,
+                keep=run.key in kept,
+                algorithms=dict(ALGORITHMS),
+                environment={k: os.environ[k] for k in ENVIRONMENT if k in os.environ},
+                runner=os.getpid() if backend == "local" else None,
+                tensorboard=tensorboard,
+            )
+            for run in ordered
+        ]
+        outcomes = []
+        for part in ([w for w in work if not w.run.start], [w for w in work if w.run.start]):
+            if backend == "ray":
+                done = backends.on_ray(part, jobs, ray_address)
+            else:
+                done = backends.local(part, jobs)
+            for outcome in done:
+                outcomes.append(outcome)
+                if on_done is not None:
+                    on_done(outcome)
+        return outcomes
+
+
+def check_options(
+    suite: Suite,
+    jobs: int,
+    only: Iterable[str],
+    backend: str,
+    ray_address: str | None,
+    tensorboard: bool,
+) -> None:
+    """Raise for options that `run_suite` refuses, before anything is written."""
+    suite.runs(only)
+    if backend not in backends.BACKENDS:
+        raise ValueError(f"backend must be one of {backends.BACKENDS}, got {backend!r}")
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    if ray_address is not None and backend != "ray":
+        raise ValueError(f"ray_address={ray_address!r} needs backend 'ray', not {backend!r}")
+    if backend == "ray":
+        backends.load_ray()
+    if tensorboard:
+        load_writer()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a suite's folder, so that two runners never write the same checkpoint."""
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"another process is running the suite in {folder}; wait for it or stop it"
+            ) from error
+        yield

@@ -1,0 +1,128 @@
+"""One unit of work of a suite: what it does, the name of its files, and roughly what it takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from networld_algos.registry import make_config
+from networld_envs.version import __version__
+
+Stage = Literal["reference", "pretrain", "train", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way to score a model; each gives a row.
+
+    Attributes:
+        label: Name in figures.
+        factor: What is varied, or None, see `networld_algos.results.rows.Row`.
+        level: Value of the factor.
+        params: Preset and parameters of the task that differ from the default.
+        message_loss: Probability that a message is lost.
+        message_delay: Steps a message takes.
+        decision: Fields of the config that are read only when acting.
+    """
+
+    label: str
+    factor: str | None = None
+    level: float | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    message_loss: float = 0.0
+    message_delay: int = 0
+    decision: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def what(self) -> str:
+        """Text that is equal where the same is measured, whatever it is called."""
+        values = asdict(self)
+        names = ("params", "message_loss", "message_delay", "decision")
+        return json.dumps({name: values[name] for name in names}, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One unit of work; equal runs give equal rows.
+
+    Attributes:
+        suite: Name of the suite.
+        stage: ``"reference"`` scores a policy, ``"pretrain"`` makes a model that other runs start
+            from, ``"train"`` trains and evaluates, ``"evaluate"`` scores another run's model.
+        experiment: One of `networld_algos.results.rows.EXPERIMENTS`, or ``"pretrain"``.
+        task: The task that is evaluated; of a pre-training, the task that is left out.
+        algorithm: Name of an algorithm, or of a reference policy.
+        label: Name in figures.
+        config: The algorithm's configuration as a dictionary of differences from the default.
+        seed: Training seed; -1 for a reference.
+        data_tasks: Tasks whose data is trained on.
+        quality: Quality of the data, e.g. ``"expert"``; "" for a reference.
+        data_episodes: Episodes taken from each data set before ``fraction``; None takes all.
+        fraction: Share of those used of the target task.
+        updates: Gradient steps.
+        evaluations: Evaluations on the way, evenly spaced, the last at the end.
+        eval_episodes: Episodes of each evaluation.
+        conditions: What is scored; a row of each at each evaluation.
+        start: Key of the run whose model this one starts from, or scores, or "".
+        early_stop: Keep the weights with the least validation loss, see `suites.FewShot`.
+    """
+
+    suite: str
+    stage: Stage
+    experiment: str
+    task: str
+    algorithm: str
+    label: str
+    config: dict[str, Any]
+    seed: int
+    data_tasks: tuple[str, ...]
+    quality: str
+    data_episodes: int | None
+    fraction: float
+    updates: int
+    evaluations: int
+    eval_episodes: int
+    conditions: tuple[Condition, ...]
+    start: str = ""
+    early_stop: bool = False
+
+    @property
+    def key(self) -> str:
+        """Name of the run's files: readable, and unique through a hash of everything in it.
+
+        The hash takes in the whole configuration and the version, so a changed default is a new
+        run. Changed code is not seen: give an edited algorithm a new label.
+        """
+        whole: dict[str, Any] = {**asdict(self), "version": __version__}
+        if self.stage != "reference":
+            whole["config"] = asdict(make_config(self.algorithm, self.config))
+        text = json.dumps(whole, sort_keys=True)
+        return f"{self.stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    @property
+    def stem(self) -> str:
+        """`key` without the hash: the same run under other settings has the same."""
+        words = [self.experiment, self.task, self.quality, self.label]
+        if self.stage != "reference":
+            words.append(f"s{self.seed}")
+        if self.experiment == "fewshot":
+            words.append(f"f{100 * self.fraction:g}")
+        return re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(words)).strip("-")
+
+    @property
+    def title(self) -> str:
+        """The run in words, for progress and failures."""
+        words = [self.experiment, self.task, *([self.quality] if self.quality else []), self.label]
+        if self.stage != "reference":
+            words.append(f"seed {self.seed}")
+        if self.experiment == "fewshot":
+            words.append(f"{100 * self.fraction:g}% of the data")
+        return " / ".join(words)
+
+    @property
+    def dataset_ids(self) -> list[str]:
+        """Data that is trained on, the target task's last."""
+        return [f"networld/{task}/{self.quality}-v0" for task in self.data_tasks]

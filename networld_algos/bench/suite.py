@@ -1,0 +1,181 @@
+"""What to run. A suite is a frozen dataclass; it unrolls into independent runs.
+
+Write your own in a few lines::
+
+    from networld_algos.bench import Entry, Suite
+
+    SUITE = Suite(name="mine", tasks=("rb",), entries=(Entry("bc"), Entry("networld")), seeds=5,
+                  updates=5_000)
+
+and start it with ``networld bench run my_suite.py``. The suites that come with the package are in
+`networld_algos.bench.presets`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from networld_algos.bench.parts import (
+    Ablation,
+    Cost,
+    Entry,
+    FewShot,
+    Robustness,
+    check_decision,
+    check_pace,
+    data_keys,
+)
+from networld_algos.bench.runs import Condition, Run
+from networld_algos.bench.unroll import unroll
+from networld_algos.check import at_least, positive_int
+from networld_envs.simulator import TASKS
+from networld_envs.store.recipes import find_recipe
+
+__all__ = ["PARTS", "Ablation", "Condition", "Cost", "Entry", "FewShot", "Robustness", "Suite"]
+
+PARTS = ("comparison", "fewshot", "ablation", "robustness", "cost")
+"""Parts of a suite; the reference policies belong to all of them."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Runs that belong together: reference policies, a comparison, and perhaps further parts.
+
+    Attributes:
+        name: Folder of the results.
+        tasks: Tasks, each evaluated on its own.
+        entries: Algorithms of the comparison.
+        seeds: Training seeds of the comparison, 0 .. seeds - 1.
+        updates: Gradient steps of each training, where its entry does not say otherwise.
+        pace: Task, or ``"task/quality"``, which goes before it -> factor of the updates of every
+            training on it; 1 by default. Tasks differ in how many updates they need. See also
+            `Entry.pace`. The few-shot part has its own number of updates, the same on every task.
+        qualities: Qualities of the data the comparison is done on; the other parts use the first.
+        data_episodes: Episodes of each data set that are used; None takes all.
+        evaluations: Evaluations during a training of the comparison.
+        eval_episodes: Episodes of an evaluation; reference policies are scored on the same ones.
+        fewshot: The few-shot part, or None.
+        ablation: The ablations, or None.
+        robustness: Agent-count shift, message loss and delay, or None.
+        cost: Latency against score, or None.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    seeds: int
+    updates: int
+    qualities: tuple[str, ...] = ("expert",)
+    pace: dict[str, float] = field(default_factory=dict)
+    data_episodes: int | None = None
+    evaluations: int = 5
+    eval_episodes: int = 16
+    fewshot: FewShot | None = None
+    ablation: Ablation | None = None
+    robustness: Robustness | None = None
+    cost: Cost | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ValueError(f"name must be usable as the name of a folder, got {self.name!r}")
+        positive_int(self, "seeds", "updates", "evaluations")
+        at_least(self, 2, "eval_episodes")
+        unknown = [t for t in self.tasks if t not in TASKS]
+        if unknown or not self.tasks:
+            raise ValueError(f"unknown task {unknown or self.tasks}; valid: {', '.join(TASKS)}")
+        for name, values in (("tasks", self.tasks), ("qualities", self.qualities)):
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name} must differ, and there must be one; got {values}")
+        for task in self.tasks:
+            for quality in self.qualities:
+                find_recipe(f"networld/{task}/{quality}-v0")  # raises for an unknown one
+        few = self.fewshot.entries if self.fewshot is not None else ()
+        ablated = self.ablation.entries if self.ablation is not None else ()
+        for entries in (self.entries, few, ablated):
+            labels = [label for entry in entries for label in entry.labels]
+            names = [entry.label for entry in entries]
+            if len(set(labels)) < len(labels) or len(set(names)) < len(names):
+                raise ValueError(f"labels must differ, got {labels} of {names}")
+        ablated_tasks = (self.ablation and self.ablation.tasks) or ()
+        if foreign := sorted(set(ablated_tasks) - set(self.tasks)):
+            raise ValueError(f"the ablation is on {foreign}, not among the tasks {self.tasks}")
+        if len(self.tasks) == 1 and any(e.pretrained for e in few):
+            raise ValueError(f"pre-training needs a task beside {self.tasks[0]!r}")
+        check_pace(self.pace, data_keys(self.tasks), "its own tasks")
+        self._check_trained_entries()
+
+    def _check_trained_entries(self) -> None:
+        known = {entry.label: entry for entry in self.entries}
+        for name, part in (("robustness", self.robustness), ("cost", self.cost)):
+            if part is None:
+                continue
+            positive_int(part, "seeds")
+            if missing := [label for label in part.labels if label not in known]:
+                raise ValueError(
+                    f"{name} uses models of the comparison, which has no {missing}; it has "
+                    f"{sorted(known)}"
+                )
+            for label in part.labels:
+                if self.qualities[0] not in known[label].qualities:
+                    raise ValueError(
+                        f"{name} uses models trained on {self.qualities[0]} data; {label!r} is "
+                        f"only on {', '.join(known[label].qualities)}"
+                    )
+            if part.seeds > self.seeds:
+                raise ValueError(f"{name} has {part.seeds} seeds, the comparison {self.seeds}")
+        if self.cost is not None:
+            for label, conditions in self.cost.curves.items():
+                if label not in self.cost.labels:
+                    raise ValueError(f"cost has a curve for {label!r}, not among its labels")
+                for condition in conditions:
+                    check_decision(known[label], condition.decision)
+
+    def first_seeds(self, count: int | None) -> Suite:
+        """The suite with at most ``count`` training seeds in every part; some of the same runs.
+
+        With None it is the suite as it is.
+
+        Raises:
+            ValueError: If ``count`` is less than 1.
+        """
+        if count is None:
+            return self
+        if count < 1:
+            raise ValueError(f"seeds must be at least 1, got {count}")
+        fewer: dict[str, Any] = {"seeds": min(self.seeds, count)}
+        for name in PARTS:
+            part = getattr(self, name, None)
+            if part is not None:
+                fewer[name] = replace(part, seeds=min(part.seeds, count))
+        return replace(self, **fewer)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of `PARTS` that the suite has."""
+        there = {"comparison": bool(self.entries)}
+        return tuple(p for p in PARTS if there.get(p) or getattr(self, p, None) is not None)
+
+    def runs(self, only: Iterable[str] = ()) -> list[Run]:
+        """Runs in an order that can be kept: what others start from comes first.
+
+        Args:
+            only: Parts to run, with what they start from; all by default.
+
+        Raises:
+            ValueError: If the suite has no such part.
+        """
+        chosen = tuple(only)
+        if unknown := [part for part in chosen if part not in self.parts]:
+            raise ValueError(
+                f"suite {self.name!r} has no part {', '.join(unknown)}; it has "
+                f"{', '.join(self.parts)}"
+            )
+        every = unroll(self)
+        if chosen:
+            wanted = [r for r in every if r.experiment in ("reference", *chosen)]
+            starts = {run.start for run in wanted}
+            every = [r for r in every if r.experiment in ("reference", *chosen) or r.key in starts]
+        return list({run.key: run for run in every}.values())

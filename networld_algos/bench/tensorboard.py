@@ -1,0 +1,67 @@
+"""Losses and scores of a run for TensorBoard, the ``[tensorboard]`` extra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from networld_algos.results.rows import Row
+
+EVERY = 20  # updates between two points of a loss
+
+
+class Events:
+    """Writes one run's curves; a context manager.
+
+    Args:
+        folder: Where TensorBoard's files of the run go.
+
+    Raises:
+        ImportError: If TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kind = load_writer()
+        self.writer: Any = None
+
+    def start(self, updates: int) -> None:
+        """Begin after ``updates`` updates; what an interrupted run wrote beyond them is hidden."""
+        self.writer = self.kind(str(self.folder), purge_step=updates + 1)
+
+    def losses(self, update: int, values: dict[str, float]) -> None:
+        """Metrics of one update; every `EVERY` updates are kept."""
+        if update % EVERY == 0:
+            for name, value in values.items():
+                self.writer.add_scalar(f"loss/{name}", value, update)
+
+    def scores(self, rows: Sequence[Row]) -> None:
+        """Rewards, scores and diagnostics of one evaluation."""
+        for row in rows:
+            values = {"reward": row.mean_return, "score": row.score, **row.extra}
+            for name, value in values.items():
+                if value is not None:
+                    self.writer.add_scalar(f"{row.label}/{name}", value, row.updates)
+
+    def __enter__(self) -> Events:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+def load_writer() -> type[Any]:
+    """TensorBoard's writer.
+
+    Raises:
+        ImportError: If it is not installed; says how to install it.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ImportError(
+            "--tensorboard needs the package tensorboard: pip install 'networld[tensorboard]'"
+        ) from error
+    return SummaryWriter

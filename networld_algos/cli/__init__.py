@@ -1,0 +1,1 @@
+"""The ``networld`` command, one module per verb or group of verbs."""

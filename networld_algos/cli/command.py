@@ -1,0 +1,123 @@
+"""The ``networld`` command.
+
+Each verb imports what it needs when it runs, so that ``networld dataset list`` does not wait for
+torch. Errors a user can mend are one line on standard error and exit status 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import tyro
+
+from networld_algos.cli import bench, model, reference, render, report, train
+from networld_algos.cli.terminal import console
+
+
+def _group(prog: str, verbs: dict[str, Callable[..., int]], args: Sequence[str]) -> int:
+    return tyro.extras.subcommand_cli_from_dict(verbs, prog=prog, args=list(args))
+
+
+def _cli_dataset(args: Sequence[str]) -> int:
+    from networld_algos.cli.dataset import VERBS
+
+    return _group("networld dataset", VERBS, args)
+
+
+def _cli_train(args: Sequence[str]) -> int:
+    from networld_algos.plugin import importable, is_plugin
+    from networld_algos.registry import ALGORITHMS, make_config
+
+    typed = {name: name for name in ALGORITHMS}  # how errors and help name it
+    if args and is_plugin(args[0]):
+        (own,) = model.add_algorithms(args[:1])
+        typed[own] = args[0]
+    # The preset sets the defaults of the options, so it is read before they are.
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", nargs="?", default="default")
+    preset = parser.parse_known_args(args)[0].preset or "default"
+    verbs = {
+        shown: train.train_command(
+            name, make_config(name, preset if args and shown == args[0] else None)
+        )
+        for name, shown in typed.items()
+    }
+    with importable():  # the help of options is in the source of their dataclass
+        return _group("networld train", verbs, args)
+
+
+COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
+    "reference": (
+        "score the reference policies of a task",
+        lambda args: tyro.cli(reference.reference, prog="networld reference", args=args),
+    ),
+    "dataset": (
+        "build, download, check, import and export datasets",
+        _cli_dataset,
+    ),
+    "train": ("train an algorithm on a dataset", _cli_train),
+    "evaluate": (
+        "let a trained model act",
+        lambda args: tyro.cli(model.evaluate, prog="networld evaluate", args=args),
+    ),
+    "push": (
+        "upload a trained model to the Hugging Face Hub",
+        lambda args: tyro.cli(model.push, prog="networld push", args=args),
+    ),
+    "health": (
+        "diagnose the latent space of a NetWorld model",
+        lambda args: tyro.cli(model.health, prog="networld health", args=args),
+    ),
+    "bench": (
+        "run a suite of the benchmark",
+        lambda args: _group(
+            "networld bench", {"run": bench.bench_run, "list": bench.bench_list}, args
+        ),
+    ),
+    "render": (
+        "draw reference policies side by side",
+        lambda args: tyro.cli(render.render, prog="networld render", args=args),
+    ),
+    "report": (
+        "figures and an HTML page from results",
+        lambda args: tyro.cli(report.report, prog="networld report", args=args),
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the ``networld`` command; returns the exit status."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        console.print("usage: networld COMMAND ...   (networld COMMAND --help explains one)\n")
+        for name, (text, _) in COMMANDS.items():
+            console.print(f"  {name:10s} {text}")
+        return 0
+    if args[0] == "--version":
+        from networld_envs.version import __version__
+
+        console.print(__version__)
+        return 0
+    if args[0] not in COMMANDS:
+        print(
+            f"networld: unknown command {args[0]!r}; commands: {', '.join(COMMANDS)}",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        return COMMANDS[args[0]][1](args[1:])
+    except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
+        if os.environ.get("NETWORLD_DEBUG"):
+            raise
+        print(f"networld {args[0]}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("networld: stopped; start it again to go on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,280 @@
+"""Dataset cards: what is in a dataset, as a page and a figure made from its data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from networld_algos.report.style import COLUMN_WIDTH_IN, REWARDS, ROLE_STYLES, STYLE, TASKS
+from networld_envs import store
+from networld_envs.files import replace_text
+from networld_envs.policies.references import Score, reference_scores
+from networld_envs.policies.rollout import Behaviour
+from networld_envs.spec import TaskSpec
+from networld_envs.store.episodes import open_local
+from networld_envs.version import __version__
+
+BAR_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+DPI = 150
+CARD = """# {dataset_id}
+
+{what}
+
+![Episodes by average reward]({figure})
+
+{table}
+
+## How it was made
+
+{made}
+
+## Values
+
+| field | shape of an episode | least | mean | largest |
+|---|---|---|---|---|
+{ranges}
+
+The columns of observations and actions, their units and sources are those of task `{task}`
+([model and spaces](../../docs/reference/{task}.md)); `networld_envs/store/episodes.py` says how an
+episode is stored.
+
+<details><summary>Observations by column</summary>
+
+| column | least | mean | largest |
+|---|---|---|---|
+{columns}
+
+</details>
+
+## How to load it
+
+```python
+from networld_algos.data.load import load_episodes
+from networld_envs import store
+
+dataset = store.load("{dataset_id}")  # a Minari dataset; downloaded or built if absent
+episodes = load_episodes(dataset)  # padded arrays: obs (K, T+1, N, O), actions, rewards, ...
+```
+
+## Licence and citation
+
+{licence}. Please cite NetWorld, and the sources of the task named in its documentation:
+
+```bibtex
+@software{{networld,
+  title   = {{NetWorld: wireless-network tasks, datasets and offline multi-agent learning}},
+  author  = {{{{The NetWorld maintainers}}}},
+  version = {{{version}}},
+  note    = {{Dataset {dataset_id}, SHA-256 {sha256}}},
+}}
+```
+"""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a local dataset holds.
+
+    Attributes:
+        dataset_id: Its id.
+        about: NetWorld's metadata.
+        minari: Minari's metadata.
+        spec: Sizes and bounds.
+        rewards: ``(K,)``, mean reward per agent and step of each episode.
+        lengths: ``(K,)``, steps of each episode.
+        columns: Field -> ``(3, columns)``: least, mean and largest value.
+    """
+
+    dataset_id: str
+    about: dict[str, Any]
+    minari: dict[str, Any]
+    spec: TaskSpec
+    rewards: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float64]]
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """Scores of the task's reference policies at default parameters."""
+        return reference_scores(self.about["task"])
+
+    @property
+    def behaviours(self) -> list[str]:
+        """Who made each episode, in words."""
+        recipe = self.about.get("recipe")
+        if recipe is None:
+            return [self.minari.get("algorithm_name", "")] * len(self.rewards)
+        names = [str(Behaviour(**b)) for b in recipe["behaviours"]]
+        return [names[k % len(names)] for k in range(len(self.rewards))]
+
+    def lines(self) -> dict[str, str]:
+        """The main facts, as a table."""
+        spec, scores = self.spec, self.scores
+        scale = scores["expert"]["mean"] - scores["random"]["mean"]
+        low, high = (float(np.quantile(self.rewards, q)) for q in (0.05, 0.95))
+        mean = float(self.rewards.mean())
+        obs, actions = (_span(self.columns[name]) for name in ("observations", "actions"))
+        facts = {
+            "task": TASKS[self.about["task"]],
+            "made by": self.minari.get("algorithm_name", ""),
+            "episodes": f"{len(self.rewards)}, {self.lengths.min()}-{self.lengths.max()} steps, "
+            f"{self.lengths.sum()} steps in all",
+            "agents": f"{spec.num_agents}, at most {spec.neighbour_slots} neighbours each",
+            "observations": f"(T+1, {spec.num_agents}, {spec.obs_dim}) float32, {obs}",
+            "actions": f"{spec.action_kind}, {actions}",
+            "average reward": f"{mean:.4f} per agent and step; 5% to 95% of episodes "
+            f"{low:.4f} to {high:.4f}",
+            "normalised score": f"{100 * (mean - scores['random']['mean']) / scale:.1f} "
+            "(0 random, 100 expert)",
+            "size": f"{self.minari['dataset_size']} MB",
+            "content": self.about.get("sha256", "no recorded hash"),
+            "licence": self.about.get("licence", "unknown"),
+        }
+        if "recipe" not in self.about:
+            del facts["normalised score"]  # measured in the simulator, which did not make these
+        return facts
+
+
+def describe(dataset_id: str) -> Description:
+    """Read a local dataset and sum it up, one episode at a time.
+
+    Raises:
+        networld_envs.store.DatasetError: If it is not here or damaged.
+    """
+    dataset = open_local(dataset_id)
+    rewards, lengths = [], []
+    least: dict[str, Any] = {}
+    total: dict[str, Any] = {}
+    most: dict[str, Any] = {}
+    rows = dict.fromkeys(("observations", "actions", "agent_rewards"), 0)
+    for episode in store.episodes(dataset):
+        rewards.append(float(episode["agent_rewards"].mean(dtype=np.float64)))
+        lengths.append(len(episode["agent_rewards"]))
+        for name in rows:
+            value = episode[name]
+            flat = value.reshape(-1, value.shape[2] if value.ndim == 3 else 1)  # (rows, columns)
+            first = rows[name] == 0
+            rows[name] += len(flat)
+            least[name] = flat.min(0) if first else np.minimum(least[name], flat.min(0))
+            most[name] = flat.max(0) if first else np.maximum(most[name], flat.max(0))
+            total[name] = flat.sum(0, dtype=np.float64) + (0.0 if first else total[name])
+    about = store.metadata(dataset)
+    return Description(
+        dataset_id=dataset_id,
+        about=about,
+        minari=dataset.storage.metadata,
+        spec=TaskSpec.from_dict(about["spec"]),
+        rewards=np.array(rewards),
+        lengths=np.array(lengths, np.int64),
+        columns={
+            name: np.stack([least[name], total[name] / rows[name], most[name]]).astype(np.float64)
+            for name in rows
+        },
+    )
+
+
+def write_card(dataset_id: str, folder: Path) -> Path:
+    """Write ``<task>-<quality>.md`` and a figure beside it from a local dataset.
+
+    Returns:
+        The path of the page.
+    """
+    found = describe(dataset_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "-".join(dataset_id.split("/")[-2:])
+    figure = folder / f"{name}.png"
+    _draw(found, figure)
+    page = folder / f"{name}.md"
+    lines = found.lines()
+    spec, recipe = found.spec, found.about.get("recipe")
+    shapes = {
+        "observations": f"(T+1, {spec.num_agents}, {spec.obs_dim}) float32",
+        "actions": f"(T, {spec.num_agents}, {spec.action_dim}) float32"
+        if spec.action_kind == "box"
+        else f"(T, {spec.num_agents}) int64",
+        "agent_rewards": f"(T, {spec.num_agents}) float32",
+    }
+    text = CARD.format(
+        dataset_id=dataset_id,
+        what=found.minari.get("description", ""),
+        figure=figure.name,
+        table="| | |\n|---|---|\n" + "\n".join(f"| {k} | {v} |" for k, v in lines.items()),
+        made=_how_made(dataset_id, recipe) if recipe else f"Imported: {lines['made by']}.",
+        ranges="\n".join(
+            f"| {field} | {shape} | " + " | ".join(_whole(found.columns[field])) + " |"
+            for field, shape in shapes.items()
+        ),
+        columns="\n".join(
+            f"| {i} | " + " | ".join(f"{x + 0.0:.4g}" for x in column) + " |"
+            for i, column in enumerate(found.columns["observations"].T)
+        ),
+        task=found.about["task"],
+        licence=lines["licence"],
+        version=__version__,
+        sha256=lines["content"],
+    )
+    replace_text(page, text)
+    return page
+
+
+def _how_made(dataset_id: str, recipe: dict[str, Any]) -> str:
+    behaviours = [Behaviour(**b) for b in recipe["behaviours"]]
+    who = "\n".join(
+        f"* `{b.policy}`"
+        + (f", {b.random_share:.0%} of the actions random" if b.random_share else "")
+        for b in behaviours
+    )
+    first = recipe["seed"]
+    return (
+        f"{recipe['episodes']} episodes of {recipe['max_cycles']} steps at preset "
+        f"`{recipe['preset']}`, seeds {first} to {first + recipe['episodes'] - 1}, "
+        f"NetWorld {recipe['version']}; "
+        f"episode i by entry i modulo {len(behaviours)} of\n\n{who}\n\n"
+        f"```\nnetworld dataset build {dataset_id}\nnetworld dataset verify {dataset_id}\n```"
+    )
+
+
+def _draw(found: Description, path: Path) -> None:
+    """Histogram of episodes over average reward, with the reference policies as lines."""
+    import matplotlib.style
+    from matplotlib.figure import Figure
+
+    makers = found.behaviours
+    names = list(dict.fromkeys(makers))
+    groups = [found.rewards[[m == name for m in makers]] for name in names]
+    with matplotlib.style.context(STYLE):
+        figure = Figure(figsize=(1.6 * COLUMN_WIDTH_IN, 2.4))
+        axes = figure.subplots()
+        axes.hist(
+            groups,
+            bins=40,
+            stacked=True,
+            color=[BAR_COLOURS[i % len(BAR_COLOURS)] for i in range(len(names))],
+            label=names,
+        )
+        if "recipe" in found.about:
+            for name in ("random", "expert"):
+                style = ROLE_STYLES[name]
+                axes.axvline(found.scores[name]["mean"], label=f"{name}, mean", **style)
+        axes.set_xlabel(REWARDS[found.about["task"]] + ", per agent and step")
+        axes.set_ylabel("episodes")
+        axes.set_title(found.dataset_id)
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+
+
+def _span(columns: NDArray[np.float64]) -> str:
+    return f"{columns[0].min():.4g} to {columns[2].max():.4g}"
+
+
+def _whole(columns: NDArray[np.float64]) -> tuple[str, str, str]:
+    """Least, mean and largest value over all columns."""
+    return (
+        f"{columns[0].min():.4g}",
+        f"{columns[1].mean():.4g}",
+        f"{columns[2].max() + 0.0:.4g}",
+    )

@@ -1,0 +1,213 @@
+"""``networld evaluate``, ``push`` and ``health``: what can be done with a trained model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.table import Table
+
+from networld_algos.cli.terminal import console, progress_bar, score_text
+
+Positional = tyro.conf.Positional
+
+
+def evaluate(
+    checkpoint: Positional[str],
+    task: str | None = None,
+    episodes: int = 100,
+    seed: int = 1_000,
+    preset: str = "default",
+    record: bool = False,
+    decisions: Annotated[
+        tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE"), tyro.conf.UseAppendAction
+    ] = (),
+    algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+) -> int:
+    """Let a trained model act and compare it with the reference policies.
+
+    Args:
+        checkpoint: Folder written by `networld train`, or hf://owner/name.
+        task: Which of the model's tasks; not needed when it has one.
+        episodes: Episodes, all simulated as one batch.
+        seed: Environment seed of the first episode. Those from 1000 are the benchmark's test
+            networks; while you choose settings use others, such as the validation networks from
+            500000.
+        preset: Named parameters of the task.
+        record: Keep the score beside the checkpoint, for its card on the Hub.
+        decisions: Another value of a setting that is read only when acting, e.g. decode=sample; may
+            be given several times.
+        algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
+    """
+    from networld_algos.results.stats import normalised_score, t_interval
+    from networld_algos.training.checkpoint import load
+    from networld_algos.training.cpu import configure_cpu
+    from networld_algos.training.evaluate import evaluate as run
+    from networld_algos.training.hub import fetch, record_score
+    from networld_envs.policies import usable_policies
+    from networld_envs.policies.references import reference_rewards
+    from networld_envs.simulator import MAX_CYCLES, make_params
+
+    configure_cpu()
+    add_algorithms(algorithm)
+    if episodes < 2:
+        raise ValueError(f"--episodes must be at least 2, got {episodes}")
+    if record and decisions:
+        raise ValueError("--record keeps the score of the model as it is saved: leave out --set")
+    if record and checkpoint.startswith("hf://"):
+        raise ValueError(
+            "--record writes beside the checkpoint: give a folder of your own, not hf://"
+        )
+    folder = fetch(checkpoint)
+    model, _ = load(folder, expect_task=task)
+    model.reconfigure(**dict(_setting(text) for text in decisions))
+    task = task or _only_task(model.specs)
+    seeds = range(seed, seed + episodes)
+    rewards = {}
+    with progress_bar("policies") as bar:
+        names = usable_policies(task, make_params(task, preset))
+        job = bar.add_task(f"{model.name} on {task}, {episodes} episodes", total=1 + len(names))
+        result = run(model, task, seeds, preset=preset)
+        bar.advance(job)
+        for name in names:
+            rewards[name] = reference_rewards(task, name, seeds, MAX_CYCLES, preset=preset)
+            bar.advance(job)
+    ends = [float(rewards[name].mean()) for name in ("random", "expert") if name in rewards]
+
+    def normalised(mean: float) -> float | None:
+        scaled = len(ends) == 2 and ends[0] < ends[1]
+        return float(normalised_score(mean, *ends)) if scaled else None
+
+    table = Table(title=f"{task}: average reward per agent and step, {episodes} episodes")
+    for heading in ("policy", "mean  [95% interval]", "normalised score"):
+        table.add_column(heading)
+    intervals = {
+        name: t_interval(values)
+        for name, values in {model.name: result.episode_rewards, **rewards}.items()
+    }
+    for name, found in sorted(intervals.items(), key=lambda item: item[1].value):
+        share = normalised(found.value)
+        score = "no scale here" if share is None else f"{share:.1f}"
+        text = score_text(found.value, found.low, found.high)
+        style = "bold" if name == model.name else None
+        table.add_row(name, text, score, style=style)
+    console.print(table)
+    if record:
+        interval = intervals[model.name]
+        kept = {"task": task, "preset": preset, "episodes": episodes, "mean": result.mean}
+        kept |= {"low": interval.low, "high": interval.high}
+        record_score(folder, {**kept, "normalised": normalised(result.mean)})
+    console.print(
+        f"one decision of every agent in all {episodes} episodes: median "
+        f"{result.latency_p50_ms:.1f} ms, 99% {result.latency_p99_ms:.1f} ms; "
+        f"{result.bytes_per_step:.0f} bytes sent per agent and step"
+    )
+    return 0
+
+
+def push(
+    checkpoint: Positional[Path],
+    repo: Positional[str],
+    private: bool = False,
+    algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+) -> int:
+    """Upload a trained model to the Hugging Face Hub, with a card that says what it is.
+
+    Args:
+        checkpoint: Folder written by `networld train`.
+        repo: owner/name; made if absent.
+        private: Make a new repository private.
+        algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
+    """
+    from networld_algos.training.hub import push_to_hub
+
+    add_algorithms(algorithm)
+    console.print(f"uploaded {push_to_hub(checkpoint, repo, private=private)}")
+    return 0
+
+
+def health(
+    checkpoint: Positional[str],
+    task: str | None = None,
+    dataset: str | None = None,
+    episodes: int = 16,
+    algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+) -> int:
+    """Is a NetWorld model's latent space fit for control? Numbers, ranges and what they mean.
+
+    Args:
+        checkpoint: Folder written by `networld train`, or hf://owner/name.
+        task: Which of the model's tasks; not needed when it has one.
+        dataset: Minari dataset to measure on. A model of `networld train` needs none: it knows its
+            own, and the episodes that were held out are taken.
+        episodes: Most episodes to measure on, 16 or fewer.
+        algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
+    """
+    import numpy as np
+
+    from networld_algos.data.episodes import HOLDOUT
+    from networld_algos.data.load import load_episodes
+    from networld_algos.networld.health import HEALTHY, MAX_EPISODES, MEANING, unhealthy
+    from networld_algos.training.checkpoint import load
+    from networld_algos.training.cpu import configure_cpu
+    from networld_algos.training.hub import fetch
+
+    configure_cpu()
+    add_algorithms(algorithm)
+    if not 1 <= episodes <= MAX_EPISODES:
+        raise ValueError(f"--episodes must be in 1 .. {MAX_EPISODES}, got {episodes}")
+    model, about = load(fetch(checkpoint), expect_task=task)
+    task = task or _only_task(model.specs)
+    if dataset is None:
+        if not {"dataset", "episodes", "seed"} <= set(about):
+            raise ValueError(
+                f"{checkpoint} does not say what it was trained on; name data to measure on, e.g. "
+                f"--dataset networld/{task}/expert-v0"
+            )
+        data = load_episodes(about["dataset"], task)
+        data = data.fraction(about["episodes"] / len(data), about["seed"])
+        data = data.split(HOLDOUT, about["seed"])[1]
+        what = f"{about['dataset']}, held-out episodes"
+    else:
+        data, what = load_episodes(dataset, task), dataset
+    data = data.take(np.arange(min(episodes, len(data))))
+    values = model.health(data)
+    if not values:
+        console.print(f"{model.name} has no diagnostics")
+        return 0
+    table = Table(title=f"health of {checkpoint} on {len(data)} of {what}")
+    for heading in ("diagnostic", "value", "healthy", "what it means"):
+        table.add_column(heading)
+    for name, value in values.items():
+        text = f"[red]{value:.3g}[/]" if unhealthy({name: value}) else f"{value:.3g}"
+        bounds = "{:g} to {:g}".format(*HEALTHY[name]) if name in HEALTHY else ""
+        table.add_row(name, text, bounds, MEANING.get(name, ""))
+    console.print(table)
+    return 1 if unhealthy(values) else 0
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Name and value of ``NAME=VALUE``; a value that is not JSON is a word."""
+    name, given, value = text.partition("=")
+    if not given or not name:
+        raise ValueError(f"--set takes NAME=VALUE, e.g. deviation=0, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _only_task(specs: Mapping[str, Any]) -> str:
+    if len(specs) > 1:
+        raise ValueError(f"choose one of the model's tasks with --task: {sorted(specs)}")
+    return next(iter(specs))
+
+
+def add_algorithms(sources: Sequence[str]) -> list[str]:
+    """Names of the algorithms of ``path/to/file.py:Name``, which are then in the table."""
+    from networld_algos.plugin import add_algorithm
+
+    return [add_algorithm(source) for source in sources]

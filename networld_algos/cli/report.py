@@ -1,0 +1,62 @@
+"""``networld report``: figures and a page from the rows of a suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from networld_algos.cli.terminal import console
+from networld_algos.results.stats import normalised_score
+
+if TYPE_CHECKING:
+    pass
+from networld_algos.cli.bench import Positional
+
+
+def data_scores() -> dict[str, float]:
+    """Dataset -> normalised score of the average reward in it, for the datasets of the catalogue.
+
+    Datasets have their own networks, so random and expert are the committed ones over hundreds of
+    networks, not those of a suite's few.
+    """
+    from networld_envs.policies.references import reference_scores
+    from networld_envs.store.fingerprint import fingerprints
+    from networld_envs.store.recipes import catalog
+
+    recipes, out = catalog(), {}
+    for name, values in fingerprints().items():
+        if name in recipes:
+            scores = reference_scores(recipes[name].task)
+            ends = scores["random"]["mean"], scores["expert"]["mean"]
+            out[name] = float(normalised_score(values["mean_reward"], *ends))
+    return out
+
+
+def report(results: Positional[Path], out: Path | None = None, title: str = "NetWorld") -> int:
+    """Make figures and one self-contained HTML page from result rows.
+
+    Args:
+        results: Folder of one suite's rows, e.g. results/demo, or a file of rows.
+        out: Folder to write to; "report" inside the results by default.
+        title: Heading of the page.
+    """
+    from networld_algos.report.facts import notices
+    from networld_algos.report.page import write_report
+    from networld_algos.results.folder import read_suite
+
+    found = read_suite(results)
+    folder = results if results.is_dir() else results.parent
+    page = write_report(
+        found.rows,
+        out or folder / "report",
+        title,
+        failures=found.failures,
+        commands=found.commands,
+        data_scores=data_scores(),
+    )
+    for notice in notices(found.rows):
+        console.print("[yellow]note[/]", escape(notice))
+    console.print(f"wrote {page}, tables.md beside it, and figures in {page.parent / 'figures'}")
+    return 0

@@ -1,0 +1,1 @@
+"""Datasets in memory: episodes, batches cut from them, neighbours and returns."""

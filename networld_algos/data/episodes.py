@@ -1,0 +1,129 @@
+"""A dataset in memory: whole episodes of one task as padded arrays.
+
+Axes: ``K`` episodes, ``T`` steps, ``N`` agents, ``D`` neighbour slots, ``O`` observation, ``A``
+action.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from networld_envs.spec import TaskSpec
+
+HOLDOUT = 0.1
+"""Share of the episodes that training sets aside; only health diagnostics see them."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """A dataset of one task as padded arrays, read once.
+
+    Attributes:
+        spec: Sizes and bounds of the task.
+        obs: ``(K, T+1, N, O)`` float32.
+        actions: ``(K, T, N, A)`` float32 or ``(K, T, N)`` int64.
+        rewards: ``(K, T, N)`` float32.
+        terminated: ``(K, T)`` bool.
+        truncated: ``(K, T)`` bool.
+        neighbours: ``(K, N, D)`` int32, padded with -1.
+        lengths: ``(K,)`` int64, steps of each episode; what follows is padding.
+    """
+
+    spec: TaskSpec
+    obs: NDArray[np.float32]
+    actions: NDArray[Any]
+    rewards: NDArray[np.float32]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    neighbours: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def step_mask(self) -> NDArray[np.bool_]:
+        """``(K, T)``: True where a step is real."""
+        steps: NDArray[np.int64] = np.arange(self.actions.shape[1], dtype=np.int64)
+        return np.less(steps, self.lengths[:, None])
+
+    @property
+    def returns(self) -> NDArray[np.float64]:
+        """``(K,)``: undiscounted episode return of the average agent."""
+        team: NDArray[np.float64] = self.rewards.mean(axis=2, dtype=np.float64)  # (K, T)
+        returns: NDArray[np.float64] = np.where(self.step_mask, team, 0.0).sum(axis=1)
+        return returns
+
+    def take(self, index: NDArray[np.integer[Any]]) -> Episodes:
+        """The episodes at ``index``, in that order; memory-mapped ones stay on disk."""
+        return replace(
+            self,
+            obs=_take(self.obs, index),
+            actions=_take(self.actions, index),
+            rewards=_take(self.rewards, index),
+            terminated=_take(self.terminated, index),
+            truncated=_take(self.truncated, index),
+            neighbours=_take(self.neighbours, index),
+            lengths=self.lengths[index],
+        )
+
+    def fraction(self, fraction: float, seed: int) -> Episodes:
+        """A random share of the episodes, nested: a smaller share lies inside a larger one.
+
+        Args:
+            fraction: Share in (0, 1]; at least one episode is kept.
+            seed: Order of the episodes. Equal seeds give nested subsets.
+
+        Raises:
+            ValueError: If ``fraction`` is not in (0, 1].
+        """
+        return self.take(nested_subset(len(self), fraction, seed))
+
+    def split(self, holdout: float, seed: int) -> tuple[Episodes, Episodes]:
+        """Split by episode into (train, held out); at least one episode is in each.
+
+        With a single episode both parts are that episode.
+
+        Args:
+            holdout: Share of episodes held out, in (0, 1).
+            seed: Which ones.
+        """
+        if not 0.0 < holdout < 1.0:
+            raise ValueError(f"holdout must be in (0, 1), got {holdout}")
+        if len(self) == 1:
+            return self, self
+        order = np.random.default_rng([seed, 0x5717]).permutation(len(self))
+        count = min(max(1, round(holdout * len(self))), len(self) - 1)
+        return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
+
+
+def nested_subset(total: int, fraction: float, seed: int) -> NDArray[np.int64]:
+    """Which of ``total`` episodes a share consists of, ascending; see `Episodes.fraction`."""
+    if not 0.0 < fraction <= 1.0:
+        raise ValueError(f"fraction must be in (0, 1], got {fraction}")
+    order = np.random.default_rng([seed, 0x5EED]).permutation(total)
+    count = max(1, round(fraction * total))
+    return np.sort(order[:count])
+
+
+def disk_array(shape: tuple[int, ...], dtype: Any, folder: Path) -> NDArray[Any]:
+    """Zeros in a file of ``folder``, mapped into memory; the file goes when the array does."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".networld-") as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def _take(array: NDArray[Any], index: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Entries of the first axis; those of a memory-mapped array into an unnamed file on disk."""
+    if not isinstance(array, np.memmap):
+        return array[index]
+    folder = Path(str(array.filename)).parent
+    out = disk_array((len(index), *array.shape[1:]), array.dtype, folder)
+    for row, k in enumerate(index):
+        out[row] = array[k]
+    return out

@@ -1,0 +1,106 @@
+"""Returns that agents learn from: whose rewards count, segment returns, quantiles to ask for.
+
+An agent that learns from its own reward alone learns to take what its neighbours need: on RB,
+weighting by the advantage in the own reward scores far below no weighting at all, in the
+neighbourhood's far above (`docs/tried.md`). Neighbours' rewards travel over the same links as
+messages, in training only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from networld_algos.data.batch import Batch
+from networld_algos.data.episodes import Episodes
+from networld_algos.data.neighbours import sum_over_neighbours
+
+ReturnOf = Literal["agent", "neighbourhood"]
+
+
+def credit(values: Tensor, neighbours: Tensor, of: ReturnOf) -> Tensor:
+    """Rewards or sums of rewards ``(B, T, N)`` as each agent counts them.
+
+    Args:
+        values: Of each agent.
+        neighbours: ``(B, N, D)`` int64, padded with -1.
+        of: ``"agent"`` leaves them; ``"neighbourhood"`` averages over the agent and its neighbours.
+    """
+    if of == "agent":
+        return values
+    per_agent = values.transpose(1, 2)  # (B, N, T)
+    near, count = sum_over_neighbours(per_agent, neighbours)
+    return ((per_agent + near) / (1.0 + count)).transpose(1, 2)
+
+
+def credited(batch: Batch, of: ReturnOf) -> Batch:
+    """A batch with rewards and returns to go as each agent counts them."""
+    if of == "agent":
+        return batch
+    return replace(
+        batch,
+        rewards=credit(batch.rewards, batch.neighbours, of),
+        returns_to_go=credit(batch.returns_to_go, batch.neighbours, of),
+    )
+
+
+def credited_episodes(episodes: Episodes, of: ReturnOf) -> Episodes:
+    """Episodes with rewards as each agent counts them."""
+    if of == "agent":
+        return episodes
+    rewards = np.empty_like(episodes.rewards)
+    for k, table in enumerate(episodes.neighbours):  # one by one: memory of a single episode
+        one = torch.as_tensor(episodes.rewards[k])[None]
+        rewards[k] = credit(one, torch.as_tensor(table).long()[None], of)[0].numpy()
+    return replace(episodes, rewards=rewards)
+
+
+def segment_returns(
+    episodes: Episodes, steps: int, discount: float, of: ReturnOf
+) -> NDArray[np.float64]:
+    """Discounted return ``(S,)`` of every segment that lies inside its episode, of every agent.
+
+    Args:
+        episodes: Of one task.
+        steps: Transitions of a segment.
+        discount: Per step.
+        of: Whose rewards count.
+
+    Raises:
+        ValueError: If every episode is shorter than a segment.
+    """
+    episodes = credited_episodes(episodes, of)
+    powers = discount ** np.arange(steps, dtype=np.float64)
+    found = [
+        np.lib.stride_tricks.sliding_window_view(rewards[:length], steps, axis=0) @ powers
+        for rewards, length in zip(episodes.rewards, episodes.lengths, strict=True)
+        if length >= steps
+    ]
+    if not found:
+        raise ValueError(
+            f"all episodes are shorter than {steps} steps; use a horizon of at most "
+            f"{int(episodes.lengths.max()) + 1}"
+        )
+    return np.concatenate(found).ravel()
+
+
+QUANTILES = 21
+"""The quantiles 0, 0.05 .. 1 are kept."""
+
+
+def quantile_grid(values: ArrayLike) -> Tensor:
+    """The kept quantiles ``(QUANTILES,)`` float32 of ``values``."""
+    grid = np.quantile(np.asarray(values, np.float64), np.linspace(0.0, 1.0, QUANTILES))
+    return torch.from_numpy(grid.astype(np.float32))
+
+
+def at_quantile(grid: Tensor, share: float) -> Tensor:
+    """The quantile ``share`` from ``grid`` ``(QUANTILES, ...)``, linear between those kept."""
+    at = share * (QUANTILES - 1)
+    lower = min(int(at), QUANTILES - 2)
+    return torch.lerp(grid[lower], grid[lower + 1], at - lower)

@@ -1,0 +1,262 @@
+"""MA-DD: the Decision Diffuser (Ajay et al., ICLR 2023) for each agent, shared parameters.
+
+A plan is a segment of H future states of one agent, here the features of its observations, without
+actions. With ``s_0`` the present state, ``c = [s_0; mean of the neighbours' states; 1 if there is
+one]`` and ``y`` the standardised discounted return of the segment::
+
+    diffusion  L_d = E[ || s - f(s^t, t, c, y) ||^2 ],     y hidden with `return_dropout`
+    inverse    L_I = E[ -log I(a_k | s_k, s_{k+1} + noise) ]
+    outlook    L_q = E[ mean_k max(tau_k u, (tau_k - 1) u) ],     u = y - q_k(c)
+
+``s^t`` is corrupted but for its known first state; f predicts ``s - s_0`` ("x0"), or the noise as
+in the paper ("epsilon"; the loss is then on the noise). Acting draws a plan by classifier-free
+guidance (Ho and Salimans, 2022)::
+
+    f_w = f(s^t, t, c, hidden) + w ( f(s^t, t, c, y*) - f(s^t, t, c, hidden) )
+
+takes ``I(s_0, s_1)`` and plans again. ``y*`` is a quantile of the returns: of all in the data
+(``target="data"``; the paper asks for the largest), or of those that follow from c, by quantile
+regression (Koenker and Bassett, 1978; ``target="state"``). A short segment's return depends on its
+first state more than on what is done in it, and a state that is asked for what only better ones
+can have is asked for what the data never showed.
+
+Mixing predictions of ``s`` with weight w is mixing those of the noise: one is affine in the other.
+The mean of the neighbours is given, not planned, as other agents are not in the decentralised
+MADiff (Zhu et al., NeurIPS 2024). The temporal U-Net, its size, schedule, losses' weights and
+solvers are NetWorld's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from networld_algos.base import Algorithm, Carry
+from networld_algos.bc import action_range
+from networld_algos.data.batch import Batch
+from networld_algos.data.episodes import Episodes
+from networld_algos.data.returns import at_quantile, credited, quantile_grid, segment_returns
+from networld_algos.ma_dd.config import MADDConfig
+from networld_algos.ma_dd.nets import DecisionDiffuser, Segments
+from networld_algos.nn.diffusion import sample
+from networld_algos.nn.features import shuffle_last_action
+from networld_algos.nn.losses import masked_mean
+from networld_algos.nn.optim import adam, averaged, cosine_decay, set_learning_rate, step
+from networld_algos.nn.random import normal, seeded, uniform
+from networld_algos.nn.sharding import pick
+from networld_envs.spec import TaskSpec
+
+
+class MADD(Algorithm):
+    """Decision Diffuser with local inputs, see `MADDConfig`.
+
+    Attributes:
+        nets: Networks being trained.
+        ema: Their moving average, which acts.
+    """
+
+    name = "ma-dd"
+    decision_fields = (
+        "steps", "solver", "temperature", "guidance_weight", "target", "target_quantile",
+        "decode", "decode_temperature", "message_max_age",
+    )  # fmt: skip
+    config: MADDConfig
+
+    def __init__(self, specs: Sequence[TaskSpec], config: MADDConfig, seed: int) -> None:
+        super().__init__(specs, config, seed)
+        self.spec = self.single_spec()
+        with seeded(seed):
+            self.nets = DecisionDiffuser(
+                self.spec,
+                mean_field=config.mean_field,
+                features=config.features,
+                hidden=[config.hidden] * config.layers,
+                bins=config.bins,
+                dim=config.dim,
+                mults=config.mults,
+                blocks=config.blocks,
+                train_steps=config.train_steps,
+                prediction=config.prediction,
+            )
+        self.ema = averaged(self.nets, config.ema)
+        self.optimizer = adam(self.nets.parameters(), config.learning_rate)
+
+    @property
+    def window(self) -> int:
+        """A segment has H states, hence H - 1 steps."""
+        return self.config.horizon - 1
+
+    @property
+    def batch_size(self) -> int:
+        """See `MADDConfig`."""
+        return self.config.batch_size
+
+    @property
+    def acting(self) -> DecisionDiffuser:
+        """The averaged networks."""
+        nets = self.ema.module
+        assert isinstance(nets, DecisionDiffuser)
+        return nets
+
+    def prepare(self, episodes: Episodes, total_updates: int) -> None:
+        """Fit feature statistics, action bins and the returns of segments.
+
+        Raises:
+            ValueError: If every episode is shorter than a segment.
+        """
+        self.start(episodes, total_updates)
+        config, nets = self.config, self.nets
+        returns = segment_returns(episodes, self.window, config.discount, config.return_of)
+        nets.inputs.fit(episodes)
+        nets.head.set_range(*action_range(episodes))
+        nets.return_stats[0] = float(returns.mean())
+        nets.return_stats[1] = max(float(returns.std()), 1e-6)
+        mean, std = nets.return_stats.cpu()  # where the quantiles are made
+        nets.return_quantiles.copy_((quantile_grid(returns) - mean) / std)
+        self.acting.load_state_dict(nets.state_dict())
+
+    def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """One step on the sum of the losses."""
+        self.known(batch.task, prepared=True)
+        losses = self.losses(self.nets, batch, generator)
+        decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
+        set_learning_rate(self.optimizer, self.config.learning_rate * decay)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(torch.stack(list(losses.values())).sum())
+        step(self.optimizer)
+        self.ema.update_parameters(self.nets)
+        self.counters["updates"] += 1
+        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+        return dict(zip(losses, values, strict=True))
+
+    @torch.no_grad()
+    def validation_loss(self, batch: Batch, generator: torch.Generator) -> float:
+        """The sum of the losses of the averaged networks."""
+        return torch.stack(list(self.losses(self.acting, batch, generator).values())).sum().item()
+
+    def losses(
+        self, nets: DecisionDiffuser, batch: Batch, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """The losses of ``nets``, trained or averaged, see the module's docstring."""
+        data = self.segments(credited(batch, self.config.return_of), generator)
+        return {
+            "diffusion_loss": self.diffusion_loss(nets, data, generator),
+            "inverse_loss": self.inverse_loss(nets, data, generator),
+            "outlook_loss": self.outlook_loss(nets, data),
+        }
+
+    def segments(self, batch: Batch, generator: torch.Generator) -> Segments:
+        """Draw agents' segments; the return of one that is cut short is hidden."""
+        config, nets = self.config, self.nets
+        share, columns = config.action_dropout, self.spec.last_action
+        now = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
+        seen = replace(batch, obs=torch.cat([now, batch.obs[:, 1:]], dim=1))
+        inputs = nets.inputs(seen, 0.0, generator)  # (B, H, N, F)
+        b, h, n, _ = inputs.shape
+        picked = pick(b * n, config.sequences, generator, inputs.device)
+        row, agent = picked.rows // n, picked.rows % n
+        steps = batch.mask[row].to(inputs.dtype)
+        powers = config.discount ** torch.arange(h - 1, device=inputs.device)
+        mean, std = nets.return_stats
+        returns = (batch.rewards[row, :, agent] * powers).sum(-1, keepdim=True)
+        return Segments(
+            states=inputs[row, :, agent, : self.nets.width],
+            context=inputs[row, 0, agent],
+            actions=batch.actions[row, :, agent],
+            steps=steps,
+            returns=(returns - mean) / std,
+            known=steps.amin(-1, keepdim=True),
+            picked=picked,
+        )
+
+    def diffusion_loss(
+        self, nets: DecisionDiffuser, data: Segments, generator: torch.Generator
+    ) -> Tensor:
+        """``L_d`` over real states after the first."""
+        config = self.config
+        x = data.states.transpose(1, 2)  # (S, W, H)
+        t = nets.schedule.draw(len(x), config.timestep_skew, generator, data.picked)
+        noise = normal(x.shape, generator, x.device, picked=data.picked)
+        noised = nets.schedule.corrupt(x, t, noise)
+        noised = torch.cat([x[..., :1], noised[..., 1:]], dim=-1)  # the present state is known
+        seen = uniform((len(x), 1), generator, x.device, picked=data.picked)
+        shown = seen >= config.return_dropout
+        condition = nets.returns(data.returns) * data.known * shown
+        output = nets.denoise(noised, t, data.context, condition)
+        target = x if config.prediction == "x0" else noise
+        errors = ((output - target) ** 2).mean(1)[:, 1:]  # (S, H-1)
+        weights = data.steps.clone()
+        weights[:, 0] *= config.next_weight
+        return masked_mean(errors, weights)
+
+    def inverse_loss(
+        self, nets: DecisionDiffuser, data: Segments, generator: torch.Generator
+    ) -> Tensor:
+        """``L_I``; a planned state is never exact, hence the noise."""
+        states_next = data.states[:, 1:]
+        noise = normal(states_next.shape, generator, states_next.device, picked=data.picked)
+        noised = states_next + self.config.inverse_noise * noise
+        logits = nets.action_logits(data.states[:, :-1], noised)
+        return masked_mean(nets.head.loss(logits, data.actions), data.steps)
+
+    def outlook_loss(self, nets: DecisionDiffuser, data: Segments) -> Tensor:
+        """``L_q``: the quantiles of the returns that follow from the present state."""
+        u = data.returns - nets.outlook(data.context)  # (S, Q)
+        shares = nets.shares
+        losses = torch.maximum(shares * u, (shares - 1.0) * u).mean(-1, keepdim=True)
+        return masked_mean(losses, data.known)
+
+    @torch.no_grad()
+    def plan(self, context: Tensor, generator: torch.Generator) -> Tensor:
+        """Segments ``(rows, W, H)`` that begin at the states of ``context`` ``(rows, F)``."""
+        config, nets = self.config, self.acting
+        rows = len(context)
+        grid = nets.outlook(context) if config.target == "state" else nets.return_quantiles
+        target = at_quantile(grid.movedim(-1, 0), config.target_quantile)  # (rows,) or ()
+        asked = nets.returns(target.expand(rows).unsqueeze(-1))
+        condition = torch.cat([asked, torch.zeros_like(asked)])
+        both = context.repeat(2, 1)
+
+        def denoiser(x: Tensor, t: int) -> Tensor:
+            at = torch.full((2 * rows,), t, device=x.device)
+            output = nets.denoise(x.repeat(2, 1, 1), at, both, condition, frozen=True)
+            shown, hidden = output.chunk(2)
+            guided = hidden + config.guidance_weight * (shown - hidden)
+            return nets.schedule.to_x0(guided, x, t, config.prediction)
+
+        return sample(
+            denoiser,
+            nets.schedule,
+            (rows, nets.width, config.horizon),
+            steps=config.steps,
+            solver=config.solver,
+            generator=generator,
+            temperature=config.temperature,
+            clamp=context[:, : nets.width],
+        )
+
+    def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
+        """The features of the observation, or None without a mean field."""
+        del carry
+        return self.acting.inputs.message(obs)
+
+    @torch.no_grad()
+    def act(
+        self, obs: Tensor, neighbours: Tensor, carry: Carry, generator: torch.Generator
+    ) -> tuple[Tensor, Carry]:
+        """Plan from the present states and recover the first action."""
+        self.known(carry["task"])
+        config, nets = self.config, self.acting
+        context, memory = nets.inputs.receive(obs, neighbours, carry, config.message_max_age)
+        rows = context.flatten(0, 1)
+        segment = self.plan(rows, generator)
+        logits = nets.action_logits(segment[..., 0], segment[..., 1])
+        actions = nets.head.decode(logits, config.decode, config.decode_temperature, generator)
+        return actions.view(*obs.shape[:2], *actions.shape[1:]), {**carry, **memory}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One Adam."""
+        return {"nets": self.optimizer}

@@ -1,0 +1,108 @@
+"""Configuration of MA-DD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from networld_algos import check
+from networld_algos.data.returns import ReturnOf
+from networld_algos.nn.action_head import DECODES, Decode
+from networld_algos.nn.diffusion import PREDICTIONS, SOLVERS, Prediction, Solver
+from networld_algos.nn.features import FEATURES, FeatureKind
+from networld_algos.nn.messages import MESSAGE_MAX_AGE
+from networld_algos.nn.unet import GROUPS
+
+Target = Literal["state", "data"]
+
+
+@dataclass(frozen=True)
+class MADDConfig:
+    """Decision Diffuser; the losses are in `networld_algos.ma_dd`'s docstring.
+
+    Attributes:
+        horizon: States ``H`` of a segment, the present one included.
+        hidden: Width of the inverse model's hidden layers.
+        layers: Number of them.
+        bins: Bins of each column of a continuous action.
+        dim: Channels of the U-Net's first level.
+        mults: Channels of each level as multiples of ``dim``.
+        blocks: Residual blocks in a level.
+        train_steps: Diffusion steps.
+        prediction: ``"x0"`` or ``"epsilon"`` (the paper's).
+        timestep_skew: Above 1, train more on high noise.
+        next_weight: Weight of the next state's error; those after it have 1.
+        inverse_noise: Deviation of the noise on the inverse model's second state.
+        discount: Of a segment's return.
+        return_dropout: Probability that the return is hidden.
+        learning_rate: Of Adam, decayed to zero along a cosine.
+        ema: Decay of the averaged weights, which act.
+        batch_size: Windows (whole teams) in an update.
+        sequences: Agents' segments drawn from them.
+        action_dropout: Share of present observations whose last action is another's, see
+            `shuffle_last_action`.
+        return_of: Whose reward counts, see `networld_algos.data.returns`.
+        features: Of observations, see `ObsFeatures`; they are the states. On RB 64 with both kinds,
+            56 with ``"symlog"`` (validation, one training seed).
+        mean_field: Let agents send their states and see the neighbours' mean.
+        message_max_age: Steps the last message of a neighbour stands in for lost ones.
+        steps: Solver steps of a decision.
+        solver: ``"ddpm"``, ``"ddim"`` or ``"dpm-solver++"``.
+        temperature: Scale of the sampling noise.
+        guidance_weight: ``w``; 1 is the conditional model, 0 the unconditional one.
+        target: Whose returns the quantile is of: ``"state"`` or ``"data"``.
+        target_quantile: Return to ask for, as a quantile.
+        decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`.
+        decode_temperature: Of ``"sample"``.
+    """
+
+    horizon: int = 4
+    hidden: int = 256
+    layers: int = 2
+    bins: int = 51
+    dim: int = 32
+    mults: tuple[int, ...] = (1, 2)
+    blocks: int = 1
+    train_steps: int = 50
+    prediction: Prediction = "x0"
+    timestep_skew: float = 2.0
+    next_weight: float = 5.0
+    inverse_noise: float = 0.1
+    discount: float = 0.99
+    return_dropout: float = 0.25
+    learning_rate: float = 1e-3
+    ema: float = 0.995
+    batch_size: int = 8
+    sequences: int = 64
+    action_dropout: float = 1.0
+    return_of: ReturnOf = "agent"
+    features: FeatureKind = "both"
+    mean_field: bool = True
+    message_max_age: int = MESSAGE_MAX_AGE
+    steps: int = 5
+    solver: Solver = "ddim"
+    temperature: float = 0.5
+    guidance_weight: float = 1.2
+    target: Target = "state"
+    target_quantile: float = 0.9
+    decode: Decode = "expectation"
+    decode_temperature: float = 0.7
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mults", tuple(self.mults))  # JSON and command lines give lists
+        check.positive_int(self, "hidden", "layers", "blocks", "batch_size", "sequences", "steps")
+        check.at_least(self, 2, "horizon", "bins", "train_steps")
+        check.at_least(self, 0, "message_max_age")
+        check.positive(self, "timestep_skew", "learning_rate", "decode_temperature")
+        check.within(self, 0.0, 1.0, "discount", "return_dropout", "ema", "action_dropout")
+        check.within(self, 0.0, 1.0, "target_quantile")
+        check.within(self, 0.0, 100.0, "next_weight", "inverse_noise", "temperature")
+        check.within(self, 0.0, 100.0, "guidance_weight")
+        check.one_of(self, "return_of", get_args(ReturnOf))
+        check.one_of(self, "features", FEATURES)
+        check.flag(self, "mean_field")
+        check.one_of(self, "target", get_args(Target))
+        check.one_of(self, "prediction", PREDICTIONS)
+        check.one_of(self, "solver", SOLVERS)
+        check.one_of(self, "decode", DECODES)
+        check.diffusion(self, GROUPS)

@@ -1,0 +1,243 @@
+"""MA-DT: the Decision Transformer (Chen et al., NeurIPS 2021) for each agent, shared parameters.
+
+A window of ``context`` steps is a sequence of tokens, with ``R_t`` the return-to-go and ``x_t`` the
+agent's own features beside the mean of its neighbours'::
+
+    R_0 x_0 a_0  R_1 x_1 a_1  ..  R_t x_t   ->   a_t
+
+Each token is a linear embedding of its content plus a learned one of the time step t. The loss is
+masked to real steps and divided by their number::
+
+    choices                 L = E[ -log pi(a_t | R, x, a before) ]
+    box, "mse" (the paper)  L = E[ || tanh(W h_t) - a_t ||^2 ],     a scaled to [-1, 1]
+    box, "two-hot"          L = E[ cross-entropy of the two-hot of each column ]
+
+Windows begin at any step and padding follows the last real one, in training as in acting, so the
+causal attention never sees it.
+
+An agent is not told its reward while it acts, so what is left of the target return cannot be
+counted down as in the paper. ``R_t`` is, at each step t, the ``target_quantile`` of the
+returns-to-go that the data has at that step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from networld_algos.base import Algorithm, Carry
+from networld_algos.bc import action_range
+from networld_algos.data.batch import Batch
+from networld_algos.data.episodes import Episodes
+from networld_algos.data.returns import (
+    QUANTILES,
+    at_quantile,
+    credited,
+    credited_episodes,
+    quantile_grid,
+)
+from networld_algos.ma_dt.config import MADTConfig
+from networld_algos.ma_dt.transformer import DecisionTransformer, Past
+from networld_algos.nn.action_head import ActionHead, from_unit, to_unit
+from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.losses import masked_mean
+from networld_algos.nn.optim import adamw, set_learning_rate, step
+from networld_algos.nn.random import seeded
+from networld_algos.nn.sharding import own_stream, pick
+from networld_envs.spec import TaskSpec
+
+MAX_GRAD_NORM = 0.25
+
+
+class MADT(Algorithm):
+    """Decision Transformer with local inputs, see `MADTConfig`."""
+
+    name = "ma-dt"
+    decision_fields = ("decode", "temperature", "message_max_age", "target_quantile", "kept")
+    config: MADTConfig
+    low: Tensor
+    scale: Tensor
+    return_stats: Tensor
+    return_quantiles: Tensor
+    last_step: Tensor
+
+    def __init__(self, specs: Sequence[TaskSpec], config: MADTConfig, seed: int) -> None:
+        super().__init__(specs, config, seed)
+        spec = self.spec = self.single_spec()
+        self.inputs = LocalInputs(spec, config.mean_field, config.features)
+        with seeded(seed):
+            self.model = DecisionTransformer(
+                self.inputs.width,
+                spec,
+                hidden=config.hidden,
+                layers=config.layers,
+                heads=config.heads,
+                dropout=config.dropout,
+                max_steps=config.max_steps,
+                action_tokens=config.action_tokens,
+                bins=None if config.box_loss == "mse" else config.bins,
+            )
+        low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("scale", (high - low) / 2, persistent=False)
+        self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))  # mean, deviation
+        self.register_buffer("return_quantiles", torch.zeros(QUANTILES, config.max_steps))
+        self.register_buffer("last_step", torch.tensor(0))
+        self.optimizer = adamw(self.model.parameters(), config.learning_rate, config.weight_decay)
+
+    @property
+    def window(self) -> int:
+        """The context."""
+        return self.config.context
+
+    @property
+    def batch_size(self) -> int:
+        """See `MADTConfig`."""
+        return self.config.batch_size
+
+    def prepare(self, episodes: Episodes, total_updates: int) -> None:
+        """Fit feature statistics, action bins and the returns-to-go of each step.
+
+        Raises:
+            ValueError: If an episode is longer than ``max_steps``.
+        """
+        self.start(episodes, total_updates)
+        longest = int(episodes.lengths.max())
+        if longest > self.config.max_steps:
+            raise ValueError(
+                f"max_steps={self.config.max_steps}, an episode has {longest} steps; "
+                f"use max_steps of at least {longest}"
+            )
+        self.inputs.fit(episodes)
+        if isinstance(self.model.head, ActionHead):
+            self.model.head.set_range(*action_range(episodes))
+        episodes = credited_episodes(episodes, self.config.return_of)
+        mask = episodes.step_mask
+        rewards = episodes.rewards * mask[:, :, None]
+        to_go = np.cumsum(rewards[:, ::-1], axis=1, dtype=np.float64)[:, ::-1]
+        std = float(to_go[mask].std())
+        self.return_stats[0] = float(to_go[mask].mean())
+        self.return_stats[1] = std if std > 1e-8 else 1.0
+        for t in range(longest):
+            self.return_quantiles[:, t] = quantile_grid(to_go[mask[:, t], t])
+        self.last_step.fill_(longest - 1)
+
+    def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """One step on the sequence loss."""
+        self.known(batch.task, prepared=True)
+        batch = credited(batch, self.config.return_of)
+        states = self.inputs(batch, self.config.action_dropout, generator)[:, :-1]
+        b, _, n, _ = states.shape
+        picked = pick(b * n, self.config.sequences, generator, states.device)
+        row, agent = picked.rows // n, picked.rows % n
+        actions = batch.actions[row, :, agent]
+        mean, std = self.return_stats
+        sequence = {
+            "returns": (batch.returns_to_go[row, :, agent] - mean) / std,
+            "states": states[row, :, agent],
+            "actions": self._scaled(actions),
+            "times": batch.timesteps[row],
+        }
+        dropout = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        with seeded(dropout, *own_stream()):
+            output = self.model(**sequence, drop=True)
+        loss = self.sequence_loss(output, actions, batch.mask[row].to(states.dtype))
+        done, total = self.counters["updates"] + 1, self.counters["total_updates"]
+        rise = min(1.0, done / max(1.0, self.config.warmup * total))
+        set_learning_rate(self.optimizer, self.config.learning_rate * rise)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        step(self.optimizer, MAX_GRAD_NORM)
+        self.counters["updates"] += 1
+        return {"sequence_loss": loss.item()}
+
+    def sequence_loss(self, output: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
+        """Loss of the head's output over real steps, ``mask`` ``(S, T)``."""
+        if isinstance(self.model.head, ActionHead):
+            return masked_mean(self.model.head.loss(output, actions), mask)
+        errors = (torch.tanh(output) - self._scaled(actions)) ** 2
+        return masked_mean(errors.sum(-1), mask)
+
+    def _scaled(self, actions: Tensor) -> Tensor:
+        if self.spec.action_kind != "box":
+            return actions
+        return to_unit(actions, self.low, self.scale)
+
+    def target_returns(self, times: Tensor) -> Tensor:
+        """Standardised return-to-go asked for at ``times`` (any shape)."""
+        mean, std = self.return_stats
+        target = at_quantile(self.return_quantiles, self.config.target_quantile)
+        return (target[times] - mean) / std
+
+    def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
+        """The features of the observation, or None without a mean field."""
+        del carry
+        return self.inputs.message(obs)
+
+    @torch.no_grad()
+    def act(
+        self, obs: Tensor, neighbours: Tensor, carry: Carry, generator: torch.Generator
+    ) -> tuple[Tensor, Carry]:
+        """The action at the last state token, see `MADTConfig.kept` and `MADTConfig.decode`."""
+        self.known(carry["task"])
+        config = self.config
+        x, memory = self.inputs.receive(obs, neighbours, carry, config.message_max_age)
+        e, n, _ = x.shape
+        states = x.reshape(e * n, 1, -1)
+        now: int = carry.get("step", 0)
+        window, actions, past = states, carry.get("actions"), carry.get("past")
+        if actions is not None:
+            window = torch.cat([carry["states"], states], dim=1)
+            if window.shape[1] > config.context:
+                window, past = window[:, -config.kept :], None
+                actions = actions[:, actions.shape[1] + 1 - config.kept :]  # one less than states
+        hidden, past = self._last_state(window, actions, now, past)
+        output = self.model.head(hidden)
+        if isinstance(self.model.head, ActionHead):
+            chosen = self.model.head.decode(output, config.decode, config.temperature, generator)
+        else:
+            chosen = from_unit(torch.tanh(output), self.low, self.scale)
+        taken = self._scaled(chosen).unsqueeze(1)
+        memory |= {
+            "step": now + 1,
+            "states": window,
+            "actions": taken if actions is None else torch.cat([actions, taken], dim=1),
+            "past": past,
+        }
+        return chosen.view(e, n, *chosen.shape[1:]), {**carry, **memory}
+
+    def _last_state(
+        self, states: Tensor, actions: Tensor | None, now: int, past: list[Past] | None
+    ) -> tuple[Tensor, list[Past]]:
+        """Hidden row ``(rows, hidden)`` of the last state token, and the cache it leaves.
+
+        ``actions`` has one step less than ``states``; with ``past``, all tokens before the last
+        step are in the cache already, except its predecessor's action.
+        """
+        rows, count, _ = states.shape
+        steps = torch.arange(now - count + 1, now + 1, device=states.device)
+        times = steps.clamp(max=int(self.last_step)).expand(rows, -1)
+        blank = states.new_zeros(rows, 1, self.spec.action_dim)
+        if not self.model.box:
+            blank = blank[..., 0].long()
+        # The action to choose has a token, which is cut off below.
+        filled = blank if actions is None else torch.cat([actions, blank], dim=1)
+        fresh = count if past is None else min(count, 2)
+        span = slice(count - fresh, count)
+        returns = self.target_returns(times)
+        tokens = self.model.embed(
+            returns[:, span], states[:, span], filled[:, span], times[:, span]
+        )
+        if self.model.tokens == 3:
+            tokens = tokens[:, :-1]
+        if past is not None:
+            tokens = tokens[:, 2:]  # the step before: its return and state are in the cache
+        out, cache = self.model.body(tokens, past, first=tokens.shape[1] - 1)
+        return out[:, 0], cache
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One AdamW."""
+        return {"model": self.optimizer}

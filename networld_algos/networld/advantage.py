@@ -1,0 +1,56 @@
+"""How much better than usual an action was: the weights of NetWorld's planner losses.
+
+A value network V, local to the agent like everything else, is fitted to the returns that followed,
+and a step is weighted by the advantage of what was done there (AWR; Peng et al., 2019)::
+
+    G = sum_{t<T} discount^t r_t + discount^T V(z_T, m_T)   T: steps of the window
+    value      E[ (V(z_0, m_0) - G)^2 ],     V in G from the averaged weights
+    A = G - V(z_0, m_0)
+    weight = exp(beta (A - mean A) / std A),                at most `MAX_WEIGHT`
+
+V is zero after an episode that has ended for good; T is smaller where an episode ends earlier.
+
+Weighting by the return alone favours lucky states rather than good actions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from networld_algos.networld.nets import TaskNets
+from networld_algos.networld.segments import Transitions
+from networld_algos.nn.losses import row_mean
+
+MAX_WEIGHT = 10.0
+
+
+def step_weights(
+    task: TaskNets, averaged: TaskNets, data: Transitions, discount: float, beta: float
+) -> tuple[Tensor, Tensor]:
+    """Weights ``(B, N)`` of the first steps, without gradient, and the loss of the value network.
+
+    Args:
+        task: Networks being trained.
+        averaged: Their moving average.
+        data: First steps of a batch.
+        discount: Per step, of ``G``.
+        beta: Inverse temperature of the weights.
+    """
+    with torch.no_grad():
+        now = _inputs(task, data.z, data.mean, data.present)
+        end = _inputs(task, data.z_last, data.mean_last, data.present)
+        rewards = data.rewards / task.return_stats[1]
+        powers = discount ** torch.arange(rewards.shape[1] + 1, device=rewards.device)
+        length = data.steps.sum(1).long()  # (B,): what lies beyond has no reward
+        last = (powers[length] * (1.0 - data.terminated))[:, None] * averaged.value_of(end)
+        target = (rewards * powers[:-1, None]).sum(1) + last  # (B, N)
+        advantage = (target - averaged.value_of(now)).unsqueeze(-1)
+        assert task.advantage_standardiser is not None
+        scaled = task.advantage_standardiser.batch(advantage).squeeze(-1)
+        weights = (beta * scaled).exp().clamp(max=MAX_WEIGHT)
+    return weights, row_mean((task.value_of(now) - target) ** 2)
+
+
+def _inputs(task: TaskNets, z: Tensor, mean: Tensor, present: Tensor) -> Tensor:
+    return torch.cat([z, task.mean_message(mean, present), present], dim=-1)

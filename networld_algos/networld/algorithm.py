@@ -1,0 +1,337 @@
+"""NetWorld: a diffusion world model in latent space with mean-field messages.
+
+An agent encodes its observation to a latent z, sends a message to its 1-hop neighbours and
+averages what it receives to m. A noise model over segments of ``[z; m]`` draws what comes next,
+optionally pushed toward high return by a classifier, and an inverse dynamics model recovers the
+action from (z_t, z_{t+1}). Only the next latent is used, a share of its deviation from the forecast
+(`NetWorldConfig.deviation`); then it plans again. The noise model and
+the classifier are shared by all tasks, see `networld_algos.networld.nets`.
+
+Source: NetWorld (arXiv 2602.00558); Diffuser (Janner et al., 2022) for planning by denoising,
+Decision Diffuser (Ajay et al., 2023) for state-only diffusion with inverse dynamics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from networld_algos.base import Algorithm, Carry
+from networld_algos.bc import action_range
+from networld_algos.data.batch import Batch
+from networld_algos.data.episodes import Episodes
+from networld_algos.data.neighbours import mean_over_neighbours
+from networld_algos.data.returns import segment_returns
+from networld_algos.networld.advantage import MAX_WEIGHT
+from networld_algos.networld.advantage import step_weights as advantage_weights
+from networld_algos.networld.config import NetWorldConfig
+from networld_algos.networld.health import latent_health
+from networld_algos.networld.nets import Nets, TaskNets
+from networld_algos.networld.planning import plan
+from networld_algos.networld.segments import Segments, Transitions, draw_segments
+from networld_algos.nn.losses import masked_mean, row_mean
+from networld_algos.nn.messages import receive
+from networld_algos.nn.optim import adam, averaged, cosine_decay, set_learning_rate, step
+from networld_algos.nn.random import normal, seeded
+from networld_envs.spec import TaskSpec
+
+
+class NetWorld(Algorithm):
+    """Diffusion planner with messages, for any number of tasks, see `NetWorldConfig`.
+
+    Attributes:
+        nets: Networks being trained.
+        ema: Their moving average, which acts.
+    """
+
+    name = "networld"
+    decision_fields = (
+        "steps", "solver", "temperature", "deviation", "guidance", "guidance_weight", "candidates",
+        "decode", "decode_temperature", "warm_start", "warm_start_share", "message_max_age",
+    )  # fmt: skip
+    adapt_fields = ("adapt_shared", "adapt_share", "adapt_rate")
+    config: NetWorldConfig
+
+    def __init__(self, specs: Sequence[TaskSpec], config: NetWorldConfig, seed: int) -> None:
+        super().__init__(specs, config, seed)
+        self.counters.update(stage_start=0, adapted=0)
+        with seeded(seed):
+            self.nets = Nets(self.specs.values(), config)
+        self.ema = averaged(self.nets, config.ema)
+        self._optimizers = self._make_optimizers()
+
+    @property
+    def window(self) -> int:
+        """A segment has H observations, hence H - 1 steps."""
+        return self.config.horizon - 1
+
+    @property
+    def batch_size(self) -> int:
+        """See `NetWorldConfig`."""
+        return self.config.batch_size
+
+    @property
+    def acting(self) -> Nets:
+        """The averaged networks."""
+        nets = self.ema.module
+        assert isinstance(nets, Nets)
+        return nets
+
+    def prepare(self, episodes: Episodes, total_updates: int) -> None:
+        """Fit a task's feature statistics, action bins, return bins and latent statistics.
+
+        Those of the latents are from the first eight episodes; training an encoder moves them on.
+
+        ``total_updates`` counts the updates of all tasks in this stage (training or adaptation).
+        """
+        self.start(episodes, total_updates)
+        task, name = self.nets.task(episodes.spec.task), episodes.spec.task
+        task.features.fit(episodes)
+        task.head.set_range(*action_range(episodes))
+        config = self.config
+        returns = torch.from_numpy(
+            segment_returns(episodes, self.window, config.discount, config.return_of)
+        ).float()
+        task.returns.set_range(returns.min()[None], returns.max()[None])
+        std = returns.std(correction=0)
+        task.return_stats.copy_(torch.stack([returns.mean(), std.clamp(min=1e-6)]))
+        with torch.no_grad():
+            obs = torch.as_tensor(episodes.obs[:8], device=task.return_stats.device)
+            lengths = torch.as_tensor(episodes.lengths[:8], device=obs.device)
+            real = torch.arange(obs.shape[1], device=obs.device) <= lengths[:, None]  # (K, T+1)
+            task.fit_latents(task.features(obs)[real].flatten(0, -2))
+            z = task.encode(obs)
+            table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
+            table = table[:, None].expand(-1, z.shape[1], -1, -1)
+            mean, present = mean_over_neighbours(task.send(z), table)
+            rows = mean[(present.squeeze(-1) > 0) & real[..., None]]
+            if len(rows) > 1:
+                task.message_standardiser.fit(rows)
+        self.acting.task(name).load_state_dict(task.state_dict())
+
+    def adapt(self, spec: TaskSpec) -> None:
+        """Add a task to a trained model; call `prepare` with its episodes next.
+
+        The task gets new networks of its own; its embedding is the mean of the old ones. For the
+        first ``adapt_share`` of the updates only its own networks are fitted, then the shared
+        ones are tuned at ``adapt_rate`` times the learning rate (or stay frozen, see
+        ``adapt_shared``). Training goes on from the averaged weights.
+
+        Raises:
+            ValueError: If the task is known already, or its features do not fit a fixed encoder;
+                the model is then as it was.
+        """
+        if spec.task in self.specs:
+            raise ValueError(f"task {spec.task!r} is known already; use a new name to adapt")
+        device = self.nets.shared.schedule.alpha_bar.device
+        with seeded(self.seed, len(self.specs)):
+            task = TaskNets(spec, self.config).to(device)
+        self.specs[spec.task] = spec
+        self.nets.load_state_dict(self.acting.state_dict())
+        self.nets.shared.add_task(spec.task)
+        self.nets.tasks[spec.task] = task
+        self.ema = averaged(self.nets, self.config.ema)
+        self._optimizers = self._make_optimizers()
+        self.counters.update(stage_start=self.counters["updates"], adapted=1)
+
+    def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """One step on the losses of `NetWorldConfig` for the task of ``batch``."""
+        self.known(batch.task, prepared=True)
+        task = self.nets.task(batch.task)
+        done = self.counters["updates"] - self.counters["stage_start"]
+        total = self.counters["total_updates"]
+        frozen = bool(self.counters["adapted"]) and (
+            self.config.adapt_shared == "frozen" or done < self.config.adapt_share * total
+        )
+        end_to_end = task.encoder_grad == "end_to_end"
+
+        data = draw_segments(task, self.config, batch, generator)
+        z = data.z
+        if task.encoder_grad != "none":
+            z = task.standardiser.batch(task.encoder(data.features))  # (S, H, d), with gradient
+        losses = {"inverse_loss": self.inverse_loss(task, z, data, generator)}
+        if task.encoder_grad == "inverse+reconstruction":
+            losses["reconstruction_loss"] = self.reconstruction_loss(task, z, data)
+        weights, value_loss = self.step_weights(batch.task, data.transitions)
+        if value_loss is not None:
+            losses["value_loss"] = value_loss
+        losses["forecast_loss"] = self.forecast_loss(batch.task, data.transitions, weights)
+        if self.config.planner == "diffusion" and (not frozen or end_to_end):
+            target = z if end_to_end else data.z
+            losses |= self.segment_losses(
+                self.nets, batch.task, target, data, data.weights(weights), generator
+            )
+
+        rate = self.config.learning_rate * cosine_decay(done, total)
+        own, shared = self._optimizers[f"task-{batch.task}"], self._optimizers["shared"]
+        for optimizer in (own, shared):
+            optimizer.zero_grad()
+        torch.autograd.backward(torch.stack(list(losses.values())).sum())
+        set_learning_rate(own, rate)
+        step(own)
+        if not frozen:
+            scale = self.config.adapt_rate if self.counters["adapted"] else 1.0
+            set_learning_rate(shared, rate * scale)
+            step(shared)
+        self.ema.update_parameters(self.nets)
+        self.counters["updates"] += 1
+        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+        return dict(zip(losses, values, strict=True))
+
+    def inverse_loss(
+        self, task: TaskNets, z: Tensor, data: Segments, generator: torch.Generator
+    ) -> Tensor:
+        """``E[-log I(a | z_t, z_{t+1} + noise)]``; an imagined z_{t+1} is never exact."""
+        z_next = z[:, 1:]
+        if task.encoder_grad != "end_to_end":
+            noise = normal(z_next.shape, generator, z.device, picked=data.picked)
+            z_next = z_next + self.config.inverse_noise * noise
+        logits = task.action_logits(z[:, :-1], z_next)
+        return masked_mean(task.head.loss(logits, data.actions), data.steps)
+
+    def reconstruction_loss(self, task: TaskNets, z: Tensor, data: Segments) -> Tensor:
+        """``E[||D(z) - features||^2]``, mean over features."""
+        assert task.decoder is not None
+        return row_mean((task.decoder(z) - data.features) ** 2)
+
+    def step_weights(self, name: str, data: Transitions) -> tuple[Tensor, Tensor | None]:
+        """Weights ``(B, N)`` of the planner's losses, and the value's loss if there is one."""
+        config, task = self.config, self.nets.task(name)
+        if config.weighting == "advantage":
+            averaged = self.acting.task(name)
+            return advantage_weights(
+                task, averaged, data, config.value_discount, config.weighting_beta
+            )
+        if config.weighting == "return":
+            mean, std = task.return_stats
+            whole = data.steps.amin(1, keepdim=True)  # (B, 1)
+            standardised = torch.where(whole > 0, (data.returns - mean) / std, 0.0)
+            return (config.weighting_beta * standardised).exp().clamp(max=MAX_WEIGHT), None
+        return torch.ones_like(data.returns), None
+
+    def forecast_loss(self, name: str, data: Transitions, weights: Tensor) -> Tensor:
+        """Squared error of the forecast of the next latent, over agents drawn from all windows.
+
+        The running statistics of the mean message follow the sender on the way.
+        """
+        task, m = self.nets.task(name), data.mean
+        if self.config.mean_field != "off":
+            m = task.message_standardiser.batch(m) * data.present
+        errors = self._forecast_errors(self.nets, name, data, m)
+        return masked_mean(errors, data.of_picked(weights))
+
+    @staticmethod
+    def _forecast_errors(nets: Nets, name: str, data: Transitions, m: Tensor) -> Tensor:
+        """``(rows,)`` of the agents picked, from the standardised mean messages ``(B, N, d)``."""
+        z, m, present, z_next = map(data.of_picked, (data.z, m, data.present, data.z_next))
+        return ((nets.shared.forecast(z, m, present, name) - z_next) ** 2).mean(-1)
+
+    def segment_losses(
+        self,
+        nets: Nets,
+        task: str,
+        z: Tensor,
+        data: Segments,
+        weights: Tensor,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Diffusion and classifier loss of ``nets`` on the same corrupted segments.
+
+        Args:
+            nets: Networks, trained or averaged.
+            task: Whose segments these are.
+            z: Latents ``(S, H, d)``.
+            data: The segments.
+            weights: ``(S, H-1)`` of the errors of later positions.
+            generator: Draws steps and noise.
+        """
+        config, shared = self.config, nets.shared
+        with torch.no_grad():
+            ahead = shared.forecast(data.z[:, 0], data.m[:, 0], data.present, task)
+        x = torch.cat([z, data.m], dim=-1) if shared.context else z
+        x = x.transpose(1, 2)  # (S, C, H)
+        t = shared.schedule.draw(len(x), config.timestep_skew, generator, data.picked)
+        noise = normal(x.shape, generator, x.device, picked=data.picked)
+        noised = shared.schedule.corrupt(x, t, noise)
+        noised = torch.cat([x[..., :1], noised[..., 1:]], dim=-1)  # the first latent is known
+        output = shared.denoise(noised, t, data.present, ahead, task)
+        target = x if config.prediction == "x0" else noise
+        errors = ((output - target) ** 2).mean(1)[:, 1:]  # (S, H-1); position 0 has weight 0
+        emphasis = torch.ones_like(errors)
+        emphasis[:, 0] = config.next_weight
+        losses = {"diffusion_loss": masked_mean(errors, emphasis * weights)}
+        if shared.classifier is not None:
+            logits = shared.classify(noised, t, data.m[:, 0], data.present, task)
+            errors = nets.task(task).return_loss(logits, data.returns)
+            losses["classifier_loss"] = masked_mean(errors, data.full)
+        return losses
+
+    @torch.no_grad()
+    def validation_loss(self, batch: Batch, generator: torch.Generator) -> float:
+        """Inverse, forecast and diffusion loss of the averaged networks, by running statistics."""
+        nets, task = self.acting, self.acting.task(batch.task)
+        data = draw_segments(task, self.config, batch, generator)
+        losses = [self.inverse_loss(task, data.z, data, generator)]
+        first = data.transitions
+        m = task.mean_message(first.mean, first.present)
+        losses.append(row_mean(self._forecast_errors(nets, batch.task, first, m)))
+        if self.config.planner == "diffusion":
+            planned = self.segment_losses(nets, batch.task, data.z, data, data.steps, generator)
+            losses.append(planned["diffusion_loss"])
+        return torch.stack(losses).sum().item()
+
+    def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
+        """``(E, N, d)``: the latent or what the sender makes of it."""
+        if self.config.mean_field == "off":
+            return None
+        task = self.acting.task(carry["task"])
+        with torch.no_grad():
+            return task.send(task.encode(obs))
+
+    @torch.no_grad()
+    def act(
+        self, obs: Tensor, neighbours: Tensor, carry: Carry, generator: torch.Generator
+    ) -> tuple[Tensor, Carry]:
+        """Encode, exchange, plan, recover the action; one forward for all agents."""
+        self.known(carry["task"])
+        config, nets, name = self.config, self.acting, carry["task"]
+        task = nets.task(name)
+        e, n, _ = obs.shape
+        z = task.encode(obs)
+        memory: Carry = {}
+        if config.mean_field == "off":
+            m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
+        else:
+            mean, present, memory = receive(task.send(z), neighbours, carry, config.message_max_age)
+            m = task.mean_message(mean, present)
+        init = carry.get("plan") if config.warm_start else None
+        rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))
+        segment, ahead = plan(nets, config, name, *rows, generator, init)
+        if config.warm_start and not config.follows_forecast:
+            memory["plan"] = torch.cat([segment[..., 1:], segment[..., -1:]], dim=-1)
+        z_next = segment[:, : config.latent, 1]
+        if config.forecast and config.deviation < 1.0:
+            z_next = torch.lerp(ahead, z_next, config.deviation)
+        logits = task.action_logits(z, z_next.view(e, n, -1))
+        actions = task.head.decode(logits, config.decode, config.decode_temperature, generator)
+        return actions, {**carry, **memory}
+
+    def health(self, episodes: Episodes) -> dict[str, float]:
+        """See `networld_algos.networld.health`."""
+        self.known(episodes.spec.task)
+        return latent_health(self.acting, self.config, episodes)
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One Adam for the shared networks and one for each task's own."""
+        return dict(self._optimizers)
+
+    def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        rate = self.config.learning_rate
+        made: dict[str, torch.optim.Optimizer] = {
+            "shared": adam(self.nets.shared.parameters(), rate)
+        }
+        for name, nets in self.nets.tasks.items():
+            made[f"task-{name}"] = adam(nets.parameters(), rate)
+        return made

@@ -1,0 +1,133 @@
+"""Is NetWorld's latent space fit for control? Six numbers on held-out episodes.
+
+A low diffusion loss says nothing: a collapsed latent is easy to denoise. What bounds control is
+whether the action can be read from (z_t, imagined z_{t+1}).
+
+`MEANING` says what each is and `HEALTHY` where it should lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from networld_algos.data.episodes import Episodes
+from networld_algos.data.neighbours import mean_over_neighbours
+from networld_algos.networld.config import NetWorldConfig
+from networld_algos.networld.nets import Nets, TaskNets
+from networld_algos.networld.planning import plan
+
+HEALTHY: dict[str, tuple[float, float]] = {
+    "latent_std": (0.5, 2.0),
+    "effective_rank": (3.0, float("inf")),
+    "within_trajectory_share": (0.1, 1.0),
+    "inverse_error_clean": (0.0, 0.5),
+    "inverse_error_noised": (0.0, 0.6),
+    "next_latent_error": (0.0, 2.0),
+}
+"""Lowest and highest healthy value of each diagnostic."""
+
+MEANING: dict[str, str] = {
+    "latent_std": "mean standard deviation of a latent's columns; 1 by construction unless "
+    "running statistics and encoder have parted",
+    "effective_rank": "exp(entropy of the covariance's normalised eigenvalues)",
+    "within_trajectory_share": "share of the latent variance found within (episode, agent); "
+    "near 0 the latent only says which trajectory it is on",
+    "inverse_error_clean": "error of the action recovered from true latents: RMS over the "
+    "action's standard deviation (box, ordered), or error rate over that of the most frequent "
+    "choice (discrete); 1 is no information",
+    "inverse_error_noised": "the same with 10% noise on z_{t+1}: the ceiling of control",
+    "next_latent_error": "mean squared error of the planned z_{t+1} over the latent variance: 1 "
+    "for the overall mean, 2 for a latent drawn at random, so a sampled plan must stay below 2; "
+    "it does not compare across encoders or temperatures",
+}
+"""What each diagnostic says."""
+
+MAX_EPISODES = 16
+MAX_PLANS = 1024
+NOISE = 0.1
+
+
+def unhealthy(values: dict[str, float]) -> list[str]:
+    """What is out of its range in `HEALTHY`, in words; empty when all is well.
+
+    Diagnostics of other names, those of an algorithm of one's own, have no range.
+    """
+    return [
+        f"{name} is {values[name]:.3g}, healthy is {low} to {high}"
+        for name, (low, high) in HEALTHY.items()
+        if name in values and not low <= values[name] <= high
+    ]
+
+
+@torch.no_grad()
+def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dict[str, float]:
+    """The diagnostics of the module's docstring, from at most `MAX_EPISODES` episodes."""
+    task = nets.task(episodes.spec.task)
+    generator = torch.Generator().manual_seed(0)
+    device = task.return_stats.device
+    data = episodes.take(torch.arange(min(len(episodes), MAX_EPISODES)).numpy())
+    obs = torch.as_tensor(data.obs, device=device)
+    z = task.encode(obs)  # (K, T+1, N, d)
+    steps = torch.as_tensor(data.step_mask, device=device)  # (K, T)
+    seen = torch.cat([steps[:, :1], steps], dim=1)  # (K, T+1)
+
+    rows = z[seen].flatten(0, 1)  # (R, d)
+    total = rows.var(dim=0, correction=0)
+    weight = seen[:, :, None, None].to(z.dtype)
+    count = weight.sum(1, keepdim=True).clamp(min=1.0)
+    centred = (z - (z * weight).sum(1, keepdim=True) / count) * weight
+    within = (centred**2).sum((0, 1, 2)) / (weight.sum() * z.shape[2])
+    spectrum = torch.linalg.eigvalsh(torch.cov(rows.T)).clamp(min=0)
+    share = spectrum / spectrum.sum().clamp(min=1e-12)
+    entropy = -(share * share.clamp(min=1e-12).log()).sum()
+
+    z_now, z_next = z[:, :-1][steps], z[:, 1:][steps]  # (S, N, d)
+    actions = torch.as_tensor(data.actions, device=device)[steps]
+    noise = torch.randn(z_next.shape, generator=generator).to(device)
+    table = torch.as_tensor(data.neighbours, device=device).long()
+    mean, present = mean_over_neighbours(
+        task.send(z), table[:, None].expand(-1, z.shape[1], -1, -1)
+    )
+    m = task.mean_message(mean, present)[:, :-1][steps]
+    present = present[:, :-1][steps]
+    if config.mean_field == "off":
+        m, present = torch.zeros_like(m), torch.zeros_like(present)
+    flat = [v.flatten(0, 1) for v in (z_now, m, present, z_next)]
+    pick = torch.randperm(len(flat[0]), generator=generator)[:MAX_PLANS].to(device)
+    now, mean_now, present_now, truth = (v[pick] for v in flat)
+    quiet = replace(config, guidance="none")
+    imagined, _ = plan(nets, quiet, data.spec.task, now, mean_now, present_now, generator)
+    error = ((imagined[:, : config.latent, 1] - truth) ** 2).mean()
+    return {
+        "latent_std": total.sqrt().mean().item(),
+        "effective_rank": entropy.exp().item(),
+        "within_trajectory_share": (within.sum() / total.sum().clamp(min=1e-12)).item(),
+        "inverse_error_clean": _inverse_error(task, z_now, z_next, actions, generator),
+        "inverse_error_noised": _inverse_error(
+            task, z_now, z_next + NOISE * noise, actions, generator
+        ),
+        "next_latent_error": (error / total.mean().clamp(min=1e-12)).item(),
+    }
+
+
+def _inverse_error(
+    task: TaskNets, z: Tensor, z_next: Tensor, actions: Tensor, generator: torch.Generator
+) -> float:
+    """Normalised error of recovered actions, see the module's docstring."""
+    logits = task.action_logits(z, z_next)
+    recovered = task.head.decode(logits, "expectation", 1.0, generator)
+    if task.head.kind == "discrete":
+        wrong = (recovered != actions).float().mean().item()
+        base = 1.0 - torch.bincount(actions.flatten()).max().item() / actions.numel()
+        return wrong / max(base, 1e-8)
+    columns = (-1, actions.shape[-1]) if task.head.kind == "box" else (-1, 1)
+    truth = actions.reshape(columns).to(torch.float32)
+    squared = ((recovered.reshape(columns).to(torch.float32) - truth) ** 2).mean(0)
+    variance = truth.var(dim=0, correction=0)
+    moving = variance > 1e-12 * (1.0 + truth.abs().amax(0) ** 2)
+    if not bool(moving.any()):
+        return 0.0
+    return (squared[moving] / variance[moving]).mean().sqrt().item()

@@ -1,0 +1,278 @@
+"""The networks of NetWorld: one set for each task, one shared by all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from networld_algos.networld.config import NetWorldConfig
+from networld_algos.nn.action_head import ActionHead
+from networld_algos.nn.diffusion import CosineSchedule
+from networld_algos.nn.features import ObsFeatures, RunningStandardiser
+from networld_algos.nn.layers import Hidden, Residual, Rotation, mlp
+from networld_algos.nn.twohot import TwoHot
+from networld_algos.nn.unet import MLPDenoiser, ReturnClassifier, TemporalUNet
+from networld_envs.spec import TaskSpec
+
+SMALL = 0.01
+"""Initial scale of what the encoder and the decoder add to their linear parts."""
+
+
+class TaskNets(nn.Module):
+    """What each task has for itself.
+
+    Attributes:
+        encoder_grad: What shapes its encoder, see `NetWorldConfig`.
+        last_action: Columns of the observation that show the last action.
+        features: Of the observation, standardised by the dataset.
+        encoder: Features to a raw latent; ``standardiser`` makes it z.
+        decoder: z to features, where the encoder is trained; training only.
+        inverse: ``[z_t, z_{t+1}]`` to the input of ``head``.
+        head: Action logits.
+        sender: g, from z to a message; None when the message is z itself.
+        message_standardiser: Of the mean message.
+        value: Expected return, with ``weighting="advantage"``.
+        advantage_standardiser: Of the advantage.
+        returns: Bins of the segment return.
+        return_stats: ``(2,)`` mean and standard deviation of the segment return.
+    """
+
+    return_stats: Tensor
+
+    def __init__(self, spec: TaskSpec, config: NetWorldConfig) -> None:
+        super().__init__()
+        d, hidden = config.latent, [config.hidden] * config.layers
+        self.last_action = spec.last_action
+        self.features = ObsFeatures(spec.obs_dim, config.features_of(spec.obs_dim))
+        self.encoder_grad = config.encoder_grad_of(spec)
+        self.standardiser = RunningStandardiser(d)
+        self.encoder: Rotation | Residual
+        self.decoder: Residual | None = None
+        if self.encoder_grad == "none":
+            self.encoder = Rotation(self.features.width, d)
+        else:
+            self.encoder = Residual([self.features.width, *hidden, d])
+            self.decoder = Residual([d, *hidden, self.features.width])
+        self.inverse = mlp([2 * d, *hidden], activate_last=True)
+        self.head = ActionHead(spec, config.hidden, config.bins, config.coding, config.symlog)
+        self.message_standardiser = RunningStandardiser(d)
+        learned = config.message == "learned" and config.mean_field == "full"
+        self.sender = mlp([d, config.hidden // 2, d]) if learned else None
+        self.value = self.advantage_standardiser = None
+        if config.weighting == "advantage":
+            self.value = mlp([2 * d + 1, config.hidden, 1])
+            self.advantage_standardiser = RunningStandardiser(1)
+        self.returns = TwoHot(1, config.return_bins, config.coding, config.symlog)
+        self.return_head = config.return_head
+        self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))
+        self._start_as_rotation()
+
+    @torch.no_grad()
+    def _start_as_rotation(self) -> None:
+        """Of a trained encoder; nothing is lost at first where the latent holds all features."""
+        if self.decoder is None:
+            return
+        assert isinstance(self.encoder, Residual)
+        nn.init.orthogonal_(self.encoder.linear.weight)
+        nn.init.zeros_(self.encoder.linear.bias)
+        for last in (self.encoder.net[-1], self.decoder.net[-1]):
+            assert isinstance(last, nn.Linear)
+            last.weight.mul_(SMALL)
+            nn.init.zeros_(last.bias)
+
+    @torch.no_grad()
+    def fit_latents(self, features: Tensor) -> None:
+        """Fit the standardiser to features ``(rows, F)``; a decoder starts as the inverse."""
+        self.standardiser.fit(self.encoder(features))
+        if self.decoder is None:
+            return
+        assert isinstance(self.encoder, Residual)
+        rotation, stats = self.encoder.linear.weight, self.standardiser
+        self.decoder.linear.weight.copy_(rotation.T * (stats.var + stats.EPS).sqrt())
+        self.decoder.linear.bias.copy_(rotation.T @ stats.mean)
+
+    def encode(self, obs: Tensor) -> Tensor:
+        """Raw observations ``(..., O)`` to standardised latents ``(..., d)``."""
+        return self.standardiser(self.encoder(self.features(obs)))
+
+    def send(self, z: Tensor) -> Tensor:
+        """Latents ``(..., d)`` to messages ``(..., d)``."""
+        return z if self.sender is None else self.sender(z)
+
+    def mean_message(self, mean: Tensor, present: Tensor) -> Tensor:
+        """Standardised mean field, zero where there is no neighbour."""
+        return self.message_standardiser(mean) * present
+
+    def value_of(self, x: Tensor) -> Tensor:
+        """Values ``(...)`` of ``[z; m; present]`` ``(..., 2d + 1)``, see `networld_advantage`."""
+        assert self.value is not None
+        return self.value(x).squeeze(-1)
+
+    def return_loss(self, output: Tensor, returns: Tensor) -> Tensor:
+        """Loss ``(rows,)`` of the classifier's output ``(rows, bins)`` on returns ``(rows,)``."""
+        if self.return_head == "mse":
+            mean, std = self.return_stats
+            return (output[:, 0] - (returns - mean) / std) ** 2
+        return self.returns.loss(output[:, None], returns[:, None])[:, 0]
+
+    def return_score(self, output: Tensor) -> Tensor:
+        """Predicted return ``(rows,)`` from the classifier's output, for guidance.
+
+        The scale is of order one: see `TwoHot.score`, or standardised with ``return_head="mse"``.
+        """
+        return output[:, 0] if self.return_head == "mse" else self.returns.score(output)
+
+    def action_logits(self, z: Tensor, z_next: Tensor) -> Tensor:
+        """Inverse dynamics: logits ``(..., A, K)`` of the action between two latents."""
+        return self.head(self.inverse(torch.cat([z, z_next], dim=-1)))
+
+
+class Forecast(nn.Module):
+    """Mean of the next latent from ``[z; m; present]`` and the task: z plus a gated network."""
+
+    def __init__(self, channels: int, config: NetWorldConfig) -> None:
+        super().__init__()
+        hidden = Hidden("gated", config.forecast_hidden, config.forecast_layers)
+        self.net = hidden.net(channels + config.dim, config.latent)
+        self.latent = config.latent
+
+    def forward(self, x: Tensor, task: Tensor) -> Tensor:
+        """``(..., channels)`` and the embedding ``(dim,)`` to ``(..., d)``."""
+        inputs = torch.cat([x, task.expand(*x.shape[:-1], -1)], dim=-1)
+        return x[..., : self.latent] + self.net(inputs)
+
+
+class SharedNets(nn.Module):
+    """What all tasks share: forecast, noise model, classifier and an embedding of each task."""
+
+    def __init__(self, tasks: Iterable[str], config: NetWorldConfig) -> None:
+        super().__init__()
+        d = config.latent
+        self.channels = 2 * d if config.mean_field == "full" else d
+        self.context = 1 if config.mean_field == "full" else 0
+        # Entry by entry: made from a dict it would be sorted, and a loaded model would have another
+        # order of parameters, hence of optimiser moments, than one that learned a task later.
+        self.embeddings = nn.ParameterDict()
+        for task in tasks:
+            self.embeddings[task] = nn.Parameter(torch.randn(config.dim))
+        self.schedule = CosineSchedule(config.train_steps)
+        size = {"dim": config.dim, "blocks": config.blocks}
+        # x0 is predicted as its difference from the forecast, or from the present latent.
+        self.residual = config.prediction == "x0"
+        self.forecasting = config.forecast
+        self.latent = d
+        self.forecast_net = Forecast(self.channels + self.context, config)
+        self.denoiser = self.classifier = None
+        if config.planner == "regression":
+            return
+        context = self.channels + self.context + (d if config.forecast else 0)
+        if config.denoiser == "unet":
+            self.denoiser = TemporalUNet(self.channels, context, mults=config.mults, **size)
+        else:
+            self.denoiser = MLPDenoiser(
+                self.channels, context, config.horizon, hidden=config.hidden, **size
+            )
+        if config.classifier:
+            wide = d if config.mean_field == "off" else 2 * d + 1
+            bins = 1 if config.return_head == "mse" else config.return_bins
+            self.classifier = ReturnClassifier(
+                wide, config.horizon, mults=config.mults, bins=bins, **size
+            )
+
+    def embedding(self, task: str) -> Tensor:
+        """Embedding ``(dim,)`` of a task."""
+        return self.embeddings[task]
+
+    def add_task(self, task: str) -> None:
+        """Embed a new task as the mean of those known."""
+        known = torch.stack([p.detach() for p in self.embeddings.values()])
+        self.embeddings[task] = nn.Parameter(known.mean(0))
+
+    def forecast(self, z: Tensor, m: Tensor, present: Tensor, task: str) -> Tensor:
+        """Mean of the next latent ``(..., d)`` from latents, messages and ``present`` flags."""
+        x = torch.cat([z, m, present], dim=-1) if self.context else z
+        return self.forecast_net(x, self.embedding(task))
+
+    def denoise(
+        self,
+        x: Tensor,
+        t: Tensor,
+        present: Tensor,
+        ahead: Tensor,
+        task: str,
+        *,
+        frozen: bool = False,
+        shifts: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Network output ``(rows, C, H)`` for corrupted segments.
+
+        Args:
+            x: ``(rows, C, H)``; its known first position is also shown to every other one.
+            t: ``(rows or 1,)`` diffusion steps.
+            present: ``(rows, 1)`` 1.0 where there is a neighbour.
+            ahead: ``(rows, d)`` forecast, shown likewise.
+            task: Whose segments these are.
+            frozen: The weights need no gradient.
+            shifts: What the denoiser makes of ``t`` and ``task``, where it is known already.
+        """
+        assert self.denoiser is not None
+        length = x.shape[-1]
+        now = x[..., :1].expand_as(x)  # never corrupted
+        seen = [x, now]
+        if self.context:
+            seen.append(present.unsqueeze(-1).expand(-1, -1, length))
+        if self.forecasting:
+            seen.append(ahead.unsqueeze(-1).expand(-1, -1, length))
+        output = self.denoiser(
+            torch.cat(seen, dim=1), t, self.embedding(task), frozen=frozen, shifts=shifts
+        )
+        if not self.residual:
+            return output
+        base = now
+        if self.forecasting:
+            later = torch.cat([seen[-1], now[:, self.latent :]], dim=1)[..., 1:]
+            base = torch.cat([now[..., :1], later], dim=-1)
+        return base + output
+
+    def classify(
+        self,
+        x: Tensor,
+        t: Tensor,
+        m: Tensor,
+        present: Tensor,
+        task: str,
+        *,
+        frozen: bool = False,
+        shifts: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Return logits ``(rows, bins)`` of segments ``(rows, C, H)``; one bin for a scalar.
+
+        Without a full mean field the classifier sees the present mean ``m`` ``(rows, d)`` at
+        every position.
+        """
+        assert self.classifier is not None
+        length = x.shape[-1]
+        wide = self.classifier.channels
+        if wide > x.shape[1] + 1:
+            x = torch.cat([x, m.unsqueeze(-1).expand(-1, -1, length)], dim=1)
+        if wide > x.shape[1]:
+            x = torch.cat([x, present.unsqueeze(-1).expand(-1, -1, length)], dim=1)
+        return self.classifier(x, t, self.embedding(task), frozen=frozen, shifts=shifts)
+
+
+class Nets(nn.Module):
+    """All networks of a model; the averaged weights are a second copy of this."""
+
+    def __init__(self, specs: Iterable[TaskSpec], config: NetWorldConfig) -> None:
+        super().__init__()
+        specs = list(specs)
+        self.shared = SharedNets([spec.task for spec in specs], config)
+        self.tasks = nn.ModuleDict({spec.task: TaskNets(spec, config) for spec in specs})
+
+    def task(self, name: str) -> TaskNets:
+        """The networks of one task."""
+        nets = self.tasks[name]
+        assert isinstance(nets, TaskNets)
+        return nets

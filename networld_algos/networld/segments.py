@@ -1,0 +1,148 @@
+"""What NetWorld trains on: agent-sequences with their messages and returns, from a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from networld_algos.data.batch import Batch
+from networld_algos.data.neighbours import mean_over_neighbours
+from networld_algos.data.returns import credit
+from networld_algos.networld.config import NetWorldConfig
+from networld_algos.networld.nets import TaskNets
+from networld_algos.nn.features import shuffle_last_action
+from networld_algos.nn.sharding import Picked, pick
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """The first step of every window, for every agent: what forecast and value are trained on.
+
+    Windows are drawn independently, so these steps are too, while the steps of one window show
+    nearly the same thing again.
+
+    Attributes:
+        z: ``(B, N, d)`` latents, their last action shuffled; without gradient.
+        mean: ``(B, N, d)`` mean message before standardisation, with gradient to the sender.
+        present: ``(B, N, 1)`` 1.0 where the agent has a neighbour.
+        z_next: ``(B, N, d)`` true latents one step later, without gradient.
+        z_last: ``(B, N, d)`` latents at the end of the window, without gradient.
+        mean_last: ``(B, N, d)`` mean message there, without gradient.
+        rewards: ``(B, T, N)`` what `NetWorldConfig.return_of` counts.
+        returns: ``(B, N)`` discounted return of the window.
+        terminated: ``(B,)`` 1.0 where the window reaches the end of the episode for good.
+        steps: ``(B, T)`` 1.0 where the transition is real; the first one is.
+        picked: Which agents of which windows the forecast is trained on.
+    """
+
+    z: Tensor
+    mean: Tensor
+    present: Tensor
+    z_next: Tensor
+    z_last: Tensor
+    mean_last: Tensor
+    rewards: Tensor
+    returns: Tensor
+    terminated: Tensor
+    steps: Tensor
+    picked: Picked
+
+    def of_picked(self, values: Tensor) -> Tensor:
+        """What is known of every agent ``(B, N, ...)``, for those picked ``(rows, ...)``."""
+        return values.flatten(0, 1)[self.picked.rows]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Agent-sequences drawn from a batch.
+
+    Attributes:
+        transitions: First steps of the whole batch.
+        features: ``(S, H, F)``.
+        z: ``(S, H, d)`` latents by the running statistics, without gradient.
+        m: ``(S, H, d)`` standardised mean message, without gradient.
+        present: ``(S, 1)`` 1.0 where the agent has a neighbour.
+        actions: ``(S, H-1, ...)``.
+        steps: ``(S, H-1)`` 1.0 where the transition is real.
+        returns: ``(S,)`` discounted segment return.
+        full: ``(S,)`` 1.0 where the whole segment is real.
+        picked: Which agents of which windows they are.
+    """
+
+    transitions: Transitions
+    features: Tensor
+    z: Tensor
+    m: Tensor
+    present: Tensor
+    actions: Tensor
+    steps: Tensor
+    returns: Tensor
+    full: Tensor
+    picked: Picked
+
+    def weights(self, weights: Tensor) -> Tensor:
+        """Weights of the first steps ``(B, N)``, for all steps of these segments ``(S, H-1)``."""
+        return weights.flatten()[self.picked.rows][:, None] * self.steps
+
+
+def draw_segments(
+    task: TaskNets, config: NetWorldConfig, batch: Batch, generator: torch.Generator
+) -> Segments:
+    """Encode every agent, average messages by the table, draw agent-sequences.
+
+    Args:
+        task: Networks of the batch's task.
+        config: Of the model.
+        batch: Windows of whole teams, ``T = H - 1``.
+        generator: Draws which agents of which windows are trained on.
+    """
+    b, h, n, _ = batch.obs.shape
+    share, columns = config.action_dropout, task.last_action
+    table = batch.neighbours[:, None].expand(-1, h - 1, -1, -1)
+    with torch.no_grad():
+        shown = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
+        features = task.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, F)
+        z = task.standardiser(task.encoder(features))
+    if config.mean_field == "off":
+        means = torch.zeros_like(z)
+        mean, present = means[:, 0], torch.zeros_like(z[:, 0, :, :1])
+    else:
+        mean, present = mean_over_neighbours(task.send(z[:, 0]), batch.neighbours)
+        with torch.no_grad():
+            later, _ = mean_over_neighbours(task.send(z[:, 1:]), table)
+        means = torch.cat([mean.detach()[:, None], later], dim=1)
+    sequences = pick(b * n, config.sequences, generator, z.device)
+    row, agent = sequences.rows // n, sequences.rows % n
+    with torch.no_grad():
+        m = task.mean_message(means[row, :, agent], present[row, agent, None])
+    rewards = credit(batch.rewards, batch.neighbours, config.return_of)
+    powers = config.discount ** torch.arange(h - 1, device=z.device)
+    returns = (rewards * powers[:, None]).sum(1)  # (B, N)
+    steps = batch.mask.to(z.dtype)
+    transitions = Transitions(
+        z=z[:, 0],
+        mean=mean,
+        present=present,
+        z_next=z[:, 1],
+        z_last=z[:, -1],
+        mean_last=means[:, -1],
+        rewards=rewards,
+        returns=returns,
+        terminated=batch.terminated.to(z.dtype).amax(1),
+        steps=steps,
+        picked=pick(b * n, config.transitions, generator, z.device),
+    )
+    return Segments(
+        transitions=transitions,
+        features=features[row, :, agent],
+        z=z[row, :, agent],
+        m=m,
+        present=present[row, agent],
+        actions=batch.actions[row, :, agent],
+        steps=steps[row],
+        returns=returns[row, agent],
+        full=batch.mask[row].all(1).to(z.dtype),
+        picked=sequences,
+    )

@@ -1,0 +1,35 @@
+"""Networks and what they are built from; nothing here knows an algorithm.
+
+The names below are what a new algorithm needs most:
+
+>>> from networld_algos.nn import ActionHead, LocalInputs, adam, descend, seeded
+"""
+
+from networld_algos.nn.action_head import ActionHead
+from networld_algos.nn.features import ObsFeatures
+from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.layers import Hidden, mlp
+from networld_algos.nn.losses import masked_mean, row_mean
+from networld_algos.nn.messages import receive
+from networld_algos.nn.optim import adam, adamw, cosine_decay, descend, set_learning_rate, step
+from networld_algos.nn.random import normal, seeded, uniform
+
+__all__ = [
+    "ActionHead",
+    "Hidden",
+    "LocalInputs",
+    "ObsFeatures",
+    "adam",
+    "adamw",
+    "cosine_decay",
+    "descend",
+    "masked_mean",
+    "mlp",
+    "normal",
+    "receive",
+    "row_mean",
+    "seeded",
+    "set_learning_rate",
+    "step",
+    "uniform",
+]

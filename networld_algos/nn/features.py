@@ -1,0 +1,156 @@
+"""Observation features, running standardisation, and shuffled last actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from networld_algos.data.episodes import Episodes
+from networld_algos.nn import sharding
+from networld_algos.nn.random import uniform
+from networld_algos.nn.twohot import symlog
+
+CLIP = 10.0
+"""Bound of a standardised feature: states far outside the data must not blow up a network."""
+
+
+FeatureKind = Literal["symlog", "linear", "both"]
+
+FEATURES = get_args(FeatureKind)
+
+
+def feature_width(obs_dim: int, kind: FeatureKind) -> int:
+    """Columns ``F`` of the features of observations of length ``obs_dim``."""
+    return 2 * obs_dim if kind == "both" else obs_dim
+
+
+class ObsFeatures(nn.Module):
+    """``(f(o) - mean) / std`` with the statistics of a dataset; f is symlog, the identity, or both.
+
+    Symlog tells small values apart, the identity large ones: backlogs beyond all that the data
+    holds are nearly equal after symlog. A feature that is constant in the data keeps unit scale.
+
+    Args:
+        obs_dim: Length ``O`` of an observation.
+        kind: ``"symlog"``, ``"linear"``, or ``"both"``: one after the other.
+
+    Attributes:
+        width: Columns ``F``: ``O``, or ``2 O`` with both.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, obs_dim: int, kind: FeatureKind = "symlog") -> None:
+        super().__init__()
+        self.kind = kind
+        self.width = feature_width(obs_dim, kind)
+        self.register_buffer("mean", torch.zeros(self.width))
+        self.register_buffer("std", torch.ones(self.width))
+
+    def fit(self, episodes: Episodes, chunk: int = 32) -> None:
+        """Take mean and standard deviation over all real observations of all agents."""
+        total = square = np.zeros(self.width)
+        count = 0
+        for start in range(0, len(episodes), chunk):
+            obs = torch.as_tensor(episodes.obs[start : start + chunk], dtype=torch.float64)
+            lengths = torch.as_tensor(episodes.lengths[start : start + chunk])
+            real = torch.arange(obs.shape[1]) <= lengths[:, None]  # the final observation counts
+            values = self._values(obs[real].flatten(0, -2)).numpy()
+            total = total + values.sum(axis=0)
+            square = square + (values**2).sum(axis=0)
+            count += len(values)
+        mean = total / count
+        std = np.sqrt(np.maximum(square / count - mean**2, 0.0))
+        std[std < 1e-4] = 1.0
+        self.mean.copy_(torch.from_numpy(mean))
+        self.std.copy_(torch.from_numpy(std))
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """``(..., O)`` raw to ``(..., F)`` features."""
+        return ((self._values(obs) - self.mean) / self.std).clamp(-CLIP, CLIP)
+
+    def _values(self, obs: Tensor) -> Tensor:
+        if self.kind == "linear":
+            return obs
+        return symlog(obs) if self.kind == "symlog" else torch.cat([symlog(obs), obs], dim=-1)
+
+
+class RunningStandardiser(nn.Module):
+    """Zero mean and unit variance for each column, without learned scale or shift.
+
+    `batch` uses the statistics of the rows at hand, with gradients, and updates the running
+    ones; calling the module uses the running ones.
+
+    Args:
+        dim: Columns.
+        momentum: Weight of a new batch in the running statistics.
+    """
+
+    EPS = 1e-5
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, dim: int, momentum: float = 0.01) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("var", torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., dim)`` standardised with the running statistics."""
+        return (x - self.mean) * torch.rsqrt(self.var + self.EPS)
+
+    def batch(self, x: Tensor) -> Tensor:
+        """``(..., dim)`` standardised with its own statistics; needs more than one row."""
+        rows = x.reshape(-1, x.shape[-1])
+        if sharding.shard() is None:
+            var, mean = torch.var_mean(rows, dim=0, correction=0)
+        else:
+            count = sharding.total(rows.new_tensor(float(len(rows))))
+            mean = sharding.total(rows.sum(0)) / count
+            var = sharding.total(((rows - mean) ** 2).sum(0)) / count
+        with torch.no_grad():
+            self.mean.lerp_(mean, self.momentum)
+            self.var.lerp_(var, self.momentum)
+        return (x - mean) * torch.rsqrt(var + self.EPS)
+
+    @torch.no_grad()
+    def fit(self, rows: Tensor) -> None:
+        """Set the running statistics to those of ``rows`` ``(R, dim)``."""
+        var, mean = torch.var_mean(rows, dim=0, correction=0)
+        self.mean.copy_(mean)
+        self.var.copy_(var)
+
+
+def shuffle_last_action(
+    obs: Tensor, columns: Sequence[int], share: float, generator: torch.Generator
+) -> Tensor:
+    """Give a share of the observations the last action of another one, drawn at random.
+
+    Demonstrations repeat themselves, so a model that sees the last action learns to copy it, and
+    then goes on with whatever it did first (the copycat problem; de Haan et al., 2019, "Causal
+    confusion in imitation learning"). What is shuffled cannot be relied on.
+
+    Args:
+        obs: ``(..., O)``; not changed in place.
+        columns: Which columns show the last action.
+        share: Probability that an observation is given another's.
+        generator: Source of randomness.
+    """
+    if not columns or share == 0.0:
+        return obs
+    flat = obs.reshape(-1, obs.shape[-1]).clone()
+    at = list(columns)
+    shown = flat[:, at]
+    given = sharding.all_rows(shown)
+    order = torch.randperm(len(given), generator=generator, device=generator.device)
+    order = sharding.own_rows(order).to(obs.device)
+    swap = uniform((len(flat), 1), generator, obs.device) < share
+    flat[:, at] = torch.where(swap, given[order], shown)
+    return flat.view_as(obs)

@@ -1,0 +1,81 @@
+"""Optimisers, learning-rate schedules, gradient steps and averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from networld_algos.nn import sharding
+
+MAX_GRAD_NORM = 1.0
+
+
+def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Adam:
+    """Adam (Kingma and Ba, 2015), fused into one kernel where the device supports it."""
+    params = list(parameters)
+    return torch.optim.Adam(params, lr=learning_rate, fused=_fusible(params))
+
+
+def adamw(
+    parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
+) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter, 2019), fused like `adam`."""
+    params = list(parameters)
+    return torch.optim.AdamW(
+        params, lr=learning_rate, weight_decay=weight_decay, fused=_fusible(params)
+    )
+
+
+def _fusible(params: Iterable[nn.Parameter]) -> bool:
+    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in params)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """Use ``learning_rate`` from the next step on."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+
+
+def cosine_decay(update: int, total_updates: int) -> float:
+    """Factor falling from 1 at update 0 to 0 at ``total_updates`` (Loshchilov and Hutter, 2017)."""
+    if total_updates <= 0:
+        return 1.0
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, update / total_updates)))
+
+
+def step(optimizer: torch.optim.Optimizer, max_norm: float = MAX_GRAD_NORM) -> None:
+    """Clip the gradient norm of all of the optimiser's parameters together, then step."""
+    params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    sharding.average_gradients(params)
+    if params:
+        nn.utils.clip_grad_norm_(params, max_norm)
+        optimizer.step()
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step of ``optimizer`` down the gradient of ``loss``, not clipped."""
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    sharding.average_gradients(p for group in optimizer.param_groups for p in group["params"])
+    optimizer.step()
+
+
+def averaged(model: nn.Module, decay: float) -> AveragedModel:
+    """Exponential moving average of weights; buffers are copied.
+
+    The decay of average ``n`` is ``min(decay, (1 + n) / (10 + n))``, so that a short run is not
+    ruled by its initial weights.
+    """
+
+    def ema(averages: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        n = int(count)
+        update = get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))
+        update(list(averages), list(current), count)
+
+    average = AveragedModel(model, multi_avg_fn=ema)
+    average.requires_grad_(False)
+    return average

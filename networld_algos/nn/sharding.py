@@ -1,0 +1,228 @@
+"""One batch shared by several processes: draws, sums and means that agree with a single process.
+
+Every process draws the same global batch and the same random numbers, and works on its own block
+of windows. Losses and gradients are summed over the processes, so the result equals that of one
+process with the whole batch, up to rounding. `networld_algos.training.distributed` starts and ends
+such a job.
+
+DistributedDataParallel expects one forward and one backward pass through its wrapper. Here an
+update has several losses and optimisers, calls parts of a model by name and freezes some for a
+while, so gradients are summed where every update passes anyway: in `networld_algos.nn.optim`, as
+one flat array for each optimiser. A user-defined algorithm trains in parallel too if it draws with
+`normal` and `uniform`, averages with `masked_mean` or `row_mean`, and steps with `step` or
+`descend`; `networld_algos.training.distributed.assert_equal` detects one that does not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from networld_algos.data.batch import Batch
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which share of a batch this process works on.
+
+    Attributes:
+        rank: Number of this process, 0 .. world - 1.
+        world: Processes in all.
+    """
+
+    rank: int
+    world: int
+
+    def own(self, values: Tensor, axis: int = 0) -> Tensor:
+        """This process's block of ``values``, whose ``axis`` is that of the global batch."""
+        count = values.shape[axis] // self.world
+        return values.narrow(axis, self.rank * count, count)
+
+    def take(self, batch: Batch) -> Batch:
+        """This process's windows of a global batch."""
+        parts = {k: self.own(v) for k, v in vars(batch).items() if isinstance(v, Tensor)}
+        return replace(batch, **parts)
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Rows chosen at random from those of a batch.
+
+    Attributes:
+        rows: ``(S,)`` positions among this process's rows.
+        total: How many all processes chose together.
+        order: ``(S,)`` where in that choice ours are; None for a single process.
+    """
+
+    rows: Tensor
+    total: int
+    order: Tensor | None = None
+
+
+class PeerLostError(ConnectionError):
+    """Another process of the job is gone or does not answer."""
+
+
+_SHARD: ContextVar[Shard | None] = ContextVar("shard", default=None)
+
+
+def shard() -> Shard | None:
+    """Share of the update under way; None outside of one and for a single process."""
+    return _SHARD.get()
+
+
+@contextmanager
+def sharing(share: Shard | None) -> Iterator[None]:
+    """Within, draws and averages are those of the whole batch."""
+    token = _SHARD.set(share)
+    try:
+        yield
+    finally:
+        _SHARD.reset(token)
+
+
+@contextmanager
+def peers() -> Iterator[None]:
+    """Say clearly that another process is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        first = str(error).strip().splitlines()[0]
+        name = f"process {os.environ.get('RANK', '?')} of {os.environ.get('WORLD_SIZE', '?')}"
+        raise PeerLostError(
+            f"{name} lost another process of the job ({first}); look for its error above, then "
+            "start the same command again: it goes on from the last checkpoint"
+        ) from error
+
+
+def draw(
+    make: Callable[[tuple[int, ...]], Tensor],
+    shape: Iterable[int],
+    axis: int = 0,
+    picked: Picked | None = None,
+) -> Tensor:
+    """This process's part of an array drawn for the whole batch.
+
+    Args:
+        make: Draws an array of a given shape.
+        shape: Of the part.
+        axis: The axis that counts windows, or rows of them window by window.
+        picked: Set where ``axis`` counts rows chosen by `pick`.
+    """
+    size, share = list(shape), shard()
+    if share is None:
+        return make(tuple(size))
+    if picked is not None and picked.order is not None:
+        size[axis] = picked.total
+        return make(tuple(size)).index_select(axis, picked.order)
+    size[axis] *= share.world
+    return share.own(make(tuple(size)), axis)
+
+
+def pick(count: int, most: int, generator: torch.Generator, device: torch.device) -> Picked:
+    """Choose at most ``most`` rows of the whole batch, equally likely.
+
+    Args:
+        count: Rows that this process holds, window by window.
+        most: Of all processes together.
+        generator: Source of randomness.
+        device: Where the positions are used.
+    """
+    share = shard()
+    whole = count if share is None else count * share.world
+    chosen = torch.randperm(whole, generator=generator, device=generator.device)[:most]
+    if share is None:
+        return Picked(chosen.to(device), len(chosen))
+    first = share.rank * count
+    order = torch.nonzero((chosen >= first) & (chosen < first + count)).squeeze(1)
+    return Picked((chosen[order] - first).to(device), len(chosen), order)
+
+
+def own_stream() -> tuple[int, ...]:
+    """Further seeds for what cannot be drawn for the whole batch, such as dropout."""
+    share = shard()
+    return () if share is None else (share.rank,)
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over processes; so is its gradient, since every process's loss depends on it."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        del ctx
+        return _all_reduced(values)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        del ctx
+        return _all_reduced(grads[0])
+
+
+def _all_reduced(values: Tensor) -> Tensor:
+    summed = values.detach().clone(memory_format=torch.contiguous_format)
+    with peers():
+        dist.all_reduce(summed)
+    return summed
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum of ``values`` over the processes of an update, with gradient; itself for one process."""
+    if shard() is None:
+        return values
+    summed = _Sum.apply(values)
+    assert isinstance(summed, Tensor)
+    return summed
+
+
+def mean_share(weight: Tensor) -> Tensor:
+    """What a process divides its sum by so that the mean over processes is that of the batch."""
+    share = shard()
+    return weight if share is None else total(weight) / share.world
+
+
+def all_rows(values: Tensor) -> Tensor:
+    """Rows ``(R, ...)`` of every process one after the other; itself for a single process."""
+    share = shard()
+    if share is None:
+        return values
+    parts = [torch.empty_like(values) for _ in range(share.world)]
+    with peers():
+        dist.all_gather(parts, values.contiguous())
+    return torch.cat(parts)
+
+
+def own_rows(values: Tensor) -> Tensor:
+    """Inverse of `all_rows`: this process's block of ``values`` ``(R, ...)``."""
+    share = shard()
+    return values if share is None else share.own(values)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace gradients by their mean over processes; nothing for a single process."""
+    share = shard()
+    if share is None:
+        return
+    grads = [p.grad for p in parameters if p.grad is not None]
+    if not grads:
+        return
+    flat = _all_reduced(torch.cat([g.flatten() for g in grads])) / share.world
+    for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+        grad.copy_(part.view_as(grad))
+
+
+def average_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics of the whole batch from those of this process's share."""
+    share = shard()
+    if share is None:
+        return dict(metrics)
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    values = torch.tensor(list(metrics.values()), dtype=torch.float64, device=device)
+    return dict(zip(metrics, (_all_reduced(values) / share.world).tolist(), strict=True))

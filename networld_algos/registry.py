@@ -1,0 +1,107 @@
+"""The algorithms: a plain table of them, and how to make one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from networld_algos.base import Algorithm
+from networld_algos.bc import BC, BCConfig
+from networld_algos.ma_cql import MACQL, MACQLConfig
+from networld_algos.ma_dd import MADD
+from networld_algos.ma_dd.config import MADDConfig
+from networld_algos.ma_dt import MADT, MADTConfig
+from networld_algos.ma_iql import MAIQL, MAIQLConfig
+from networld_algos.networld import NetWorld, NetWorldConfig
+from networld_algos.networld.config import FAITHFUL
+from networld_envs.spec import TaskSpec
+
+ALGORITHMS: dict[str, tuple[type[Any], type[Algorithm]]] = {
+    "bc": (BCConfig, BC),
+    "ma-cql": (MACQLConfig, MACQL),
+    "ma-dd": (MADDConfig, MADD),
+    "ma-dt": (MADTConfig, MADT),
+    "ma-iql": (MAIQLConfig, MAIQL),
+    "networld": (NetWorldConfig, NetWorld),
+}
+BUILT_IN = frozenset(ALGORITHMS)
+"""Names that an added algorithm must not take."""
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {"networld": {"faithful": FAITHFUL}}
+"""Algorithm -> named settings beside ``"default"`` -> fields that differ from the default."""
+
+
+def preset_values(name: str, preset: str) -> dict[str, Any]:
+    """Fields of algorithm ``name`` that ``preset`` sets; none for ``"default"``.
+
+    Raises:
+        ValueError: If there is no such algorithm or preset; lists those there are.
+    """
+    _entry(name)
+    known = {"default": {}, **PRESETS.get(name, {})}
+    if preset not in known:
+        raise ValueError(f"unknown preset {preset!r} of {name!r}; it has {', '.join(known)}")
+    return dict(known[preset])
+
+
+def make_config(name: str, values: dict[str, Any] | str | None = None) -> Any:
+    """The config dataclass of algorithm ``name``, with ``values`` in place of its defaults.
+
+    Args:
+        name: Key in `ALGORITHMS`.
+        values: Changed fields, or the name of a preset, see `PRESETS`.
+
+    Raises:
+        ValueError: If ``name``, the preset or a key of ``values`` is unknown, or a value is not
+            valid.
+    """
+    config_type, _ = _entry(name)
+    given = preset_values(name, values) if isinstance(values, str) else dict(values or {})
+    known = [field.name for field in fields(config_type)]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(f"unknown config keys {unknown} for {name!r}; it has {known}")
+    lists = {k: tuple(v) for k, v in given.items() if isinstance(v, list)}  # JSON has no tuples
+    return config_type(**{**given, **lists})
+
+
+def make(
+    name: str,
+    specs: TaskSpec | Sequence[TaskSpec],
+    config: Any = None,
+    seed: int = 0,
+) -> Algorithm:
+    """An untrained algorithm.
+
+    Args:
+        name: Key in `ALGORITHMS`.
+        specs: The task or tasks it is for.
+        config: The algorithm's config dataclass, a dict of changed fields, the name of a preset,
+            or None for defaults.
+        seed: Seeds the initial weights.
+
+    Raises:
+        ValueError: If the name, the config or the number of tasks is not valid.
+    """
+    if config is None or isinstance(config, dict | str):
+        config = make_config(name, config)
+    config_type, algorithm = _entry(name)
+    if type(config) is not config_type:
+        raise ValueError(f"{name!r} needs a {config_type.__name__}, got {type(config).__name__}")
+    tasks = [specs] if isinstance(specs, TaskSpec) else list(specs)
+    return algorithm(tasks, config, seed)
+
+
+def _entry(name: str) -> tuple[type[Any], type[Algorithm]]:
+    if name not in ALGORITHMS:
+        raise ValueError(
+            f"unknown algorithm {name!r}; choose from {sorted(ALGORITHMS)}, or add your own first: "
+            "--algorithm path/to/file.py:Name, or networld_algos.plugin.add_algorithm"
+        )
+    return ALGORITHMS[name]
+
+
+def config_dict(algorithm: Algorithm) -> dict[str, Any]:
+    """The algorithm's config as plain types, the inverse of `make_config`."""
+    return asdict(algorithm.config)

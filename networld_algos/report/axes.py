@@ -1,0 +1,246 @@
+"""What the figures of a report are put together from: axes, lines, labels, legends, files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from networld_algos.files import write_bytes
+from networld_algos.report.scoring import Panel, Reference
+from networld_algos.report.style import (
+    COLUMN_WIDTH_IN,
+    PAGE_WIDTH_IN,
+    ROLE_STYLES,
+    STYLE,
+    TASKS,
+    Look,
+    display,
+)
+from networld_algos.report.summary import Curve, quality
+from networld_algos.results.stats import Interval
+
+LEGEND_ROW_IN = 0.16
+
+
+def save(fig: Figure, folder: Path, name: str, png: bool = True) -> Path:
+    """Write ``name.svg``, and ``name.png`` at 300 dpi, atomically; equal figures, equal bytes.
+
+    Returns:
+        Path of the SVG.
+    """
+    formats: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}}
+    if png:
+        formats["png"] = {"dpi": 300, "metadata": {"Software": None}}
+    with matplotlib.rc_context(STYLE):
+        for suffix, options in formats.items():
+            buffer = io.BytesIO()
+            fig.savefig(buffer, format=suffix, **options)
+            fig.set_layout_engine("none")  # both files keep the layout of the first
+            write_bytes(folder / f"{name}.{suffix}", buffer.getvalue())
+    return folder / f"{name}.svg"
+
+
+def arranged(panels: Sequence[Panel]) -> list[Panel]:
+    """Panels in order of appearance; a row for each quality where every task has all of them."""
+    unique = list(dict.fromkeys(panels))
+    tasks = list(dict.fromkeys(task for task, _ in unique))
+    qualities = list(dict.fromkeys(map(quality, unique)))
+    table = {(task, quality((task, dataset))): (task, dataset) for task, dataset in unique}
+    if len(table) == len(unique) == len(tasks) * len(qualities):
+        return [table[task, name] for name in qualities for task in tasks]
+    return unique
+
+
+def grid(
+    count: int, columns: int | None, most: int = 3, height_in: float = 2.25
+) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` axes; the page width unless there is only one column."""
+    if count == 0:
+        raise ValueError("nothing to draw: no panel has data")
+    across = min(count, (2 if count == 4 else most) if columns is None else columns)
+    down = -(-count // across)
+    width_in = PAGE_WIDTH_IN if across > 1 else COLUMN_WIDTH_IN
+    fig = Figure(figsize=(width_in, height_in * down + 0.35))
+    fig.set_layout_engine("constrained", w_pad=0.05, wspace=0.05)
+    axes = [fig.add_subplot(down, across, i + 1) for i in range(count)]
+    return fig, axes
+
+
+def title(panel: Panel, panels: Sequence[Panel]) -> str:
+    """Heading of a panel: the task, or task and dataset where it has several."""
+    task = panel[0]
+    title = TASKS.get(task, task)  # "mean over tasks" is not a task
+    if sum(t == task for t, _ in panels) > 1:
+        return f"{task.upper()}, {quality(panel)}"
+    return title[:1].upper() + title[1:]
+
+
+def limits(
+    ax: Axes, core: Sequence[float], values: Sequence[float], references: Sequence[float]
+) -> None:
+    """Set y-limits that keep the final values readable.
+
+    References, then early training values, widen the range only while ``core`` keeps 30% of it;
+    a reference left outside is named at the edge by `reference_lines`.
+    """
+    low, high = min(core), max(core)
+    span = max(high - low, 1e-3 * max(abs(high), abs(low), 1e-6))
+
+    def outside(value: float) -> float:
+        return max(value - max(core), min(core) - value)
+
+    for value in [*sorted(references, key=outside), *sorted(values, key=outside)]:
+        new_low, new_high = min(low, value), max(high, value)
+        if span >= 0.3 * (new_high - new_low):
+            low, high = new_low, new_high
+    margin = 0.06 * max(high - low, span)
+    ax.set_ylim(low - margin, high + margin)
+
+
+def lines(ax: Axes, curves: Sequence[Curve], look: Look) -> None:
+    """Draw curves with bands."""
+    for curve in curves:
+        style = look[curve.label]
+        mean, low, high = np.array([(p.value, p.low, p.high) for p in curve.points]).T
+        every = max(1, len(mean) // 5)
+        ax.plot(
+            curve.x,
+            mean,
+            lw=1.3,
+            ls=style["linestyle"],
+            zorder=style["zorder"],
+            ms=3.6,
+            markevery=slice((len(mean) - 1) % every, None, every),
+            **marker(style),
+        )
+        ax.fill_between(curve.x, low, high, color=style["color"], alpha=0.13, lw=0, zorder=2.0)
+
+
+def marker(style: Mapping[str, Any]) -> dict[str, Any]:
+    """Marker options of a line style."""
+    return {
+        "color": style["color"],
+        "marker": style["marker"],
+        "markerfacecolor": style["markerfacecolor"],
+        "markeredgecolor": style["color"] if style["markerfacecolor"] == "white" else "white",
+        "markeredgewidth": 0.9 if style["markerfacecolor"] == "white" else 0.5,
+    }
+
+
+def interval_bar(ax: Axes, interval: Interval, y: float, style: Mapping[str, Any]) -> None:
+    """Draw a horizontal interval with its estimate."""
+    if np.isfinite(interval.low):
+        ax.plot([interval.low, interval.high], [y, y], color=style["color"], lw=2.2)
+    ax.plot(interval.value, y, ms=4.5, ls="", **marker(style), zorder=5)
+
+
+def row_of(ax: Axes) -> int:
+    """In which row of its figure a panel is."""
+    place = ax.get_subplotspec()
+    return 0 if place is None else place.rowspan.start
+
+
+def name_lines(ax: Axes, labels: Sequence[str]) -> None:
+    """Give line ``i`` from the top the name ``labels[i]``, in the first column of panels only."""
+    place = ax.get_subplotspec()
+    shown = place is None or place.is_first_col()
+    ax.set_yticks(range(len(labels)), [display(n) for n in labels] if shown else [])
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+    ax.tick_params(axis="y", length=0)
+
+
+def reference_lines(fig: Figure, ax: Axes, policies: Sequence[tuple[Reference, float]]) -> None:
+    """Draw references as horizontal lines, named right of the axes without overlap."""
+    low, high = ax.get_ylim()
+    height_pt = ax.get_position().height * fig.get_figheight() * 72.0  # before layout
+    gap = 7.4 / max(height_pt, 1.0)  # one line of text, in axes units
+    shown = sorted(policies, key=lambda item: item[1])
+    at = [min(max((value - low) / (high - low), 0.0), 1.0) for _, value in shown]
+    for (policy, value), y, beside in zip(shown, at, spread(at, gap), strict=True):
+        style = ROLE_STYLES[policy.role]
+        text = policy.label
+        if low <= value <= high:
+            ax.axhline(value, zorder=1.5, **style)
+        else:
+            text += f" {'↑' if value > high else '↓'} {value:.3g}"
+        ax.annotate(
+            text,
+            xy=(1.0, y),
+            xytext=(1.045, beside),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            va="center",
+            ha="left",
+            fontsize=6.3,
+            color="#222222" if policy.role in ("expert", "genie") else "#5C5C5C",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": style["color"],
+                "lw": 0.6,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "relpos": (0.0, 0.5),
+            },
+        )
+
+
+def spread(at: Sequence[float], gap: float) -> list[float]:
+    """Move increasing positions the least (in squares) to be ``gap`` apart and within [0, 1]."""
+    blocks: list[list[float]] = []  # [mean of (position - rank * gap), size]
+    for i, y in enumerate(at):
+        blocks.append([y - i * gap, 1.0])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:  # pool adjacent violators
+            mean, size = blocks.pop()
+            last = blocks[-1]
+            last[0] = (last[0] * last[1] + mean * size) / (last[1] + size)
+            last[1] += size
+    top = max(1.0 - (len(at) - 1) * gap, 0.0)
+    placed = [min(max(mean, 0.0), top) for mean, size in blocks for _ in range(int(size))]
+    return [mean + i * gap for i, mean in enumerate(placed)]
+
+
+def thousands(x: float) -> str:
+    """``1500`` as ``1.5k``."""
+    return f"{x / 1000:g}k" if abs(x) >= 1000 else f"{x:g}"
+
+
+def legend(
+    fig: Figure,
+    labels: Sequence[str],
+    look: Look,
+    columns: int | None,
+    markers: bool = True,
+) -> None:
+    """Name the methods below the panels, in as few rows as fit."""
+    unique = list(dict.fromkeys(labels))
+    handles: list[Line2D] = []
+    for name in unique:
+        options: dict[str, Any] = {"color": look[name]["color"]}
+        if markers:
+            options = {**marker(look[name]), "markersize": 4.2}
+        line = look[name]["linestyle"]
+        handles.append(Line2D([], [], ls=line, lw=1.4, label=display(name), **options))
+    longest = max(len(display(n)) for n in unique)
+    width_pt = (COLUMN_WIDTH_IN if columns == 1 else PAGE_WIDTH_IN) * 72
+    fit = max(1, int(width_pt // (longest * 4.4 + 34)))
+    rows = -(-len(unique) // fit)
+    fig.set_figheight(fig.get_figheight() + LEGEND_ROW_IN * max(0, rows - 2))  # two have room
+    fig.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=-(-len(unique) // rows),
+        frameon=False,
+        handlelength=2.4,
+        columnspacing=1.4,
+        handletextpad=0.6,
+    )

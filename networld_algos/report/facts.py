@@ -1,0 +1,147 @@
+"""What a report says about its rows: notices, counts, and what made each number."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+
+from networld_algos.report import scoring
+from networld_algos.report.style import display
+from networld_algos.report.table import Cell, Column, Table, text_cell
+from networld_algos.results.folder import Failure
+from networld_algos.results.rows import Row
+
+
+def notices(rows: Sequence[Row]) -> list[str]:
+    """What a reader must know before the numbers: missing references, single seeds, and so on."""
+    found: list[str] = []
+    scaled = scoring.scales(rows)
+    learned = [r for r in rows if r.kind == "learned"]
+    if not learned:
+        found.append("No trained method is among these rows: only reference policies are shown.")
+    bare = {(r.task, scoring.condition_of(r)) for r in learned if not scoring.scale_of(scaled, r)}
+    missing = sorted({task for task, condition in bare if (task, scoring.PLAIN) not in scaled})
+    if missing:
+        found.append(
+            f"No normalised score for {', '.join(missing)}: the rows lack test evaluations of "
+            "the random or the expert policy. `networld bench run` makes them: run the suite again."
+        )
+    elsewhere = sorted(
+        f"{task} at {factor} {level:g}"
+        for task, (factor, level) in bare
+        if factor is not None and level is not None and task not in missing
+    )
+    if elsewhere:
+        found.append(
+            f"Left out for want of random and expert rows of the same condition: "
+            f"{', '.join(elsewhere)}."
+        )
+    unfinished = {r.run for r in learned} - {r.run for r in learned if r.is_last}
+    if unfinished:
+        found.append(
+            f"{len(unfinished)} unfinished runs: they appear in curves, not in final scores."
+        )
+    groups = scoring.grouped(
+        [r for r in learned if r.is_last and r.eval_seed_set == "test"],
+        lambda r: (r.experiment, r.task, r.dataset, r.label, r.fraction, r.factor, r.level),
+    )
+    mixed = sorted(
+        {
+            f"{display(label)} ({experiment}, {dataset})"
+            for (experiment, _, dataset, label, *_), group in groups
+            if len({(r.config_hash, r.updates) for r in group}) > 1
+        }
+    )
+    if mixed:
+        found.append(
+            f"Averaged over seeds that were trained with different settings: {', '.join(mixed)}. "
+            "`networld bench run` sets the older results aside and repeats those runs."
+        )
+    single = sum(len({r.seed for r in group}) == 1 for _, group in groups)
+    if single:
+        found.append(
+            f"{single} of {len(groups)} results rest on one training seed: their interval is a "
+            "bootstrap over evaluation episodes and says nothing about the spread of seeds. "
+            "They are marked with †."
+        )
+    return found
+
+
+def facts(rows: Sequence[Row], failures: Sequence[Failure]) -> list[tuple[str, str]]:
+    """What the page opens with: name and value."""
+    learned = [r for r in rows if r.kind == "learned"]
+    return [
+        ("Final scores", str(len({r.run for r in learned if r.is_last}))),
+        ("Failed runs", str(len(failures))),
+        ("Tasks", ", ".join(dict.fromkeys(r.task for r in rows))),
+        ("Methods", str(len({r.label for r in learned}))),
+        ("Datasets", str(len({r.dataset for r in learned if r.dataset}))),
+        ("Evaluations", str(len(rows))),
+    ]
+
+
+def versions(rows: Sequence[Row]) -> Table:
+    """What made the rows, and what made the page."""
+    lines = [
+        ("networld (rows)", _seen([r.version for r in rows])),
+        ("git commit (rows)", _seen([r.git_commit for r in rows])),
+        ("machine (rows)", _seen([r.machine for r in rows])),
+        ("datasets", _seen(sorted({r.dataset for r in rows if r.dataset}))),
+        ("Python (report)", platform.python_version()),
+        ("NumPy (report)", np.__version__),
+        ("Matplotlib (report)", matplotlib.__version__),
+    ]
+    return Table.of_text("Versions and data", ("Item", "Value"), lines)
+
+
+def origins(rows: Sequence[Row]) -> Table:
+    """Experiment x method: runs, seeds, updates, episodes, version, commit, configuration."""
+    lines = [
+        [
+            text_cell(experiment),
+            text_cell(display(label)),
+            Cell(str(len({r.run for r in group})), float(len({r.run for r in group}))),
+            text_cell(_span([r.seed for r in group if r.kind == "learned"])),
+            text_cell(_span([r.updates for r in group])),
+            text_cell(_span([r.episodes for r in group])),
+            text_cell(_span([len(r.episode_returns) for r in group])),
+            text_cell(_seen([r.version for r in group])),
+            text_cell(_seen([r.git_commit for r in group])),
+            text_cell(_seen([r.config_hash for r in group if r.kind == "learned"])),
+        ]
+        for (experiment, label), group in scoring.grouped(
+            [r for r in rows if r.is_last], lambda r: (r.experiment, r.label)
+        )
+    ]
+    columns = [
+        Column("Experiment", False),
+        Column("Method", False),
+        Column("Runs"),
+        Column("Seeds", False),
+        Column("Updates", False),
+        Column("Training episodes", False),
+        Column("Test episodes", False, "of each evaluation"),
+        Column("Version", False),
+        Column("Commit", False),
+        Column("Configuration", False, "hash of the whole configuration"),
+    ]
+    caption = (
+        "The runs behind every number: training seeds, gradient updates, episodes, version, "
+        "commit and hash of the configuration. Each line of the result files holds the same."
+    )
+    return Table("Runs behind every number", caption, columns, lines, folded=True)
+
+
+def _seen(values: Sequence[str | None]) -> str:
+    return ", ".join(dict.fromkeys(v or "unknown" for v in values))
+
+
+def _span(values: Sequence[int | None]) -> str:
+    """``"0-4"`` for 0 to 4, ``"1, 5, 50"`` for a few scattered values."""
+    found = sorted({v for v in values if v is not None})
+    if len(found) > 2 and found == list(range(found[0], found[-1] + 1)):
+        return f"{found[0]}\N{EN DASH}{found[-1]}"
+    return ", ".join(map(str, found))

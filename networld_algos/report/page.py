@@ -1,0 +1,93 @@
+"""One suite's rows to figures and one self-contained HTML page.
+
+The page loads nothing from a network (its content security policy forbids it), works without
+JavaScript except for sorting, and is the same, byte for byte, for the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from networld_algos.files import write_text
+from networld_algos.report import facts, scoring
+from networld_algos.report.sections import all_sections
+from networld_algos.report.source import Section, Source, ordered
+from networld_algos.report.table import Table
+from networld_algos.results.folder import Failure
+from networld_algos.results.rows import Row
+
+
+def write_report(
+    rows: Sequence[Row],
+    out_dir: str | PathLike[str],
+    title: str,
+    *,
+    failures: Sequence[Failure] = (),
+    commands: Sequence[str] = (),
+    data_scores: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> Path:
+    """Write ``figures/*.svg``, ``figures/*.png``, ``report.html`` and its tables as ``tables.md``.
+
+    Args:
+        rows: All rows of one suite, learned and reference.
+        out_dir: Folder of all of them, made if absent; files of an earlier report are replaced
+            one by one.
+        title: Heading of the page.
+        failures: Runs that raised, from `networld_algos.results.folder.read_failures`.
+        commands: The exact commands that made ``rows``, shown as they are.
+        data_scores: Dataset -> normalised score of the average reward in it, drawn beside the
+            methods that were trained on it; see `networld_algos.cli.report.data_scores`.
+        seed: Seeds the bootstrap.
+
+    Returns:
+        Path of ``report.html``.
+
+    Raises:
+        ValueError: If ``rows`` is empty or of several suites, two final rows claim one run, or an
+            expert is no better than random.
+        NotADirectoryError: If ``out_dir`` is a file.
+    """
+    suite = scoring.one_suite(rows)
+    out = Path(out_dir)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"{out} is a file; a report needs a folder to be written to")
+    source = Source(ordered(rows), out, np.random.default_rng(seed), data_scores or {})
+    sections = all_sections(source)
+    page = _environment().from_string(_template())
+    html = page.render(
+        title=title,
+        suite=suite,
+        facts=facts.facts(source.rows, failures),
+        notices=facts.notices(source.rows),
+        sections=sections,
+        failures=failures,
+        commands=commands,
+        made=[facts.versions(source.rows), facts.origins(source.rows)],
+    )
+    write_text(out / "tables.md", _tables(title, sections))
+    return write_text(out / "report.html", html)
+
+
+def _tables(title: str, sections: Sequence[Section]) -> str:
+    """Every table of the page as Markdown, to paste elsewhere."""
+    parts = [f"# {title}"]
+    for section in sections:
+        tables = [part.markdown for part in section.parts if isinstance(part, Table)]
+        parts += [f"## {section.title}", *tables] if tables else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _template() -> str:
+    return (Path(__file__).parent / "templates" / "report.html.j2").read_text(encoding="utf-8")
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )

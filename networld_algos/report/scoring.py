@@ -1,0 +1,204 @@
+"""Reference policies, what scores are normalised with, and how rows are selected.
+
+A *condition* is what a robustness or cost row varies: its (factor, level), (None, None) otherwise.
+Where the factor changes the environment, scores are normalised with the random and the expert of
+the same condition; message loss and decision settings leave both as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from networld_algos.results import stats
+from networld_algos.results.rows import ROLES, Row
+from networld_algos.results.stats import Interval
+
+K = TypeVar("K")
+T = TypeVar("T")
+Panel = tuple[str, str]
+"""(task, dataset): what one panel of a figure shows."""
+Condition = tuple[str | None, float | None]
+"""(factor, level) of a row."""
+Scales = Mapping[tuple[str, Condition], tuple[float, float]]
+"""(task, condition) -> average reward of (random, expert), see `scales`."""
+
+PLAIN: Condition = (None, None)
+ENVIRONMENT_FACTORS = ("agents",)
+"""Factors that change the environment: the plain references do not normalise their scores."""
+BEHAVIOUR = "behaviour"
+"""Role of a dataset's own policy, see `behaviours`."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference policy of one task.
+
+    Attributes:
+        name: Name of the policy.
+        role: ``"random"``, ``"static"``, ``"heuristic"``, ``"expert"``, ``"genie"``
+            or ``"behaviour"``: the policy that made a dataset, see `behaviours`.
+        label: What to print.
+        reward: Average reward with a t interval over episodes.
+        score: Normalised score with the interval of ``reward``; None without random and expert.
+        latency_p50_ms: Median decision time of the whole batch.
+    """
+
+    name: str
+    role: str
+    label: str
+    reward: Interval
+    score: Interval | None
+    latency_p50_ms: float | None
+
+
+def one_suite(rows: Sequence[Row]) -> str:
+    """The suite all rows belong to.
+
+    Raises:
+        ValueError: If there is no row, or rows of several suites: references of one suite must
+            not normalise scores of another.
+    """
+    suites = sorted({row.suite for row in rows})
+    if len(suites) != 1:
+        raise ValueError(f"expected the rows of one suite, got suites {suites}")
+    return suites[0]
+
+
+def condition_of(row: Row) -> Condition:
+    """(factor, level) of a row."""
+    return row.factor, row.level
+
+
+def conditions(rows: Sequence[Row]) -> list[Condition]:
+    """Conditions that reference policies were scored in, in order of appearance."""
+    return list(dict.fromkeys(condition_of(r) for r in _references(rows)))
+
+
+def references(rows: Sequence[Row], condition: Condition = PLAIN) -> dict[str, list[Reference]]:
+    """Reference policies of each task, from random to genie, by average reward within a role.
+
+    Raises:
+        ValueError: For rows of several suites, or two policies in the role random or expert.
+    """
+    one_suite(rows)
+    scale = scales(rows)
+    here = [r for r in _references(rows) if condition_of(r) == condition]
+    out: dict[str, list[Reference]] = {}
+    for (task, name), group in grouped(here, lambda r: (r.task, r.algorithm)):
+        reward = stats.t_interval([x for r in group for x in r.episode_returns])
+        score = None
+        if (task, condition) in scale:
+            value, low, high = stats.normalised_score(
+                [reward.value, reward.low, reward.high], *scale[task, condition]
+            ).tolist()
+            score = Interval(value, low, high, reward.count, reward.method)
+        first = group[0]
+        latency = median_or_none([r.latency_p50_ms for r in group])
+        out.setdefault(task, []).append(
+            Reference(name, first.role or "", first.label, reward, score, latency)
+        )
+    for policies in out.values():
+        policies.sort(key=lambda p: (ROLES.index(p.role), p.reward.value))
+    return out
+
+
+def behaviours(rows: Sequence[Row], scores: Mapping[str, float]) -> dict[Panel, Reference]:
+    """What each panel's training data would score, as a reference without an interval.
+
+    Args:
+        rows: Rows of one suite, whose random and expert turn the score into an average reward.
+        scores: Dataset -> normalised score of the average reward in it.
+    """
+    scale = scales(rows)
+    out: dict[Panel, Reference] = {}
+    for panel in dict.fromkeys(panel_of(r) for r in rows if r.kind == "learned"):
+        ends, score = scale.get((panel[0], PLAIN)), scores.get(panel[1])
+        if ends is not None and score is not None:
+            reward = ends[0] + score / 100.0 * (ends[1] - ends[0])
+            out[panel] = Reference("data", BEHAVIOUR, "data", _bare(reward), _bare(score), None)
+    return out
+
+
+def scales(rows: Sequence[Row]) -> Scales:
+    """Average reward of (random, expert), for the tasks and conditions that have both."""
+    found: dict[tuple[str, Condition, str], dict[str, list[float]]] = {}
+    for row in _references(rows):
+        if row.role in ("random", "expert"):
+            key = (row.task, condition_of(row), row.role)
+            found.setdefault(key, {}).setdefault(row.algorithm, []).extend(row.episode_returns)
+    means: dict[tuple[str, Condition, str], float] = {}
+    for (task, condition, role), policies in found.items():
+        if len(policies) > 1:
+            raise ValueError(f"task {task!r} has several {role} policies: {sorted(policies)}")
+        means[task, condition, role] = float(np.mean(next(iter(policies.values()))))
+    return {
+        (task, condition): (means[task, condition, "random"], means[task, condition, "expert"])
+        for task, condition in dict.fromkeys((task, condition) for task, condition, _ in means)
+        if (task, condition, "random") in means and (task, condition, "expert") in means
+    }
+
+
+def scale_of(scale: Scales, row: Row) -> tuple[float, float] | None:
+    """(random, expert) that normalise a row, None where they are missing."""
+    own = scale.get((row.task, condition_of(row)))
+    if own is not None or row.factor in ENVIRONMENT_FACTORS:
+        return own
+    return scale.get((row.task, PLAIN))
+
+
+def learned_rows(rows: Sequence[Row], experiment: str) -> list[Row]:
+    """Rows of learned policies in one experiment."""
+    return [r for r in rows if r.kind == "learned" and r.experiment == experiment]
+
+
+def panel_of(row: Row) -> Panel:
+    """(task, dataset) of a row."""
+    return row.task, row.dataset or ""
+
+
+def method_of(row: Row) -> tuple[Panel, str]:
+    """(panel, label): what a curve or a line of a table stands for."""
+    return panel_of(row), row.label
+
+
+def grouped(items: Sequence[T], key: Callable[[T], K]) -> list[tuple[K, list[T]]]:
+    """Items by key, keys in order of appearance."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.items())
+
+
+def check_unique(rows: Sequence[Row]) -> None:
+    """Refuse two final rows of one run.
+
+    Raises:
+        ValueError: If two rows have the same run: averaging them would hide a mistake.
+    """
+    seen: dict[object, Row] = {}
+    for row in rows:
+        if row.run in seen:
+            raise ValueError(
+                f"two final rows for the run {row.run} (configurations "
+                f"{seen[row.run].config_hash} and {row.config_hash}): give each variant its own "
+                "label, or delete the older result file"
+            )
+        seen[row.run] = row
+
+
+def median_or_none(values: Sequence[float | None]) -> float | None:
+    """Median of what is not None; None if nothing is."""
+    present = [v for v in values if v is not None]
+    return float(np.median(present)) if present else None
+
+
+def _references(rows: Sequence[Row]) -> list[Row]:
+    return [r for r in rows if r.kind == "reference" and r.eval_seed_set == "test"]
+
+
+def _bare(value: float) -> Interval:
+    return Interval(value, np.nan, np.nan, 1, "data")

@@ -1,0 +1,31 @@
+"""The sections of a report, one module per experiment."""
+
+from __future__ import annotations
+
+from networld_algos.report.sections import (
+    ablation,
+    comparison,
+    cost,
+    fewshot,
+    health,
+    other,
+    references,
+    robustness,
+)
+from networld_algos.report.source import Section, Source
+
+EXPERIMENTS = {
+    "comparison": comparison.make,
+    "fewshot": fewshot.make,
+    "ablation": ablation.make,
+    "robustness": robustness.make,
+    "cost": cost.make,
+}
+"""Experiments that have a section of their own, in the order of the page."""
+
+
+def all_sections(source: Source) -> list[Section]:
+    """Every section that has something to show, in the order of the page."""
+    found = [make(source) for name, make in EXPERIMENTS.items() if name in source.experiments]
+    found += [other.make(source, name) for name in source.experiments if name not in EXPERIMENTS]
+    return [s for s in [*found, references.make(source), health.make(source)] if s.parts]

@@ -1,0 +1,200 @@
+"""Section "Ablations": what each part of the method is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from networld_algos.report.axes import (
+    arranged,
+    grid,
+    interval_bar,
+    name_lines,
+    title,
+)
+from networld_algos.report.scoring import Panel, grouped
+from networld_algos.report.sections import comparison_tables
+from networld_algos.report.source import Section, Source
+from networld_algos.report.style import (
+    ROLE_STYLES,
+    STYLE,
+    Look,
+    display,
+)
+from networld_algos.report.summary import Final
+from networld_algos.report.table import (
+    SCORE_HINT,
+    Column,
+    Table,
+    interval_cell,
+    interval_text,
+    panel_name,
+    several_datasets,
+    text_cell,
+    verdict,
+)
+from networld_algos.results import stats
+from networld_algos.results.stats import Interval
+
+MEAN: Panel = ("mean over tasks", "")
+"""Stands for the average over panels."""
+
+
+@dataclass(frozen=True)
+class AblationChange:
+    """One ablation beside the whole method.
+
+    Attributes:
+        panel: (task, dataset), or `MEAN`.
+        algorithm: Key in ``ALGORITHMS``, which is also the label of the whole method.
+        label: Name of the ablation.
+        score: Its normalised score.
+        base: Normalised score of the whole method, over the same seeds.
+        change: ``score - base``, paired by seed.
+    """
+
+    panel: Panel
+    algorithm: str
+    label: str
+    score: Interval
+    base: Interval
+    change: Interval
+
+
+def make(source: Source) -> Section:
+    """What each part of the method is worth."""
+    section = Section("ablation", "Ablations")
+    finals = source.finals("ablation")
+    found = ablations(finals, source.rng)
+    if not found:
+        section.text.append(
+            "Differences need the whole method among the rows of this experiment, under the name "
+            "of its algorithm, with at least one seed of each ablation."
+        )
+        section.parts.append(comparison_tables.details(finals))
+        return section
+    figures = [figure(found, source.look, c) for c in (None, 1)]
+    section.parts.append(
+        source.picture(
+            "ablations",
+            figures,
+            describe(found),
+            "Change in normalised score when one part of the method is taken out or replaced, "
+            "paired by training seed. Marker: mean; bar: 95% interval. Left of the line: worse "
+            "than the whole method.",
+        )
+    )
+    section.parts += [table(found), comparison_tables.details(finals)]
+    return section
+
+
+def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[AblationChange]:
+    """Every ablation on every panel, over the seeds that it shares with the whole method.
+
+    With several panels their mean follows: each seed is averaged over the panels first.
+    """
+    whole = {(f.panel, f.algorithm): f for f in finals if f.label == f.algorithm}
+    out: list[AblationChange] = []
+    every = list(dict.fromkeys(f.panel for f in finals))
+    for (algorithm, label), group in grouped(finals, lambda f: (f.algorithm, f.label)):
+        by_panel: list[dict[int, tuple[float, float]]] = []
+        for f in group:
+            base = whole.get((f.panel, algorithm))
+            if base is None or label == algorithm or f.runs is None or base.runs is None:
+                continue
+            seeds = [s for s in f.seeds if s in base.seeds]
+            if not seeds:
+                continue
+            mine = [f.runs[f.seeds.index(s)] for s in seeds]
+            theirs = [base.runs[base.seeds.index(s)] for s in seeds]
+            out.append(
+                AblationChange(
+                    f.panel,
+                    algorithm,
+                    label,
+                    stats.seed_interval(mine, rng),
+                    stats.seed_interval(theirs, rng),
+                    stats.paired_interval(mine, theirs, rng),
+                )
+            )
+            pairs = zip(seeds, mine, theirs, strict=True)
+            by_panel.append({s: (float(a.mean()), float(b.mean())) for s, a, b in pairs})
+        if len(every) > 1 and len(by_panel) == len(every):
+            out += _mean_over_panels(algorithm, label, by_panel)
+    return out
+
+
+def _mean_over_panels(
+    algorithm: str, label: str, by_panel: Sequence[dict[int, tuple[float, float]]]
+) -> list[AblationChange]:
+    """The line of `MEAN`, empty where the panels share no seed."""
+    seeds = sorted(set.intersection(*(set(p) for p in by_panel)))
+    if not seeds:
+        return []
+    table = np.array([[p[s] for p in by_panel] for s in seeds]).mean(axis=1)  # (seeds, 2)
+    mine, theirs = stats.t_interval(table[:, 0]), stats.t_interval(table[:, 1])
+    change = stats.t_interval(table[:, 0] - table[:, 1])
+    return [AblationChange(MEAN, algorithm, label, mine, theirs, change)]
+
+
+def figure(found: Sequence[AblationChange], look: Look, columns: int | None = None) -> Figure:
+    """Forest plot: change in score of each ablation, paired by seed, with its 95% interval."""
+    panels = arranged([a.panel for a in found])
+    labels = list(dict.fromkeys(a.label for a in found))
+    with matplotlib.rc_context(STYLE):
+        fig, axes = grid(len(panels), columns, height_in=0.75 + 0.2 * len(labels))
+        for ax, panel in zip(axes, panels, strict=True):
+            for a in (a for a in found if a.panel == panel):
+                interval_bar(ax, a.change, labels.index(a.label), look[a.algorithm])
+            ax.axvline(0.0, zorder=1, **ROLE_STYLES["expert"])
+            ax.margins(x=0.07)
+            name_lines(ax, labels)
+            ax.set_title(title(panel, panels), loc="left")
+            ax.set_xlabel("Change in score")
+    return fig
+
+
+def table(found: Sequence[AblationChange]) -> Table:
+    """Task x ablation: score, score of the whole method, and the paired change."""
+    several = several_datasets([a.panel for a in found])
+    lines = [
+        [
+            text_cell(panel_name(a.panel, several)),
+            text_cell(display(a.label)),
+            interval_cell(a.score, 1),
+            interval_cell(a.base, 1),
+            interval_cell(a.change, 1, sign=True),
+            text_cell(verdict(a.change)),
+        ]
+        for a in found
+    ]
+    columns = [
+        Column("Task", False),
+        Column("Ablation", False),
+        Column("Score", hint=SCORE_HINT),
+        Column("Unablated", hint="score of the whole method over the same seeds"),
+        Column("Change", hint="ablation minus whole method, paired by seed"),
+        Column("Verdict", False),
+    ]
+    caption = (
+        "Normalised score of each ablation beside the whole method, and their difference paired "
+        "by training seed, mean [95% interval]. Gain or loss: the interval excludes zero. "
+        "No correction is made for the number of ablations."
+    )
+    return Table("Ablations", caption, columns, lines)
+
+
+def describe(found: Sequence[AblationChange]) -> str:
+    """Alternative text of the forest plot."""
+    changes = [
+        f"{display(a.label)} {interval_text(a.change, 1)} on {panel_name(a.panel, True)}"
+        for a in found
+    ]
+    return (
+        "Forest plot of the change in normalised score when one part is changed, mean and 95% "
+        f"interval: {'; '.join(changes)}."
+    )

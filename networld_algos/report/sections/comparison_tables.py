@@ -1,0 +1,177 @@
+"""Tables of the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from networld_algos.report.scoring import Panel, Reference, grouped
+from networld_algos.report.style import display
+from networld_algos.report.summary import Final, seed_count, strata
+from networld_algos.report.table import (
+    DASH,
+    SCORE_HINT,
+    Cell,
+    Column,
+    Table,
+    interval_cell,
+    number_cell,
+    panel_name,
+    several_datasets,
+    text_cell,
+)
+from networld_algos.results import stats
+
+ENOUGH_SEEDS = 5
+
+
+def headline(finals: Sequence[Final], behaviours: Mapping[Panel, Reference]) -> Table:
+    """Method x (task, dataset): the score, the best two marked where intervals separate them."""
+    every = list(dict.fromkeys(f.panel for f in finals))
+    several = several_datasets(every)
+    at = {(f.label, f.panel): f for f in finals}
+    ranks = {key: mark for panel in every for key, mark in leaders(finals, panel).items()}
+    lines: list[list[Cell]] = []
+    for label in dict.fromkeys(f.label for f in finals):
+        line = [text_cell(display(label))]
+        for panel in every:
+            f = at.get((label, panel))
+            cell = interval_cell(f.score if f else None, 1)
+            mark = ranks.get((label, panel), "")
+            strong = mark.startswith("1")
+            line.append(Cell(cell.text, cell.order, cell.note, strong=strong, mark=mark))
+        lines.append(line)
+    if behaviours:
+        scores = [behaviours[p].score if p in behaviours else None for p in every]
+        lines.append([text_cell("Training data"), *(interval_cell(s, 1) for s in scores)])
+    columns = [Column("Method", False)]
+    columns += [Column(panel_name(p, several), hint=SCORE_HINT) for p in every]
+    caption = (
+        "Normalised score of the last checkpoint, mean [95% confidence interval] over training "
+        "seeds; random is 0, the expert 100. Marked 1 and 2: the best and the second best method "
+        "of a column, each only where its interval lies above those of all methods behind it; "
+        "1\N{EN DASH}2: two methods that separate from the others but not from each other."
+    )
+    if behaviours:
+        caption += " Training data: score of the average reward in the dataset."
+    return Table("Scores", caption, columns, lines)
+
+
+def leaders(finals: Sequence[Final], panel: Panel) -> dict[tuple[str, Panel], str]:
+    """Marks of the best two methods of a panel, only where intervals over seeds separate them."""
+    scored = [(f.label, f.score) for f in finals if f.panel == panel and f.score is not None]
+    ranked = sorted(scored, key=lambda item: -item[1].value)
+
+    def clear(k: int) -> bool:
+        """Whether the first ``k`` lie above all the others."""
+        first, rest = ranked[:k], ranked[k:]
+        if any(s.method == "bootstrap over episodes" for _, s in ranked):
+            return False
+        return bool(rest) and min(s.low for _, s in first) > max(s.high for _, s in rest)
+
+    one, two = clear(1), clear(2)
+    shared = [f"1{DASH}2"] * 2 if two else []
+    marks = ["1", "2"][: 1 + two] if one else shared
+    return {(label, panel): mark for (label, _), mark in zip(ranked, marks, strict=False)}
+
+
+def details(finals: Sequence[Final]) -> Table:
+    """(Task, dataset) x method: score, average reward, seeds, latency, bytes, training time."""
+    several = several_datasets([f.panel for f in finals])
+    lines = [
+        [
+            text_cell(panel_name(f.panel, several)),
+            text_cell(display(f.label)),
+            interval_cell(f.score, 1),
+            interval_cell(f.reward, 3),
+            Cell(str(seed_count(f.reward)), float(seed_count(f.reward))),
+            number_cell(f.latency_p50_ms, 1),
+            number_cell(f.latency_p99_ms, 1),
+            number_cell(f.bytes_per_step, 0),
+            number_cell(None if f.train_seconds is None else f.train_seconds / 60, 1),
+            interval_cell(f.best_score, 1, starred=f.best_by == "test"),
+        ]
+        for f in finals
+    ]
+    columns = [
+        Column("Task", False),
+        Column("Method", False),
+        Column("Score", hint=SCORE_HINT),
+        Column("Average reward", hint="per agent and step, mean [95% interval]"),
+        Column("Seeds"),
+        Column("Latency p50 (ms)", hint="one decision of the whole batch"),
+        Column("Latency p99 (ms)", hint="one decision of the whole batch"),
+        Column("Sent (B)", hint="bytes sent per agent and step"),
+        Column("Training (min)"),
+        Column("Best checkpoint", hint="secondary: score of the best checkpoint"),
+    ]
+    caption = (
+        "Last checkpoint of every method: normalised score and average reward, mean [95% "
+        "confidence interval] over training seeds. Best checkpoint: chosen on validation seeds; "
+        "with *, chosen on the test seeds themselves, which is optimistic."
+    )
+    return Table("Rewards, latency, training time", caption, columns, lines, folded=True)
+
+
+def aggregates(groups: Mapping[str, Sequence[Final]], rng: np.random.Generator) -> Table | None:
+    """Over all tasks: IQM, mean, probability that NetWorld is better, min-max score.
+
+    Args:
+        groups: Quality of the data -> final scores, from
+            `networld_algos.report.summary.by_quality`.
+        rng: Source of the bootstrap.
+
+    Returns:
+        None where no two methods are scored on all tasks.
+    """
+    labels = [label for finals in groups.values() for label in strata(finals)]
+    against = "networld" if "networld" in labels else next(iter(labels), "")
+    lines: list[list[Cell]] = []
+    fewest = min((seed_count(f.reward) for finals in groups.values() for f in finals), default=0)
+    for name, finals in groups.items():
+        scores = strata(finals)
+        if len(scores) < 2:
+            continue
+        means = {
+            panel: {f.label: f.reward.value for f in group}
+            for panel, group in grouped(finals, lambda f: f.panel)
+        }
+        paper = stats.paper_score(means)
+        for label, mine in scores.items():
+            improvement = Cell(DASH, None)
+            if label != against and against in scores:
+                found = stats.improvement_interval(scores[against], mine, rng)
+                improvement = interval_cell(found, 2)
+            lines.append(
+                [
+                    *([text_cell(name)] if len(groups) > 1 else []),
+                    text_cell(display(label)),
+                    interval_cell(stats.bootstrap(mine, stats.pooled_iqm, rng), 1),
+                    interval_cell(stats.bootstrap(mine, stats.task_mean, rng), 1),
+                    improvement,
+                    number_cell(paper.get(label), 1),
+                ]
+            )
+    if not lines:
+        return None
+    columns = [
+        *([Column("Data", False)] if len(groups) > 1 else []),
+        Column("Method", False),
+        Column("IQM score", hint="mean of the middle half of all runs"),
+        Column("Mean score"),
+        Column(f"P({display(against)} better)", hint="ties count half"),
+        Column("paper_score", hint="min-max across these methods, secondary"),
+    ]
+    caption = (
+        "Over all tasks: interquartile mean of all runs, and mean over tasks, of normalised "
+        f"scores, probability that a run of {display(against)} beats a run of the method, each "
+        "with a stratified bootstrap 95% interval; paper_score (min-max across methods, average "
+        "over tasks) depends on which methods take part."
+    )
+    if fewest < ENOUGH_SEEDS:
+        caption += (
+            f" With {fewest} seed{'s' if fewest > 1 else ''} a task a bootstrap interval is too "
+            f"narrow; {ENOUGH_SEEDS} or more are usual."
+        )
+    return Table("Over all tasks", caption, columns, lines)

@@ -1,0 +1,180 @@
+"""Section "Cost": score against decision time, with bytes, parameters and training time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from networld_algos.report import scoring
+from networld_algos.report.axes import (
+    arranged,
+    grid,
+    legend,
+    marker,
+    title,
+)
+from networld_algos.report.scoring import Panel
+from networld_algos.report.sections import responses
+from networld_algos.report.sections.responses import Response, response_line
+from networld_algos.report.source import Section, Source
+from networld_algos.report.style import (
+    DASHES,
+    ROLE_STYLES,
+    STYLE,
+    Look,
+    display,
+    factor_name,
+    level_text,
+)
+from networld_algos.report.summary import Final
+from networld_algos.report.table import (
+    SCORE_HINT,
+    Cell,
+    Column,
+    Table,
+    condition_cell,
+    interval_cell,
+    number_cell,
+    panel_name,
+    several_datasets,
+    text_cell,
+)
+from networld_algos.results.stats import Interval
+
+PARAMETERS = "parameters"
+
+
+ONE_AGENT_MS = "decision_ms_one_agent"
+"""Keys of `Row.extra` that the cost table shows."""
+
+
+def make(source: Source) -> Section:
+    """Score against decision time, with bytes, parameters and training time."""
+    section = Section("cost", "Cost")
+    finals = source.finals("cost")
+    settings = [f for f in finals if f.condition != scoring.PLAIN]
+    panels = {f.panel for f in finals}
+    fixed = [f for f in finals if f.condition == scoring.PLAIN]
+    if not fixed:
+        fixed = [f for f in source.finals("comparison") if f.panel in panels]
+    found = responses.responses(settings, source.rng)
+    if timed_panels(found, fixed):
+        factors = dict.fromkeys(factor_name(r.factor).lower() for r in found)
+        figures = [figure(found, fixed, source.look, c) for c in (None, 1)]
+        section.parts.append(
+            source.picture(
+                "cost",
+                figures,
+                responses.describe_responses(found),
+                "Normalised score against the median time of one decision of the whole batch, on "
+                f"a log axis. Lines: one decision setting varied ({', '.join(factors)}), its "
+                "values beside the markers; single markers: methods as they decide in the "
+                "comparison. Vertical bars: 95% interval over training seeds.",
+            )
+        )
+    section.parts.append(table([*settings, *fixed]))
+    return section
+
+
+def figure(
+    found: Sequence[Response], fixed: Sequence[Final], look: Look, columns: int | None = None
+) -> Figure:
+    """Score against decision time: a line for every factor of the decision, a point a method.
+
+    Args:
+        found: Lines, from `responses`; the first and the last level are written beside them.
+        fixed: Methods with one decision setting.
+        look: From `styles`.
+        columns: Panels side by side.
+    """
+    timed = [r for r in found if all(f.latency_p50_ms for f in r.finals)]
+    points = [f for f in fixed if f.score is not None and f.latency_p50_ms]
+    panels = arranged([x.panel for x in [*timed, *points]])
+    with matplotlib.rc_context(STYLE):
+        fig, axes = grid(len(panels), columns, height_in=2.4)
+        for ax, panel in zip(axes, panels, strict=True):
+            for f in (f for f in points if f.panel == panel):
+                _point(ax, f.latency_p50_ms or 0.0, f.score, look, f.label)
+            drawn: list[str] = []
+            for r in (r for r in timed if r.panel == panel):
+                times = [f.latency_p50_ms or 0.0 for f in r.finals]
+                again = drawn.count(r.label)  # a second factor of one method is dashed
+                response_line(ax, r, times, look, DASHES[again % len(DASHES)] if again else None)
+                drawn.append(r.label)
+                for end in sorted({0, len(times) - 1}):
+                    ax.annotate(
+                        level_text(r.factor, r.levels[end]),
+                        (times[end], r.points[end].value),
+                        xytext=(2, 5 if len(drawn) % 2 else -9),
+                        textcoords="offset points",
+                        fontsize=5.8,
+                        color=look[r.label]["color"],
+                        zorder=6,
+                    )
+            ax.set_xscale("log")
+            ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
+            ax.margins(x=0.12, y=0.1)
+            ax.set_title(title(panel, panels), loc="left")
+            low, high = ax.get_xlim()
+            narrow = high < 50.0 * low  # else labels between powers of ten would touch
+            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+            ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+            ax.xaxis.set_minor_locator(NullLocator())
+            ax.set_xlabel("Median decision time (ms)")
+            ax.set_ylabel("Normalised score")
+        legend(fig, [x.label for x in [*timed, *points]], look, columns)
+    return fig
+
+
+def timed_panels(found: Sequence[Response], fixed: Sequence[Final]) -> list[Panel]:
+    """Panels that `cost_figure` would draw."""
+    lines = [r.panel for r in found if all(f.latency_p50_ms for f in r.finals)]
+    return [*lines, *(f.panel for f in fixed if f.score is not None and f.latency_p50_ms)]
+
+
+def _point(ax: Axes, x: float, score: Interval | None, look: Look, label: str) -> None:
+    if score is None:
+        return
+    style = look[label]
+    ax.vlines([x], score.low, score.high, color=style["color"], lw=0.9, alpha=0.6, zorder=2.5)
+    ax.plot(x, score.value, ls="", ms=4.4, zorder=style["zorder"], **marker(style))
+
+
+def table(finals: Sequence[Final]) -> Table:
+    """Task x method x decision setting: score, latency, bytes, parameters, training time."""
+    several = several_datasets([f.panel for f in finals])
+    lines: list[list[Cell]] = []
+    for f in finals:
+        lines.append(
+            [
+                text_cell(panel_name(f.panel, several)),
+                text_cell(display(f.label)),
+                condition_cell(f.condition),
+                interval_cell(f.score, 1),
+                number_cell(f.latency_p50_ms, 1),
+                number_cell(f.extra.get(ONE_AGENT_MS), 2),
+                number_cell(f.bytes_per_step, 0),
+                number_cell(f.extra.get(PARAMETERS), 0),
+                number_cell(f.train_seconds, 0),
+            ]
+        )
+    columns = [
+        Column("Task", False),
+        Column("Method", False),
+        Column("Setting", False, "what differs from the decisions of the comparison"),
+        Column("Score", hint=SCORE_HINT),
+        Column("Latency p50 (ms)", hint="one decision of the whole batch"),
+        Column("One agent (ms)", hint="one decision of one agent alone"),
+        Column("Sent (B)", hint="bytes sent per agent and decision"),
+        Column("Parameters"),
+        Column("Training (s)"),
+    ]
+    caption = (
+        "What a score costs: median decision time, bytes sent per agent and decision, trainable "
+        "parameters, wall-clock training time; medians over training seeds."
+    )
+    return Table("Cost", caption, columns, lines)

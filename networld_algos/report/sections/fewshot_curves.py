@@ -1,0 +1,185 @@
+"""Few-shot curves: score against the share of target data, and what is read off them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from networld_algos.report.scoring import (
+    PLAIN,
+    Panel,
+    check_unique,
+    grouped,
+    learned_rows,
+    median_or_none,
+    method_of,
+    scales,
+)
+from networld_algos.report.summary import Curve
+from networld_algos.results import stats
+from networld_algos.results.rows import Row
+from networld_algos.results.stats import Floats, Interval
+
+SCRATCH = " (from scratch)"
+"""What the label of a method without its pre-training ends in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotCurve(Curve):
+    """A few-shot curve and what is read off it.
+
+    Attributes:
+        episodes: ``(X,)`` training episodes at each share.
+        runs: (seed, share) -> ``(episodes,)`` scores; empty in an average over tasks.
+        by_seed: seed -> ``(X,)`` scores, for the seeds that have every share.
+        area: Area under the curve over log share, in units of the score; None with one share.
+        reach: Share of data at which the mean curve reaches a score of 90, NaN if never.
+    """
+
+    episodes: Floats
+    runs: dict[tuple[int, float], Floats]
+    by_seed: dict[int, Floats]
+    area: Interval | None
+    reach: float
+
+
+def fewshot_curves(
+    rows: Sequence[Row],
+    rng: np.random.Generator,
+    target: float = 90.0,
+    experiment: str = "fewshot",
+) -> list[FewShotCurve]:
+    """Normalised score at the end of training against the share of target data.
+
+    Where the suite stops early (`networld_algos.bench.parts.FewShot`) these are the weights with
+    the least validation loss.
+
+    Tasks without random and expert rows have no score and are left out.
+    """
+    scale = scales(rows)
+    last = [
+        r
+        for r in learned_rows(rows, experiment)
+        if r.is_last
+        and r.eval_seed_set == "test"
+        and r.fraction is not None
+        and (r.task, PLAIN) in scale
+    ]
+    check_unique(last)
+    out: list[FewShotCurve] = []
+    for (panel, label), group in grouped(last, method_of):
+        shares = sorted({r.fraction for r in group if r.fraction is not None})
+        at = {share: [r for r in group if r.fraction == share] for share in shares}
+        scores = {
+            (r.seed, share): stats.normalised_score(r.episode_returns, *scale[r.task, PLAIN])
+            for share in shares
+            for r in at[share]
+        }
+        seeds = [
+            s for s in sorted({r.seed for r in group}) if all((s, f) in scores for f in shares)
+        ]
+        by_seed = {s: np.array([scores[s, f].mean() for f in shares]) for s in seeds}
+        points = [stats.seed_interval([scores[r.seed, f] for r in at[f]], rng) for f in shares]
+        area = None
+        if len(shares) > 1 and by_seed:
+            area = stats.t_interval([stats.area_under_curve(shares, y) for y in by_seed.values()])
+        out.append(
+            FewShotCurve(
+                panel,
+                group[0].algorithm,
+                label,
+                np.array(shares),
+                points,
+                episodes=np.array(
+                    [median_or_none([r.episodes for r in at[f]]) or np.nan for f in shares]
+                ),
+                runs=scores,
+                by_seed=by_seed,
+                area=area,
+                reach=stats.data_to_reach(shares, [p.value for p in points], target),
+            )
+        )
+    return out
+
+
+def average_over_tasks(curves: Sequence[FewShotCurve]) -> list[FewShotCurve]:
+    """Mean over panels of the few-shot curves, for the methods and shares present in all.
+
+    Each training seed is first averaged over the tasks; the interval is over those averages.
+    """
+    every = {c.panel for c in curves}
+    out: list[FewShotCurve] = []
+    for label, group in grouped(curves, lambda c: c.label):
+        if {c.panel for c in group} != every:
+            continue
+        shares = sorted(set.intersection(*({float(f) for f in c.x} for c in group)))
+        seeds = sorted(set.intersection(*(set(c.by_seed) for c in group)))
+        if not shares or not seeds:
+            continue
+        picked = [np.isin(c.x, shares) for c in group]
+        table = np.array(  # (seeds, tasks, shares)
+            [[c.by_seed[s][p] for c, p in zip(group, picked, strict=True)] for s in seeds]
+        ).mean(axis=1)
+        episodes = np.array([c.episodes[p] for c, p in zip(group, picked, strict=True)])
+        same = bool(np.all(episodes == episodes[0]))
+        points = [stats.t_interval(column) for column in table.T]
+        area = None
+        if len(shares) > 1:
+            area = stats.t_interval([stats.area_under_curve(shares, y) for y in table])
+        out.append(
+            FewShotCurve(
+                ("mean over tasks", ""),
+                group[0].algorithm,
+                label,
+                np.array(shares),
+                points,
+                episodes=episodes[0] if same else np.full(len(shares), np.nan),
+                runs={},
+                by_seed=dict(zip(seeds, table, strict=True)),
+                area=area,
+                reach=stats.data_to_reach(shares, [p.value for p in points]),
+            )
+        )
+    return out
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What pre-training adds on one panel.
+
+    Attributes:
+        panel: (task, dataset).
+        label: The pre-trained method.
+        x: ``(X,)`` shares of target data.
+        episodes: ``(X,)`` training episodes at each share.
+        points: Score with minus score without pre-training, paired by seed.
+    """
+
+    panel: Panel
+    label: str
+    x: Floats
+    episodes: Floats
+    points: list[Interval]
+
+
+def pretraining_gains(curves: Sequence[FewShotCurve], rng: np.random.Generator) -> list[Gain]:
+    """Each method minus its twin from scratch, at the shares that both have."""
+    twins = {(c.panel, c.label): c for c in curves}
+    out: list[Gain] = []
+    for curve in curves:
+        twin = twins.get((curve.panel, curve.label + SCRATCH))
+        if twin is None:
+            continue
+        kept: list[tuple[float, float, Interval]] = []
+        for share, episodes in zip(curve.x.tolist(), curve.episodes.tolist(), strict=True):
+            seeds = [s for s, f in curve.runs if f == share and (s, share) in twin.runs]
+            if seeds:
+                mine, other = ([c.runs[s, share] for s in seeds] for c in (curve, twin))
+                kept.append((share, episodes, stats.paired_interval(mine, other, rng)))
+        if kept:
+            shares, counts, points = zip(*kept, strict=True)
+            x, episodes = np.array(shares), np.array(counts)
+            out.append(Gain(curve.panel, curve.label, x, episodes, list(points)))
+    return out

@@ -1,0 +1,53 @@
+"""Section "Health": diagnostics that the final rows hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from networld_algos.report.sections.cost import ONE_AGENT_MS, PARAMETERS
+from networld_algos.report.source import Section, Source
+from networld_algos.report.style import display
+from networld_algos.report.summary import Final
+from networld_algos.report.table import (
+    Column,
+    Table,
+    number_cell,
+    panel_name,
+    several_datasets,
+    text_cell,
+)
+
+
+def make(source: Source) -> Section:
+    """Diagnostics that the final rows hold."""
+    section = Section("health", "Health and further diagnostics")
+    section.text.append(
+        "Mean over training seeds of what each final row recorded beside its returns."
+    )
+    found = [(e, f) for e in source.experiments for f in source.finals(e) if f.extra]
+    shown = table(found)
+    section.parts += [] if shown is None else [shown]
+    return section
+
+
+def table(found: Sequence[tuple[str, Final]]) -> Table | None:
+    """Diagnostics of every method, one column a quantity; None where none was recorded."""
+    shown_elsewhere = (PARAMETERS, ONE_AGENT_MS)
+    keys = dict.fromkeys(k for _, f in found for k in f.extra if k not in shown_elsewhere)
+    several = several_datasets([f.panel for _, f in found])
+    lines = [
+        [
+            text_cell(experiment),
+            text_cell(panel_name(f.panel, several)),
+            text_cell(display(f.label)),
+            *(number_cell(f.extra.get(key), None) for key in keys),
+        ]
+        for experiment, f in found
+        if any(key in f.extra for key in keys)
+    ]
+    if not lines:
+        return None
+    columns = [Column(name, False) for name in ("Experiment", "Task", "Method")]
+    columns += [Column(key) for key in keys]
+    caption = "Diagnostics recorded with the final evaluation."
+    return Table("Diagnostics", caption, columns, lines, folded=True)

@@ -1,0 +1,120 @@
+"""Section "Robustness": scores under conditions that the method was not trained for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from networld_algos.report import scoring
+from networld_algos.report.axes import (
+    arranged,
+    grid,
+    legend,
+    title,
+)
+from networld_algos.report.sections import responses
+from networld_algos.report.sections.responses import Response, response_line
+from networld_algos.report.source import Section, Source, slug
+from networld_algos.report.style import (
+    ROLE_STYLES,
+    STYLE,
+    Look,
+    display,
+    factor_name,
+    level_text,
+)
+from networld_algos.report.table import (
+    SCORE_HINT,
+    Column,
+    Table,
+    interval_cell,
+    panel_name,
+    several_datasets,
+    text_cell,
+)
+
+
+def make(source: Source) -> Section:
+    """Score under conditions that the method was not trained for, one factor after another."""
+    section = Section("robustness", "Robustness")
+    section.text.append(
+        "Models of the comparison, evaluated under other conditions without further training. "
+        "Where the condition changes the environment (number of agents), random and expert of "
+        "that same condition make the scale; lost or late messages leave the scale as it is."
+    )
+    found = responses.responses(source.finals("robustness"), source.rng)
+    for factor, group in scoring.grouped(found, lambda r: r.factor):
+        figures = [figure(group, source.look, c) for c in (None, 1)]
+        section.parts.append(
+            source.picture(
+                f"robustness_{slug(factor)}",
+                figures,
+                responses.describe_responses(group),
+                f"{factor_name(factor)}: normalised score, mean and 95% interval over training "
+                "seeds. Solid line: expert (100).",
+            )
+        )
+        section.parts += [table(part) for part in _with_equal_levels(group)]
+    return section
+
+
+def figure(found: Sequence[Response], look: Look, columns: int | None = None) -> Figure:
+    """Score against the levels of one factor, one panel a task; numbers of agents on a log axis."""
+    factor = found[0].factor
+    panels = arranged([r.panel for r in found])
+    with matplotlib.rc_context(STYLE):
+        fig, axes = grid(len(panels), columns)
+        for ax, panel in zip(axes, panels, strict=True):
+            mine = [r for r in found if r.panel == panel]
+            for response in mine:
+                response_line(ax, response, response.levels, look)
+            levels = sorted({level for r in mine for level in r.levels})
+            if factor == "agents":
+                ax.set_xscale("log")
+                ax.xaxis.set_minor_locator(NullLocator())
+            ax.set_xticks(levels, [level_text(factor, level) for level in levels])
+            ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
+            ax.margins(x=0.08)
+            ax.set_title(title(panel, panels), loc="left")
+            ax.set_xlabel(factor_name(factor))
+            ax.set_ylabel("Normalised score")
+        legend(fig, [r.label for r in found], look, columns)
+    return fig
+
+
+def table(found: Sequence[Response]) -> Table:
+    """Task x method: score at each level of one factor."""
+    factor = found[0].factor
+    levels = sorted({level for r in found for level in r.levels})
+    several = several_datasets([r.panel for r in found])
+    lines = []
+    for r in found:
+        at = dict(zip(r.levels, r.points, strict=True))
+        lines.append(
+            [
+                text_cell(panel_name(r.panel, several)),
+                text_cell(display(r.label)),
+                *(interval_cell(at.get(level), 1) for level in levels),
+                interval_cell(r.change, 1, sign=True),
+            ]
+        )
+    columns = [Column("Task", False), Column("Method", False)]
+    columns += [Column(level_text(factor, level), hint=SCORE_HINT) for level in levels]
+    columns += [Column("First to last", hint="change in score, paired by seed")]
+    caption = (
+        f"{factor_name(factor)}: normalised score at each level, mean [95% interval] over "
+        "training seeds, and the change from the first to the last level, paired by seed."
+    )
+    tasks = ", ".join(dict.fromkeys(r.panel[0].upper() for r in found))
+    return Table(f"{factor_name(factor)}: {tasks}", caption, columns, lines)
+
+
+def _with_equal_levels(found: Sequence[Response]) -> list[list[Response]]:
+    """Responses by the levels their task has, so that a table has no empty columns."""
+    levels: dict[str, set[float]] = {}
+    for r in found:
+        levels.setdefault(r.panel[0], set()).update(r.levels)
+    return [part for _, part in scoring.grouped(found, lambda r: frozenset(levels[r.panel[0]]))]

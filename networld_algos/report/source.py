@@ -1,0 +1,135 @@
+"""What a report's page is put together from: sections, figures, and the rows they are made of."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from networld_algos.report import axes, scoring, style, summary
+from networld_algos.report.scoring import Panel, Reference
+from networld_algos.report.style import COLOURS, TASKS
+from networld_algos.report.summary import Final
+from networld_algos.report.table import Table
+from networld_algos.results.rows import EXPERIMENTS, QUALITIES, Row
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure on the page, in a wide and a narrow form.
+
+    Attributes:
+        name: File name without suffix.
+        alt: What it shows, in words and numbers.
+        caption: How to read it.
+        wide: Data address of the SVG.
+        narrow: The same, for phones.
+    """
+
+    name: str
+    alt: str
+    caption: str
+    wide: str
+    narrow: str
+
+
+@dataclass
+class Section:
+    """A heading, the paragraphs under it, then figures and tables in order."""
+
+    anchor: str
+    title: str
+    text: list[str] = field(default_factory=list)
+    parts: list[Picture | Table] = field(default_factory=list)
+
+
+@dataclass
+class Source:
+    """Rows of one suite, where figures go, and what all sections share.
+
+    Attributes:
+        rows: All rows of the suite.
+        out: Folder of the report.
+        rng: Source of every bootstrap.
+        data_scores: Dataset -> normalised score of the average reward in it.
+    """
+
+    rows: Sequence[Row]
+    out: Path
+    rng: np.random.Generator
+    data_scores: Mapping[str, float]
+    _finals: dict[str, list[Final]] = field(default_factory=dict)
+
+    @cached_property
+    def experiments(self) -> list[str]:
+        """Experiments with learned rows, in order of appearance."""
+        return list(dict.fromkeys(r.experiment for r in self.rows if r.kind == "learned"))
+
+    @cached_property
+    def look(self) -> style.Look:
+        """Line styles of all methods, known algorithms first in their fixed order."""
+        pairs = dict.fromkeys((r.algorithm, r.label) for r in self.rows if r.kind == "learned")
+        order = {name: i for i, name in enumerate(COLOURS)}
+        return style.styles(
+            sorted(pairs, key=lambda p: (order.get(p[0], len(order)), p[0] != p[1]))
+        )
+
+    @cached_property
+    def references(self) -> dict[str, list[Reference]]:
+        """Reference policies of each task as it is."""
+        return scoring.references(self.rows)
+
+    @cached_property
+    def behaviours(self) -> dict[Panel, Reference]:
+        """What each panel's training data would score."""
+        return scoring.behaviours(self.rows, self.data_scores)
+
+    def finals(self, experiment: str) -> list[Final]:
+        """Final scores of an experiment."""
+        if experiment not in self._finals:
+            self._finals[experiment] = summary.finals(self.rows, experiment, self.rng)
+        return self._finals[experiment]
+
+    def picture(self, name: str, figures: Sequence[Figure], alt: str, caption: str) -> Picture:
+        """Write the (wide, narrow) figure, and keep both for the page."""
+        wide, narrow = figures
+        folder = self.out / "figures"
+        small = svg = axes.save(wide, folder, name)
+        if narrow is not wide:
+            small = axes.save(narrow, folder, f"{name}_narrow", png=False)
+        return Picture(name, alt, caption, _data_address(svg), _data_address(small))
+
+
+def ordered(rows: Sequence[Row]) -> list[Row]:
+    """Rows by task, quality of data, algorithm and experiment in their usual order.
+
+    Files are read in alphabetical order; tables and figures keep the order of the rows. What is
+    not in a list comes last, as it comes.
+    """
+
+    def place(row: Row) -> tuple[int, ...]:
+        found = (
+            (TASKS, row.task),
+            (QUALITIES, summary.quality(scoring.panel_of(row))),
+            (EXPERIMENTS, row.experiment),
+            (COLOURS, row.algorithm),
+        )
+        ranks = [list(known).index(x) if x in known else len(known) for known, x in found]
+        return (*ranks, row.label != row.algorithm)
+
+    return sorted(rows, key=place)
+
+
+def _data_address(svg: Path) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.read_bytes()).decode("ascii")
+
+
+def slug(name: str) -> str:
+    """A name in lower case with hyphens, for anchors and file names."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())

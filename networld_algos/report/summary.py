@@ -1,0 +1,271 @@
+"""From rows to what tables and figures show: final scores and learning curves.
+
+Rules, in one place: the headline is the last checkpoint on test seeds, never a maximum over
+checkpoints; scores are normalised with the reference rows of the same suite, task and condition;
+intervals are over training seeds, and say so where one seed forces them over episodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from networld_algos.report.scoring import (
+    PLAIN,
+    Condition,
+    Panel,
+    check_unique,
+    condition_of,
+    grouped,
+    learned_rows,
+    median_or_none,
+    method_of,
+    panel_of,
+    scale_of,
+    scales,
+)
+from networld_algos.results import stats
+from networld_algos.results.rows import Row
+from networld_algos.results.stats import Floats, Interval
+
+
+@dataclass(frozen=True)
+class Final:
+    """One method on one task and dataset at its last checkpoint, on test seeds.
+
+    Attributes:
+        panel: (task, dataset).
+        algorithm: Key in ``ALGORITHMS``.
+        label: Display variant.
+        seeds: Training seeds.
+        runs: Normalised scores, one array ``(episodes,)`` a seed; None without references.
+        reward: Average reward per agent and step.
+        score: Normalised score of the last checkpoint.
+        best_score: Normalised score of the best checkpoint; see `finals`.
+        best_by: Seeds on which that checkpoint was chosen, ``"validation"`` or ``"test"``.
+        latency_p50_ms: Median over seeds.
+        latency_p99_ms: Median over seeds.
+        bytes_per_step: Median over seeds.
+        train_seconds: Median over seeds.
+        extra: Mean over seeds of every diagnostic, non-finite values left out.
+        condition: (factor, level) under which it was evaluated.
+    """
+
+    panel: Panel
+    algorithm: str
+    label: str
+    seeds: list[int]
+    runs: list[Floats] | None
+    reward: Interval
+    score: Interval | None
+    best_score: Interval | None
+    best_by: str
+    latency_p50_ms: float | None
+    latency_p99_ms: float | None
+    bytes_per_step: float | None
+    train_seconds: float | None
+    extra: dict[str, float]
+    condition: Condition = PLAIN
+
+    @property
+    def seed_scores(self) -> Floats | None:
+        """``(seeds,)`` normalised score of each seed."""
+        return None if self.runs is None else np.array([run.mean() for run in self.runs])
+
+
+MOST_CURVES = 8
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A method against an increasing x: updates (average reward) or fractions (score).
+
+    Attributes:
+        panel: (task, dataset).
+        algorithm: Key in ``ALGORITHMS``.
+        label: Display variant.
+        x: ``(X,)`` updates, or shares of target data.
+        points: One interval for each x.
+        eval_seed_set: ``"test"`` or ``"validation"``.
+    """
+
+    panel: Panel
+    algorithm: str
+    label: str
+    x: Floats
+    points: list[Interval]
+    eval_seed_set: str = "test"
+
+
+def leading(curves: Sequence[Curve]) -> Sequence[Curve]:
+    """One variant of each algorithm, where there are more than `MOST_CURVES` methods to tell apart.
+
+    It is the one with the algorithm's own name, or else the one that is best on average over the
+    panels, the last points of its algorithm scaled to [0, 1] in each.
+    """
+    if len({c.label for c in curves}) <= MOST_CURVES:
+        return curves
+    kept: set[str] = set()
+    for algorithm in dict.fromkeys(c.algorithm for c in curves):
+        mine = [c for c in curves if c.algorithm == algorithm]
+        places = dict.fromkeys((c.label for c in mine), 0.0)
+        for panel in dict.fromkeys(c.panel for c in mine):
+            last = {c.label: c.points[-1].value for c in mine if c.panel == panel}
+            low, high = min(last.values()), max(last.values())
+            for label, value in last.items():
+                places[label] += (value - low) / max(high - low, 1e-12)
+        kept.add(algorithm if algorithm in places else max(places, key=lambda x: places[x]))
+    return [c for c in curves if c.label in kept]
+
+
+def panels(rows: Sequence[Row], experiment: str) -> list[Panel]:
+    """(task, dataset) pairs with learned rows of an experiment, in order of appearance."""
+    return list(dict.fromkeys(panel_of(r) for r in learned_rows(rows, experiment)))
+
+
+def quality(panel: Panel) -> str:
+    """Name of a panel's dataset without its task and first version: ``"expert"``, ``"mine-v1"``."""
+    return panel[1].removeprefix("networld/").removeprefix(f"{panel[0]}/").removesuffix("-v0")
+
+
+def by_quality(found: Sequence[Final]) -> dict[str, list[Final]]:
+    """Final scores by quality of the data, where every quality has every task; else all as one."""
+    tasks = {f.panel[0] for f in found}
+    groups = dict(grouped(found, lambda f: quality(f.panel)))
+    if all({f.panel[0] for f in group} == tasks for group in groups.values()):
+        return groups
+    return {"all": list(found)}
+
+
+def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> list[Final]:
+    """Every method and condition of an experiment at its last checkpoint, in order of panel.
+
+    ``best_score`` is secondary: for each seed the checkpoint with the highest mean on validation
+    seeds, scored on test seeds. Where a run has no validation rows at its test checkpoints, the
+    choice is made on the test seeds themselves, which is optimistic, and ``best_by`` says so.
+
+    Raises:
+        ValueError: If two final rows claim the same run.
+    """
+    scale = scales(rows)
+    learned = learned_rows(rows, experiment)
+    last = [r for r in learned if r.is_last and r.eval_seed_set == "test"]
+    check_unique(last)
+    order = {panel: i for i, panel in enumerate(panels(rows, experiment))}
+    out: list[Final] = []
+    for (panel, label, condition), group in grouped(
+        last, lambda r: (*method_of(r), condition_of(r))
+    ):
+        scored = scale_of(scale, group[0])
+        returns = [np.asarray(r.episode_returns) for r in group]
+        runs = score = best_score = None
+        best_by = "test"
+        if scored is not None:
+            runs = [stats.normalised_score(x, *scored) for x in returns]
+            score = stats.seed_interval(runs, rng)
+            chosen = [_best_checkpoint(learned, r) for r in group]
+            best_by = "validation" if all(by == "validation" for _, by in chosen) else "test"
+            best_score = score
+            if any(row is not r for (row, _), r in zip(chosen, group, strict=True)):
+                best = [stats.normalised_score(row.episode_returns, *scored) for row, _ in chosen]
+                best_score = stats.seed_interval(best, rng)
+        out.append(
+            Final(
+                panel=panel,
+                algorithm=group[0].algorithm,
+                label=label,
+                seeds=[r.seed for r in group],
+                runs=runs,
+                reward=stats.seed_interval(returns, rng),
+                score=score,
+                best_score=best_score,
+                best_by=best_by,
+                latency_p50_ms=median_or_none([r.latency_p50_ms for r in group]),
+                latency_p99_ms=median_or_none([r.latency_p99_ms for r in group]),
+                bytes_per_step=median_or_none([r.bytes_per_step for r in group]),
+                train_seconds=median_or_none([r.train_seconds for r in group]),
+                extra=_mean_extra(group),
+                condition=condition,
+            )
+        )
+    return sorted(out, key=lambda f: order[f.panel])
+
+
+def learning_curves(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> list[Curve]:
+    """Average reward against updates, at the checkpoints every seed of a method has.
+
+    Test rows are used where a method has more than one test checkpoint, validation rows
+    otherwise; the two are never mixed in one curve.
+    """
+    out: list[Curve] = []
+    for (panel, label), group in grouped(learned_rows(rows, experiment), method_of):
+        by_set = {
+            name: _by_update([r for r in group if r.eval_seed_set == name])
+            for name in ("test", "validation")
+        }
+        name = max(by_set, key=lambda key: (len(by_set[key]) > 1, key == "test"))
+        points = by_set[name]
+        if points:
+            out.append(
+                Curve(
+                    panel,
+                    group[0].algorithm,
+                    label,
+                    np.array(list(points), dtype=np.float64),
+                    [
+                        stats.seed_interval([r.episode_returns for r in at], rng)
+                        for at in points.values()
+                    ],
+                    name,
+                )
+            )
+    return out
+
+
+def strata(finals_: Sequence[Final]) -> dict[str, list[Floats]]:
+    """Label -> seed scores of every panel, for the methods scored in all panels."""
+    every = list(dict.fromkeys(f.panel for f in finals_))
+    table = {(f.label, f.panel): f.seed_scores for f in finals_ if f.runs is not None}
+    out: dict[str, list[Floats]] = {}
+    for label in dict.fromkeys(f.label for f in finals_):
+        scores = [table[label, p] for p in every if (label, p) in table]
+        present = [s for s in scores if s is not None]
+        if len(present) == len(every):
+            out[label] = present
+    return out
+
+
+def _by_update(rows: Sequence[Row]) -> dict[int, list[Row]]:
+    seeds = {r.seed for r in rows}
+    at: dict[int, dict[int, Row]] = {}
+    for row in rows:
+        if row.updates is not None:
+            at.setdefault(row.updates, {})[row.seed] = row
+    return {u: list(at[u].values()) for u in sorted(at) if set(at[u]) == seeds}
+
+
+def _best_checkpoint(rows: Sequence[Row], last: Row) -> tuple[Row, str]:
+    run = [r for r in rows if r.run == last.run]
+    test = {r.updates: r for r in run if r.eval_seed_set == "test"}
+    validation = {r.updates: r for r in run if r.eval_seed_set == "validation"}
+    shared = [u for u in validation if u in test]
+    if shared:
+        return test[max(shared, key=lambda u: validation[u].mean_return)], "validation"
+    return max(test.values(), key=lambda r: r.mean_return), "test"
+
+
+def _mean_extra(rows: Sequence[Row]) -> dict[str, float]:
+    keys = dict.fromkeys(k for r in rows for k in r.extra)
+    out: dict[str, float] = {}
+    for key in keys:
+        finite = [v for r in rows if np.isfinite(v := r.extra.get(key, np.nan))]
+        if finite:
+            out[key] = float(np.mean(finite))
+    return out
+
+
+def seed_count(interval: Interval) -> int:
+    """Training seeds behind an interval."""
+    return 1 if interval.method == "bootstrap over episodes" else interval.count

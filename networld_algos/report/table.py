@@ -1,0 +1,182 @@
+"""A sortable table of a report, and how numbers and intervals are written in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from networld_algos.report.scoring import Condition, Panel
+from networld_algos.report.style import factor_name, level_text
+from networld_algos.report.summary import quality
+from networld_algos.results.stats import Interval
+
+DASH = "\N{EN DASH}"
+LONG = 40
+SCORE_HINT = "100 (S - random) / (expert - random), mean [95% interval]"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a table cell shows and what it sorts by.
+
+    Attributes:
+        text: As printed.
+        order: Sorting key; a number for numeric columns. None sorts last.
+        note: Second, smaller line, e.g. an interval.
+        strong: Whether to set it in bold.
+        mark: Short superscript, e.g. a rank.
+    """
+
+    text: str
+    order: float | str | None
+    note: str = ""
+    strong: bool = False
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Heading of a column."""
+
+    name: str
+    numeric: bool = True
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A sortable table.
+
+    Attributes:
+        title: A few words, as a heading.
+        caption: How to read it.
+        columns: Headings.
+        lines: One list of cells a line.
+        folded: Whether it is shown only after a click; longer ones than `LONG` always are.
+    """
+
+    title: str
+    caption: str
+    columns: list[Column]
+    lines: list[list[Cell]]
+    folded: bool = False
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether a click is needed to see it."""
+        return self.folded or len(self.lines) > LONG
+
+    @property
+    def is_roomy(self) -> bool:
+        """Whether an interval fits beside its estimate on a wide screen."""
+        return sum(any(line[i].note for line in self.lines) for i in range(len(self.columns))) <= 4
+
+    @classmethod
+    def of_text(cls, title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+        """A table of plain strings."""
+        cells = [[Cell(text, text) for text in line] for line in lines]
+        return cls(title, "", [Column(c, numeric=False) for c in columns], cells)
+
+    @property
+    def markdown(self) -> str:
+        """The same table as Markdown: title, caption, then lines of ``|``."""
+
+        def line(cells: Sequence[str]) -> str:
+            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+        ruler = ["---:" if column.numeric else "---" for column in self.columns]
+        heads = [line([column.name for column in self.columns]), line(ruler)]
+        body = [line([_plain(cell) for cell in cells]) for cells in self.lines]
+        above = [f"### {self.title}", *([self.caption] if self.caption else [])]
+        return "\n\n".join([*above, "\n".join([*heads, *body])])
+
+
+def _plain(cell: Cell) -> str:
+    """A cell in one line, bold and marked as on the page."""
+    text = f"**{cell.text}**" if cell.strong else cell.text
+    mark = f"<sup>{cell.mark}</sup>" if cell.mark else ""
+    return f"{text}{mark} {cell.note}".strip()
+
+
+def interval_text(interval: Interval, digits: int) -> str:
+    """``value [low, high]``, with a dagger where it does not rest on several seeds."""
+    value = f"{interval.value:.{digits}f}"
+    return f"{value} {limits_text(interval, digits)}".strip()
+
+
+def limits_text(interval: Interval, digits: int) -> str:
+    """``[low, high]``, empty without limits; a dagger marks a bootstrap over episodes."""
+    dagger = " †" if interval.method == "bootstrap over episodes" else ""
+    if not math.isfinite(interval.low):
+        return dagger.strip()
+    return f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]{dagger}"
+
+
+def interval_cell(
+    interval: Interval | None, digits: int, *, starred: bool = False, sign: bool = False
+) -> Cell:
+    """Value above, limits below; a dash for None.
+
+    Args:
+        interval: What to show.
+        digits: After the decimal point.
+        starred: Whether an asterisk follows the value.
+        sign: Whether a positive value has a plus.
+    """
+    if interval is None:
+        return Cell(DASH, None)
+    form = f"{'+' if sign else ''}.{digits}f"
+    text = format(interval.value, form) + ("*" if starred else "")
+    return Cell(_minus(text), interval.value, _minus(limits_text(interval, digits)))
+
+
+def number_cell(value: float | None, digits: int | None) -> Cell:
+    """A number with fixed digits, or three significant ones; a dash for None."""
+    if value is None:
+        return Cell(DASH, None)
+    text = f"{value:.3g}" if digits is None else f"{value:,.{digits}f}"
+    return Cell(_minus(text), value)
+
+
+def text_cell(text: str) -> Cell:
+    """A cell of a text column, sorted without regard to case."""
+    return Cell(text, text.lower())
+
+
+def episodes_text(count: float) -> str:
+    """``"1 episode"``, ``"16 episodes"``."""
+    return f"{count:.3g} episode{'' if count == 1 else 's'}"
+
+
+def panel_name(panel: Panel, several: bool) -> str:
+    """Task in capitals, with the quality of its data where there are several."""
+    task = panel[0].upper() if panel[1] else panel[0].capitalize()
+    return f"{task}, {quality(panel)}" if several and panel[1] else task
+
+
+def several_datasets(panels: Sequence[Panel]) -> bool:
+    """Whether a task occurs with more than one dataset."""
+    return len(set(panels)) > len({task for task, _ in panels})
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def verdict(change: Interval) -> str:
+    """``"gain"`` or ``"loss"`` where the interval over seeds excludes zero."""
+    if change.method == "bootstrap over episodes" or not math.isfinite(change.low):
+        return "one seed"
+    if change.low > 0:
+        return "gain"
+    return "loss" if change.high < 0 else "undecided"
+
+
+def condition_cell(condition: Condition) -> Cell:
+    """Factor and level of a condition, a dash for none."""
+    factor, level = condition
+    if factor is None or level is None:
+        return Cell(DASH, "")
+    text = f"{factor_name(factor)} {level_text(factor, level)}"
+    return Cell(text, f"{factor} {level:012.4f}")

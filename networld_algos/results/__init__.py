@@ -1,0 +1,1 @@
+"""What a suite leaves behind: rows, failures, commands, and their statistics."""

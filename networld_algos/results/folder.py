@@ -1,0 +1,148 @@
+"""What a suite leaves in its folder beside the rows: failures and the commands that were run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from networld_algos.files import write_text
+from networld_algos.results.rows import Row, files_below, read_rows
+
+FAILURE_SUFFIX = ".failure.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A run that raised.
+
+    Attributes:
+        suite: Name of the suite.
+        run: Which run it was, in words, e.g. ``"comparison / cbf / ma-cql / seed 2"``.
+        error: Type and message of the exception.
+        traceback: The formatted traceback.
+    """
+
+    suite: str
+    run: str
+    error: str
+    traceback: str
+
+
+def write_failure(path: str | os.PathLike[str], failure: Failure) -> Path:
+    """Record a failed run; ``path`` must end in ``.failure.json``."""
+    if not str(path).endswith(FAILURE_SUFFIX):
+        raise ValueError(f"a failure record must end in {FAILURE_SUFFIX}, got {str(path)!r}")
+    return write_text(path, json.dumps(asdict(failure), indent=1) + "\n")
+
+
+def read_failures(folder: str | os.PathLike[str]) -> list[Failure]:
+    """Every failure record below ``folder``, in sorted order of its file name.
+
+    Raises:
+        ValueError: For a file that is not a failure record.
+    """
+    failures: list[Failure] = []
+    for path in files_below(Path(folder), FAILURE_SUFFIX):
+        try:
+            failures.append(Failure(**json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: not a failure record: {error}") from error
+    return failures
+
+
+COMMANDS = "commands.txt"
+"""In a suite's folder: the commands that wrote to it, one a line."""
+
+
+@dataclass(frozen=True)
+class SuiteRows:
+    """What a suite's folder holds."""
+
+    rows: list[Row]
+    failures: list[Failure]
+    commands: list[str]
+
+
+def read_suite(folder: Path) -> SuiteRows:
+    """Rows, failures and commands of one suite.
+
+    Args:
+        folder: A suite's folder, or one file of rows.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``folder``.
+        ValueError: If it holds no row, or rows of several suites; says what to give instead.
+    """
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"no folder {folder}: run a suite first, e.g. `networld bench run demo`, "
+            "then `networld report results/demo`"
+        )
+    if folder.is_file() and folder.suffix != ".jsonl":
+        raise ValueError(f"{folder} is neither a suite's folder nor a file of rows (*.jsonl)")
+    files = files_below(folder, ".jsonl") if folder.is_dir() else [folder]
+    by_file = {file: read_rows(file) for file in files}
+    rows = [row for found in by_file.values() for row in found]
+    failures = read_failures(folder) if folder.is_dir() else []
+    if not rows:
+        raise ValueError(_no_rows(folder, failures))
+    suites: dict[str, Path] = {}
+    for file, found in by_file.items():
+        for row in found:
+            suites.setdefault(row.suite, file.parent)
+    if len(suites) > 1:
+        raise ValueError(_several(folder, suites))
+    return SuiteRows(rows, failures, _commands(folder, next(iter(suites))))
+
+
+def record_command(folder: Path, arguments: Sequence[str]) -> None:
+    """Add a command to `COMMANDS` in a suite's folder, unless it is there already.
+
+    Args:
+        folder: The suite's folder.
+        arguments: Of the command, without the program's name.
+    """
+    line = shlex.join(["networld", *arguments])
+    path = folder / COMMANDS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if line not in lines:
+        write_text(path, "".join(f"{text}\n" for text in [*lines, line]))
+
+
+def _commands(folder: Path, suite: str) -> list[str]:
+    path = folder / COMMANDS
+    if path.is_file():
+        return path.read_text(encoding="utf-8").splitlines()
+    if folder.is_dir() and folder.name == suite:
+        return [
+            "# not recorded beside the rows; a suite of this name and folder is run by",
+            shlex.join(["networld", "bench", "run", suite, "--results", str(folder.parent)]),
+        ]
+    return []
+
+
+def _no_rows(folder: Path, failures: Sequence[Failure]) -> str:
+    if failures:
+        return (
+            f"no result rows in {folder}: all {len(failures)} runs recorded there failed, the "
+            f"first ({failures[0].run}) with {failures[0].error}. Mend that and start the suite "
+            "again; failed runs are repeated"
+        )
+    if (folder / "checkpoints").is_dir():
+        return f"no run of the suite in {folder} is finished yet; start the suite again to go on"
+    return (
+        f"no result rows (*.jsonl) in {folder}; `networld bench run SUITE --results DIR` writes "
+        "them to DIR/SUITE, the folder to give here"
+    )
+
+
+def _several(folder: Path, suites: dict[str, Path]) -> str:
+    places = ", ".join(f"{suite} in {place}" for suite, place in suites.items())
+    text = f"{folder} holds rows of {len(suites)} suites ({places}), and a report is of one"
+    if len(set(suites.values())) == len(suites):
+        return f"{text}; name its folder, e.g. `networld report {next(iter(suites.values()))}`"
+    return f"{text}; give every suite a folder of its own"

@@ -1,0 +1,277 @@
+"""Result rows: one flat JSON line per evaluation, the only thing figures and tables are made from.
+
+A *run* trains one (experiment, task, dataset, label, seed, fraction) and emits a row at each
+evaluation; or it scores a model that another run trained under a condition (factor, level). Rows
+live in ``results/<suite>/*.jsonl``, one file per run; a run that raised leaves a `Failure` in
+``*.failure.json`` beside them. This module reads and writes both and needs neither torch nor an
+environment.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from networld_algos.files import write_text
+
+KINDS = ("learned", "reference")
+
+ROLES = ("random", "static", "heuristic", "expert", "genie")
+
+EVAL_SEED_SETS = ("test", "validation")
+
+SUPERSEDED = "superseded"
+"""Folder of results that were made with other settings than a suite has now; reports skip it."""
+
+QUALITIES = ("expert", "medium", "mixed", "random")
+"""Qualities of data, in the order of figures and tables."""
+
+EXPERIMENTS = ("reference", "comparison", "fewshot", "ablation", "robustness", "cost")
+"""What suites make rows of; a script may write rows of an experiment of its own."""
+
+
+_TEXT = ("suite", "experiment", "task", "algorithm", "kind", "label", "eval_seed_set", "version")
+
+_TEXT_OR_NONE = ("dataset", "role", "config_hash", "git_commit", "machine", "factor")
+
+_INT_OR_NONE = ("episodes", "updates")
+
+_FLOAT_OR_NONE = (
+    "fraction",
+    "score",
+    "latency_p50_ms",
+    "latency_p99_ms",
+    "bytes_per_step",
+    "train_seconds",
+    "level",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One evaluation of one policy. ``None`` means "does not apply".
+
+    Attributes:
+        suite: Name of the suite, e.g. ``"cpu"``.
+        experiment: One of `EXPERIMENTS`, or the name of another experiment.
+        task: Name of the task, e.g. ``"cbf"``.
+        dataset: Training data; None for a reference policy.
+        algorithm: Key in ``ALGORITHMS``, or name of the reference policy.
+        kind: ``"learned"`` or ``"reference"``.
+        role: Of a reference: ``"random"``, ``"static"``, ``"heuristic"``, ``"expert"`` or
+            ``"genie"``; None for a learned policy.
+        label: Display variant, e.g. ``"networld (from scratch)"``. Within one experiment, two
+            configurations must not share a label.
+        config_hash: Hash of the algorithm's configuration.
+        seed: Training seed; -1 for a reference.
+        fraction: Share of the target task's data, in (0, 1].
+        episodes: Training episodes of the target task.
+        updates: Gradient steps taken before this evaluation.
+        is_last: True for the evaluation of the final parameters (and for every reference).
+        eval_seed_set: ``"test"`` or ``"validation"``.
+        episode_returns: ``(episodes,)``, average reward per agent and step of each episode.
+        score: Normalised score as the runner saw it. Reports compute their own from reference
+            rows, see `networld_algos.results.stats.normalised_score`.
+        latency_p50_ms: Median time of one decision of the whole batch.
+        latency_p99_ms: 99th percentile of the same.
+        bytes_per_step: Bytes sent per agent and step.
+        train_seconds: Wall-clock training time up to this evaluation.
+        version: Package version.
+        git_commit: Commit of the working tree, None outside a checkout.
+        machine: What it ran on, see `networld_algos.training.cpu.machine`; None where it was not
+            recorded.
+        factor: What the experiment varies beside the method, e.g. ``"agents"`` or
+            ``"message_loss"``; None where it varies nothing.
+        level: Value of the factor; None exactly when ``factor`` is.
+        extra: Further numbers such as health diagnostics. A value that is not finite is stored
+            as null and read back as NaN.
+    """
+
+    suite: str
+    experiment: str
+    task: str
+    dataset: str | None
+    algorithm: str
+    kind: str
+    role: str | None
+    label: str
+    config_hash: str | None
+    seed: int
+    fraction: float | None
+    episodes: int | None
+    updates: int | None
+    is_last: bool
+    eval_seed_set: str
+    episode_returns: tuple[float, ...]
+    score: float | None
+    latency_p50_ms: float | None
+    latency_p99_ms: float | None
+    bytes_per_step: float | None
+    train_seconds: float | None
+    version: str
+    git_commit: str | None
+    machine: str | None = None
+    factor: str | None = None
+    level: float | None = None
+    extra: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _TEXT:
+            _check(isinstance(getattr(self, name), str) and getattr(self, name), name, self)
+        for name in _TEXT_OR_NONE:
+            value = getattr(self, name)
+            _check(value is None or (isinstance(value, str) and value), name, self)
+        self._put("seed", _integer(self.seed, "seed"))
+        for name in _INT_OR_NONE:
+            value = getattr(self, name)
+            self._put(name, None if value is None else _integer(value, name))
+        for name in _FLOAT_OR_NONE:
+            value = getattr(self, name)
+            self._put(name, None if value is None else _finite(value, name))
+        _check(isinstance(self.is_last, bool), "is_last", self)
+        returns = _listed(self.episode_returns, "episode_returns")
+        self._put("episode_returns", tuple(_finite(x, "episode_returns") for x in returns))
+        _check(isinstance(self.extra, dict), "extra", self)
+        self._put("extra", {str(k): _number(v, f"extra[{k!r}]") for k, v in self.extra.items()})
+        self._check_values()
+
+    def _put(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_values(self) -> None:
+        for name, allowed in (("kind", KINDS), ("eval_seed_set", EVAL_SEED_SETS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+        roles = ROLES if self.kind == "reference" else (None,)
+        if self.role not in roles:
+            raise ValueError(f"role of a {self.kind} row must be in {roles}, got {self.role!r}")
+        if self.kind == "reference" and self.seed != -1:
+            raise ValueError(f"seed of a reference row must be -1, got {self.seed}")
+        if self.fraction is not None and not 0.0 < self.fraction <= 1.0:
+            raise ValueError(f"fraction must be in (0, 1], got {self.fraction}")
+        if (self.factor is None) != (self.level is None):
+            raise ValueError(
+                f"factor and level go together, got factor={self.factor!r}, level={self.level!r}"
+            )
+        if not self.episode_returns:
+            raise ValueError("episode_returns must hold at least one episode")
+
+    @property
+    def run(self) -> tuple[str | int | float | None, ...]:
+        """What identifies the run this row belongs to."""
+        return (
+            self.suite,
+            self.experiment,
+            self.task,
+            self.dataset,
+            self.label,
+            self.seed,
+            self.fraction,
+            self.factor,
+            self.level,
+        )
+
+    @property
+    def mean_return(self) -> float:
+        """Average reward per agent and step, mean over episodes."""
+        return math.fsum(self.episode_returns) / len(self.episode_returns)
+
+    def to_json(self) -> str:
+        """One line of JSON, keys in the order of the attributes."""
+        values = asdict(self)
+        values["extra"] = {k: v if math.isfinite(v) else None for k, v in self.extra.items()}
+        return json.dumps(values, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Row:
+        """Inverse of `to_json` after parsing.
+
+        Raises:
+            ValueError: If a key is unknown or missing, or a value has the wrong type or range.
+        """
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"unknown keys {unknown}; a row has {sorted(known)}")
+        if missing := sorted(known - {"machine", "factor", "level", "extra"} - set(values)):
+            raise ValueError(f"missing keys {missing}")
+        extra = values.get("extra", {})
+        if isinstance(extra, dict):
+            extra = {k: math.nan if v is None else v for k, v in extra.items()}
+        return cls(**{**values, "extra": extra})
+
+
+def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> Path:
+    """Write ``rows`` as JSON lines; the file appears complete or not at all."""
+    return write_text(path, "".join(row.to_json() + "\n" for row in rows))
+
+
+def files_below(folder: Path, suffix: str) -> list[Path]:
+    """Files below a folder but those set aside, in sorted order."""
+    found = folder.rglob(f"*{suffix}")
+    return sorted(f for f in found if SUPERSEDED not in f.relative_to(folder).parts)
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[Row]:
+    """Read a ``.jsonl`` file, or every one below a folder in sorted order but those `SUPERSEDED`.
+
+    Raises:
+        FileNotFoundError: If ``path`` does not exist.
+        ValueError: For a line that is not a row, naming the file, the line and what is wrong.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return [row for file in files_below(path, ".jsonl") for row in read_rows(file)]
+    if not path.exists():
+        raise FileNotFoundError(f"no result rows at {path}: run a suite first")
+    rows: list[Row] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+            if not isinstance(values, dict):
+                raise ValueError(f"a row is a JSON object, got {type(values).__name__}")
+            rows.append(Row.from_dict(values))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{path}, line {number}: not a result row: {error}. "
+                "Delete this file and start its suite again to repeat that run."
+            ) from error
+    return rows
+
+
+def _check(valid: object, name: str, row: Row) -> None:
+    if not valid:
+        value = getattr(row, name)
+        raise TypeError(f"{name} has the wrong type: {value!r} ({type(value).__name__})")
+
+
+def _listed(value: object, name: str) -> Sequence[Any]:
+    if isinstance(value, str | bytes | dict) or not hasattr(value, "__len__"):
+        raise TypeError(f"{name} must be a sequence of numbers, got {value!r}")
+    return value  # pyright: ignore[reportReturnType]
+
+
+def _integer(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r} ({type(value).__name__})")
+    return int(value)
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r} ({type(value).__name__})")
+    return float(value)
+
+
+def _finite(value: object, name: str) -> float:
+    number = _number(value, name)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number}")
+    return number

@@ -1,0 +1,298 @@
+"""Statistics of few training seeds: intervals, IQM, bootstrap, profiles, few-shot curves.
+
+Everything here works on arrays of scores and knows nothing of rows; `networld_algos.report.summary`
+turns rows into those arrays. A *stratum* is the scores ``(n,)`` of one method on one task, one
+value a seed; strata may differ in length.
+
+Definitions follow Agarwal et al., "Deep reinforcement learning at the edge of the statistical
+precipice", NeurIPS 2021, wherever that paper has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+Floats = NDArray[np.float64]
+Statistic = Callable[[list[Floats]], Floats]
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its confidence interval.
+
+    Attributes:
+        value: The estimate.
+        low: Lower limit, NaN where one observation allows none.
+        high: Upper limit.
+        count: Seeds (or episodes) it rests on.
+        method: ``"t over seeds"``, ``"bootstrap over episodes"`` or ``"bootstrap over seeds"``.
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+    method: str
+
+
+def normalised_score(returns: ArrayLike, random: float, expert: float) -> Floats:
+    """``100 (S - random) / (expert - random)``, elementwise.
+
+    Args:
+        returns: Any shape; average rewards ``S``.
+        random: Average reward of the random policy.
+        expert: Average reward of the expert.
+
+    Raises:
+        ValueError: If the expert is not better than the random policy.
+    """
+    if not expert > random:
+        raise ValueError(f"the expert ({expert}) must be better than random ({random})")
+    return 100.0 * (np.asarray(returns, dtype=np.float64) - random) / (expert - random)
+
+
+def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Mean of independent values ``(n,)`` with Student's t interval, ``mean +- t s / sqrt(n)``."""
+    x = _vector(values)
+    mean = float(x.mean())
+    if len(x) == 1:
+        return Interval(mean, np.nan, np.nan, 1, "t over seeds")
+    t = float(stdtrit(len(x) - 1, 0.5 + confidence / 2))
+    half = t * float(x.std(ddof=1)) / len(x) ** 0.5
+    return Interval(mean, mean - half, mean + half, len(x), "t over seeds")
+
+
+def seed_interval(
+    runs: Sequence[ArrayLike], rng: np.random.Generator, confidence: float = 0.95
+) -> Interval:
+    """Mean over training seeds with a t interval; one seed falls back to its episodes.
+
+    The fallback says nothing about the spread between seeds, so ``method`` names it and every
+    table and caption repeats it.
+
+    Args:
+        runs: One entry a seed, the values ``(episodes,)`` of that seed's evaluation.
+        rng: Used by the fallback only.
+        confidence: Coverage.
+    """
+    means = [float(_vector(run).mean()) for run in runs]
+    if len(means) != 1:
+        return t_interval(means, confidence)
+    return bootstrap(
+        [_vector(runs[0])],
+        lambda strata: strata[0].mean(axis=-1),
+        rng,
+        confidence,
+        method="bootstrap over episodes",
+    )
+
+
+def paired_interval(
+    x: Sequence[ArrayLike], y: Sequence[ArrayLike], rng: np.random.Generator
+) -> Interval:
+    """Mean of X minus Y over the seeds of both, as `seed_interval` over paired runs.
+
+    Pairing takes out what a seed does to both, e.g. the episodes it trains on. Entries are the
+    values ``(episodes,)`` of one seed; with one seed only, both must have the same test episodes.
+    """
+    pairs = [(_vector(a), _vector(b)) for a, b in zip(x, y, strict=True)]
+    if all(len(a) == len(b) for a, b in pairs):
+        return seed_interval([a - b for a, b in pairs], rng)
+    return t_interval([a.mean() - b.mean() for a, b in pairs])
+
+
+def interquartile_mean(values: ArrayLike) -> Floats:
+    """Mean over the last axis after dropping the lowest and highest quarter.
+
+    ``floor(n / 4)`` values are dropped at each end, as `scipy.stats.trim_mean` does.
+    """
+    x = np.sort(np.asarray(values, dtype=np.float64), axis=-1)
+    cut = x.shape[-1] // 4
+    return x[..., cut : x.shape[-1] - cut].mean(axis=-1)
+
+
+def pooled_iqm(strata: list[Floats]) -> Floats:
+    """IQM over all runs of all tasks; each stratum is ``(..., n_k)``."""
+    return interquartile_mean(np.concatenate(strata, axis=-1))
+
+
+def task_mean(strata: list[Floats]) -> Floats:
+    """Mean over tasks of the mean over seeds; each stratum is ``(..., n_k)``."""
+    return np.mean([stratum.mean(axis=-1) for stratum in strata], axis=0)
+
+
+def bootstrap(
+    strata: Sequence[ArrayLike],
+    statistic: Statistic,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    method: str = "bootstrap over seeds",
+) -> Interval:
+    """Percentile interval of a statistic, resampling within each stratum.
+
+    Args:
+        strata: Scores ``(n_k,)`` of each task (and method).
+        statistic: Maps a list of arrays ``(..., n_k)`` to ``(...)``, so that all resamples are
+            computed at once.
+        rng: Source of the resamples.
+        confidence: Coverage.
+        resamples: Number of resamples.
+        method: What the interval is said to be.
+    """
+    data = [_vector(stratum) for stratum in strata]
+    value = float(statistic(data))
+    count = sum(len(x) for x in data)
+    if all(len(x) == 1 for x in data):
+        return Interval(value, np.nan, np.nan, count, method)
+    draws = statistic(resample(data, rng, resamples))
+    low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(value, float(low), float(high), count, method)
+
+
+def resample(strata: Sequence[Floats], rng: np.random.Generator, resamples: int) -> list[Floats]:
+    """Draw with replacement inside each stratum: ``(n_k,)`` becomes ``(resamples, n_k)``."""
+    return [x[rng.integers(len(x), size=(resamples, len(x)))] for x in strata]
+
+
+def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> float:
+    """Probability that a run of X beats a run of Y on a task drawn at random, ties half.
+
+    Mean over tasks of ``mean_ij [1(x_i > y_j) + 1(x_i = y_j) / 2]`` (Mann-Whitney), where X and Y
+    have scores ``(n_k,)`` and ``(m_k,)`` on the same tasks.
+    """
+    return float(_improvement([*map(_vector, x), *map(_vector, y)]))
+
+
+def improvement_interval(
+    x: Sequence[ArrayLike],
+    y: Sequence[ArrayLike],
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+) -> Interval:
+    """`probability_of_improvement` with a stratified bootstrap interval."""
+    if len(x) != len(y):
+        raise ValueError(f"X and Y must have the same tasks, got {len(x)} and {len(y)}")
+    return bootstrap([*x, *y], _improvement, rng, confidence, resamples)
+
+
+def _improvement(strata: list[Floats]) -> Floats:
+    half = len(strata) // 2
+    tasks: list[Floats] = []
+    for x, y in zip(strata[:half], strata[half:], strict=True):
+        difference = x[..., :, None] - y[..., None, :]  # (..., n, m)
+        tasks.append((0.5 * (1.0 + np.sign(difference))).mean(axis=(-2, -1)))
+    return np.mean(tasks, axis=0)
+
+
+def performance_profile(strata: Sequence[ArrayLike], thresholds: ArrayLike) -> Floats:
+    """Share of runs whose score exceeds each threshold, every task weighted equally.
+
+    Args:
+        strata: Scores ``(n_k,)`` of each task.
+        thresholds: ``(P,)``.
+
+    Returns:
+        ``(P,)`` in [0, 1], non-increasing for increasing thresholds.
+    """
+    return _profile([_vector(x) for x in strata], _vector(thresholds))
+
+
+def profile_band(
+    strata: Sequence[ArrayLike],
+    thresholds: ArrayLike,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> tuple[Floats, Floats]:
+    """Pointwise stratified bootstrap band of `performance_profile`: two arrays ``(P,)``."""
+    draws = _profile(resample([_vector(x) for x in strata], rng, resamples), _vector(thresholds))
+    low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
+    return low, high
+
+
+def _profile(strata: list[Floats], thresholds: Floats) -> Floats:
+    return np.mean([(x[..., None, :] > thresholds[:, None]).mean(axis=-1) for x in strata], axis=0)
+
+
+def area_under_curve(fractions: ArrayLike, scores: ArrayLike) -> Floats:
+    """Average height of a few-shot curve over ``log(fraction)`` (trapezoid rule).
+
+    In units of the score: a constant curve has its own height as area.
+
+    Args:
+        fractions: ``(F,)`` shares of target data, increasing, at least two.
+        scores: ``(..., F)``.
+    """
+    x = np.log(_increasing(fractions))
+    if len(x) < 2:
+        raise ValueError("the area under a curve needs at least two fractions")
+    y = np.asarray(scores, dtype=np.float64)
+    return np.trapezoid(y, x, axis=-1) / (x[-1] - x[0])
+
+
+def data_to_reach(fractions: ArrayLike, scores: ArrayLike, target: float = 90.0) -> float:
+    """Smallest share of target data at which a curve first reaches ``target``.
+
+    Between two measured shares the curve is linear in ``log(fraction)``. A curve that starts at
+    or above the target gives its first share (an upper bound); one that never reaches it, NaN.
+
+    Args:
+        fractions: ``(F,)``, increasing.
+        scores: ``(F,)``.
+        target: In units of the score.
+    """
+    x, y = np.log(_increasing(fractions)), _vector(scores)
+    reached = np.flatnonzero(y >= target)
+    if len(reached) == 0:
+        return float("nan")
+    j = int(reached[0])
+    if j == 0:
+        return float(np.exp(x[0]))
+    share = (target - y[j - 1]) / (y[j] - y[j - 1])
+    return float(np.exp(x[j - 1] + share * (x[j] - x[j - 1])))
+
+
+def paper_score(means: Mapping[Any, Mapping[str, float]]) -> dict[str, float]:
+    """Min-max score across methods: 0 for the worst method of a task, 100 for the best, averaged.
+
+    It depends on which methods take part, so it is secondary to the normalised score.
+
+    Args:
+        means: Task -> method -> average reward.
+
+    Returns:
+        Method -> score, for the methods present in every task. NaN where all of them tie.
+    """
+    if not means:
+        return {}
+    shared = [m for m in next(iter(means.values())) if all(m in task for task in means.values())]
+    if not shared:
+        return {}
+    table = np.array([[task[m] for m in shared] for task in means.values()])  # (tasks, methods)
+    low, high = table.min(axis=1, keepdims=True), table.max(axis=1, keepdims=True)
+    span = np.where(high > low, high - low, np.nan)
+    return dict(zip(shared, (100.0 * (table - low) / span).mean(axis=0).tolist(), strict=True))
+
+
+def _vector(values: ArrayLike) -> Floats:
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or len(x) == 0:
+        raise ValueError(f"expected a non-empty vector, got shape {x.shape}")
+    return x
+
+
+def _increasing(fractions: ArrayLike) -> Floats:
+    x = _vector(fractions)
+    if np.any(x <= 0) or np.any(np.diff(x) <= 0):
+        raise ValueError(f"fractions must be positive and increasing, got {x.tolist()}")
+    return x

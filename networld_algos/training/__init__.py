@@ -1,0 +1,1 @@
+"""Train, evaluate, save and share one model."""

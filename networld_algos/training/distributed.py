@@ -1,0 +1,96 @@
+"""Data-parallel training: several processes, each with its share of every batch.
+
+    torchrun --nproc-per-node 2 -m networld_algos train bc --task cbf --out model
+
+This module joins and leaves the job; `networld_algos.nn.sharding` does the arithmetic. Only process
+0 writes. Backends: gloo on CPUs, nccl on CUDA devices.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from networld_algos.nn.sharding import Shard, peers
+
+
+def job() -> Shard | None:
+    """The job this process is part of, None for a single process."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return None
+    return Shard(dist.get_rank(), dist.get_world_size())
+
+
+def processes() -> int:
+    """How many processes ``torchrun`` started for this job; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def start(device: str = "cpu") -> Shard | None:
+    """Join the job that ``torchrun`` started this process for, if it did.
+
+    Args:
+        device: ``"cpu"`` (gloo) or ``"cuda"`` (nccl, one device a process).
+    """
+    if processes() == 1:
+        return None
+    if not dist.is_initialized():
+        if device == "cuda":
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        with peers():
+            dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    return job()
+
+
+def stop() -> None:
+    """Leave the job."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def check_batch_size(batch_size: int, world: int) -> None:
+    """Refuse a batch that cannot be divided.
+
+    Raises:
+        ValueError: If ``batch_size`` is not a multiple of ``world``.
+    """
+    if batch_size % world:
+        raise ValueError(
+            f"batch_size={batch_size} is the batch of all processes and cannot be divided among "
+            f"{world}; use a multiple of {world}"
+        )
+
+
+def wait() -> None:
+    """Until every process of the job has come here."""
+    if job() is not None:
+        with peers():
+            dist.barrier()
+
+
+@torch.no_grad()
+def assert_equal(model: nn.Module) -> None:
+    """Check that all processes hold the same weights.
+
+    Raises:
+        ValueError: If they do not: an update left something out.
+    """
+    if job() is None:
+        return
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            continue
+        low = value.detach().clone().contiguous()
+        high = low.clone()
+        with peers():
+            dist.all_reduce(low, dist.ReduceOp.MIN)
+            dist.all_reduce(high, dist.ReduceOp.MAX)
+        if not torch.equal(low, high):
+            raise ValueError(
+                f"processes hold different values of {name!r} after an update: draw with normal() "
+                "and uniform(), average with masked_mean() or row_mean(), and step with step() or "
+                "descend(), all of networld_algos.nn.layers"
+            )

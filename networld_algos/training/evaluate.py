@@ -1,0 +1,168 @@
+"""Let an algorithm act in the environments: every agent of every episode in one forward a step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from networld_algos.base import Algorithm
+from networld_envs import make_vec
+
+LOSS_STREAM = 0x1055  # beside an environment's seed: its own stream for lost messages
+WARM_UP = 5  # decisions before those that are timed
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation measured; ``K`` episodes.
+
+    Attributes:
+        episode_rewards: ``(K,)`` mean reward per agent and step.
+        latency_p50_ms: Median time of one decision of the whole batch, after the first `WARM_UP`.
+        latency_p99_ms: 99th percentile of it.
+        bytes_per_step: Bytes each agent sends in a step.
+    """
+
+    episode_rewards: NDArray[np.float64]
+    latency_p50_ms: float
+    latency_p99_ms: float
+    bytes_per_step: float
+
+    @property
+    def mean(self) -> float:
+        """Average reward over episodes."""
+        return float(self.episode_rewards.mean())
+
+
+def evaluate(
+    algorithm: Algorithm,
+    task: str,
+    seeds: Sequence[int],
+    *,
+    max_cycles: int | None = None,
+    sampling_seed: int = 0,
+    message_loss: float = 0.0,
+    message_delay: int = 0,
+    on_step: Callable[[], None] | None = None,
+    **params: Any,
+) -> Evaluation:
+    """Run one episode for each environment seed, all as one batch.
+
+    Loss and delay are of the algorithm's own messages; what an environment lets an agent observe
+    of its neighbours is not touched.
+
+    Args:
+        algorithm: Trained for ``task``.
+        task: Name of the task.
+        seeds: Environment seeds; equal seeds give equal networks to every algorithm.
+        max_cycles: Steps of an episode; the environments' own by default.
+        sampling_seed: Seeds the algorithm's own randomness.
+        message_loss: Probability that a message is lost, for each step, sender and receiver anew.
+        message_delay: Steps a message takes.
+        on_step: Called after each step, for a progress bar.
+        **params: Preset and parameters of the task.
+
+    Raises:
+        ValueError: If the algorithm does not know the task, its observations or actions have
+            another size there (the message names both), ``message_loss`` or ``message_delay`` is
+            out of range, or it is to be delayed and does not use `features.receive`.
+    """
+    if not 0.0 <= message_loss <= 1.0:
+        raise ValueError(f"message_loss must be in [0, 1], got {message_loss}")
+    if not isinstance(message_delay, int) or message_delay < 0:
+        raise ValueError(f"message_delay must be a number of steps, 0 or more, got {message_delay}")
+    if max_cycles is not None:
+        params["max_cycles"] = max_cycles
+    envs = make_vec(task, len(seeds), **params)
+    _check_sizes(algorithm, task, envs.simulator.spec)
+    device = next(algorithm.parameters()).device
+    generator = torch.Generator(device=device).manual_seed(sampling_seed)
+    obs, info = envs.reset(seed=list(seeds))
+    neighbours = torch.from_numpy(info["neighbours"].astype(np.int64)).to(device)
+    losses = [np.random.default_rng([seed, LOSS_STREAM]) for seed in seeds]
+    carry = algorithm.initial_carry(len(seeds), task)
+    if message_delay:
+        carry["delay"] = message_delay
+    message = algorithm.message(torch.from_numpy(obs).to(device), carry)
+    rewards, latency_ms = [], []
+    algorithm.eval()
+    while True:
+        table = neighbours
+        if message_loss > 0.0:
+            draws = np.stack([rng.random(neighbours.shape[1:]) for rng in losses])  # (E, N, D)
+            lost = torch.from_numpy(draws < message_loss).to(device)
+            table = torch.where(lost, -1, neighbours)
+        begin = time.perf_counter()
+        actions, carry = algorithm.act(torch.from_numpy(obs).to(device), table, carry, generator)
+        chosen = actions.cpu().numpy()
+        latency_ms.append(1e3 * (time.perf_counter() - begin))
+        if message_delay and message is not None and "in_flight" not in carry:
+            raise ValueError(
+                f"{algorithm.name} cannot be given late messages: its act() must take them from "
+                "networld_algos.nn.messages.receive and hand on the carry"
+            )
+        obs, _, _, truncated, info = envs.step(chosen)
+        rewards.append(info["agent_rewards"].mean(axis=1, dtype=np.float64))
+        if on_step is not None:
+            on_step()
+        if truncated.all():
+            break
+    algorithm.train()
+    envs.close()
+    p50, p99 = np.percentile(latency_ms[WARM_UP:] or latency_ms, [50, 99])
+    return Evaluation(
+        episode_rewards=np.mean(rewards, axis=0),
+        latency_p50_ms=float(p50),
+        latency_p99_ms=float(p99),
+        bytes_per_step=0.0
+        if message is None
+        else float(message.shape[-1] * message.element_size()),
+    )
+
+
+def decision_ms_one_agent(
+    algorithm: Algorithm, task: str, repeats: int = 50, **params: Any
+) -> float:
+    """Median time in ms of one decision of one agent alone, its neighbours' messages at hand.
+
+    Args:
+        algorithm: Trained for ``task``.
+        task: Name of the task.
+        repeats: Decisions that are timed, after `WARM_UP` others.
+        **params: Preset and parameters of the task.
+    """
+    envs = make_vec(task, 1, **params)
+    _check_sizes(algorithm, task, envs.simulator.spec)
+    device = next(algorithm.parameters()).device
+    generator = torch.Generator(device=device).manual_seed(0)
+    obs, info = envs.reset(seed=[0])
+    envs.close()
+    one = torch.from_numpy(obs[:, :1]).to(device)  # (1, 1, O)
+    slots = torch.from_numpy(info["neighbours"][:, :1].astype(np.int64)).to(device)
+    table = slots.clamp(max=0)  # every neighbour sends what the agent itself would
+    carry = algorithm.initial_carry(1, task)
+    times_ms = []
+    algorithm.eval()
+    for _ in range(WARM_UP + repeats):
+        begin = time.perf_counter()
+        actions, carry = algorithm.act(one, table, carry, generator)
+        actions.cpu()  # waits for an accelerator
+        times_ms.append(1e3 * (time.perf_counter() - begin))
+    algorithm.train()
+    return float(np.median(times_ms[WARM_UP:]))
+
+
+def _check_sizes(algorithm: Algorithm, task: str, spec: Any) -> None:
+    known = algorithm.known(task)
+    if field := known.mismatch(spec):
+        raise ValueError(
+            f"the model was trained for task {task!r} with {field}={getattr(known, field)!r}; "
+            f"this environment has {getattr(spec, field)!r}. Use the preset and parameters "
+            "the training data was made with"
+        )

@@ -1,0 +1,266 @@
+"""Models on the Hugging Face Hub: the checkpoint's folder with a model card; extra ``[hub]``.
+
+    networld push models/cbf owner/networld-cbf
+    networld evaluate hf://owner/networld-cbf
+
+A repository holds what `networld_algos.training.checkpoint` writes, safetensors and JSON, and is
+checked in the same way when it is loaded: format, algorithm, task, sizes, content of every file.
+The Hub decides who may read or write: ``hf auth login`` or ``HF_TOKEN``; ``HF_ENDPOINT`` names a
+mirror.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from networld_algos.base import Algorithm
+from networld_algos.files import write_text
+from networld_algos.training import checkpoint
+from networld_envs.spec import TaskSpec
+
+SCHEME = "hf://"
+EVALUATION = "evaluation.json"
+CARD = "README.md"
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+FILES = [checkpoint.INDEX, *checkpoint.TENSOR_FILES, EVALUATION, CARD]
+
+CARD_TEXT = """---
+library_name: networld
+license: mit
+tags: [networld, offline-rl, multi-agent, wireless]
+---
+
+# {title}
+
+A {algorithm} model for {tasks}, made with networld {version}.
+
+| | |
+|---|---|
+{rows}
+
+```python
+from networld_algos.training.hub import from_pretrained
+
+model, about = from_pretrained("{repo_id}")
+```
+
+or `networld evaluate {scheme}{repo_id}`. The folder holds safetensors and JSON, no pickle.
+"""
+
+
+def push_to_hub(
+    model: Algorithm | str | Path,
+    repo_id: str,
+    *,
+    extra: dict[str, Any] | None = None,
+    private: bool = False,
+    token: str | None = None,
+    endpoint: str | None = None,
+) -> str:
+    """Upload a model and its card; the repository is made if absent, its old weights replaced.
+
+    Args:
+        model: An algorithm, or the folder of a checkpoint.
+        repo_id: ``owner/name``.
+        extra: What `from_pretrained` gives back beside an algorithm; a folder has its own.
+        private: Make a new repository private.
+        token: Of the Hub; the one you are logged in with by default.
+        endpoint: Address of the Hub, ``HF_ENDPOINT`` by default.
+
+    Returns:
+        Address of the repository.
+
+    Raises:
+        ValueError: If ``repo_id`` is malformed or the folder holds no usable checkpoint.
+        ImportError: Without the extra ``[hub]``.
+        OSError: If the Hub refuses or cannot be reached.
+    """
+    _check_repository(repo_id)
+    hub = _hub()
+    with tempfile.TemporaryDirectory(prefix="networld-") as made:
+        folder = Path(made)
+        if isinstance(model, Algorithm):
+            checkpoint.save(model, folder, extra)
+        else:
+            if extra is not None:
+                raise ValueError("extra goes with an algorithm; a checkpoint's folder has its own")
+            checkpoint.load(model)  # nothing is uploaded that could not be loaded
+            for pattern in FILES:
+                for file in Path(model).glob(pattern):
+                    shutil.copy(file, folder / file.name)
+        write_text(folder / CARD, model_card(folder, repo_id))
+        api = hub.HfApi(endpoint=endpoint, token=token)
+        with _clear_errors(hub, repo_id):
+            url = api.create_repo(repo_id, private=private, exist_ok=True)
+            api.upload_folder(
+                repo_id=repo_id,
+                folder_path=folder,
+                commit_message="Upload a NetWorld model",
+                delete_patterns=list(checkpoint.TENSOR_FILES),
+            )
+    return str(url)
+
+
+def from_pretrained(
+    source: str | Path,
+    expect_task: str | TaskSpec | None = None,
+    device: torch.device | str = "cpu",
+    *,
+    token: str | None = None,
+    endpoint: str | None = None,
+) -> tuple[Algorithm, dict[str, Any]]:
+    """Load a model from a folder or from the Hub.
+
+    Args:
+        source: A folder, ``owner/name`` or ``hf://owner/name``; ``@revision`` may follow.
+        expect_task: See `networld_algos.training.checkpoint.load`.
+        device: Where to put the model.
+        token: Of the Hub; the one you are logged in with by default.
+        endpoint: Address of the Hub, ``HF_ENDPOINT`` by default.
+
+    Returns:
+        The algorithm and what was saved beside it.
+
+    Raises:
+        ValueError: If there is no usable checkpoint, or it is for another task.
+        ImportError: Without the extra ``[hub]``.
+        OSError: If the Hub refuses or cannot be reached.
+    """
+    text = str(source)
+    if isinstance(source, str) and not text.startswith(SCHEME) and not Path(text).exists():
+        text = SCHEME + text
+    return checkpoint.load(fetch(text, token=token, endpoint=endpoint), expect_task, device)
+
+
+def fetch(source: str | Path, *, token: str | None = None, endpoint: str | None = None) -> Path:
+    """Folder of a checkpoint; one named ``hf://owner/name`` is downloaded, once a revision.
+
+    Args:
+        source: A folder or ``hf://owner/name[@revision]``.
+        token: Of the Hub.
+        endpoint: Address of the Hub.
+    """
+    text = str(source)
+    if not text.startswith(SCHEME):
+        return Path(source)
+    repo_id, _, revision = text.removeprefix(SCHEME).partition("@")
+    _check_repository(repo_id)
+    hub = _hub()
+    with _clear_errors(hub, repo_id):
+        folder = hub.snapshot_download(
+            repo_id,
+            revision=revision or None,
+            allow_patterns=FILES,
+            token=token,
+            endpoint=endpoint,
+            library_name="networld",
+        )
+    return Path(folder)
+
+
+def model_card(folder: Path, repo_id: str) -> str:
+    """README of a repository, from the checkpoint in ``folder``."""
+    index = json.loads((folder / checkpoint.INDEX).read_bytes())
+    tasks = [TaskSpec.from_dict(spec) for spec in index["specs"]]
+    about = index["extra"]
+    facts = {
+        "task": ", ".join(f"{spec.task} ({spec.num_agents} agents in the data)" for spec in tasks),
+        "dataset": about.get("dataset"),
+        "episodes": _episodes(about),
+        "updates": about.get("updates"),
+        "seed": about.get("seed"),
+        "score": score_of(folder),
+    }
+    rows = [f"| {name} | {value} |" for name, value in facts.items() if value is not None]
+    changed = json.dumps(index["config"], sort_keys=True)
+    rows.append(f"| configuration | `{changed}` |")
+    return CARD_TEXT.format(
+        title=repo_id.split("/")[1],
+        algorithm=index["algorithm"],
+        tasks=" and ".join(f"`{spec.task}`" for spec in tasks),
+        version=index.get("version", ""),
+        rows="\n".join(rows),
+        repo_id=repo_id,
+        scheme=SCHEME,
+    )
+
+
+def _episodes(about: dict[str, Any]) -> str | None:
+    """How many episodes were trained on, and how many held out."""
+    total, fitted = about.get("episodes"), about.get("trained_on")
+    if fitted is None:
+        return None if total is None else str(total)
+    return f"{fitted}, {total - fitted} more held out"
+
+
+def record_score(folder: Path, values: dict[str, Any]) -> None:
+    """Keep what `networld evaluate` found beside the checkpoint, for its card.
+
+    Args:
+        folder: Of the checkpoint.
+        values: ``task``, ``preset``, ``episodes``, ``mean``, ``low``, ``high`` and ``normalised``
+            (or None).
+    """
+    about = {**values, "model": checkpoint.weights_file(folder)}
+    write_text(folder / EVALUATION, json.dumps(about, indent=1) + "\n")
+
+
+def score_of(folder: Path) -> str | None:
+    """The recorded score in words; None if there is none of these very weights."""
+    file = folder / EVALUATION
+    if not file.is_file():
+        return None
+    found = json.loads(file.read_text())
+    if found.pop("model", None) != checkpoint.weights_file(folder):
+        return None
+    text = (
+        f"{found['mean']:.4g} [{found['low']:.4g}, {found['high']:.4g}] average reward per agent "
+        f"and step, {found['episodes']} episodes of {found['task']} ({found['preset']})"
+    )
+    if found["normalised"] is not None:
+        text += f"; normalised {found['normalised']:.1f} (random 0, expert 100)"
+    return text
+
+
+def _check_repository(repo_id: str) -> None:
+    if not REPOSITORY.fullmatch(repo_id):
+        raise ValueError(
+            f"a model is named as the folder of a checkpoint, or owner/name on the Hub; "
+            f"there is no folder {repo_id!r}, and it is no such name"
+        )
+
+
+def _hub() -> Any:
+    try:
+        return importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        raise ImportError(
+            "models on the Hub need huggingface_hub: pip install 'networld[hub]'"
+        ) from error
+
+
+@contextmanager
+def _clear_errors(hub: Any, repo_id: str) -> Iterator[None]:
+    httpx = importlib.import_module("httpx")  # what huggingface_hub talks through
+    try:
+        yield
+    except hub.errors.RepositoryNotFoundError as error:
+        raise FileNotFoundError(
+            f"there is no model {repo_id} on the Hub, or it is private: check the name, or log in "
+            "with hf auth login"
+        ) from error
+    except (hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise OSError(f"the Hub did not serve {repo_id}: {first}") from error
+    except httpx.TransportError as error:
+        raise OSError(f"the Hub cannot be reached: {error}") from error

@@ -1,0 +1,78 @@
+"""The one training loop: updates in a fixed order, each with its own random numbers.
+
+Update ``u`` of a run with seed ``s`` draws its batch and its noise from generators seeded by
+``(s, u)`` alone. A run that is stopped and resumed therefore does exactly what an uninterrupted one
+does, and nothing about a generator has to be saved. Under ``torchrun`` all processes draw the same
+batch and work on their share of it, see `networld_algos.nn.sharding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from networld_algos.base import Algorithm
+from networld_algos.data.batch import WindowSampler
+from networld_algos.data.episodes import Episodes
+from networld_algos.nn import sharding
+from networld_algos.training import distributed
+
+OnUpdate = Callable[[int, dict[str, float]], None]
+
+
+def make_samplers(algorithm: Algorithm, data: Sequence[Episodes]) -> list[WindowSampler]:
+    """Samplers of the windows an algorithm wants, one a task."""
+    return [WindowSampler(d, algorithm.window, algorithm.batch_size) for d in data]
+
+
+def train(
+    algorithm: Algorithm,
+    data: Sequence[Episodes],
+    updates: int,
+    seed: int,
+    *,
+    first: int = 0,
+    on_update: OnUpdate | None = None,
+) -> None:
+    """Run updates ``first .. updates - 1``, taking the tasks in turn.
+
+    Args:
+        algorithm: Prepared for every task in ``data``.
+        data: One `Episodes` a task.
+        updates: Number of the update to stop before.
+        seed: Of the run.
+        first: Number of the first update to do, after a resume.
+        on_update: Called with (updates done, metrics) after each.
+
+    Raises:
+        FloatingPointError: If a metric stops being finite; names it and the update.
+        ValueError: If several processes cannot share a batch, or end an update with other weights.
+        networld_algos.nn.sharding.PeerLostError: If another process of the job is gone.
+    """
+    share = distributed.job()
+    if share is not None:
+        distributed.check_batch_size(algorithm.batch_size, share.world)
+    samplers = make_samplers(algorithm, data)
+    device = next(algorithm.parameters()).device
+    generator = torch.Generator(device=device)
+    algorithm.train()
+    for update in range(first, updates):
+        stream = np.random.SeedSequence([seed, update])
+        generator.manual_seed(int(stream.generate_state(1, np.uint64)[0] >> 1))
+        batch = samplers[update % len(samplers)].sample(np.random.default_rng(stream))
+        if share is not None:
+            batch = share.take(batch)
+        with sharding.sharing(share):
+            metrics = sharding.average_metrics(algorithm.update(batch.to(device), generator))
+        if update == first:
+            distributed.assert_equal(algorithm)
+        bad = [name for name, value in metrics.items() if not np.isfinite(value)]
+        if bad:
+            raise FloatingPointError(
+                f"{algorithm.name}: {bad[0]} is {metrics[bad[0]]} at update {update}; "
+                "try a smaller learning rate"
+            )
+        if on_update is not None:
+            on_update(update + 1, metrics)

@@ -1,0 +1,193 @@
+"""Parameters and state of preset ``hua2019`` of network slicing: users, packets, resource blocks.
+
+The model is in `networld_envs.ns`, its transition in `networld_envs.ns.packets`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from networld_envs import validate
+from networld_envs.physics.topology import num_hex_cells
+
+NUM_SLICES = 3
+FLAGS = (
+    "pointer_by_number",
+    "offered_efficiency",
+    "decimal_logarithm",
+    "wipe_queues",
+    "stall_sources",
+    "square_drop",
+)
+"""Known defects of the authors' public code, all off by default."""
+
+
+@dataclass(frozen=True)
+class PacketParams:
+    """Parameters of the packet-level model; the table in `networld_envs.ns` gives units, sources.
+
+    Raises:
+        ValueError: If a value is out of range.
+        TypeError: If a value is not a number.
+    """
+
+    rings: int = 2
+    bandwidth_hz: float = 10e6
+    users: tuple[int, int, int] = (46, 46, 8)
+    radius_m: float = 40.0
+    min_distance_m: float = 1.0
+    power_dbm: float = 46.0
+    receive_gain_db: float = 20.0
+    noise_dbm_hz: float = -174.0
+    path_loss_1km_db: float = 145.4
+    path_loss_slope_db: float = 37.5
+    shadowing_db: float = 8.0
+    layers: float = 64.0
+    block_hz: float = 180e3
+    slot_s: float = 0.5e-3
+    slots: int = 2000
+    buffer: int = 5
+    volte_gap_s: float = 0.16
+    volte_bits: float = 320.0
+    video_shape: float = 1.2
+    video_gap_s: tuple[float, float] = (6e-3, 12.5e-3)
+    video_bits: tuple[float, float] = (800.0, 2000.0)
+    urllc_gap_s: float = 0.18
+    urllc_bits: tuple[float, ...] = (2.4e6, 3.2e6, 4.0e6, 4.8e6, 5.6e6)
+    sla_rate_bps: tuple[float, float, float] = (51e3, 100e6, 10e6)
+    sla_latency_s: tuple[float, float, float] = (10e-3, 10e-3, 3e-3)
+    slice_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    se_weight: float = 0.01
+    pointer_by_number: bool = False
+    offered_efficiency: bool = False
+    decimal_logarithm: bool = False
+    wipe_queues: bool = False
+    stall_sources: bool = False
+    square_drop: bool = False
+
+    def __post_init__(self) -> None:
+        validate.integer(self, "rings", low=0, high=1000)
+        validate.integer(self, "slots", low=1, high=1_000_000)
+        validate.integer(self, "buffer", low=1, high=1000)
+        for name, low, high in (
+            ("bandwidth_hz", 1.0, 1e12),
+            ("radius_m", 1e-3, 1e6),
+            ("min_distance_m", 1e-3, self.radius_m),
+            ("power_dbm", -200.0, 200.0),
+            ("receive_gain_db", -200.0, 200.0),
+            ("noise_dbm_hz", -300.0, 100.0),
+            ("path_loss_1km_db", -300.0, 300.0),
+            ("path_loss_slope_db", 0.0, 200.0),
+            ("shadowing_db", 0.0, 50.0),
+            ("layers", 1e-3, 1e4),
+            ("block_hz", 1.0, 1e12),
+            ("slot_s", 1e-6, 1.0),
+            ("volte_gap_s", 0.0, 1e3),
+            ("volte_bits", 1.0, 1e12),
+            ("video_shape", 0.1, 100.0),
+            ("urllc_gap_s", 0.0, 1e3),
+            ("se_weight", -1e6, 1e6),
+        ):
+            validate.real(self, name, low=low, high=high)
+        validate.numbers(self, "users", NUM_SLICES, low=0, high=100_000, integers=True)
+        validate.numbers(self, "video_gap_s", 2, low=0.0, high=1e3)
+        validate.numbers(self, "video_bits", 2, low=1.0, high=1e12)
+        validate.numbers(self, "urllc_bits", None, low=1.0, high=1e12)
+        validate.numbers(self, "sla_rate_bps", NUM_SLICES, low=0.0, high=1e15)
+        validate.numbers(self, "sla_latency_s", NUM_SLICES, low=0.0, high=1e3)
+        validate.numbers(self, "slice_weights", NUM_SLICES, low=0.0, high=1e6)
+        if sum(self.users) == 0:
+            raise ValueError(f"users must have a sum above 0, got {self.users!r}")
+        for slice_, slots in enumerate(self.latest_age):
+            if slots < 1:
+                raise ValueError(
+                    f"sla_latency_s must exceed slot_s={self.slot_s:g}, or no packet can meet it: "
+                    f"got {self.sla_latency_s[slice_]!r}"
+                )
+        for flag in FLAGS:
+            if not isinstance(getattr(self, flag), bool):
+                raise ValueError(f"{flag} must be True or False, got {getattr(self, flag)!r}")
+
+    @property
+    def num_agents(self) -> int:
+        """Base stations ``N``."""
+        return num_hex_cells(self.rings)
+
+    @property
+    def users_per_cell(self) -> int:
+        """Users ``U`` of one cell."""
+        return sum(self.users)
+
+    @property
+    def slice_of_user(self) -> NDArray[np.int64]:
+        """``(U,)`` slice of each of a cell's users: VoLTE first, URLLC last."""
+        return np.repeat(np.arange(NUM_SLICES), self.users)
+
+    @property
+    def band_blocks(self) -> int:
+        """Resource blocks of the whole band."""
+        return int(self.bandwidth_hz / self.block_hz + 1e-6)
+
+    @property
+    def latest_age(self) -> tuple[int, ...]:
+        """Largest age in slots at delivery that is below each slice's latency limit."""
+        return tuple(int(np.ceil(s / self.slot_s - 1e-6)) - 1 for s in self.sla_latency_s)
+
+
+@dataclass(frozen=True)
+class PacketState:
+    """One window boundary of ``E`` networks of ``N`` BSs with ``U`` users, ``S = 3`` slices.
+
+    Times are in slots, counted from the start of the coming window.
+
+    Attributes:
+        user_m: ``(E, N, U, 2)`` float64, position of each user from its BS.
+        number: ``(E, N, U)`` int64, number of each user in its cell, increasing within a slice.
+        bits: ``(E, N, U, B)`` float64, bits left of each packet in the buffer, oldest first.
+        size: ``(E, N, U, B)`` float64, bits the packet had when it arrived; 0 for no packet.
+        born: ``(E, N, U, B)`` int64, slot it arrived in, `NEVER` for no packet.
+        is_late: ``(E, N, U, B)`` bool, whether it has outlived its latency limit.
+        due: ``(E, N, U)`` int64, slot of the user's next packet.
+        pointer: ``(E, N, S)`` int64, user number at which the round robin goes on.
+        packets: ``(E, N, S)`` float64, packets that arrived in the last window.
+        packets_before: ``(E, N, S)`` float64, those of the window before it.
+        arrived_bits: ``(E, N, S)`` float64, their bits, last window.
+        arrived_bits_before: ``(E, N, S)`` float64, window before.
+        allocation_hz: ``(E, N, S)`` float64, as applied; zero right after reset.
+        in_time: ``(E, N, S)`` float64, packets delivered as their SLA demands.
+        expired: ``(E, N, S)`` float64, packets delivered otherwise, or late while still queued.
+        dropped: ``(E, N, S)`` float64, packets that found the buffer full, or
+            were removed with their fate undecided (`wipe_queues`).
+        ssr: ``(E, N, S)`` float64, in time over in time, expired and dropped; 1 if none.
+        backlog: ``(E, N, S)`` float64, packets in the buffers.
+        queued: ``(E, N, S)`` float64, those of them that can still be in time.
+        spectral_efficiency: ``(E, N)`` float64, bit/s/Hz of the whole band.
+        utilisation: ``(E, N)`` float64, share of the band's blocks that were granted.
+        started: ``(E, N)`` bool, whether a window has passed since the reset.
+    """
+
+    user_m: NDArray[np.float64]
+    number: NDArray[np.int64]
+    bits: NDArray[np.float64]
+    size: NDArray[np.float64]
+    born: NDArray[np.int64]
+    is_late: NDArray[np.bool_]
+    due: NDArray[np.int64]
+    pointer: NDArray[np.int64]
+    packets: NDArray[np.float64]
+    packets_before: NDArray[np.float64]
+    arrived_bits: NDArray[np.float64]
+    arrived_bits_before: NDArray[np.float64]
+    allocation_hz: NDArray[np.float64]
+    in_time: NDArray[np.float64]
+    expired: NDArray[np.float64]
+    dropped: NDArray[np.float64]
+    ssr: NDArray[np.float64]
+    backlog: NDArray[np.float64]
+    queued: NDArray[np.float64]
+    spectral_efficiency: NDArray[np.float64]
+    utilisation: NDArray[np.float64]
+    started: NDArray[np.bool_]

@@ -1,0 +1,188 @@
+"""Network slicing: the functions of the task. `networld_envs.ns` documents them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from networld_envs.ns import fluid, packets
+from networld_envs.ns.cells import hex_table, neighbour_utilisation
+from networld_envs.ns.fluid_types import SLICES, Params, spectral_efficiency
+from networld_envs.ns.packet_types import FLAGS, PacketParams, PacketState
+from networld_envs.physics.topology import hex_grid
+from networld_envs.spec import TaskSpec
+
+NAME = "ns"
+AGENT = "bs"
+
+# Columns of the observation, by name.
+OBSERVATION: dict[str, slice] = {
+    "packets": slice(0, 3),
+    "bits": slice(3, 6),
+    "packets_before": slice(6, 9),
+    "bits_before": slice(9, 12),
+    "allocation_hz": slice(12, 15),
+    "ssr": slice(15, 18),
+    "spectral_efficiency": slice(18, 19),
+    "backlog": slice(19, 22),
+    "neighbour_utilisation": slice(22, 23),
+}
+OBS_DIM = 23
+
+
+PRESETS: dict[str, Params | PacketParams] = {
+    "default": Params(),
+    "hotspots": Params(load=0.6, interference=0.5, hotspots=1),
+    "hua2019": PacketParams(),
+    "hua2019_code": PacketParams(
+        rings=0,
+        urllc_bits=(51_200.0, 102_400.0, 153_600.0, 204_800.0, 256_000.0),
+        **dict.fromkeys(FLAGS, True),
+    ),
+}
+
+
+def spec(params: Params | PacketParams) -> TaskSpec:
+    """Sizes and bounds for learners."""
+    return TaskSpec(
+        task=NAME,
+        num_agents=params.num_agents,
+        obs_dim=OBS_DIM,
+        action_kind="box",
+        action_dim=len(SLICES),
+        action_low=(0.0,) * len(SLICES),
+        action_high=(float(params.bandwidth_hz),) * len(SLICES),
+        neighbour_slots=6,
+        last_action=tuple(range(OBS_DIM)[OBSERVATION["allocation_hz"]]),
+    )
+
+
+def observation_space(params: Params | PacketParams) -> Box:
+    """Observation of one agent, ``(23,)`` float32; counts end at the largest finite float32."""
+    # Gymnasium's checker refuses an infinite bound.
+    high = np.full(OBS_DIM, np.finfo(np.float32).max, dtype=np.float32)
+    high[OBSERVATION["allocation_hz"]] = params.bandwidth_hz
+    high[OBSERVATION["ssr"]] = 1.0
+    if isinstance(params, Params):
+        high[OBSERVATION["spectral_efficiency"]] = spectral_efficiency(params, np.float64(0.0))
+    high[OBSERVATION["neighbour_utilisation"]] = 1.0
+    return Box(np.zeros(OBS_DIM, np.float32), high, dtype=np.float32)
+
+
+def action_space(params: Params | PacketParams) -> Box:
+    """Action of one agent: Hz for each slice, ``(3,)`` float32."""
+    return Box(0.0, np.float32(params.bandwidth_hz), (len(SLICES),), np.float32)
+
+
+def reset(params: Params | PacketParams, rngs: Sequence[np.random.Generator]) -> Any:
+    """A new network for each generator: `State`, or `PacketState` for ``hua2019``."""
+    if isinstance(params, PacketParams):
+        return packets.reset(params, rngs)
+    return fluid.reset(params, rngs)
+
+
+def transition(
+    params: Params | PacketParams,
+    state: Any,
+    actions: NDArray[Any],
+    rngs: Sequence[np.random.Generator],
+) -> Any:
+    """One interval.
+
+    Args:
+        params: Parameters of the task.
+        state: State at the start of the interval.
+        actions: ``(E, N, 3)`` Hz, each in [0, W].
+        rngs: One generator per environment.
+    """
+    if isinstance(params, PacketParams):
+        return packets.transition(params, state, actions, rngs)
+    return fluid.transition(params, state, actions, rngs)
+
+
+def observe(params: Params | PacketParams, state: Any) -> NDArray[np.float32]:
+    """What every agent sees, ``(E, N, 23)`` float32."""
+    obs = np.empty((*state.utilisation.shape, OBS_DIM), dtype=np.float32)
+    obs[..., 0:3] = state.packets
+    obs[..., 6:9] = state.packets_before
+    if isinstance(params, PacketParams):
+        obs[..., 3:6] = state.arrived_bits
+        obs[..., 9:12] = state.arrived_bits_before
+        obs[..., 19:22] = state.backlog
+    else:
+        bits = np.array(params.packet_bits)
+        obs[..., 3:6] = state.packets * bits
+        obs[..., 9:12] = state.packets_before * bits
+        obs[..., 19:22] = state.queued
+    obs[..., 12:15] = state.allocation_hz
+    obs[..., 15:18] = state.ssr
+    obs[..., 18] = state.spectral_efficiency
+    obs[..., 22] = neighbour_utilisation(params.rings, state.utilisation)
+    return obs
+
+
+def reward(
+    params: Params | PacketParams, state: Any, actions: NDArray[Any], next_state: Any
+) -> NDArray[np.float32]:
+    """Reward of every agent, ``(E, N)`` float32."""
+    del state, actions
+    ssr = next_state.ssr
+    weights = np.array(params.slice_weights)
+    if isinstance(params, Params):
+        weights /= weights.sum()
+    value = weights[0] * ssr[..., 0] + weights[1] * ssr[..., 1] + weights[2] * ssr[..., 2]
+    if isinstance(params, PacketParams):
+        value += params.se_weight * next_state.spectral_efficiency
+        return value.astype(np.float32)
+    if params.se_weight:
+        value += params.se_weight * next_state.utilisation * next_state.spectral_efficiency
+    if params.violation_penalty:
+        value -= params.violation_penalty * (ssr < params.ssr_target).mean(axis=-1)
+    return value.astype(np.float32)
+
+
+def neighbours(params: Params | PacketParams, state: Any) -> NDArray[np.int32]:
+    """Adjacent cells, ``(E, N, 6)`` int32, padded with -1."""
+    return np.repeat(hex_table(params.rings)[None], len(state.utilisation), axis=0)
+
+
+def metrics(params: Params | PacketParams, state: Any) -> dict[str, NDArray[Any]]:
+    """What the last interval did, ``(E, N, 3)`` or ``(E, N)``; zeros right after reset."""
+    del params
+    elapsed = state.started
+    per_slice = elapsed[..., None]
+    dropped = {"dropped": state.dropped} if isinstance(state, PacketState) else {}
+    return {
+        "arrived": state.packets * per_slice,
+        "in_time": state.in_time,
+        "expired": state.expired,
+        **dropped,
+        "queued": state.queued,
+        "ssr": state.ssr * per_slice,
+        "allocation_hz": state.allocation_hz,
+        "spectral_efficiency": state.spectral_efficiency,
+        "utilisation": state.utilisation * elapsed,
+    }
+
+
+def global_state(params: Params | PacketParams, state: Any) -> NDArray[np.float32]:
+    """Everything that matters, flat ``(E, ...)`` float32, for centralised training.
+
+    All observations, every BS's utilisation and, of the coming interval, the log-demand and where
+    the hotspots are. For ``hua2019`` the positions of the users (m) in place of the demand.
+    """
+    hidden = (
+        (state.user_m,) if isinstance(state, PacketState) else (state.log_demand, state.hotspot)
+    )
+    envs = len(state.utilisation)
+    parts = [x.reshape(envs, -1) for x in (observe(params, state), state.utilisation, *hidden)]
+    return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
+
+
+def layout(params: Params | PacketParams, state: Any) -> NDArray[np.float64]:
+    """Positions for drawing, ``(E, N, 2)`` in units of the inter-site distance."""
+    return np.repeat(hex_grid(params.rings)[None], len(state.utilisation), axis=0)

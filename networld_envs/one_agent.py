@@ -1,0 +1,96 @@
+"""One agent of a task as a Gymnasium environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from networld_envs.policies import best_policy, get_policy, policy_actions
+from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
+
+_OTHERS_STREAM = 0x07E5
+
+
+class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
+    """One agent of a task as a Gymnasium environment; the others follow a reference policy.
+
+    Args:
+        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        agent: Which agent acts: its position.
+        others: Reference policy of the others, one that needs no global state; by default the
+            strongest that can act at the parameters, usually the expert.
+        preset: Named parameters of the task.
+        max_cycles: Steps of an episode, which ends by truncation.
+        **params: Fields of the task's ``Params`` that replace the preset's.
+
+    Raises:
+        ValueError: For an unknown name or agent, or a policy that cannot act at the parameters or
+            needs the global state.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium declares it so
+    render_mode: str | None = None
+
+    def __init__(
+        self,
+        task: str,
+        agent: int = 0,
+        others: str | None = None,
+        preset: str = "default",
+        max_cycles: int = MAX_CYCLES,
+        **params: Any,
+    ) -> None:
+        made = make_params(task, preset, **params)
+        self._simulator = Simulator(task, made, 1, max_cycles)
+        self.num_agents = self._simulator.spec.num_agents
+        if not 0 <= agent < self.num_agents:
+            raise ValueError(f"agent must be in 0 .. {self.num_agents - 1}, got {agent}")
+        self._agent = agent
+        self._others = get_policy(task, others or best_policy(task, made), made)
+        if self._others.privileged is not None:
+            raise ValueError(
+                f"others={others!r} needs the global state; the strongest policy without it is "
+                f"{best_policy(task, made)!r}"
+            )
+        self._noise = np.random.default_rng()
+        self.observation_space: gym.Space[Any] = self._simulator.observation_space
+        self.action_space = self._simulator.action_space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start an episode; returns the agent's observation ``(O,)``."""
+        super().reset(seed=seed, options=options)
+        self._simulator.rngs = [self.np_random]
+        if seed is not None:
+            self._noise = np.random.default_rng([seed, _OTHERS_STREAM])
+        self._obs = self._simulator.reset()  # (1, N, O)
+        return self._obs[0, self._agent].copy(), {}
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Let the agent act as told and the others by their policy; the reward is the agent's.
+
+        Raises:
+            ValueError: For an illegal action; names the agent.
+            RuntimeError: If `reset` was never called.
+        """
+        sim, space = self._simulator, self.action_space
+        if sim.state is None:
+            raise RuntimeError("call reset() before step()")
+        own = np.asarray(action)
+        kinds = "iu" if isinstance(space, gym.spaces.Discrete) else "fiu"
+        if own.shape != space.shape or own.dtype.kind not in kinds:
+            raise ValueError(
+                f"action of agent {sim.agents[self._agent]!r} must be in {space}, got {action!r} "
+                f"of shape {own.shape} and dtype {own.dtype}"
+            )
+        elapsed = int(sim.elapsed[0])
+        actions = policy_actions(self._others, sim, self._obs, [self._noise], elapsed).copy()
+        actions[0, self._agent] = own
+        outcome = sim.step(actions)
+        self._obs = outcome.obs
+        reward = float(outcome.rewards[0, self._agent])
+        return outcome.obs[0, self._agent].copy(), reward, False, bool(outcome.truncated[0]), {}

@@ -1,0 +1,146 @@
+"""Scores of the reference policies: measuring them, and the committed table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from networld_envs.files import replace_text
+from networld_envs.policies import usable_policies
+from networld_envs.policies.rollout import Behaviour, rollout
+from networld_envs.simulator import MAX_CYCLES, make_params
+
+TABLE = Path(__file__).with_name("references.json")
+RECORDED: dict[str, dict[str, dict[str, Any]]] = {
+    "cbf": {"default": {}, "ge2020": {}, "ge2020_box": {}},
+    "rb": {"default": {}, "cdmp": {}, "ring6": {}},
+    "ns": {
+        "default": {},
+        "hotspots": {},
+        # Cells do not interfere, so one stands for all; ten windows of a second, to be done in time
+        "hua2019": {"rings": 0, "max_cycles": 10},
+        "hua2019_code": {"max_cycles": 10},
+    },
+}
+"""Presets of each task whose reference scores are committed, and what is set differently there."""
+
+PUBLISHED: dict[tuple[str, str], dict[str, tuple[str, float]]] = {
+    ("cbf", "ge2020"): {"random": ("rate", 3.6)},
+    ("cbf", "ge2020_box"): {
+        "mrt": ("rate", 6.0),
+        "slnr": ("rate", 6.6),
+        "genie": ("rate", 7.5),
+    },
+    ("ns", "hua2019_code"): {"hard": ("reward", 5.25), "published": ("reward", 7.40)},
+}
+"""Published values: ``(task, preset) -> policy -> (metric or "reward", value)``.
+
+Ge et al., 2020: bit/s/Hz/cell averaged over topologies, genie = 20 iterations of WMMSE. Hua et al.,
+2020: utility of hard slicing and of [1, 8, 1] MHz.
+"""
+TEST_SEED = 1_000
+VALIDATION_SEED = 500_000
+"""First seeds of evaluation episodes. Datasets start at 10,000,000: the three never meet."""
+
+
+class Score(TypedDict):
+    """Mean reward per agent and step of one policy, over episodes.
+
+    ``low`` and ``high`` bound the 95% interval of ``mean``; ``metrics`` holds means of the task's
+    scalar metrics.
+    """
+
+    mean: float
+    low: float
+    high: float
+    episodes: int
+    metrics: dict[str, float]
+
+
+def reference_rewards(
+    task: str, policy: str, seeds: Sequence[int], max_cycles: int = MAX_CYCLES, **params: Any
+) -> NDArray[np.float64]:
+    """Mean reward per agent and step ``(K,)`` of a policy on episodes of the given seeds."""
+    made = make_params(task, **params)
+    return rollout(task, made, Behaviour(policy), seeds, max_cycles).episode_rewards
+
+
+def measure(
+    task: str,
+    policy: str,
+    episodes: int,
+    seed: int = TEST_SEED,
+    max_cycles: int = MAX_CYCLES,
+    batch: int = 50,
+    on_step: Callable[[], None] | None = None,
+    **params: Any,
+) -> Score:
+    """Score a reference policy on episodes seeded ``seed ..``.
+
+    Args:
+        task: Name of the task.
+        policy: Name of the policy.
+        episodes: How many episodes; at least 2.
+        seed: Seed of the first.
+        max_cycles: Steps of an episode.
+        batch: Episodes simulated at once.
+        on_step: Called after each simulated step, for a progress bar.
+        **params: Preset and parameters of the task.
+    """
+    if episodes < 2:
+        raise ValueError(f"episodes must be at least 2 for an interval, got {episodes}")
+    made = make_params(task, **params)
+    rewards: list[np.ndarray] = []
+    metrics: dict[str, list[float]] = {}
+    for start in range(0, episodes, batch):
+        seeds = range(seed + start, seed + min(start + batch, episodes))
+        part = rollout(task, made, Behaviour(policy), list(seeds), max_cycles, on_step)
+        rewards.append(part.episode_rewards)
+        for key, value in part.metrics.items():
+            if value.ndim == 2:
+                metrics.setdefault(key, []).extend(value.mean(axis=1).tolist())
+    values = np.concatenate(rewards)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    return Score(
+        mean=float(values.mean()),
+        low=float(values.mean() - half),
+        high=float(values.mean() + half),
+        episodes=len(values),
+        metrics={key: float(np.mean(value)) for key, value in metrics.items()},
+    )
+
+
+def reference_scores(task: str, preset: str = "default") -> dict[str, Score]:
+    """The committed scores of the policies that can act at a preset, weak to strong.
+
+    Raises:
+        ValueError: If the table lacks a policy; says how to make it.
+    """
+    names = usable_policies(task, make_params(task, preset))
+    text = TABLE.read_text(encoding="utf-8")
+    table = json.loads(text).get(_key(task, preset), {})
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise ValueError(
+            f"no reference score for {_key(task, preset)}: {missing[0]}; `networld reference "
+            f"--task {task} --preset {preset} --record` measures and records it"
+        )
+    return {name: table[name] for name in names}
+
+
+def record_scores(task: str, scores: dict[str, Score], preset: str = "default") -> Path:
+    """Write scores into the table of this checkout, atomically; returns its path."""
+    path = TABLE
+    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    table[_key(task, preset)] = scores
+    replace_text(path, json.dumps(table, indent=1) + "\n")
+    return path
+
+
+def _key(task: str, preset: str) -> str:
+    return task if preset == "default" else f"{task}/{preset}"

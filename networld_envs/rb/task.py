@@ -1,0 +1,268 @@
+"""Resource-block scheduling: the functions of the task. `networld_envs.rb` documents them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from numpy.typing import NDArray
+
+from networld_envs.physics.graphs import (
+    ConflictGraph,
+    bounded_conflict_graph,
+    edge_list_graph,
+    random_conflict_graph,
+    ring_graph,
+)
+from networld_envs.physics.queueing import finite_queue, largest_remainder, success_probability
+from networld_envs.rb.types import LAST_ACTION, OBSERVATION, Params, State
+from networld_envs.spec import TaskSpec
+
+NAME = "rb"
+AGENT = "node"
+BOUNDED_RADIUS = 0.4
+"""Gives graphs of bounded degree about the mean degree of the default: 2.8 with 24 clusters."""
+
+PRESETS: dict[str, Params] = {
+    "default": Params(),
+    "cdmp": Params(observation="cdmp"),
+    "ring6": Params(topology="ring", load=0.20),
+    "nodes12": Params(num_clusters=3),
+    "nodes96": Params(num_clusters=24, topology="bounded", conflict_radius=BOUNDED_RADIUS),
+    "nodes1000": Params(num_clusters=250, topology="bounded", conflict_radius=BOUNDED_RADIUS),
+}
+
+
+def spec(params: Params) -> TaskSpec:
+    """Sizes and bounds for learners."""
+    return TaskSpec(
+        task=NAME,
+        num_agents=params.num_agents,
+        obs_dim=len(params.columns),
+        action_kind="ordered",
+        action_dim=1,
+        action_low=(0.0,),
+        action_high=(float(params.resource_blocks),),
+        neighbour_slots=_mates(params) + params.cluster_degree * params.nodes_per_cluster,
+        last_action=tuple(i for i, name in enumerate(params.columns) if name in LAST_ACTION),
+    )
+
+
+def observation_space(params: Params) -> Box:
+    """Observation of one agent, float32; counts end at the largest finite float32."""
+    unbounded = np.finfo(np.float32).max  # Gymnasium's checker refuses an infinite bound
+    frame, buffer = params.resource_blocks, params.buffer
+    high = [unbounded, buffer, frame, frame, params.nodes_per_cluster * buffer, 1.0, 1.0, frame]
+    high = high[: len(params.columns)]
+    return Box(np.zeros(len(high), np.float32), np.array(high, np.float32), dtype=np.float32)
+
+
+def action_space(params: Params) -> Discrete:
+    """Action of one agent: RBs requested, 0 .. F."""
+    return Discrete(params.resource_blocks + 1)
+
+
+def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
+    """New topologies, weights, burst states and backlogs.
+
+    Args:
+        params: Parameters of the task.
+        rngs: One generator per environment.
+
+    Raises:
+        ValueError: If no admissible conflict graph is found (see `random_conflict_graph`).
+    """
+    clusters, nodes, agents = params.num_clusters, params.nodes_per_cluster, params.num_agents
+    graphs: list[ConflictGraph] = []
+    weights = np.empty((len(rngs), agents))
+    burst = np.empty((len(rngs), clusters), dtype=np.bool_)
+    queue = np.empty((len(rngs), agents), dtype=np.int64)
+    for e, rng in enumerate(rngs):
+        graphs.append(_conflict_graph(params, rng))
+        raw = np.exp(params.weight_sigma * rng.standard_normal((clusters, nodes)))
+        weights[e] = (raw / raw.sum(axis=1, keepdims=True)).ravel()
+        burst[e] = rng.random(clusters) < 0.5
+        scale = np.repeat(rng.random(clusters), nodes)
+        queue[e] = np.floor(scale * (params.initial_backlog + 1) * rng.random(agents))
+    none = np.zeros((len(rngs), agents), dtype=np.int64)
+    return State(
+        heads=np.stack([graph.positions for graph in graphs]),
+        conflicts=np.stack([graph.neighbours for graph in graphs]),
+        weights=weights,
+        burst=burst,
+        queue=queue,
+        arrivals=none,
+        requests=none,
+        grants=none,
+        sent=none,
+        served=none,
+        dropped=none,
+    )
+
+
+def observe(params: Params, state: State) -> NDArray[np.float32]:
+    """What every agent sees, ``(E, N, 8)`` float32; ``(E, N, 2)`` in ``cdmp``."""
+    if params.observation == "cdmp":
+        return np.stack([state.arrivals, state.queue], axis=-1).astype(np.float32)
+    obs = np.empty((*state.queue.shape, len(OBSERVATION)), dtype=np.float32)
+    nodes = params.nodes_per_cluster
+    obs[..., 0] = state.arrivals
+    obs[..., 1] = state.queue
+    obs[..., 2] = state.grants
+    obs[..., 3] = state.served
+    obs[..., 4] = _cluster_sum(params, state.queue).repeat(nodes, axis=1)
+    obs[..., 5] = _cluster_sum(params, state.grants).repeat(nodes, axis=1)
+    obs[..., 5] /= params.resource_blocks
+    obs[..., 6] = state.served / np.maximum(state.sent, 1)
+    obs[..., 7] = state.requests
+    return obs
+
+
+def transition(
+    params: Params,
+    state: State,
+    actions: NDArray[np.integer[Any]],
+    rngs: Sequence[np.random.Generator],
+) -> State:
+    """One frame.
+
+    Args:
+        params: Parameters of the task.
+        state: State at the start of the frame.
+        actions: ``(E, N)`` integers in [0, F].
+        rngs: One generator per environment.
+    """
+    envs, agents = state.queue.shape
+    clusters, nodes, frame = params.num_clusters, params.nodes_per_cluster, params.resource_blocks
+    uniform = np.stack([rng.random(agents + clusters) for rng in rngs])  # lots, then bursts
+    requests = actions.astype(np.int64)
+    grouped = (envs, clusters, nodes)
+    grants = largest_remainder(
+        requests.reshape(grouped), frame, uniform[:, :agents].reshape(grouped)
+    ).reshape(envs, agents)
+    load = _cluster_sum(params, grants) / frame
+    success = success_probability(load, state.conflicts, params.conflict)
+    success = success.repeat(nodes, axis=1)
+    burst = state.burst ^ (uniform[:, agents:] < params.burst_flip)
+    mean_arrivals = _mean_arrivals(params, state.weights, burst)
+    sent = np.minimum(grants, state.queue)
+    served = np.empty_like(sent)
+    arrivals = np.empty_like(sent)
+    for e, rng in enumerate(rngs):
+        served[e] = rng.binomial(sent[e], success[e])
+        arrivals[e] = rng.poisson(mean_arrivals[e])
+    queue, dropped = finite_queue(state.queue, served, arrivals, params.buffer)
+    return State(
+        heads=state.heads,
+        conflicts=state.conflicts,
+        weights=state.weights,
+        burst=burst,
+        queue=queue,
+        arrivals=arrivals,
+        requests=requests,
+        grants=grants,
+        sent=sent,
+        served=served,
+        dropped=dropped,
+    )
+
+
+def reward(
+    params: Params, state: State, actions: NDArray[np.integer[Any]], next_state: State
+) -> NDArray[np.float32]:
+    """Reward of every agent, ``(E, N)`` float32."""
+    del state, actions
+    unused = next_state.grants - next_state.sent
+    cost = (
+        params.queue_cost * next_state.queue
+        + params.drop_cost * next_state.dropped
+        + params.unused_cost * unused
+    )
+    return (-cost).astype(np.float32)
+
+
+def neighbours(params: Params, state: State) -> NDArray[np.int32]:
+    """Nodes of conflicting clusters, ``(E, N, D K)`` int32, padded with -1 at the end.
+
+    In ``cdmp`` the ``K - 1`` other nodes of the own cluster come first.
+    """
+    nodes = params.nodes_per_cluster
+    envs, clusters, degree = state.conflicts.shape
+    table = state.conflicts[..., None] * nodes + np.arange(nodes, dtype=np.int32)
+    table[state.conflicts < 0] = -1
+    table = np.repeat(table.reshape(envs, clusters, degree * nodes), nodes, axis=1)
+    if not _mates(params):
+        return table
+    member = np.arange(nodes, dtype=np.int32)
+    mates = (member[:, None] + member[1:]) % nodes  # (K, K - 1)
+    own = np.arange(clusters, dtype=np.int32)[:, None, None] * nodes + mates
+    own = np.broadcast_to(own.reshape(clusters * nodes, nodes - 1), (*table.shape[:2], nodes - 1))
+    return np.concatenate([own, table], axis=2)
+
+
+def metrics(params: Params, state: State) -> dict[str, NDArray[Any]]:
+    """What the last frame did, each ``(E, N)``; zeros right after reset."""
+    del params
+    return {
+        "arrivals": state.arrivals,
+        "request": state.requests,
+        "grant": state.grants,
+        "sent": state.sent,
+        "served": state.served,
+        "dropped": state.dropped,
+    }
+
+
+def global_state(params: Params, state: State) -> NDArray[np.float32]:
+    """Everything that matters, ``(E, 9 N + 2 C)`` float32, for centralised training.
+
+    All observations (with beacon, whatever ``observation`` is), the mean arrivals of every node in
+    the present burst state, and the heads' positions.
+    """
+    envs = len(state.queue)
+    parts = (
+        observe(replace(params, observation="beacon"), state).reshape(envs, -1),
+        _mean_arrivals(params, state.weights, state.burst),
+        state.heads.reshape(envs, -1),
+    )
+    return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
+
+
+def layout(params: Params, state: State) -> NDArray[np.float64]:
+    """Positions for drawing, ``(E, N, 2)``: the nodes of a cluster on a circle around its head."""
+    angle = 2.0 * np.pi * (np.arange(params.nodes_per_cluster) + 0.5) / params.nodes_per_cluster
+    circle = 0.05 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)  # (K, 2)
+    positions = state.heads[:, :, None] + circle
+    return positions.reshape(len(state.heads), params.num_agents, 2)
+
+
+def _conflict_graph(params: Params, rng: np.random.Generator) -> ConflictGraph:
+    clusters, degree = params.num_clusters, params.cluster_degree
+    if params.topology == "ring":
+        return ring_graph(clusters, degree)
+    if params.topology == "edges":
+        return edge_list_graph(clusters, params.edges or (), degree)
+    make = bounded_conflict_graph if params.topology == "bounded" else random_conflict_graph
+    return make(rng, clusters, params.conflict_radius, degree)
+
+
+def _mates(params: Params) -> int:
+    """Nodes of the own cluster in the neighbour table: without a beacon all the others."""
+    return params.nodes_per_cluster - 1 if params.observation == "cdmp" else 0
+
+
+def _cluster_sum(params: Params, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sum over the nodes of each cluster: ``(E, N)`` to ``(E, C)``."""
+    return values.reshape(-1, params.num_clusters, params.nodes_per_cluster).sum(axis=2)
+
+
+def _mean_arrivals(
+    params: Params, weights: NDArray[np.float64], burst: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Mean packets per frame of every node in the present burst state, ``(E, N)``."""
+    level = np.where(burst, params.burst_high, params.burst_low)
+    per_cluster = params.load * params.resource_blocks * level
+    return weights * per_cluster.repeat(params.nodes_per_cluster, axis=1)

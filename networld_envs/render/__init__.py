@@ -1,0 +1,1 @@
+"""Drawings of a network: the canvas, frames and a window."""

@@ -1,0 +1,89 @@
+"""Shows the drawings of `networld_envs.render.frame`: as arrays, or in a window through pygame."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RENDER_MODES = (None, "rgb_array", "human")
+
+
+class Renderer:
+    """Draws one environment of a batch on demand.
+
+    Args:
+        task: Name of the task.
+        mode: None, ``"rgb_array"`` or ``"human"``.
+        fps: Frames per second of the window.
+
+    Raises:
+        ValueError: For an unknown mode.
+    """
+
+    def __init__(self, task: str, mode: str | None, fps: int) -> None:
+        if mode not in RENDER_MODES:
+            raise ValueError(f"render_mode must be one of {RENDER_MODES}, got {mode!r}")
+        self.task = task
+        self.mode = mode
+        self.fps = fps
+        self._window: Any = None
+        self._clock: Any = None
+
+    def show(
+        self,
+        params: Any,
+        state: Any,
+        rewards: NDArray[np.float32] | None,
+        step: int,
+        env: int = 0,
+    ) -> NDArray[np.uint8] | None:
+        """The picture ``(H, W, 3)`` of environment ``env``, or None after showing it in a window.
+
+        Raises:
+            RuntimeError: Before the first reset, or when no render mode was chosen.
+        """
+        if self.mode is None:
+            raise RuntimeError("render() needs render_mode='rgb_array' or 'human' at construction")
+        if state is None:
+            raise RuntimeError("call reset() before render()")
+        from networld_envs.render.frame import draw
+
+        one = replace(
+            state, **{f.name: getattr(state, f.name)[env : env + 1] for f in fields(state)}
+        )
+        picture = draw(self.task, params, one, rewards, step)
+        if self.mode == "rgb_array":
+            return picture
+        self._display(picture)
+        return None
+
+    def close(self) -> None:
+        """Close the window, if there is one; may be called twice."""
+        if self._window is not None:
+            import pygame
+
+            pygame.display.quit()
+            pygame.quit()
+            self._window = None
+
+    def _display(self, picture: NDArray[np.uint8]) -> None:
+        try:
+            import pygame
+        except ImportError as error:
+            raise ImportError(
+                "render_mode='human' needs pygame: pip install 'networld[render]'"
+            ) from error
+        if self._window is None:
+            pygame.init()
+            height, width, _ = picture.shape
+            self._window = pygame.display.set_mode((width, height))
+            pygame.display.set_caption(f"networld/{self.task}_v0")
+            self._clock = pygame.time.Clock()
+        surface = pygame.surfarray.make_surface(picture.transpose(1, 0, 2))
+        self._window.blit(surface, (0, 0))
+        pygame.event.pump()
+        pygame.display.flip()
+        self._clock.tick(self.fps)

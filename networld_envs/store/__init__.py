@@ -1,0 +1,39 @@
+"""Datasets: the catalogue, building, downloading, checking and loading, in one place.
+
+A dataset is an ordinary Minari dataset of the joint Gymnasium view; `networld_envs.store.episodes`
+says what an episode holds. Those of the catalogue end by truncation. An episode's seed, given to
+``env.reset(seed=seed)``, and its stored actions replay it.
+"""
+
+from networld_envs.store.builder import build
+from networld_envs.store.episodes import METADATA_KEY, content_hash, episodes, is_local, metadata
+from networld_envs.store.local import MIRROR, Summary, load, local_datasets, obtain, verify
+from networld_envs.store.recipes import (
+    DatasetError,
+    Progress,
+    Recipe,
+    catalog,
+    find_recipe,
+    record_hash,
+)
+
+__all__ = [
+    "METADATA_KEY",
+    "MIRROR",
+    "DatasetError",
+    "Progress",
+    "Recipe",
+    "Summary",
+    "build",
+    "catalog",
+    "content_hash",
+    "episodes",
+    "find_recipe",
+    "is_local",
+    "load",
+    "local_datasets",
+    "metadata",
+    "obtain",
+    "record_hash",
+    "verify",
+]

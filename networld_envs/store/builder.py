@@ -1,0 +1,199 @@
+"""Building a dataset from its recipe: in chunks, in parallel, resumable, the same however done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import gymnasium
+import joblib
+import minari
+import numpy as np
+from minari.data_collector import EpisodeBuffer
+from numpy.typing import NDArray
+
+from networld_envs.joint import gymnasium_id
+from networld_envs.policies.references import RECORDED, reference_scores
+from networld_envs.policies.rollout import Rollout, rollout
+from networld_envs.simulator import make_params, task_module
+from networld_envs.store.episodes import (
+    episode_buffer,
+    exclusive,
+    is_local,
+    open_local,
+    publish,
+    refuse_existing,
+    write,
+)
+from networld_envs.store.recipes import Progress, Recipe
+
+
+def build(
+    recipe: Recipe,
+    jobs: int = 1,
+    force: bool = False,
+    progress: Progress | None = None,
+    keep: bool = False,
+) -> minari.MinariDataset:
+    """Make a dataset from its recipe and put it into Minari's local store.
+
+    Finished chunks are kept on disk, so a build that was killed goes on where it stopped, and
+    memory holds one chunk per process; the dataset appears under its id only when it is complete.
+    Two builds of one id at a time wait for each other.
+
+    Args:
+        recipe: What to make; see `networld_envs.store.recipes.find_recipe`.
+        jobs: Processes that simulate side by side. The result does not depend on it.
+        force: Replace a dataset of that id.
+        progress: Called with (episodes done, episodes).
+        keep: Return a dataset of that id that is there already, or that another process has just
+            made, instead of raising.
+
+    Raises:
+        networld_envs.store.recipes.DatasetError: If the dataset exists already, unless ``force`` or
+            ``keep`` is given.
+    """
+    with exclusive(recipe.dataset_id, "partial") as partial:
+        if keep and is_local(recipe.dataset_id):
+            return open_local(recipe.dataset_id)
+        if not force:
+            refuse_existing(recipe.dataset_id, "build")
+        keep_only_same_recipe(partial, recipe)
+        starts = range(0, recipe.episodes, recipe.chunk_episodes)
+        missing = [s for s in starts if not chunk_path(partial, s).is_file()]
+        done = recipe.episodes - sum(_chunk_size(recipe, s) for s in missing)
+        if progress is not None:
+            progress(done, recipe.episodes)
+        work = (joblib.delayed(simulate_chunk)(recipe, s, partial) for s in missing)
+        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+        for count in cast("Iterator[int]", parallel(work)):
+            done += count
+            if progress is not None:
+                progress(done, recipe.episodes)
+        _assemble(recipe, partial / "dataset", [chunk_path(partial, s) for s in starts])
+        publish(partial / "dataset", recipe.dataset_id)
+        shutil.rmtree(partial)
+    return open_local(recipe.dataset_id)
+
+
+def keep_only_same_recipe(partial: Path, recipe: Recipe) -> None:
+    """Make the folder of an unfinished build; drop one left by another recipe or version."""
+    note = partial / "recipe.json"
+    if note.is_file() and json.loads(note.read_text()) == recipe.record():
+        return
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    note.write_text(json.dumps(recipe.record()))
+
+
+def chunk_path(partial: Path, start: int) -> Path:
+    """File of the finished chunk whose first episode is ``start``."""
+    return partial / f"chunk-{start:08d}.npz"
+
+
+def simulate_chunk(recipe: Recipe, start: int, partial: Path) -> int:
+    """Simulate the chunk from episode ``start`` on, save it, and return how many it holds."""
+    count = _chunk_size(recipe, start)
+    params = make_params(recipe.task, recipe.preset)
+    index = np.arange(start, start + count)
+    parts: list[tuple[NDArray[np.intp], Rollout]] = []
+    for b, behaviour in enumerate(recipe.behaviours):
+        mine = np.flatnonzero(index % len(recipe.behaviours) == b)
+        if len(mine):
+            seeds = [recipe.seed + int(i) for i in index[mine]]
+            parts.append((mine, rollout(recipe.task, params, behaviour, seeds, recipe.max_cycles)))
+    order = np.argsort(np.concatenate([mine for mine, _ in parts]))
+    path = chunk_path(partial, start)
+    temporary = path.with_suffix(".tmp")
+    obs, actions, rewards, neighbours = (
+        np.concatenate([getattr(part, name) for _, part in parts])[order]
+        for name in ("obs", "actions", "rewards", "neighbours")
+    )
+    with temporary.open("wb") as handle:
+        np.savez(handle, obs=obs, actions=actions, rewards=rewards, neighbours=neighbours)
+    os.replace(temporary, path)
+    return count
+
+
+def _chunk_size(recipe: Recipe, start: int) -> int:
+    return min(recipe.chunk_episodes, recipe.episodes - start)
+
+
+def _buffers(recipe: Recipe, chunks: list[Path]) -> Iterator[EpisodeBuffer]:
+    """Episodes in order, read chunk by chunk; each ends by truncation."""
+    number = 0
+    for path in chunks:
+        with np.load(path, allow_pickle=False) as chunk:
+            arrays = {name: chunk[name] for name in chunk.files}
+        for k in range(len(arrays["rewards"])):
+            steps = arrays["rewards"].shape[1]
+            fields = {
+                "observations": arrays["obs"][k],
+                "actions": arrays["actions"][k],
+                "agent_rewards": arrays["rewards"][k],
+                "neighbours": arrays["neighbours"][k],
+                "terminations": np.zeros(steps, bool),
+                "truncations": np.arange(steps) == steps - 1,
+            }
+            yield episode_buffer(number, fields, recipe.seed + number)
+            number += 1
+
+
+def _assemble(recipe: Recipe, root: Path, chunks: list[Path]) -> None:
+    """Write the Minari dataset into ``root`` from its chunks."""
+    env = gymnasium.make(
+        gymnasium_id(recipe.task),
+        max_episode_steps=None,
+        disable_env_checker=None,
+        max_cycles=recipe.max_cycles,
+        preset=recipe.preset,
+    )
+    env.close()
+    module = task_module(recipe.task)
+    write(
+        root,
+        _buffers(recipe, chunks),
+        observation_space=env.observation_space,
+        action_space=env.action_space,
+        env_spec=env.spec,
+        about={
+            "dataset_id": recipe.dataset_id,
+            "algorithm_name": recipe.policy,
+            "author": {"The NetWorld maintainers"},
+            "description": _description(recipe),
+            **_scores_for_minari(recipe),
+        },
+        record={
+            "task": recipe.task,
+            "spec": module.spec(make_params(recipe.task, recipe.preset)).to_dict(),
+            "recipe": recipe.record(),
+            "licence": "MIT",
+        },
+    )
+
+
+def _scores_for_minari(recipe: Recipe) -> dict[str, float]:
+    """Returns of random actions and of the expert; nothing for a preset that has no such scores."""
+    scores = {}
+    if recipe.preset in RECORDED.get(recipe.task, ()):
+        scores = reference_scores(recipe.task, recipe.preset)
+    if "expert" not in scores:
+        return {}
+    return {
+        "ref_min_score": scores["random"]["mean"] * recipe.max_cycles,
+        "ref_max_score": scores["expert"]["mean"] * recipe.max_cycles,
+        "num_episodes_average_score": scores["expert"]["episodes"],
+    }
+
+
+def _description(recipe: Recipe) -> str:
+    title = (task_module(recipe.task).__doc__ or "").split("\n", 1)[0].rstrip(".")
+    return (
+        f"{title}: {recipe.episodes} episodes of {recipe.max_cycles} steps by {recipe.policy}. "
+        "Observations (T+1, N, O), actions per agent, rewards are the mean over agents; "
+        "infos hold agent_rewards and the 1-hop neighbours."
+    )

@@ -1,0 +1,279 @@
+"""Episodes in Minari's local store: reading them with clear errors, writing them atomically.
+
+One episode of ``T`` steps of ``N`` agents holds
+
+======================  =====================================================================
+observations            ``(T+1, N, O)`` float32
+actions                 ``(T, N, A)`` float32, or ``(T, N)`` int64 for discrete actions
+rewards                 ``(T,)`` float64, mean over agents
+infos/agent_rewards     ``(T+1, N)`` float32, each agent's own; the first row is zero
+infos/neighbours        ``(T+1, N, D)`` int32, the 1-hop graph, padded with -1
+terminations            ``(T,)`` bool
+truncations             ``(T,)`` bool
+======================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import minari
+import numpy as np
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
+from minari.storage.datasets_root_dir import get_dataset_path
+from numpy.typing import NDArray
+
+from networld_envs.simulator import make_params, task_module
+from networld_envs.spec import TaskSpec
+from networld_envs.store.recipes import DatasetError, catalog
+from networld_envs.version import __version__
+
+METADATA_KEY = "networld"
+FIELDS = (
+    "observations",
+    "actions",
+    "agent_rewards",
+    "neighbours",
+    "terminations",
+    "truncations",
+)
+READ_ERRORS = (OSError, ValueError, KeyError, AssertionError, TypeError)
+
+
+def is_local(dataset_id: str) -> bool:
+    """Whether a finished dataset of that id is in Minari's local store."""
+    return (get_dataset_path(dataset_id) / "data" / "metadata.json").is_file()
+
+
+def open_local(dataset_id: str) -> minari.MinariDataset:
+    """Open a dataset of the local store.
+
+    Raises:
+        DatasetError: If it is not there, or its files are damaged.
+    """
+    if not is_local(dataset_id):
+        raise DatasetError(f"dataset {dataset_id!r} is not here; {remedy(dataset_id)}")
+    try:
+        return minari.load_dataset(dataset_id)
+    except READ_ERRORS as error:
+        raise _damaged(dataset_id, error) from error
+
+
+def metadata(dataset: minari.MinariDataset) -> dict[str, Any]:
+    """What NetWorld knows of a dataset: ``task``, ``spec`` and, if it made it, recipe and hash.
+
+    A dataset that Minari itself made of ours (combined, or collected with its ``DataCollector``)
+    has no such record; its environment says what it is.
+
+    Raises:
+        DatasetError: If the data is not of a NetWorld task.
+    """
+    found = dataset.storage.metadata.get(METADATA_KEY)
+    if found is not None:
+        return dict(found)
+    env = dataset.env_spec
+    if env is None or not str(env.entry_point).startswith("networld_envs."):
+        raise DatasetError(
+            f"dataset {dataset.id!r} has no {METADATA_KEY!r} metadata: it was not made by "
+            "`networld dataset build` or `networld dataset import`"
+        )
+    given = {k: v for k, v in env.kwargs.items() if k not in ("task", "max_cycles", "render_mode")}
+    params = make_params(env.kwargs["task"], **given)
+    spec: TaskSpec = task_module(env.kwargs["task"]).spec(params)
+    return {"task": env.kwargs["task"], "spec": spec.to_dict()}
+
+
+def episodes(
+    dataset: minari.MinariDataset, index: NDArray[np.integer[Any]] | None = None
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Each episode as a dictionary of arrays, in order, with a clear error for damaged files.
+
+    Args:
+        dataset: Whole or filtered.
+        index: Positions of the wanted episodes; only these are read. All by default.
+
+    Yields:
+        ``observations``, ``actions``, ``agent_rewards`` ``(T, N)``, ``neighbours`` ``(N, D)``,
+        ``terminations``, ``truncations``.
+
+    Raises:
+        DatasetError: If a file is truncated or a field is missing or misshapen.
+    """
+    wanted = dataset.episode_indices if index is None else dataset.episode_indices[index]
+    try:
+        for episode in dataset.iterate_episodes(wanted):
+            steps = len(episode.rewards)
+            infos = episode.infos
+            assert infos is not None, "infos are missing"
+            fields = {
+                "observations": np.asarray(episode.observations),
+                "actions": np.asarray(episode.actions),
+                "agent_rewards": infos["agent_rewards"][1:],
+                "neighbours": infos["neighbours"][0],
+                "terminations": episode.terminations,
+                "truncations": episode.truncations,
+            }
+            for name in ("observations", "actions", "agent_rewards", "terminations", "truncations"):
+                rows = steps + (name == "observations")
+                assert len(fields[name]) == rows, (
+                    f"episode {episode.id}: {name} has {len(fields[name])} rows, not {rows}"
+                )
+            yield fields
+    except READ_ERRORS as error:
+        raise _damaged(dataset.id, error) from error
+
+
+def content_hash(dataset: minari.MinariDataset) -> str:
+    """SHA-256 over the arrays of all episodes, in a fixed order, with their types and shapes."""
+    digest = hashlib.sha256()
+    for episode in episodes(dataset):
+        for name in sorted(episode):
+            array = np.ascontiguousarray(episode[name])
+            digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def episode_buffer(
+    number: int, fields: dict[str, NDArray[Any]], seed: int | None = None
+) -> EpisodeBuffer:
+    """One episode, given as `episodes` yields it, in the form that Minari stores."""
+    rewards = fields["agent_rewards"]  # (T, N)
+    steps, agents = rewards.shape
+    neighbours = fields["neighbours"]  # (N, D)
+    return EpisodeBuffer(
+        id=number,
+        seed=seed,
+        observations=fields["observations"],  # pyright: ignore[reportArgumentType]
+        actions=fields["actions"],  # pyright: ignore[reportArgumentType]
+        rewards=rewards.mean(axis=1, dtype=np.float64).tolist(),
+        terminations=fields["terminations"].tolist(),
+        truncations=fields["truncations"].tolist(),
+        infos={
+            "agent_rewards": np.concatenate([np.zeros((1, agents), np.float32), rewards]),
+            "neighbours": np.broadcast_to(neighbours, (steps + 1, *neighbours.shape)),
+        },
+    )
+
+
+def write(
+    root: Path,
+    buffers: Iterable[EpisodeBuffer],
+    *,
+    observation_space: spaces.Space[Any],
+    action_space: spaces.Space[Any],
+    env_spec: EnvSpec | None,
+    about: dict[str, Any],
+    record: dict[str, Any],
+) -> None:
+    """Write a Minari dataset into the new folder ``root``, one episode after another.
+
+    Args:
+        root: Where; `publish` moves it to its place.
+        buffers: The episodes; only one is held in memory at a time.
+        observation_space: Of the team, ``(N, O)``.
+        action_space: Of the team.
+        env_spec: The joint Gymnasium view, or None where no environment fits the data.
+        about: Minari's own metadata: ``dataset_id``, ``algorithm_name``, ...
+        record: NetWorld's metadata; the mean reward and the content hash are added to it.
+    """
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    storage = MinariStorage.new(
+        root / "data",
+        observation_space=observation_space,
+        action_space=action_space,
+        env_spec=env_spec,
+        data_format="hdf5",
+    )
+    storage.update_metadata(
+        {
+            "minari_version": minari.__version__,
+            "requirements": [f"networld>={__version__}"],
+            **about,
+        }
+    )
+    rewards, steps = 0.0, 0
+
+    def counted() -> Iterator[EpisodeBuffer]:
+        nonlocal rewards, steps
+        for buffer in buffers:
+            rewards, steps = rewards + sum(buffer.rewards), steps + len(buffer.rewards)
+            yield buffer
+
+    storage.update_episodes(counted())
+    result = {
+        "mean_reward": rewards / steps,  # per agent and step
+        "sha256": content_hash(minari.MinariDataset(storage)),
+    }
+    storage.update_metadata({METADATA_KEY: {**record, **result}})
+
+
+def publish(root: Path, dataset_id: str) -> None:
+    """Move a finished dataset from ``root`` into the local store, in place of an older one."""
+    target = get_dataset_path(dataset_id)
+    _make_namespaces(target.parent)
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(root, target)
+
+
+@contextmanager
+def exclusive(dataset_id: str, suffix: str) -> Iterator[Path]:
+    """Hold the dataset's lock; others that make or fetch it wait.
+
+    Yields:
+        A folder for unfinished work beside the dataset's place, its name ending in ``suffix``.
+        It may be there from an earlier try, or not at all.
+    """
+    target = get_dataset_path(dataset_id)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f".{target.name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield target.parent / f".{target.name}.{suffix}"
+
+
+def refuse_existing(dataset_id: str, verb: str) -> None:
+    """Raise if the dataset is in the local store.
+
+    Raises:
+        DatasetError: Says how to replace it.
+    """
+    if is_local(dataset_id):
+        raise DatasetError(f"dataset {dataset_id!r} exists already; use --force to {verb} it again")
+
+
+def remedy(dataset_id: str, force: bool = False) -> str:
+    """How to get a dataset that is absent or damaged, in words."""
+    if dataset_id in catalog():
+        return f"`networld dataset build {dataset_id}{' --force' * force}` makes it"
+    return "it is not in the catalogue: import or download it" + " again" * force
+
+
+def _damaged(dataset_id: str, error: Exception) -> DatasetError:
+    return DatasetError(
+        f"dataset {dataset_id!r} cannot be read ({error}); {remedy(dataset_id, force=True)}"
+    )
+
+
+def _make_namespaces(folder: Path) -> None:
+    """Mark the folders above a dataset as Minari namespaces, as Minari's own writer does."""
+    root = get_dataset_path()
+    while folder != root:
+        note = folder / "namespace_metadata.json"
+        if not note.exists():
+            temporary = note.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps({}))
+            os.replace(temporary, note)
+        folder = folder.parent

@@ -1,0 +1,94 @@
+"""Datasets for single-agent libraries: every agent of every episode becomes an episode.
+
+Observations are ``(T+1, O)``, actions ``(T, A)`` or ``(T,)``, rewards the agent's own. d3rlpy,
+TorchRL and others read such a dataset through their own support of Minari. They do not see the
+neighbours.
+The environment that the dataset names is `networld_envs.one_agent.OneAgentEnv`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import minari
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
+
+from networld_envs.one_agent import OneAgentEnv
+from networld_envs.simulator import MAX_CYCLES
+from networld_envs.store.episodes import episodes, exclusive, metadata, publish, refuse_existing
+
+
+def flatten_agents(
+    dataset: minari.MinariDataset, new_id: str, force: bool = False
+) -> minari.MinariDataset:
+    """Make a Minari dataset with one episode per agent and episode; agent 0 of episode 0 first.
+
+    Args:
+        dataset: Whole or filtered.
+        new_id: Id of the new dataset.
+        force: Replace a dataset of that id.
+
+    Raises:
+        networld_envs.store.recipes.DatasetError: If a dataset of that id exists, or the source is
+            damaged.
+    """
+    about = metadata(dataset)
+    # Logs of another number of agents name no environment; then the preset's stands in.
+    given = {} if dataset.env_spec is None else dataset.env_spec.kwargs
+    options = {
+        "task": about["task"],
+        "preset": about.get("preset", "default"),
+        "max_cycles": MAX_CYCLES,
+        **{key: value for key, value in given.items() if key != "render_mode"},
+    }
+    env = OneAgentEnv(**options)
+    storage = dataset.storage.metadata
+
+    def buffers() -> Iterator[EpisodeBuffer]:
+        number = 0
+        for episode in episodes(dataset):
+            for i in range(episode["agent_rewards"].shape[1]):
+                yield EpisodeBuffer(
+                    id=number,
+                    observations=episode["observations"][:, i],  # pyright: ignore[reportArgumentType]
+                    actions=episode["actions"][:, i],  # pyright: ignore[reportArgumentType]
+                    rewards=episode["agent_rewards"][:, i].astype(np.float64).tolist(),
+                    terminations=episode["terminations"].tolist(),
+                    truncations=episode["truncations"].tolist(),
+                )
+                number += 1
+
+    with exclusive(new_id, "flat") as folder:
+        if not force:
+            refuse_existing(new_id, "make")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        new = MinariStorage.new(
+            folder / "data",
+            observation_space=env.observation_space,
+            action_space=env.action_space,
+            env_spec=EnvSpec(
+                id=f"networld/{about['task'].upper()}-one-agent-v0",
+                entry_point="networld_envs.one_agent:OneAgentEnv",
+                max_episode_steps=options["max_cycles"],
+                kwargs=options,
+            ),
+            data_format="hdf5",
+        )
+        new.update_metadata(
+            {
+                "dataset_id": new_id,
+                "minari_version": minari.__version__,
+                "algorithm_name": storage.get("algorithm_name", ""),
+                "author": set(storage.get("author", ())),
+                "description": f"{dataset.id} with each agent as an episode of its own.",
+                "requirements": storage.get("requirements", []),
+            }
+        )
+        new.update_episodes(buffers())
+        publish(folder, new_id)
+    return minari.load_dataset(new_id)

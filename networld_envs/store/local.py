@@ -1,0 +1,156 @@
+"""Datasets in Minari's local store: obtained when absent, loaded, verified, listed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import minari
+
+from networld_envs.store.builder import build
+from networld_envs.store.episodes import (
+    METADATA_KEY,
+    content_hash,
+    is_local,
+    metadata,
+    open_local,
+)
+from networld_envs.store.fingerprint import compare, fingerprint, fingerprints
+from networld_envs.store.recipes import (
+    DatasetError,
+    Progress,
+    catalog,
+    find_recipe,
+)
+from networld_envs.store.remote import download
+
+MIRROR = "NETWORLD_MIRROR"
+"""Environment variable: where datasets are downloaded from (``https://``, ``gcp://``, ``hf://``)."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line about a dataset.
+
+    Attributes:
+        dataset_id: Its id.
+        episodes: How many.
+        steps: Over all episodes.
+        megabytes: Of its arrays or files.
+        mean_reward: Per agent and step; None where unknown.
+        sha256: Content hash, or "".
+        policy: Who acted.
+    """
+
+    dataset_id: str
+    episodes: int
+    steps: int
+    megabytes: float | None
+    mean_reward: float | None
+    sha256: str
+    policy: str
+
+
+def load(dataset_id: str, jobs: int = 1, progress: Progress | None = None) -> minari.MinariDataset:
+    """Load a dataset; one of the catalogue that is absent is downloaded or built first.
+
+    It is downloaded where the environment variable ``NETWORLD_MIRROR`` names a mirror that has it,
+    and built otherwise. Which of the two is logged.
+
+    Raises:
+        DatasetError: If the id is unknown, or the local files are damaged.
+    """
+    if is_local(dataset_id):
+        return open_local(dataset_id)
+    return obtain(dataset_id, jobs=jobs, progress=progress)
+
+
+def obtain(
+    dataset_id: str,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    on_download: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+) -> minari.MinariDataset:
+    """Download a dataset from the mirror if there is one, else build it.
+
+    Args:
+        dataset_id: Its id.
+        jobs: Processes of a build.
+        progress: Progress of a build, in episodes.
+        on_download: Progress of a download, in bytes.
+        say: Told in a sentence where the data come from; logged by default.
+
+    Raises:
+        DatasetError: If it can be neither downloaded nor built.
+    """
+    tell = say or logging.getLogger("networld").info
+    remote = os.environ.get(MIRROR, "")
+    recipe = catalog().get(dataset_id)
+    if not remote:
+        recipe = find_recipe(dataset_id)
+        tell(f"{dataset_id}: no mirror in {MIRROR}; building it from its recipe")
+        return build(recipe, jobs, progress=progress, keep=True)
+    try:
+        tell(f"{dataset_id}: downloading from {remote}")
+        return download(dataset_id, remote, progress=on_download, keep=True)
+    except DatasetError as error:
+        if recipe is None:
+            raise
+        tell(f"{error}; building {dataset_id} from its recipe")
+        return build(recipe, jobs, progress=progress, keep=True)
+
+
+def verify(dataset_id: str) -> tuple[bool, str]:
+    """Check a local dataset against the catalogue.
+
+    A rebuild whose content hash is another than the catalogue's is compared with the committed
+    fingerprint: other processors may round differently.
+
+    Returns:
+        Whether it is what it claims to be, and a sentence that says why or why not.
+
+    Raises:
+        DatasetError: If it is not there or cannot be read.
+    """
+    dataset = open_local(dataset_id)
+    found = content_hash(dataset)
+    written = metadata(dataset).get("sha256", found)
+    if found != written:
+        return False, f"content {found[:16]} differs from {written[:16]} recorded when it was made"
+    recipe = catalog().get(dataset_id)
+    if recipe is None or not recipe.sha256:
+        return True, f"content {found[:16]} is as when it was made; the catalogue has no hash"
+    if found == recipe.sha256:
+        return True, f"content {found[:16]} equals the catalogue's"
+    differs = f"content {found[:16]} differs from the catalogue's {recipe.sha256[:16]}"
+    expected = fingerprints().get(dataset_id)
+    if expected is None:
+        return False, f"{differs}, and there is no fingerprint to compare it with"
+    comparison = compare(fingerprint(dataset), expected)
+    if comparison.equal_to_rounding:
+        return True, f"{differs} but is equal to rounding ({comparison})"
+    return False, f"{differs} by more than rounding ({comparison})"
+
+
+def local_datasets() -> dict[str, Summary]:
+    """The datasets of NetWorld's tasks in Minari's local store: built, downloaded, imported."""
+    found = {}
+    listed: dict[str, dict[str, Any]] = cast("Any", minari.list_local_datasets())
+    for dataset_id, about in listed.items():
+        ours = about.get(METADATA_KEY)
+        if ours is None:
+            continue
+        found[dataset_id] = Summary(
+            dataset_id=dataset_id,
+            episodes=int(about["total_episodes"]),
+            steps=int(about["total_steps"]),
+            megabytes=float(about["dataset_size"]),
+            mean_reward=ours.get("mean_reward"),
+            sha256=ours["sha256"],
+            policy=about.get("algorithm_name", ""),
+        )
+    return found

@@ -1,0 +1,113 @@
+"""Checks of one logged episode: errors that name episode, step, agent and field."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from networld_envs.spec import TaskSpec
+from networld_envs.store.recipes import DatasetError
+
+NEEDED = ("observations", "actions", "agent_rewards", "neighbours")
+Raw = dict[str, NDArray[Any]]
+
+
+def checked(raw: Raw, k: int, spec: TaskSpec, one: spaces.Box) -> Raw:
+    """One episode in the stored types, or an error that says where it is wrong."""
+    n, box = spec.num_agents, spec.action_kind == "box"
+    obs = field(raw, "observations", k, "f", ("T+1", "N", "O"))
+    columns = ("T", "N", "A") if box else ("T", "N")
+    actions = field(raw, "actions", k, "f" if box else "iu", columns)
+    rewards = field(raw, "agent_rewards", k, "fiu", ("T", "N"))
+    table = field(raw, "neighbours", k, "iu", ("N", "D"))
+    steps = len(actions)
+    if steps == 0:
+        fail(k, "has no step")
+    ends = {name: np.zeros(steps, bool) for name in ("terminations", "truncations")}
+    for name in ends:
+        if name in raw:
+            ends[name] = field(raw, name, k, "b", ("T",))
+    shapes = {
+        "observations": (obs, (steps + 1, n, spec.obs_dim)),
+        "actions": (actions, (steps, n, spec.action_dim) if box else (steps, n)),
+        "agent_rewards": (rewards, (steps, n)),
+        "neighbours": (table, (n, spec.neighbour_slots)),
+        **{name: (array, (steps,)) for name, array in ends.items()},
+    }
+    for name, (array, shape) in shapes.items():
+        if array.shape != shape:
+            fail(
+                k,
+                f"{name} has shape {array.shape}, not {shape} as its other fields and the task say",
+            )
+    _within(k, "observations", obs, one.low, one.high)
+    _within(k, "actions", actions, np.array(spec.action_low), np.array(spec.action_high))
+    _within(k, "agent_rewards", rewards, np.array([-np.inf]), np.array([np.inf]))
+    _check_neighbours(k, table)
+    if "truncations" not in raw:
+        ends["truncations"] = np.arange(steps) == steps - 1
+        ends["truncations"][-1] &= not ends["terminations"][-1]
+    ended = ends["terminations"] | ends["truncations"]
+    if ended[:-1].any():
+        fail(k, f"step {int(np.argmax(ended))}: ends before its last step; split it in two")
+    if not ended[-1]:
+        fail(k, f"step {steps - 1}: the last step is neither a termination nor a truncation")
+    return {
+        "observations": obs.astype(np.float32),
+        "actions": actions.astype(np.float32 if box else np.int64),
+        "agent_rewards": rewards.astype(np.float32),
+        "neighbours": table.astype(np.int32),
+        **ends,
+    }
+
+
+def field(raw: Raw, name: str, k: int, kinds: str, axes: tuple[str, ...]) -> NDArray[Any]:
+    """A field whose type and number of axes are right."""
+    if name not in raw:
+        fail(k, f"{name} is missing; every episode needs {', '.join(NEEDED)}")
+    array = raw[name]
+    if array.dtype.kind not in kinds:
+        need = {"f": "real", "iu": "integer", "fiu": "real", "b": "bool"}[kinds]
+        fail(k, f"{name} must be {need}, got dtype {array.dtype}")
+    if array.ndim != len(axes):
+        fail(k, f"{name} must have axes ({', '.join(axes)}), got shape {array.shape}")
+    return array
+
+
+def fail(k: int, text: str) -> NoReturn:
+    """Raise a `DatasetError` about episode ``k``."""
+    raise DatasetError(f"episode {k}: {text}")
+
+
+def _within(k: int, name: str, array: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> None:
+    """Check finiteness, also in float32, and bounds by column."""
+    values = array if array.ndim == 3 else array[:, :, None]  # (rows, N, columns)
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    wrong = ~np.isfinite(single) | (single < low) | (single > high)
+    if wrong.any():
+        step, agent, column = (int(i) for i in np.argwhere(wrong)[0])
+        value = values[step, agent, column]
+        which = f" column {column}" if array.ndim == 3 else ""
+        bounds = ""
+        if np.isfinite(single[step, agent, column]):
+            c = min(column, len(low) - 1)
+            bounds = f", outside [{low[c]:g}, {high[c]:g}]"
+        fail(k, f"step {step}, agent {agent}: {name}{which} is {value}{bounds}")
+
+
+def _check_neighbours(k: int, table: NDArray[Any]) -> None:
+    """Entries are -1 or other agents, each once."""
+    n = len(table)
+    for agent, row in enumerate(table.tolist()):
+        present = [j for j in row if j != -1]
+        for j in present:
+            if not 0 <= j < n:
+                fail(k, f"agent {agent}: neighbours holds {j}, outside 0 .. {n - 1} and not -1")
+            if j == agent:
+                fail(k, f"agent {agent}: neighbours holds the agent itself")
+        if len(set(present)) < len(present):
+            fail(k, f"agent {agent}: neighbours holds an agent twice: {present}")

@@ -1,0 +1,275 @@
+"""A user's own logs as a dataset, and a dataset as plain arrays.
+
+A log file is ``.npz`` or HDF5 (``.h5``, ``.hdf5``) with one group an episode, counted from 0. ``T``
+is the number of steps, ``N`` of agents (the same in all episodes), ``O`` and ``A`` are those of the
+task and preset, ``D`` is the largest number of neighbours:
+
+============================  ====================  ===========================================
+name                          shape                 what, in which unit
+============================  ====================  ===========================================
+episode_0/observations        (T+1, N, O) float     columns and units as the task documents them
+episode_0/actions             (T, N, A) float, or   as applied at step t, after observation t, in
+                              (T, N) integer        the units of the task's action space
+episode_0/agent_rewards       (T, N) float          each agent's reward for its action at step t
+episode_0/neighbours          (N, D) integer        agents heard by each agent, padded with -1
+episode_0/terminations        (T,) bool, optional   True where the task ended; False by default
+episode_0/truncations         (T,) bool, optional   True where recording stopped; by default at
+                                                    the last step, unless that is a termination
+============================  ====================  ===========================================
+
+Episodes of equal length may be stacked instead: the same names without ``episode_0/`` and with a
+leading axis ``K``, ``neighbours`` ``(K, N, D)``.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import h5py
+import minari
+import numpy as np
+from gymnasium import spaces
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_dataset import parse_dataset_id
+from numpy.typing import NDArray
+
+from networld_envs.joint import gymnasium_id
+from networld_envs.simulator import MAX_CYCLES, make_params, task_module
+from networld_envs.spec import TaskSpec
+from networld_envs.store.episodes import (
+    FIELDS,
+    episode_buffer,
+    episodes,
+    exclusive,
+    open_local,
+    publish,
+    refuse_existing,
+    write,
+)
+from networld_envs.store.log_checks import Raw, checked, field
+from networld_envs.store.recipes import DatasetError
+
+
+def import_logs(
+    path: Path,
+    dataset_id: str,
+    task: str,
+    preset: str = "default",
+    policy: str = "logs",
+    author: str = "unknown",
+    description: str = "",
+    licence: str = "unknown",
+    force: bool = False,
+) -> minari.MinariDataset:
+    """Check a log file and make a Minari dataset of it.
+
+    Args:
+        path: ``.npz``, ``.h5`` or ``.hdf5``; see the module's documentation.
+        dataset_id: Id of the new dataset, e.g. ``"networld/rb/campus-v0"``.
+        task: Whose observations and actions these are.
+        preset: Named parameters of the task.
+        policy: Who acted, in a few words.
+        author: Who recorded it.
+        description: What it is.
+        licence: Of the data.
+        force: Replace a dataset of that id.
+
+    Raises:
+        DatasetError: If something is wrong with the logs, naming episode, step, agent and field,
+            or the dataset exists already.
+    """
+    try:
+        parse_dataset_id(dataset_id)
+    except (ValueError, TypeError) as error:  # TypeError: no version
+        raise DatasetError(
+            f"{dataset_id!r} is no dataset id; it should look like 'networld/{task}/campus-v0'"
+        ) from error
+    params = make_params(task, preset)
+    module = task_module(task)
+    spec: TaskSpec = module.spec(params)
+    one: spaces.Box = module.observation_space(params)
+    with exclusive(dataset_id, "import") as folder, _removed_on_error(folder), _open(path) as log:
+        if not force:
+            refuse_existing(dataset_id, "import")
+        first = log.episode(0)
+        agents = field(first, "observations", 0, "f", ("T+1", "N", "O")).shape[1]
+        slots = field(first, "neighbours", 0, "iu", ("N", "D")).shape[1]
+        found = replace(spec, num_agents=agents, neighbour_slots=slots)
+        env = gymnasium.make(
+            gymnasium_id(task),
+            max_episode_steps=None,
+            disable_env_checker=None,
+            max_cycles=MAX_CYCLES,
+            preset=preset,
+        )
+        env.close()
+
+        def buffers() -> Iterator[EpisodeBuffer]:
+            for k in range(log.count):
+                yield episode_buffer(k, checked(log.episode(k), k, found, one))
+
+        observation_space, action_space = _team_spaces(found, one)
+        write(
+            folder,
+            buffers(),
+            observation_space=observation_space,
+            action_space=action_space,
+            env_spec=env.spec if agents == spec.num_agents else None,
+            about={
+                "dataset_id": dataset_id,
+                "algorithm_name": policy,
+                "author": {author},
+                "description": description or f"Imported from {path.name}.",
+            },
+            record={
+                "task": task,
+                "preset": preset,
+                "spec": found.to_dict(),
+                "imported_from": path.name,
+                "licence": licence,
+            },
+        )
+        publish(folder, dataset_id)
+    return open_local(dataset_id)
+
+
+def export_npz(dataset: minari.MinariDataset, path: Path) -> int:
+    """Write a dataset as a log file that `import_logs` reads back, one episode at a time.
+
+    Args:
+        dataset: Whole or filtered.
+        path: A new ``.npz`` file.
+
+    Returns:
+        How many episodes were written.
+
+    Raises:
+        DatasetError: If the file exists, or the dataset is damaged.
+    """
+    if path.suffix != ".npz":
+        raise DatasetError(f"an export is an .npz file, got {path.name!r}")
+    if path.exists():
+        raise DatasetError(f"{path} exists already")
+    temporary = path.with_name(f".{path.name}.partial")
+    count = 0
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for episode in episodes(dataset):
+                for name in FIELDS:
+                    with archive.open(f"episode_{count}/{name}.npy", "w", force_zip64=True) as file:
+                        np.lib.format.write_array(file, np.asanyarray(episode[name]))
+                count += 1
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+class _Log:
+    """A log file's episodes, in either layout.
+
+    Args:
+        arrays: What the file holds, by name; each is read when it is indexed.
+    """
+
+    def __init__(self, arrays: dict[str, Any]) -> None:
+        self._arrays = arrays
+        grouped = [m for m in (re.fullmatch(r"episode_(\d+)/(.*)", n) for n in arrays) if m]
+        self._stacked = not grouped
+        known = {m[0]: m[2] for m in grouped} or {n: n for n in arrays}
+        for name in arrays:
+            if known.get(name) not in FIELDS:
+                raise DatasetError(f"unknown field {name!r}; fields are {', '.join(FIELDS)}")
+        if grouped:
+            numbers = {int(m[1]) for m in grouped}
+            self.count = len(numbers)
+            absent = sorted(set(range(self.count)) - numbers)
+            if absent:
+                raise DatasetError(f"episode {absent[0]} is missing; they count from 0")
+        else:
+            lengths = {name: len(array) for name, array in arrays.items()}
+            if not lengths or not all(lengths.values()):
+                raise DatasetError("the file holds no episode")
+            self.count = min(lengths.values())
+            if max(lengths.values()) != self.count:
+                raise DatasetError(f"fields are ragged: numbers of episodes are {lengths}")
+
+    def episode(self, k: int) -> Raw:
+        """The fields of one episode that the file has, as they are."""
+        if self._stacked:
+            return {name: np.asarray(array[k]) for name, array in self._arrays.items()}
+        names = {name: f"episode_{k}/{name}" for name in FIELDS}
+        arrays = self._arrays
+        return {name: np.asarray(arrays[at][()]) for name, at in names.items() if at in arrays}
+
+
+class _Member:
+    """An array of an npz file, read when it is indexed and kept only if the layout is stacked."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file, self._name = file, name
+        self._kept: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self._whole())
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        if index == ():
+            return self._file[self._name]
+        return self._whole()[index]
+
+    def _whole(self) -> NDArray[Any]:
+        if self._kept is None:
+            self._kept = np.atleast_1d(self._file[self._name])
+        return self._kept
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[_Log]:
+    """A log file; every error in it begins with its name."""
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                yield _Log({name: _Member(file, name) for name in file.files})
+        elif path.suffix in (".h5", ".hdf5"):
+            with h5py.File(path, "r") as file:
+                arrays: dict[str, Any] = {}
+                file.visititems(
+                    lambda n, item: arrays.update({n: item}) if hasattr(item, "dtype") else None
+                )
+                yield _Log(arrays)
+        else:
+            raise DatasetError("logs are .npz, .h5 or .hdf5 files")
+    except (OSError, ValueError, zipfile.BadZipFile) as error:  # a DatasetError is a ValueError
+        raise DatasetError(f"{path.name}: {error}") from error
+
+
+@contextmanager
+def _removed_on_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _team_spaces(spec: TaskSpec, one: spaces.Box) -> tuple[spaces.Box, spaces.Space[Any]]:
+    """Spaces ``(N, O)`` and ``(N, A)`` or ``(N,)`` of a team of any size."""
+    n = spec.num_agents
+
+    def team(low: NDArray[Any], high: NDArray[Any]) -> spaces.Box:
+        wide = (np.tile(x, (n, 1)).astype(np.float32) for x in (low, high))
+        return spaces.Box(next(wide), next(wide), dtype=np.float32)
+
+    observation = team(one.low, one.high)
+    if spec.action_kind != "box":
+        return observation, spaces.MultiDiscrete(np.full(n, spec.num_choices))
+    return observation, team(np.array(spec.action_low), np.array(spec.action_high))

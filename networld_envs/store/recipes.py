@@ -1,0 +1,106 @@
+"""Recipes of the datasets: the catalogue that lists them, and how each is made."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from networld_envs.files import replace_text
+from networld_envs.policies.rollout import Behaviour
+from networld_envs.simulator import task_module
+from networld_envs.version import __version__
+
+CATALOG = Path(__file__).with_name("catalog.toml")
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total); in episodes for a build, in bytes for a download."""
+
+
+class DatasetError(ValueError):
+    """A dataset is missing, damaged or not what was asked for."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a dataset is made.
+
+    Attributes:
+        dataset_id: Minari id, ``networld/<task>/<quality>-v<n>``.
+        task: Name of the task.
+        episodes: Number of episodes.
+        max_cycles: Steps of an episode.
+        seed: Seed of the first episode's network; episode i has ``seed + i``.
+        behaviours: Episode i is made by ``behaviours[i % len(behaviours)]``.
+        preset: Named parameters of the task.
+        chunk_episodes: Episodes simulated as one batch; a build is resumed by whole chunks.
+        sha256: Expected content hash, or "" where none is recorded.
+    """
+
+    dataset_id: str
+    task: str
+    episodes: int
+    max_cycles: int
+    seed: int
+    behaviours: tuple[Behaviour, ...]
+    preset: str = "default"
+    chunk_episodes: int = 50
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        task_module(self.task)
+        if self.episodes < 1:
+            raise ValueError(f"{self.dataset_id}: episodes must be at least 1, got {self.episodes}")
+        if self.chunk_episodes < 1:
+            raise ValueError(
+                f"{self.dataset_id}: chunk_episodes must be at least 1, got {self.chunk_episodes}"
+            )
+        if not self.behaviours:
+            raise ValueError(f"{self.dataset_id}: behaviours must not be empty")
+
+    @property
+    def policy(self) -> str:
+        """The behaviours in a few words."""
+        return ", ".join(str(b) for b in self.behaviours)
+
+    def record(self) -> dict[str, Any]:
+        """What the content depends on, as plain types for JSON: all but the hash."""
+        record = asdict(self)
+        del record["sha256"]
+        return json.loads(json.dumps({**record, "version": __version__}))
+
+
+def catalog() -> dict[str, Recipe]:
+    """All known datasets by id."""
+    recipes = {}
+    for dataset_id, entry in tomllib.loads(CATALOG.read_text("utf-8")).items():
+        behaviours = tuple(Behaviour(**b) for b in entry.pop("behaviours"))
+        recipes[dataset_id] = Recipe(dataset_id=dataset_id, behaviours=behaviours, **entry)
+    return recipes
+
+
+def find_recipe(dataset_id: str) -> Recipe:
+    """A dataset's recipe.
+
+    Raises:
+        DatasetError: For an unknown id; lists the valid ones.
+    """
+    known = catalog()
+    if dataset_id not in known:
+        raise DatasetError(
+            f"unknown dataset {dataset_id!r}; known datasets:\n  " + "\n  ".join(known)
+        )
+    return known[dataset_id]
+
+
+def record_hash(dataset_id: str, sha256: str) -> None:
+    """Write a content hash into the catalogue of this checkout, atomically."""
+    path = CATALOG
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    start = lines.index(f'["{dataset_id}"]\n')
+    where = next(i for i in range(start, len(lines)) if lines[i].startswith("sha256 = "))
+    lines[where] = f'sha256 = "{sha256}"\n'
+    replace_text(path, "".join(lines))

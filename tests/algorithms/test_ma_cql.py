@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from networld_algos import make, make_config
+from networld_algos.data.batch import WindowSampler
+from networld_algos.nn.actor_critic import RewardScale, SquashedActor
+from networld_algos.nn.layers import Hidden
+from networld_envs.spec import TaskSpec
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def prepared(toy, kind, **config):
+    data = toy(kind).collect(8)
+    algorithm = make("ma-cql", data.spec, {"hidden": 32, **config})
+    algorithm.prepare(data, 100)
+    return algorithm, WindowSampler(data, 1, 8).sample(np.random.default_rng(0))
+
+
+def test_squashed_density_is_that_of_torch_and_integrates_to_one():
+    torch.manual_seed(0)
+    actor = SquashedActor(3, 1, Hidden("mlp", 8, 1))
+    x = torch.randn(5, 3)
+    noise = torch.randn(4, 5, 1)
+    actions, log_density = actor.draw(x, noise)
+    mu, log_std = actor(x)
+    reference = torch.distributions.TransformedDistribution(
+        torch.distributions.Normal(mu, log_std.exp()), torch.distributions.TanhTransform()
+    )
+    torch.testing.assert_close(log_density, reference.log_prob(actions).sum(-1), rtol=1e-4, atol=0)
+    grid = torch.linspace(-0.9999, 0.9999, 20_001)
+    row = torch.atanh(grid)[:, None]
+    _, density = actor.draw(x[:1], (row - mu[0]) / log_std[0].exp())
+    assert torch.trapezoid(density.exp(), grid).item() == pytest.approx(1.0, abs=2e-3)
+
+
+def test_importance_sampling_estimates_the_log_integral(toy):
+    """With Q(x, a) = c a_1, log of the integral of exp(Q) over the box is 2 sinh(c)/c * 2."""
+    algorithm, batch = prepared(toy, "box", action_samples=4000, network="mlp")
+    x = algorithm.inputs(batch, 0.0, generator())[:2, 0, :1]  # (2, 1, F)
+    shape = (4000, 2, 1, 2)
+    noise = [torch.randn(shape, generator=generator(k)) for k in (1, 2)]
+    u = torch.rand(shape, generator=generator(3))
+    actions, log_density = algorithm.propose(x, x, *noise, u)
+    assert actions.abs().max() <= 1.0
+    c = 1.5
+    values = (c * actions[..., 0]).expand(2, -1, -1, -1)
+    zero, one = torch.zeros(2, 2, 1), torch.ones(2, 1)
+    gap = algorithm.conservative_loss(values, log_density, zero, one).item() / 2
+    exact = math.log(2 * math.sinh(c) / c * 2)
+    assert gap - math.log(3 * 4000) == pytest.approx(exact, abs=0.05)
+
+
+def test_many_actions_are_valued_as_each_alone(toy):
+    algorithm, batch = prepared(toy, "box")
+    x = algorithm.inputs(batch, 0.0, generator())[:, 0]
+    actions = 2.0 * torch.rand(19, *x.shape[:2], 2, generator=generator()) - 1.0
+    each = torch.stack([algorithm.critic(x, a) for a in actions], dim=1)
+    torch.testing.assert_close(algorithm.critic.of_many(x, actions), each, rtol=1e-5, atol=1e-6)
+
+
+def test_actions_of_the_next_state_are_scored_at_the_present_one(toy):
+    algorithm, batch = prepared(toy, "box")
+    seen = []
+    critic = algorithm.critic.of_many
+
+    def spy(x, actions):
+        seen.append((x, actions))
+        return critic(x, actions)
+
+    algorithm.critic.of_many = spy
+    inputs = algorithm.inputs(batch, algorithm.config.action_dropout, generator())
+    algorithm.update(batch, generator())
+    x, actions = seen[0]
+    torch.testing.assert_close(x, inputs[:, 0])
+    assert actions.shape == (31, *inputs[:, 0].shape[:2], 2)  # data, 10 + 10 + 10
+
+
+def test_losses_by_hand():
+    """One agent, two choices, linear critics of known weights."""
+    spec = TaskSpec("one", 1, 1, "discrete", 1, (0.0,), (1.0,), 1)
+    algorithm = make("ma-cql", spec, {"mean_field": False})
+    values = torch.tensor([[[2.0, -1.0]], [[0.5, 3.0]]])  # (B, N, K)
+    actions = torch.tensor([[0], [0]])
+    target = torch.tensor([[2.3], [4.0]])
+    bellman, gap = algorithm.choice_losses(values, actions, target, torch.ones(2, 1))
+    assert bellman.item() == pytest.approx((0.5 * 0.3**2 + (3.5 - 0.5)) / 2)
+    two = math.log(math.exp(2) + math.exp(-1)) - 2, math.log(math.exp(0.5) + math.exp(3)) - 0.5
+    assert gap.item() == pytest.approx(sum(two) / 2, rel=1e-6)
+    only = algorithm.choice_losses(values, actions, target, torch.tensor([[1.0], [0.0]]))
+    assert only[0].item() == pytest.approx(0.5 * 0.3**2)
+
+
+@pytest.mark.parametrize("kind", ["box", "ordered"])
+def test_bootstraps_through_truncation_but_not_termination(toy, kind, monkeypatch):
+    algorithm, batch = prepared(toy, kind)
+    targets = []
+    name = "bellman_loss" if kind == "box" else "choice_losses"
+    loss = getattr(algorithm, name)
+
+    def spy(*args):
+        targets.append(args[1] if kind == "box" else args[2])
+        return loss(*args)
+
+    setattr(algorithm, name, spy)
+    monkeypatch.setattr("networld_algos.ma_cql.descend", lambda optimizer, loss: None)
+    batch.terminated[:], batch.truncated[:] = False, True
+    algorithm.update(batch, generator())
+    batch.terminated[:] = True
+    algorithm.update(batch, generator())
+    torch.testing.assert_close(targets[1], algorithm.reward_scale(batch.rewards[:, 0]))
+    assert (targets[0] != targets[1]).all()
+
+
+def test_illegal_choices_are_never_valued_nor_taken():
+    spec = TaskSpec("late", 2, 3, "ordered", 1, (2.0,), (5.0,), 1)
+    algorithm = make("ma-cql", spec, {"hidden": 16, "mean_field": False, "decode": "sample"})
+    values = algorithm.critic(torch.randn(7, 3, generator=generator())).squeeze(-2)
+    assert torch.isneginf(values[:, :2]).all()
+    torch.testing.assert_close(torch.logsumexp(values, -1), torch.logsumexp(values[:, 2:], -1))
+    carry = algorithm.initial_carry(64, "late")
+    obs, table = torch.randn(64, 2, 3), torch.full((64, 2, 1), -1)
+    actions, _ = algorithm.act(obs, table, carry, generator())
+    assert set(actions.flatten().tolist()) == {2, 3, 4, 5}
+
+
+def test_conservatism_widens_the_gap_between_data_and_other_actions(toy):
+    gaps = []
+    for weight in (0.0, 10.0):
+        algorithm, batch = prepared(toy, "ordered", conservative_weight=weight)
+        for k in range(200):
+            algorithm.update(batch, generator(k))
+        x = algorithm.inputs(batch, 0.0, generator())[:, 0]
+        values = algorithm.critic(x).squeeze(-2)
+        chosen = F.one_hot(batch.actions[:, 0], values.shape[-1]).bool()
+        gaps.append((values[chosen].mean() - values[~chosen].mean()).item())
+    assert gaps[1] > gaps[0] + 0.5
+    defaults = [prepared(toy, kind)[0].alpha for kind in ("box", "discrete", "ordered")]
+    assert defaults == [10.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("kind", ["box", "discrete", "ordered"])
+def test_approaches_the_policy_of_the_data(toy, kind):
+    task = toy(kind)
+    data = task.collect(32)
+    algorithm = make("ma-cql", data.spec, {"hidden": 64, "learning_rate": 1e-3})
+    algorithm.prepare(data, 400)
+    sampler = WindowSampler(data, 1, 16)
+    for k in range(400):
+        algorithm.update(sampler.sample(np.random.default_rng(k)), generator(k))
+    random, expert = task.score(None), task.score("expert")
+    assert task.score(algorithm) > random + 0.6 * (expert - random)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"action_samples": 0}, "action_samples .* got 0"),
+        ({"conservative_weight": -1.0}, "conservative_weight .* got -1.0"),
+        ({"decode": "mean"}, "decode .* got 'mean'"),
+    ],
+)
+def test_bad_configs_are_named(values, message):
+    with pytest.raises(ValueError, match=message):
+        make_config("ma-cql", values)
+
+
+def test_rewards_are_centred_only_where_no_episode_terminates(toy):
+    data = toy("box").collect(8)
+    data = replace(data, rewards=data.rewards * 3 + 50)
+    endless = replace(data, terminated=np.zeros_like(data.terminated))
+    ended = replace(data, terminated=np.ones_like(data.terminated))
+    rewards = torch.from_numpy(data.rewards[data.step_mask])
+    scale = RewardScale()
+    scale.fit(endless, "agent", centre=True)
+    assert abs(scale(rewards).mean().item()) < 1e-3
+    assert scale(rewards).std().item() == pytest.approx(1.0, abs=1e-3)
+    for episodes, centre in ((endless, False), (ended, True)):
+        scale.fit(episodes, "agent", centre)
+        torch.testing.assert_close(scale(rewards), rewards / scale.std)

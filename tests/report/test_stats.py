@@ -1,0 +1,218 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.stats import t as student_t
+from scipy.stats import trim_mean
+
+from networld_algos.results import stats
+
+
+def test_normalised_score_maps_random_to_0_and_expert_to_100():
+    assert_allclose(stats.normalised_score([-2.0, 1.0, 4.0, 7.0], -2.0, 4.0), [0, 50, 100, 150])
+
+
+@pytest.mark.parametrize("expert", [1.0, 0.5, math.nan])
+def test_normalised_score_refuses_an_expert_no_better_than_random(expert):
+    with pytest.raises(ValueError, match="must be better than random"):
+        stats.normalised_score([0.0], 1.0, expert)
+
+
+def test_t_interval_equals_the_textbook_formula():
+    x = np.array([1.0, 4.0, 2.0, 7.0, 3.0])
+    interval = stats.t_interval(x, 0.9)
+    low, high = student_t.interval(0.9, df=4, loc=x.mean(), scale=x.std(ddof=1) / math.sqrt(5))
+    assert_allclose([interval.value, interval.low, interval.high], [x.mean(), low, high])
+    assert (interval.count, interval.method) == (5, "t over seeds")
+
+
+def test_t_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    intervals = [stats.t_interval(x) for x in rng.normal(3.0, 2.0, (2000, 3))]
+    covered = np.mean([i.low <= 3.0 <= i.high for i in intervals])
+    assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 2000)
+
+
+def test_one_value_has_no_t_interval():
+    interval = stats.t_interval([2.0])
+    assert interval.value == 2.0
+    assert math.isnan(interval.low)
+    assert math.isnan(interval.high)
+
+
+def test_seed_interval_uses_seeds_when_there_are_several():
+    runs = [[1.0, 3.0], [5.0, 5.0, 5.0], [4.0]]
+    assert stats.seed_interval(runs, np.random.default_rng(0)) == stats.t_interval([2.0, 5.0, 4.0])
+
+
+def test_seed_interval_falls_back_to_episodes_and_says_so():
+    episodes = np.random.default_rng(1).normal(10.0, 2.0, 400)
+    interval = stats.seed_interval([episodes], np.random.default_rng(0))
+    assert interval.method == "bootstrap over episodes"
+    half = 1.96 * episodes.std() / 20  # central limit
+    assert_allclose(
+        [interval.low, interval.high], episodes.mean() + np.array([-half, half]), atol=0.1 * half
+    )
+
+
+def test_paired_interval_is_the_interval_of_the_differences():
+    rng = np.random.default_rng(0)
+    shared = 30.0 * np.arange(4)[:, None]  # what a seed does to both
+    x, y = shared + rng.normal(5, 1, (4, 9)), shared + rng.normal(0, 1, (4, 9))
+    paired = stats.paired_interval(list(x), list(y), rng)
+    expected = stats.t_interval((x - y).mean(axis=1))
+    assert_allclose([paired.value, paired.low, paired.high], [expected.value, *_ends(expected)])
+    assert (
+        paired.low
+        > 0
+        > stats.t_interval(x.mean(axis=1)).low - stats.t_interval(y.mean(axis=1)).high
+    )
+    unequal = stats.paired_interval([[1.0], [2.0]], [[0.0, 2.0], [0.0, 0.0]], rng)
+    assert unequal == stats.t_interval([0.0, 2.0])
+    one = stats.paired_interval([[1.0, 2.0, 4.0]], [[0.0, 1.0, 3.0]], rng)
+    assert (one.value, one.low, one.high) == (1.0, 1.0, 1.0)
+    assert one.method == "bootstrap over episodes"
+
+
+def _ends(interval: stats.Interval) -> tuple[float, float]:
+    return interval.low, interval.high
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 10, 15])
+def test_interquartile_mean_equals_scipy_trim_mean(n):
+    x = np.random.default_rng(n).normal(size=(7, n))
+    assert_allclose(stats.interquartile_mean(x), [trim_mean(row, 0.25) for row in x])
+
+
+def test_interquartile_mean_ignores_outliers():
+    assert stats.interquartile_mean([-1e9, 1.0, 2.0, 1e9]) == 1.5
+
+
+def test_task_mean_weights_tasks_equally():
+    assert stats.task_mean([np.array([0.0]), np.array([10.0, 10.0, 10.0])]) == 5.0
+
+
+def test_bootstrap_enumerates_a_two_seed_stratum():
+    # The mean of two draws from {0, 1} is 0, 1/2, 1 with probability 1/4, 1/2, 1/4.
+    interval = stats.bootstrap(
+        [[0.0, 1.0]], stats.task_mean, np.random.default_rng(0), confidence=0.4
+    )
+    assert (interval.value, interval.low, interval.high) == (0.5, 0.5, 0.5)
+    wide = stats.bootstrap([[0.0, 1.0]], stats.task_mean, np.random.default_rng(0), confidence=0.6)
+    assert (wide.low, wide.high) == (0.0, 1.0)
+
+
+def test_bootstrap_resamples_inside_strata_only():
+    rng = np.random.default_rng(0)
+    low, high = stats.resample([np.array([1.0, 2.0]), np.array([10.0, 20.0, 30.0])], rng, 500)
+    assert low.shape == (500, 2)
+    assert high.shape == (500, 3)
+    assert set(np.unique(low)) == {1.0, 2.0}
+    assert set(np.unique(high)) == {10.0, 20.0, 30.0}
+    # Tasks far apart add nothing to the interval when each has no spread.
+    constant = stats.bootstrap([[0.0] * 3, [100.0] * 3], stats.task_mean, rng)
+    assert (constant.low, constant.high) == (50.0, 50.0)
+
+
+def test_bootstrap_equals_a_loop_over_the_same_draws():
+    strata = [np.array([3.0, 9.0, 4.0]), np.array([1.0, 7.0, 8.0, 2.0])]
+    interval = stats.bootstrap(strata, stats.pooled_iqm, np.random.default_rng(5), resamples=300)
+    draws = stats.resample(strata, np.random.default_rng(5), 300)
+    looped = [trim_mean(np.concatenate([d[r] for d in draws]), 0.25) for r in range(300)]
+    assert_allclose([interval.low, interval.high], np.quantile(looped, [0.025, 0.975]))
+
+
+def test_bootstrap_depends_on_the_generator_only():
+    args = [[1.0, 2.0, 4.0, 9.0]], stats.task_mean
+    first = stats.bootstrap(*args, np.random.default_rng(0), resamples=50)
+    assert first == stats.bootstrap(*args, np.random.default_rng(0), resamples=50)
+    assert first != stats.bootstrap(*args, np.random.default_rng(1), resamples=50)
+
+
+def test_probability_of_improvement_equals_a_loop():
+    rng = np.random.default_rng(3)
+    x = [rng.integers(0, 5, n).astype(float) for n in (4, 2, 3)]
+    y = [rng.integers(0, 5, n).astype(float) for n in (3, 5, 3)]
+    tasks = []
+    for a, b in zip(x, y, strict=True):
+        wins = [1.0 if i > j else 0.5 if i == j else 0.0 for i, j in itertools.product(a, b)]
+        tasks.append(sum(wins) / len(wins))
+    expected = sum(tasks) / 3
+    assert_allclose(stats.probability_of_improvement(x, y), expected)
+    assert_allclose(stats.probability_of_improvement(y, x), 1 - expected)
+    interval = stats.improvement_interval(x, y, np.random.default_rng(0))
+    assert_allclose(interval.value, expected)
+    assert interval.low <= expected <= interval.high
+
+
+def test_probability_of_improvement_at_its_limits():
+    rng = np.random.default_rng(0)
+    interval = stats.improvement_interval([[5.0, 6.0]], [[1.0, 2.0]], rng)
+    assert (interval.low, interval.value, interval.high) == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="same tasks"):
+        stats.improvement_interval([[1.0]], [[1.0], [2.0]], rng)
+
+
+def test_performance_profile_equals_a_loop():
+    rng = np.random.default_rng(4)
+    strata = [rng.normal(50, 20, 5) for _ in range(3)]
+    thresholds = np.linspace(0, 100, 11)
+    expected = [np.mean([[score > tau for score in x] for x in strata]) for tau in thresholds]
+    assert_allclose(stats.performance_profile(strata, thresholds), expected)
+    low, high = stats.profile_band(strata, thresholds, np.random.default_rng(0), resamples=500)
+    assert np.all(low <= expected)
+    assert np.all(expected <= high)
+    assert np.any(high - low > 0.2)
+
+
+def test_profile_weights_tasks_equally_and_is_strict():
+    profile = stats.performance_profile([[10.0], [0.0, 0.0, 0.0]], [-1.0, 0.0, 10.0])
+    assert_allclose(profile, [1.0, 0.5, 0.0])
+
+
+def test_area_of_closed_forms():
+    fractions = np.array([0.002, 0.01, 0.033, 0.1, 0.33, 1.0])
+    assert_allclose(stats.area_under_curve(fractions, np.full(6, 42.0)), 42.0)
+    linear_in_log = np.log(fractions / 0.002) / np.log(500.0)  # 0 to 1
+    assert_allclose(stats.area_under_curve(fractions, linear_in_log), 0.5)
+    assert_allclose(stats.area_under_curve(fractions, [linear_in_log, np.ones(6)]), [0.5, 1.0])
+
+
+@pytest.mark.parametrize("bad", [[1.0], [0.0, 1.0], [0.5, 0.5], [1.0, 0.5]])
+def test_area_refuses_bad_fractions(bad):
+    with pytest.raises(ValueError, match="fraction"):
+        stats.area_under_curve(bad, np.zeros(len(bad)))
+
+
+def test_data_to_reach_interpolates_in_log_fraction():
+    reach = stats.data_to_reach([0.01, 0.1, 1.0], [40.0, 80.0, 100.0], 90.0)
+    assert_allclose(reach, 10**-0.5)
+
+
+def test_data_to_reach_at_its_ends():
+    assert_allclose(stats.data_to_reach([0.01, 1.0], [95.0, 99.0]), 0.01)
+    assert_allclose(stats.data_to_reach([0.01, 1.0], [0.0, 90.0]), 1.0)
+    assert math.isnan(stats.data_to_reach([0.01, 1.0], [0.0, 89.9]))
+    # A dip after the first crossing does not move it.
+    assert_allclose(stats.data_to_reach([0.01, 0.1, 1.0], [90.0, 10.0, 95.0]), 0.01)
+
+
+def test_paper_score_is_min_max_across_methods():
+    means = {
+        "cbf": {"a": 2.0, "b": 6.0, "c": 4.0},
+        "rb": {"a": -1.0, "b": -3.0, "c": -2.0, "only here": 9.0},
+    }
+    scores = stats.paper_score(means)
+    # On rb, -3 to -1: the method missing from cbf takes no part.
+    assert scores == pytest.approx({"a": 50.0, "b": 50.0, "c": 50.0})
+    assert stats.paper_score({}) == {}
+    tied = stats.paper_score({"cbf": {"a": 1.0, "b": 1.0}})
+    assert all(math.isnan(v) for v in tied.values())
+
+
+@pytest.mark.parametrize("bad", [[], [[1.0, 2.0]], 3.0])
+def test_vectors_are_required(bad):
+    with pytest.raises(ValueError, match="non-empty vector"):
+        stats.t_interval(bad)

@@ -1,0 +1,271 @@
+"""Logs of real networks: a good file becomes a dataset, a bad one an error that says where."""
+
+import h5py
+import minari
+import numpy as np
+import pytest
+
+import networld_envs
+from networld_algos.cli import command
+from networld_algos.data.load import load_episodes
+from networld_envs import store
+from networld_envs.policies.rollout import Behaviour
+from networld_envs.store.logs import export_npz, import_logs
+
+TASKS = tuple(networld_envs.TASKS)
+MINE = "networld/mine/campus-v0"
+
+
+@pytest.fixture(autouse=True)
+def local_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    return tmp_path / "minari"
+
+
+def logs(task="rb", agents=5, lengths=(4, 7), seed=0):
+    """Arrays by name, one group an episode, of a network with its own number of agents."""
+    rng = np.random.default_rng(seed)
+    params = networld_envs.make_params(task)
+    module = networld_envs.TASKS[task]
+    spec, space = module.spec(params), module.observation_space(params)
+    low, high = np.maximum(space.low, -1e3), np.minimum(space.high, 1e3)
+    out = {}
+    for k, steps in enumerate(lengths):
+        obs = rng.uniform(low, high, (steps + 1, agents, spec.obs_dim))
+        if spec.action_kind == "box":
+            shape = (steps, agents, spec.action_dim)
+            actions = rng.uniform(spec.action_low, spec.action_high, shape).astype(np.float32)
+        else:
+            actions = rng.integers(0, spec.num_choices, (steps, agents))
+        ring = np.arange(agents)
+        table = np.stack([(ring + 1) % agents, (ring - 1) % agents, np.full(agents, -1)], 1)
+        out[f"episode_{k}/observations"] = np.clip(obs.astype(np.float32), space.low, space.high)
+        out[f"episode_{k}/actions"] = actions
+        out[f"episode_{k}/agent_rewards"] = rng.normal(size=(steps, agents))
+        out[f"episode_{k}/neighbours"] = table
+    return out
+
+
+def save(path, arrays):
+    if path.suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            for name, value in arrays.items():
+                file[name] = value
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+@pytest.mark.parametrize("task", TASKS)
+def test_good_logs_become_a_dataset(tmp_path, task, suffix):
+    arrays = logs(task)
+    dataset = import_logs(save(tmp_path / f"log{suffix}", arrays), MINE, task, author="A. Nonym")
+    episodes = load_episodes(MINE, task)
+    assert episodes.spec.num_agents == 5
+    assert episodes.lengths.tolist() == [4, 7]
+    for k, steps in enumerate((4, 7)):
+        obs = arrays[f"episode_{k}/observations"]
+        np.testing.assert_array_equal(episodes.obs[k, : steps + 1], obs)
+        np.testing.assert_array_equal(episodes.actions[k, :steps], arrays[f"episode_{k}/actions"])
+        np.testing.assert_allclose(
+            episodes.rewards[k, :steps], arrays[f"episode_{k}/agent_rewards"], rtol=1e-6
+        )
+        assert episodes.truncated[k, :steps].tolist() == [False] * (steps - 1) + [True]
+    assert store.verify(MINE)[0]
+    assert dataset.env_spec is None  # no environment of ours has five agents
+    assert minari.load_dataset(MINE)[1].observations.shape == arrays["episode_1/observations"].shape
+
+
+def test_stacked_logs_are_the_same_dataset(tmp_path):
+    arrays = logs(lengths=(6, 6, 6))
+    names = ("observations", "actions", "agent_rewards", "neighbours")
+    stacked = {n: np.stack([arrays[f"episode_{k}/{n}"] for k in range(3)]) for n in names}
+    hashes = set()
+    for i, (name, content) in enumerate(
+        [("a.npz", arrays), ("b.npz", stacked), ("c.hdf5", stacked), ("d.hdf5", arrays)]
+    ):
+        dataset = import_logs(save(tmp_path / name, content), f"networld/mine/s{i}-v0", "rb")
+        hashes.add(store.metadata(dataset)["sha256"])
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_export_and_import_give_the_same_content(tmp_path, task):
+    recipe = store.Recipe(f"networld/{task}/tiny-v0", task, 3, 5, 7, (Behaviour("random"),))
+    built = store.build(recipe)
+    assert export_npz(built, tmp_path / "plain.npz") == 3
+    again = import_logs(tmp_path / "plain.npz", MINE, task)
+    assert store.metadata(again)["sha256"] == store.metadata(built)["sha256"]
+    assert again.recover_environment().spec.id == networld_envs.gymnasium_id(task)
+    with np.load(tmp_path / "plain.npz") as file:
+        np.testing.assert_array_equal(file["episode_2/actions"], built[2].actions)
+    with pytest.raises(store.DatasetError, match="exists already"):
+        export_npz(built, tmp_path / "plain.npz")
+
+
+def put(name, where, value):
+    return lambda a: a[name].__setitem__(where, value)
+
+
+def change(name, function):
+    return lambda a: a.update({name: function(a[name])})
+
+
+@pytest.mark.parametrize(
+    ("task", "damage", "text"),
+    [
+        (
+            "rb",
+            put("episode_1/observations", (3, 2, 1), np.nan),
+            "episode 1: step 3, agent 2: observations column 1 is nan",
+        ),
+        (
+            "rb",
+            put("episode_0/observations", (0, 4, 0), -2),
+            r"episode 0: step 0, agent 4: observations column 0 is -2.0, outside \[0, ",
+        ),
+        (
+            "rb",
+            put("episode_1/agent_rewards", (6, 0), np.inf),
+            "episode 1: step 6, agent 0: agent_rewards is inf",
+        ),
+        (
+            "rb",
+            put("episode_1/agent_rewards", (6, 0), 1e300),
+            r"episode 1: step 6, agent 0: agent_rewards is 1e\+300",
+        ),
+        (
+            "rb",
+            put("episode_0/actions", (2, 1), 41),
+            r"episode 0: step 2, agent 1: actions is 41, outside \[0, 40\]",
+        ),
+        (
+            "cbf",
+            put("episode_1/actions", (5, 3, 7), -1.5),
+            r"episode 1: step 5, agent 3: actions column 7 is -1.5, outside \[-1, 1\]",
+        ),
+        (
+            "rb",
+            change("episode_1/actions", lambda x: x[:-1]),
+            r"episode 1: observations has shape \(8, 5, 8\), not \(7, 5, 8\)",
+        ),
+        (
+            "rb",
+            change("episode_1/observations", lambda x: x[:, :4]),
+            r"episode 1: observations has shape \(8, 4, 8\), not \(8, 5, 8\)",
+        ),
+        (
+            "rb",
+            change("episode_0/observations", lambda x: x[..., :6]),
+            r"episode 0: observations has shape \(5, 5, 6\), not \(5, 5, 8\)",
+        ),
+        (
+            "rb",
+            change("episode_0/observations", lambda x: x[0]),
+            r"episode 0: observations must have axes \(T\+1, N, O\), got shape \(5, 8\)",
+        ),
+        (
+            "rb",
+            change("episode_1/actions", lambda x: x.astype(float)),
+            "episode 1: actions must be integer, got dtype float64",
+        ),
+        (
+            "ns",
+            change("episode_1/actions", lambda x: x.astype(int)),
+            "episode 1: actions must be real, got dtype int64",
+        ),
+        ("rb", lambda a: a.pop("episode_1/neighbours"), "episode 1: neighbours is missing"),
+        (
+            "rb",
+            put("episode_1/neighbours", (3, 2), 5),
+            r"episode 1: agent 3: neighbours holds 5, outside 0 .. 4",
+        ),
+        (
+            "rb",
+            put("episode_1/neighbours", (3, 2), 3),
+            "episode 1: agent 3: neighbours holds the agent itself",
+        ),
+        (
+            "rb",
+            put("episode_1/neighbours", (3, 2), 4),
+            r"episode 1: agent 3: neighbours holds an agent twice: \[4, 2, 4\]",
+        ),
+        (
+            "rb",
+            lambda a: a.update({"episode_1/truncations": np.zeros(7, bool)}),
+            "episode 1: step 6: the last step is neither a termination nor a truncation",
+        ),
+        (
+            "rb",
+            lambda a: a.update({"episode_1/terminations": np.arange(7) == 2}),
+            "episode 1: step 2: ends before its last step",
+        ),
+        (
+            "rb",
+            lambda a: [a.pop(n) for n in list(a) if n.startswith("episode_0/")],
+            "episode 0 is missing",
+        ),
+        (
+            "rb",
+            lambda a: a.update({"episode_0/obs": np.zeros(3)}),
+            "unknown field 'episode_0/obs'; fields are observations",
+        ),
+        (
+            "rb",
+            lambda a: a.update({"episode_0/actions": np.array([None, "x"])}),
+            "pickle",
+        ),
+    ],
+)
+def test_bad_logs_are_named_and_leave_nothing(tmp_path, local_store, task, damage, text):
+    arrays = logs(task)
+    damage(arrays)
+    path = save(tmp_path / "log.npz", arrays)
+    with pytest.raises(store.DatasetError, match=rf"^log\.npz: .*{text}"):
+        import_logs(path, MINE, task)
+    assert [p.name for p in local_store.rglob("*") if p.is_file()] == [".campus-v0.lock"]
+
+
+def test_other_bad_files(tmp_path):
+    ragged = {
+        "observations": np.zeros((2, 4, 5, 8), np.float32),
+        "actions": np.zeros((3, 3, 5), int),
+    }
+    with pytest.raises(store.DatasetError, match=r"ragged: .*'observations': 2, 'actions': 3"):
+        import_logs(save(tmp_path / "ragged.npz", ragged), MINE, "rb")
+    with pytest.raises(store.DatasetError, match="holds no episode"):
+        import_logs(save(tmp_path / "empty.h5", {}), MINE, "rb")
+    (tmp_path / "text.npz").write_text("time,queue\n0,1\n")
+    with pytest.raises(store.DatasetError, match=r"^text\.npz: "):
+        import_logs(tmp_path / "text.npz", MINE, "rb")
+    with pytest.raises(store.DatasetError, match=r"none\.h5: "):
+        import_logs(tmp_path / "none.h5", MINE, "rb")
+    with pytest.raises(store.DatasetError, match=r"logs are \.npz, \.h5 or \.hdf5 files"):
+        import_logs(tmp_path / "log.csv", MINE, "rb")
+    for name in ("no-version", "white space-v0"):
+        with pytest.raises(store.DatasetError, match="is no dataset id"):
+            import_logs(tmp_path / "log.npz", name, "rb")
+
+
+def test_the_commands_import_show_and_export(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = save(tmp_path / "log.npz", logs("ns"))
+    given = ("dataset", "import", str(path), "--task", "ns", "--id", MINE, "--policy", "operator")
+    assert command.main(given) == 0
+    assert f"{MINE}: 2 episodes, 11 steps" in capsys.readouterr().out
+    assert command.main(given) == 2
+    assert "use --force to import it again" in capsys.readouterr().err
+    assert command.main(["dataset", "show", MINE]) == 0
+    out = capsys.readouterr().out
+    assert "operator" in out
+    assert "4-7 steps, 11 steps in all" in out
+    assert "normalised score" not in out
+    assert command.main(["dataset", "list"]) == 0
+    assert MINE in capsys.readouterr().out
+    assert command.main(["dataset", "export", MINE, "--out", str(tmp_path / "out.npz")]) == 0
+    with np.load(path) as want, np.load(tmp_path / "out.npz") as found:
+        for name in want.files:
+            np.testing.assert_array_equal(found[name], want[name].astype(found[name].dtype))
+    assert command.main(["dataset", "card", MINE, "--out", str(tmp_path / "cards")]) == 0
+    assert "Imported: operator." in (tmp_path / "cards" / "mine-campus-v0.md").read_text()
