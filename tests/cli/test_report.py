@@ -1,0 +1,27 @@
+from networld_algos.cli import command
+from networld_algos.cli.report import data_scores
+from networld_algos.results.folder import record_command
+from networld_algos.results.rows import write_rows
+from tests.report.rows import REFERENCES, make_row
+
+
+def test_datasets_of_the_catalogue_score_in_the_order_of_their_quality():
+    scores = data_scores()
+    for task in REFERENCES:
+        random, mixed, medium, expert = (
+            scores[f"networld/{task}/{quality}-v0"]
+            for quality in ("random", "mixed", "medium", "expert")
+        )
+        assert abs(random) < 10
+        assert random < min(mixed, medium)
+        assert max(mixed, medium) < expert < 103
+
+
+def test_report_command_says_what_is_missing(tmp_path, capsys):
+    write_rows(tmp_path / "demo" / "a.jsonl", [make_row(suite="demo")])
+    record_command(tmp_path / "demo", ["bench", "run", "demo", "--results", "my results"])
+    record_command(tmp_path / "demo", ["bench", "run", "demo", "--results", "my results"])
+    assert command.main(["report", str(tmp_path / "demo")]) == 0
+    assert "No normalised score for cbf" in " ".join(capsys.readouterr().out.split())
+    text = (tmp_path / "demo" / "report" / "report.html").read_text()
+    assert text.count("networld bench run demo --results &#39;my results&#39;") == 1

@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from networld_algos.report import summary, table
+from networld_algos.report.sections import ablation
+from tests.report.rows import ABLATIONS, REFERENCES, ablation_rows, reference_rows
+
+
+def test_ablations_are_differences_paired_by_seed():
+    rng = np.random.default_rng(0)
+    finals = summary.finals(reference_rows(20) + ablation_rows(), "ablation", rng)
+    found = ablation.ablations(finals, rng)
+    assert {a.label for a in found} == set(ABLATIONS) - {"networld"}
+    assert len(found) == 3 * 4  # three tasks and their mean
+    for a in found:
+        assert a.change.value == pytest.approx(a.score.value - a.base.value)
+        width, plain = a.change.high - a.change.low, a.base.high - a.base.low
+        assert width < 0.8 * plain  # the spread that seeds share is taken out
+    by_key = {(a.label, a.panel[0]): a for a in found}
+    mean = np.mean([by_key["no message", t].change.value for t in REFERENCES])
+    assert by_key["no message", "mean over tasks"].change.value == pytest.approx(mean)
+    assert table.verdict(by_key["no message", "rb"].change) == "loss"
+    assert table.verdict(by_key["no guidance", "cbf"].change) == "undecided"
+    assert ablation.ablations([f for f in finals if f.label != "networld"], rng) == []

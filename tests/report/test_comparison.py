@@ -1,0 +1,113 @@
+import itertools
+import re
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.text import Text
+
+from networld_algos.report import scoring, style, summary
+from networld_algos.report.sections import comparison_figures, comparison_tables
+from tests.report.rows import (
+    FINAL_SCORES,
+    REFERENCES,
+    comparison_rows,
+    crowd,
+    make_row,
+    reference_rows,
+    returns_at,
+)
+
+
+def test_the_best_two_are_marked_only_where_intervals_separate_them():
+    rng = np.random.default_rng(0)
+    panel = ("cbf", "networld/cbf/expert-v0")
+
+    def marks(levels: dict[str, float], seeds: int = 3) -> dict[str, str]:
+        rows = reference_rows(20)
+        for label, score in levels.items():
+            for s in range(seeds):  # seeds at -1, 0, 1: an interval of +- 2.5
+                reward = returns_at("cbf", score + s - 1, np.random.default_rng(0), 400)
+                rows.append(make_row(label=label, algorithm="bc", seed=s, episode_returns=reward))
+        finals = summary.finals(rows, "comparison", rng)
+        return {k[0]: mark for k, mark in comparison_tables.leaders(finals, panel).items()}
+
+    assert marks({"a": 60, "b": 90, "c": 75}) == {"b": "1", "c": "2"}
+    assert marks({"a": 60, "b": 90, "c": 62}) == {"b": "1"}
+    assert marks({"a": 60, "b": 90, "c": 88}) == {"b": "1\N{EN DASH}2", "c": "1\N{EN DASH}2"}
+    assert marks({"a": 60, "b": 62, "c": 61}) == {}
+    assert marks({"a": 60, "b": 90, "c": 75}, seeds=1) == {}
+
+
+def test_comparison_draws_every_method_and_names_every_reference(rows):
+    references = scoring.references(rows)
+    curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
+    look = style.styles([(c.algorithm, c.label) for c in curves])
+    figure = comparison_figures.comparison_figure(curves, references, look)
+    figure.draw_without_rendering()
+    assert len(figure.axes) == 3
+    for ax, task in zip(figure.axes, REFERENCES, strict=True):
+        bands = [c for c in ax.collections if len(c.get_paths())]
+        assert len(bands) == len(FINAL_SCORES)
+        named = {text.get_text().split()[0]: text for text in ax.texts}
+        assert set(named) == set(REFERENCES[task])
+        low, high = ax.get_ylim()
+        for name, (_, mean) in REFERENCES[task].items():
+            assert ("↓" in named[name].get_text()) == (mean < low)
+            assert mean < high
+        boxes = sorted((Text.get_window_extent(t) for t in named.values()), key=lambda b: b.y0)
+        for below, above in itertools.pairwise(boxes):
+            assert above.y0 - below.y0 > 0.6 * below.height  # no overlap of letters
+        drawn = {tuple(np.asarray(line.get_ydata())) for line in ax.lines}
+        for curve in curves:
+            if curve.panel[0] == task:
+                assert tuple(p.value for p in curve.points) in drawn
+    names = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert names == {"NetWorld", "BC", "MA-IQL", "MA-CQL", "MA-DT", "MA-DD"}
+
+
+def test_the_expert_is_always_in_range():
+    rows = [*reference_rows(5), make_row(episode_returns=(-40.0,))]
+    curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
+    look = style.styles([("bc", "bc")])
+    (ax,) = comparison_figures.comparison_figure(curves, scoring.references(rows), look).axes
+    low, high = ax.get_ylim()
+    assert low < -40
+    assert high > REFERENCES["cbf"]["expert"][1]
+
+
+def test_a_far_reference_does_not_flatten_the_curves():
+    refs = [r for r in reference_rows() if r.task == "cbf"]
+    far = replace(refs[1], algorithm="far", label="far", episode_returns=(-500.0, -501.0))
+    rows = [*refs, far, *comparison_rows(2, 3)]
+    curves = [
+        c
+        for c in summary.learning_curves(rows, "comparison", np.random.default_rng(0))
+        if c.panel[0] == "cbf"
+    ]
+    look = style.styles([(c.algorithm, c.label) for c in curves])
+    (ax,) = comparison_figures.comparison_figure(curves, scoring.references(rows), look).axes
+    assert ax.get_ylim()[0] > 0
+    assert "far ↓ -500" in {text.get_text() for text in ax.texts}
+
+
+def test_many_methods_leave_the_axes_their_height():
+    curves = crowd()
+    pairs = dict.fromkeys((c.algorithm, c.label) for c in curves)
+    look = style.styles(list(pairs))
+    heights = []
+    for drawn in (summary.leading(curves), curves):
+        figure = comparison_figures.comparison_figure(drawn, {}, look, 1)
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_window_extent().height)
+    assert heights[1] > 0.85 * heights[0]
+
+
+def test_a_score_far_below_random_is_named_and_does_not_squeeze_the_rest():
+    rows = [r for r in reference_rows(4) + comparison_rows(3, 2) if r.task == "rb"]
+    poor = [replace(r, episode_returns=returns_at("rb", -400.0, np.random.default_rng(0)))
+            if r.algorithm == "bc" else r for r in rows]  # fmt: skip
+    finals = summary.finals(poor, "comparison", np.random.default_rng(0))
+    look = style.styles(list(dict.fromkeys((f.algorithm, f.label) for f in finals)))
+    (ax,) = comparison_figures.score_figure(finals, look).axes
+    assert ax.get_xlim()[0] > -60.0
+    assert any(re.fullmatch(r"\N{LEFTWARDS ARROW} -(39|40)\d", t.get_text()) for t in ax.texts)

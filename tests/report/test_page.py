@@ -1,0 +1,174 @@
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from networld_algos.report import style, summary
+from networld_algos.report.page import write_report
+from networld_algos.report.table import Cell, Column, Table
+from tests.report.rows import (
+    ablation_rows,
+    comparison_rows,
+    cost_rows,
+    make_row,
+    reference_rows,
+    robustness_rows,
+    value,
+)
+
+
+class Page(HTMLParser):
+    VOID = frozenset({"meta", "img", "source", "br", "link"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.cells: list[list[str]] = []
+        self.heads: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.cells.append([])
+        if tag == "td":
+            self.cells[-1].append("")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] == ["button"]:
+            self.heads.append(data.strip())
+        if "td" in self.open and self.open[-1] not in ("small", "sup"):
+            self.cells[-1][-1] += data.strip()
+
+
+def test_page_is_well_formed_and_loads_nothing(report):
+    text = report.read_text()
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert not re.search(r"""(src|href|srcset)=["'](?!data:|#)""", text)
+    assert "@import" not in text
+    assert "url(" not in text
+    images = [a for tag, a in page.tags if tag == "img"]
+    assert len(images) == 4
+    assert all(len(a["alt"] or "") > 60 for a in images)
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    links = {a["href"] for tag, a in page.tags if tag == "a"}
+    assert links <= {f"#{i}" for i in ids}
+    assert all(a["aria-labelledby"] in ids for tag, a in page.tags if tag == "table")
+
+
+def test_page_states_the_last_checkpoint_of_every_method(report, rows):
+    page = Page()
+    page.feed(report.read_text())
+    finals = summary.finals(rows, "comparison", np.random.default_rng(0))
+    assert len(finals) == 18
+    for final in finals:
+        line = next(
+            c for c in page.cells if c[:2] == [final.panel[0].upper(), style.display(final.label)]
+        )
+        assert line[2] == f"{value(final.score):.1f}"
+        assert line[3].replace("\N{MINUS SIGN}", "-") == f"{final.reward.value:.3f}"
+        assert line[4] == "5"
+
+
+def test_page_tells_failures_commands_and_versions(report):
+    text = report.read_text()
+    assert "comparison / cbf / ma-cql / seed 9" in text
+    assert "ValueError: &lt;nan&gt;" in text
+    assert "Results &amp; figures" in text
+    assert "networld bench --suite cpu --jobs 2" in text
+    for expected in ("0123abc", "1f2e3d4c", "0.1.0", "effective_rank"):
+        assert expected in text
+
+
+def test_figures_are_written_as_svg_and_png(report):
+    names = {p.name for p in (report.parent / "figures").iterdir()}
+    stems = {n.removesuffix(".svg") for n in names if n.endswith(".svg")}
+    assert stems >= {"comparison", "comparison_narrow", "fewshot", "comparison_scores", "profiles"}
+    wide = {s for s in stems if not s.endswith("_narrow")}
+    assert names == {f"{s}.svg" for s in stems} | {f"{s}.png" for s in wide}
+    with Image.open(report.parent / "figures" / "comparison.png") as image:
+        assert image.width == pytest.approx(7.16 * 300, abs=2)
+        assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 20
+
+
+def test_equal_rows_give_equal_bytes(tmp_path):
+    rows = [r for r in reference_rows(4) + comparison_rows(2, 2) if r.task == "ns"][:12]
+    first = write_report(rows, tmp_path / "a", "t").read_bytes()
+    assert write_report(rows, tmp_path / "b", "t").read_bytes() == first
+
+
+def test_tables_are_written_as_markdown_too(tmp_path):
+    rows = [r for r in reference_rows(4) + comparison_rows(2, 2) if r.task == "ns"]
+    write_report(rows, tmp_path, "A title")
+    text = (tmp_path / "tables.md").read_text()
+    assert text.startswith("# A title\n\n## Comparison\n\n### Scores\n\nNormalised score")
+    scores = text.split("### ")[1].splitlines()[4:]
+    assert scores[0] == "| Method | NS |"
+    assert scores[1] == "| --- | ---: |"
+    assert all(re.fullmatch(r"\| [^|]+ \| [^|]+ \|", line) for line in scores[2:] if line)
+    cells = [Cell("a|b", 1.0, "[0, 2]", strong=True, mark="1")]
+    odd = Table("T", "", [Column("x|y")], [cells]).markdown
+    assert odd == "### T\n\n| x\\|y |\n| ---: |\n| **a\\|b**<sup>1</sup> [0, 2] |"
+
+
+def test_reports_of_no_or_several_suites_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="rows of one suite"):
+        write_report([], tmp_path, "t")
+    with pytest.raises(ValueError, match=r"\['cpu', 'demo'\]"):
+        write_report([make_row(), make_row(suite="demo")], tmp_path, "t")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(NotADirectoryError, match=r"notes\.txt is a file"):
+        write_report([make_row()], tmp_path / "notes.txt", "t")
+
+
+def test_reporting_imports_neither_torch_nor_an_environment():
+    code = """
+import sys
+import networld_algos.report.page
+loaded = {name.partition(".")[0] for name in sys.modules}
+print(sorted(loaded & {"torch", "networld_envs", "gymnasium", "pettingzoo", "minari", "pygame"}))
+print("matplotlib.pyplot" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "False"]
+
+
+def test_page_of_every_experiment(tmp_path):
+    """Each has its figure and its table, with the numbers of the rows."""
+    every = reference_rows(10) + ablation_rows(2) + robustness_rows(2) + cost_rows(2)
+    rows = [r for r in every if r.task == "ns"]
+    rows += [replace(r, experiment="mine") for r in rows if r.experiment == "cost" and r.level == 1]
+    path = write_report(rows, tmp_path, "t")
+    page = Page()
+    page.feed(path.read_text())
+    sections = [a["id"] for tag, a in page.tags if tag == "section"]
+    assert sections == [
+        "ablation",
+        "robustness",
+        "cost",
+        "mine",
+        "references",
+        "failures",
+        "made",
+    ]
+    figures = {p.stem for p in (tmp_path / "figures").glob("*.svg")}
+    assert {"ablations", "robustness_agents", "robustness_message-loss", "cost"} <= figures
+    line = next(c for c in page.cells if c[:3] == ["NS", "NetWorld", "Solver steps 5"])
+    assert line[4:] == ["19.0", "3.00", "128", "312,345", "60"]
+    assert [h for h in page.heads if h.endswith("%")] == ["0%", "30%", "60%", "90%"]
+    assert "Ablation" in page.heads
+    levels = [c for c in page.cells if c[:3] == ["NS", "genie", "genie"]]
+    assert [c[3] for c in levels] == ["\N{EN DASH}", "Agents 7", "Agents 19", "Agents 91"]

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from networld_algos.report import summary
+from networld_algos.report.facts import notices
+from networld_algos.report.sections import responses
+from tests.report.rows import REFERENCES, reference_rows, robustness_rows, value
+
+
+def test_a_changed_environment_is_scored_by_its_own_references():
+    rng = np.random.default_rng(0)
+    rows = robustness_rows() + reference_rows(20)
+    found = responses.responses(summary.finals(rows, "robustness", rng), rng)
+    agents = [r for r in found if r.factor == "agents"]
+    assert [r.levels for r in agents] == [[7, 19, 91]] * 3
+    for response in agents:  # rewards are doubled; on the plain scale scores would be far off
+        assert [p.value for p in response.points] == pytest.approx([88] * 3, abs=6)
+    own = [r for r in rows if r.kind == "learned" or r.factor is None]
+    left = responses.responses(summary.finals(own, "robustness", rng), rng)
+    assert {r.factor for r in left} == {"message_loss"}
+    (notice,) = (n for n in notices(own) if n.startswith("Left out"))
+    assert "cbf at agents 7" in notice
+
+
+def test_loss_of_messages_is_scored_by_the_plain_references_and_its_change_is_paired():
+    rng = np.random.default_rng(0)
+    rows = robustness_rows() + reference_rows(20)
+    finals = summary.finals(rows, "robustness", rng)
+    found = [r for r in responses.responses(finals, rng) if r.factor == "message_loss"]
+    assert {(r.label, r.panel[0]) for r in found} == {
+        (label, task) for label in ("networld", "bc") for task in REFERENCES
+    }
+    for r in found:
+        assert r.levels == [0.0, 0.3, 0.6, 0.9]
+        first, last = (f.seed_scores for f in (r.finals[0], r.finals[-1]))
+        assert first is not None
+        assert last is not None
+        assert value(r.change) == pytest.approx((last - first).mean())
+        assert value(r.change) == pytest.approx(-54 if r.label == "networld" else 0, abs=8)
