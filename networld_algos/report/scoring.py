@@ -15,7 +15,7 @@ import numpy as np
 
 from networld_algos.results import stats
 from networld_algos.results.rows import ROLES, Row
-from networld_algos.results.stats import Interval
+from networld_algos.results.stats import Interval, Method
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -201,4 +201,4 @@ def _references(rows: Sequence[Row]) -> list[Row]:
 
 
 def _bare(value: float) -> Interval:
-    return Interval(value, np.nan, np.nan, 1, "data")
+    return Interval(value, np.nan, np.nan, 1, Method.NONE)

@@ -264,8 +264,3 @@ def _mean_extra(rows: Sequence[Row]) -> dict[str, float]:
         if finite:
             out[key] = float(np.mean(finite))
     return out
-
-
-def seed_count(interval: Interval) -> int:
-    """Training seeds behind an interval."""
-    return 1 if interval.method == "bootstrap over episodes" else interval.count

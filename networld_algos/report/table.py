@@ -107,7 +107,7 @@ def interval_text(interval: Interval, digits: int) -> str:
 
 def limits_text(interval: Interval, digits: int) -> str:
     """``[low, high]``, empty without limits; a dagger marks a bootstrap over episodes."""
-    dagger = " †" if interval.method == "bootstrap over episodes" else ""
+    dagger = " †" if interval.is_of_one_seed else ""
     if not math.isfinite(interval.low):
         return dagger.strip()
     return f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]{dagger}"
@@ -166,7 +166,7 @@ def _minus(text: str) -> str:
 
 def verdict(change: Interval) -> str:
     """``"gain"`` or ``"loss"`` where the interval over seeds excludes zero."""
-    if change.method == "bootstrap over episodes" or not math.isfinite(change.low):
+    if change.is_of_one_seed or not math.isfinite(change.low):
         return "one seed"
     if change.low > 0:
         return "gain"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,17 @@ Statistic = Callable[[list[Floats]], Floats]
 RESAMPLES = 2000
 
 
+class Method(StrEnum):
+    """How an interval was computed."""
+
+    T = "t over seeds"
+    SEEDS = "bootstrap over seeds"
+    EPISODES = "bootstrap over episodes"
+    """Of a single seed: it says nothing about the spread between seeds."""
+    NONE = "none"
+    """A value without an interval."""
+
+
 @dataclass(frozen=True)
 class Interval:
     """An estimate and its confidence interval.
@@ -33,14 +45,27 @@ class Interval:
         low: Lower limit, NaN where one observation allows none.
         high: Upper limit.
         count: Seeds (or episodes) it rests on.
-        method: ``"t over seeds"``, ``"bootstrap over episodes"`` or ``"bootstrap over seeds"``.
+        method: How the limits were computed.
     """
 
     value: float
     low: float
     high: float
     count: int
-    method: str
+    method: Method
+
+    @property
+    def is_of_one_seed(self) -> bool:
+        """Whether a bootstrap over the episodes of one seed stands in for an interval over seeds.
+
+        Every table and caption says so, and no verdict is based on such an interval.
+        """
+        return self.method is Method.EPISODES
+
+    @property
+    def seeds(self) -> int:
+        """Training seeds it rests on."""
+        return 1 if self.is_of_one_seed else self.count
 
 
 def normalised_score(returns: ArrayLike, random: float, expert: float) -> Floats:
@@ -64,10 +89,10 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     x = _vector(values)
     mean = float(x.mean())
     if len(x) == 1:
-        return Interval(mean, np.nan, np.nan, 1, "t over seeds")
+        return Interval(mean, np.nan, np.nan, 1, Method.T)
     t = float(stdtrit(len(x) - 1, 0.5 + confidence / 2))
     half = t * float(x.std(ddof=1)) / len(x) ** 0.5
-    return Interval(mean, mean - half, mean + half, len(x), "t over seeds")
+    return Interval(mean, mean - half, mean + half, len(x), Method.T)
 
 
 def seed_interval(
@@ -75,8 +100,7 @@ def seed_interval(
 ) -> Interval:
     """Mean over training seeds with a t interval; one seed falls back to its episodes.
 
-    The fallback says nothing about the spread between seeds, so ``method`` names it and every
-    table and caption repeats it.
+    The fallback says nothing about the spread between seeds, see `Interval.is_of_one_seed`.
 
     Args:
         runs: One entry a seed, the values ``(episodes,)`` of that seed's evaluation.
@@ -91,7 +115,7 @@ def seed_interval(
         lambda strata: strata[0].mean(axis=-1),
         rng,
         confidence,
-        method="bootstrap over episodes",
+        method=Method.EPISODES,
     )
 
 
@@ -135,7 +159,7 @@ def bootstrap(
     rng: np.random.Generator,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
-    method: str = "bootstrap over seeds",
+    method: Method = Method.SEEDS,
 ) -> Interval:
     """Percentile interval of a statistic, resampling within each stratum.
 
@@ -146,7 +170,7 @@ def bootstrap(
         rng: Source of the resamples.
         confidence: Coverage.
         resamples: Number of resamples.
-        method: What the interval is said to be.
+        method: What the interval is called.
     """
     data = [_vector(stratum) for stratum in strata]
     value = float(statistic(data))

@@ -6,7 +6,7 @@ import numpy as np
 
 from networld_algos.report import summary
 from networld_algos.results.rows import Row
-from networld_algos.results.stats import Interval
+from networld_algos.results.stats import Interval, Method
 
 REFERENCES = {
     "cbf": {
@@ -272,7 +272,7 @@ def crowd() -> list[summary.Curve]:
     finals |= {f"b, in another way {i}": float(i) for i in range(4)} | {"b, in another way 4": -8.0}
     return [
         summary.Curve(
-            (task, "d"), label[0], label, np.array([1.0]), [Interval(y, y, y, 2, "t over seeds")]
+            (task, "d"), label[0], label, np.array([1.0]), [Interval(y, y, y, 2, Method.T)]
         )
         for task in ("rb", "ns")
         for label, y in finals.items()

@@ -44,13 +44,18 @@ def test_one_value_has_no_t_interval():
 
 def test_seed_interval_uses_seeds_when_there_are_several():
     runs = [[1.0, 3.0], [5.0, 5.0, 5.0], [4.0]]
-    assert stats.seed_interval(runs, np.random.default_rng(0)) == stats.t_interval([2.0, 5.0, 4.0])
+    interval = stats.seed_interval(runs, np.random.default_rng(0))
+    assert interval == stats.t_interval([2.0, 5.0, 4.0])
+    assert not interval.is_of_one_seed
+    assert interval.seeds == 3
 
 
 def test_seed_interval_falls_back_to_episodes_and_says_so():
     episodes = np.random.default_rng(1).normal(10.0, 2.0, 400)
     interval = stats.seed_interval([episodes], np.random.default_rng(0))
     assert interval.method == "bootstrap over episodes"
+    assert interval.is_of_one_seed
+    assert (interval.count, interval.seeds) == (400, 1)
     half = 1.96 * episodes.std() / 20  # central limit
     assert_allclose(
         [interval.low, interval.high], episodes.mean() + np.array([-half, half]), atol=0.1 * half

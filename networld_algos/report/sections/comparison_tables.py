@@ -8,7 +8,7 @@ import numpy as np
 
 from networld_algos.report.scoring import Panel, Reference, grouped
 from networld_algos.report.style import display
-from networld_algos.report.summary import Final, seed_count, strata
+from networld_algos.report.summary import Final, strata
 from networld_algos.report.table import (
     DASH,
     SCORE_HINT,
@@ -66,7 +66,7 @@ def leaders(finals: Sequence[Final], panel: Panel) -> dict[tuple[str, Panel], st
     def clear(k: int) -> bool:
         """Whether the first ``k`` lie above all the others."""
         first, rest = ranked[:k], ranked[k:]
-        if any(s.method == "bootstrap over episodes" for _, s in ranked):
+        if any(s.is_of_one_seed for _, s in ranked):
             return False
         return bool(rest) and min(s.low for _, s in first) > max(s.high for _, s in rest)
 
@@ -85,7 +85,7 @@ def details(finals: Sequence[Final]) -> Table:
             text_cell(display(f.label)),
             interval_cell(f.score, 1),
             interval_cell(f.reward, 3),
-            Cell(str(seed_count(f.reward)), float(seed_count(f.reward))),
+            Cell(str(f.reward.seeds), float(f.reward.seeds)),
             number_cell(f.latency_p50_ms, 1),
             number_cell(f.latency_p99_ms, 1),
             number_cell(f.bytes_per_step, 0),
@@ -128,7 +128,7 @@ def aggregates(groups: Mapping[str, Sequence[Final]], rng: np.random.Generator) 
     labels = [label for finals in groups.values() for label in strata(finals)]
     against = "networld" if "networld" in labels else next(iter(labels), "")
     lines: list[list[Cell]] = []
-    fewest = min((seed_count(f.reward) for finals in groups.values() for f in finals), default=0)
+    fewest = min((f.reward.seeds for finals in groups.values() for f in finals), default=0)
     for name, finals in groups.items():
         scores = strata(finals)
         if len(scores) < 2:
