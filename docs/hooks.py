@@ -18,8 +18,8 @@ from typing import Any
 
 import networld_envs
 from networld_envs.policies import get_policy, usable_policies
-from networld_envs.policies.references import PUBLISHED, RECORDED, TABLE
-from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
+from networld_envs.policies.references import TABLE
+from networld_envs.simulator import MAX_CYCLES, Simulator, about, make_params
 
 MARKER = re.compile(r"^<!-- (facts|docstring|presets|scores) ([\w.]+) -->$", re.MULTILINE)
 LEAD = re.compile(r"^(Action|Neighbours|Reward of an agent|Sources|Version history):(:?) ?(.*)$")
@@ -110,7 +110,7 @@ def scores(task: str) -> str:
         if not found:
             continue
         usable = usable_policies(task, make_params(task, name))
-        published = PUBLISHED.get((task, name), {})
+        published = about(task).published.get(name, {})
         metric = next(iter(published.values()))[0] if published else "reward"
         head = ["policy", "role", "what it does", "mean reward [95% interval]"]
         head += [f"{metric}, {UNITS[metric]}"] if metric in UNITS else []
@@ -124,7 +124,7 @@ def scores(task: str) -> str:
             row += [f"{published[key][1]:.2f}" if key in published else ""] if published else []
             rows.append(row)
         episodes = min(score["episodes"] for score in found.values())
-        settings = dict(RECORDED[task].get(name, {}))
+        settings = dict(about(task).recorded.get(name, {}))
         steps = settings.pop("max_cycles", MAX_CYCLES)
         changed = "".join(f", `{key}={value!r}`" for key, value in settings.items())
         parts.append(f"Preset `{name}`{changed}, {episodes} episodes of {steps} steps:\n")

@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 VARIABLE = "NETWORLD_COMPILED"
-MODULES = {"cbf": "networld_envs.cbf.compiled", "ns": "networld_envs.ns.compiled"}
 TRIAL_STEPS = 3
 
 
@@ -55,22 +54,22 @@ def loops(task: ModuleType, params: Any) -> Loops:
     plain = Loops(task.transition, task.observe, compiled=False)
     if os.environ.get(VARIABLE, "1") == "0":
         return plain
-    module = _module(task.NAME)
+    module = _module(task.ABOUT.compiled if hasattr(task, "ABOUT") else "")
     if module is None or not module.covers(params):
         return plain
     compiled = Loops(module.transition, module.observe, compiled=True)
     return compiled if _agree(task, params, compiled) else plain
 
 
-@lru_cache(maxsize=4)
-def _module(task: str) -> ModuleType | None:
-    """The compiled loops of a task; None without numba, or where numba does not compile."""
-    if task not in MODULES:
+@lru_cache(maxsize=8)
+def _module(name: str) -> ModuleType | None:
+    """A task's compiled loops; None if it has none, without numba, or if numba cannot compile."""
+    if not name:
         return None
     try:
         if import_module("numba").config.DISABLE_JIT:
             return None
-        return import_module(MODULES[task])
+        return import_module(name)
     except (ImportError, RuntimeError):  # the second if no folder takes the compiled code
         return None
 

@@ -1,8 +1,13 @@
 """The batched simulator behind every adapter: ``E`` environments of one task, stepped together.
 
-A task is a module of pure functions (`networld_envs.cbf` documents one in full):
-``Params``, ``PRESETS``, ``State``, ``spec``, ``observation_space``, ``action_space``, ``reset``,
-``observe``, ``transition``, ``reward``, ``neighbours``, ``metrics``, ``global_state``, ``layout``.
+A task is a module of pure functions (`networld_envs.cbf` documents one in full). It needs ``NAME``,
+``AGENT``, ``PRESETS``, ``spec``, ``observation_space``, ``action_space``, ``reset``, ``observe``,
+``transition``, ``reward``, ``neighbours``, ``metrics``, ``global_state`` and ``layout``. It may
+have
+
+* ``ABOUT``, an `About`: title, labels, presets whose scores are recorded, ...;
+* ``POLICIES``, name -> `Policy`, weak to strong;
+* ``draw(canvas, params, state)``, its drawing in place of a generic one made from ``layout``.
 """
 
 from __future__ import annotations
@@ -18,8 +23,16 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from networld_envs import cbf, compiled, ns, rb
+from networld_envs.spec import About
 
 TASKS: dict[str, ModuleType] = {module.NAME: module for module in (cbf, rb, ns)}
+BUILT_IN = frozenset(TASKS)
+"""Names that an added task must not take."""
+NEEDED = (
+    "NAME", "AGENT", "PRESETS", "spec", "observation_space", "action_space", "reset", "observe",
+    "transition", "reward", "neighbours", "metrics", "global_state", "layout",
+)  # fmt: skip
+"""What every task module has."""
 MAX_CYCLES = 50
 
 
@@ -32,6 +45,15 @@ def task_module(task: str) -> ModuleType:
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; valid tasks: {', '.join(TASKS)}")
     return TASKS[task]
+
+
+def about(task: str) -> About:
+    """Facts about a task: its ``ABOUT``, or defaults where it has none.
+
+    Raises:
+        ValueError: If there is no such task; lists the valid ones.
+    """
+    return getattr(task_module(task), "ABOUT", About(title=task))
 
 
 def make_params(task: str, preset: str = "default", **overrides: Any) -> Any:
@@ -228,11 +250,9 @@ class Simulator:
             legal = (array >= space.low) & (array <= space.high)  # False for NaN
         if not legal.all():
             where = [int(i) for i in np.argwhere(~legal)[0]]
-            component = f", component {where[2]}" if len(where) > 2 else ""
-            raise ValueError(
-                f"action of agent {self.agents[where[1]]!r} (environment {where[0]}{component}) is "
-                f"{array[tuple(where)].item()!r}, outside {space}"
-            )
+            column = self.spec.column_name("actions", where[2] if len(where) > 2 else 0)
+            at = f"agent {self.agents[where[1]]!r} (environment {where[0]}, column {column})"
+            raise ValueError(f"action of {at} is {array[tuple(where)].item()!r}, outside {space}")
         return array.astype(space.dtype, copy=False)
 
     @cached_property

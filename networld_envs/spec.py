@@ -1,11 +1,73 @@
-"""What a learner needs to know of a task: sizes and bounds, no physics."""
+"""What a task says about itself: sizes, columns, policies and facts; no physics.
+
+`TaskSpec` is for learners, `Column` names one number of an observation, action or reward, `Policy`
+is a reference policy, and `About` holds what drawings, suites and reports need to know.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 ActionKind = Literal["box", "discrete", "ordered"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of an observation, an action or a reward.
+
+    Attributes:
+        name: Unique among the columns beside it, e.g. ``"queue"`` or ``"allocation_hz.video"``.
+        unit: E.g. ``"packets"`` or ``"dB/10"``; empty for a pure number.
+        low: Smallest value, None where there is no bound.
+        high: Largest value, None where there is no bound.
+    """
+
+    name: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def range(self) -> str:
+        """The bounds as text, e.g. ``"[0, 50]"`` or ``"[0, inf)"``."""
+        left = "(-inf" if self.low is None else f"[{self.low:g}"
+        return f"{left}, inf)" if self.high is None else f"{left}, {self.high:g}]"
+
+
+def columns(
+    names: Sequence[str | tuple[str, str]], low: Any = None, high: Any = None
+) -> tuple[Column, ...]:
+    """Columns from names, or (name, unit) pairs, and the bounds of a space.
+
+    Args:
+        names: One entry per column.
+        low: Smallest values, one per column; None for no bounds.
+        high: Largest values, likewise. The largest finite float32, with which Gymnasium's spaces
+            stand in for infinity, counts as no bound.
+
+    Raises:
+        ValueError: If there are not as many bounds as names, or a name appears twice.
+    """
+    pairs = [(name, "") if isinstance(name, str) else name for name in names]
+    endless = float(np.finfo(np.float32).max)
+
+    def bound(values: Any) -> list[float | None]:
+        if values is None:
+            return [None] * len(pairs)
+        given = [float(v) for v in values]
+        return [v if abs(v) < endless else None for v in given]
+
+    lows, highs = bound(low), bound(high)
+    if not len(lows) == len(highs) == len(pairs):
+        raise ValueError(f"{len(pairs)} columns need as many bounds, got {len(lows)}, {len(highs)}")
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError(f"names of columns must differ, got {[name for name, _ in pairs]}")
+    return tuple(Column(*pair, *ends) for pair, *ends in zip(pairs, lows, highs, strict=True))
 
 
 @dataclass(frozen=True)
@@ -27,6 +89,10 @@ class TaskSpec:
             reflected, where a reflected network is as likely as the network; empty without such
             a symmetry.
         mirrored_action: Columns of the action that do.
+        obs_columns: Name, unit and range of each column of the observation; empty if the task does
+            not name them.
+        action_columns: The same for the action.
+        reward_column: The same for an agent's reward; None if the task does not name it.
     """
 
     task: str
@@ -40,6 +106,9 @@ class TaskSpec:
     last_action: tuple[int, ...] = ()
     mirrored_obs: tuple[int, ...] = ()
     mirrored_action: tuple[int, ...] = ()
+    obs_columns: tuple[Column, ...] = ()
+    action_columns: tuple[Column, ...] = ()
+    reward_column: Column | None = None
 
     def __post_init__(self) -> None:
         if self.action_kind not in ("box", "discrete", "ordered"):
@@ -51,13 +120,19 @@ class TaskSpec:
                 f"action_low and action_high must have action_dim={self.action_dim} entries, "
                 f"got {len(self.action_low)} and {len(self.action_high)}"
             )
-        for field, width in (
+        for name, width in (
             ("last_action", self.obs_dim),
             ("mirrored_obs", self.obs_dim),
             ("mirrored_action", self.action_dim),
         ):
-            if any(not 0 <= column < width for column in getattr(self, field)):
-                raise ValueError(f"{field} must be in 0 .. {width - 1}: {getattr(self, field)}")
+            if any(not 0 <= column < width for column in getattr(self, name)):
+                raise ValueError(f"{name} must be in 0 .. {width - 1}: {getattr(self, name)}")
+        for name, width in (("obs_columns", self.obs_dim), ("action_columns", self.action_dim)):
+            if len(getattr(self, name)) not in (0, width):
+                raise ValueError(
+                    f"{name} must name none or all of {width} columns, got "
+                    f"{len(getattr(self, name))}"
+                )
         if self.mirrored_action and self.action_kind != "box":
             raise ValueError(f"mirrored_action needs a box action, not {self.action_kind!r}")
 
@@ -72,14 +147,24 @@ class TaskSpec:
             raise ValueError(f"task {self.task!r} has a continuous action")
         return int(self.action_high[0]) + 1
 
+    def column_name(self, field: str, index: int) -> str:
+        """A column in words, for tables and errors: its name, or its number without one.
+
+        Args:
+            field: ``"observations"`` or ``"actions"``.
+            index: Number of the column.
+        """
+        named = self.obs_columns if field == "observations" else self.action_columns
+        return f"{index} ({named[index].name})" if index < len(named) else str(index)
+
     def mismatch(self, other: TaskSpec) -> str | None:
         """First field in which a model of this spec does not fit ``other``, None if it does.
 
         Numbers of agents and neighbour slots may differ: parameters are shared.
         """
-        for field in ("obs_dim", "action_kind", "action_dim", "action_low", "action_high"):
-            if getattr(self, field) != getattr(other, field):
-                return field
+        for name in ("obs_dim", "action_kind", "action_dim", "action_low", "action_high"):
+            if getattr(self, name) != getattr(other, name):
+                return name
         return None
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,5 +175,78 @@ class TaskSpec:
     def from_dict(cls, values: dict[str, Any]) -> TaskSpec:
         """Inverse of `to_dict`, also after a round trip through JSON."""
         names = ("action_low", "action_high", "last_action", "mirrored_obs", "mirrored_action")
-        tuples = {k: tuple(values[k]) for k in names if k in values}
+        tuples: dict[str, Any] = {k: tuple(values[k]) for k in names if k in values}
+        for k in ("obs_columns", "action_columns"):
+            tuples[k] = tuple(Column(**column) for column in values.get(k, ()))
+        reward = values.get("reward_column")
+        tuples["reward_column"] = None if reward is None else Column(**reward)
         return cls(**{**values, **tuples})
+
+
+Role = Literal["random", "static", "heuristic", "expert", "genie"]
+Local = Callable[
+    [Any, NDArray[np.float32], NDArray[np.int32], Sequence[np.random.Generator], int], NDArray[Any]
+]
+Privileged = Callable[[Any, Any, Sequence[np.random.Generator], int], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A reference policy of one task; exactly one of ``local`` and ``privileged`` is given.
+
+    Attributes:
+        name: Key in the task's ``POLICIES``.
+        role: ``"random"``, ``"static"``, ``"heuristic"``, ``"expert"`` or ``"genie"``.
+        summary: One line for tables and plots.
+        local: ``(params, obs, neighbours, rngs, step) -> actions``. Agent i's action may depend
+            only on its own row of ``obs`` ``(E, N, O)``, the rows of its 1-hop ``neighbours``
+            ``(E, N, D)``, its own generator ``rngs[e]`` and the ``step`` since reset.
+        needs: Whether it can act at given parameters.
+        privileged: ``(params, state, rngs, step) -> actions`` with global or future knowledge: an
+            upper reference, never a source of expert data.
+    """
+
+    name: str
+    role: Role
+    summary: str
+    local: Local | None = None
+    privileged: Privileged | None = None
+    needs: Callable[[Any], bool] = lambda params: True
+
+    def __post_init__(self) -> None:
+        if (self.local is None) == (self.privileged is None):
+            raise ValueError(f"policy {self.name!r} must be either local or privileged")
+        if (self.privileged is not None) != (self.role == "genie"):
+            raise ValueError(f"policy {self.name!r}: exactly the genies are privileged")
+
+
+@dataclass(frozen=True)
+class About:
+    """Facts about a task that drawings, reference scores, suites and reports need.
+
+    A task module holds one as ``ABOUT``. Every field has a default, so that a user-defined task
+    states only what it knows.
+
+    Attributes:
+        title: What the task is, e.g. ``"network slicing"``.
+        reward_label: Axis label of its average reward, with the unit.
+        reward_range: Ends of the scale on which drawings show an agent's reward at the default
+            preset; None takes them from the rewards at hand.
+        recorded: Preset -> parameters that differ from it when its reference policies are scored.
+            The scores of these presets are committed.
+        published: Preset -> policy -> (metric or ``"reward"``, value) as published, to compare.
+        agent_counts: Number of agents -> preset and parameters that give so many, for the
+            robustness part of suites; empty leaves the part out.
+        pace: Quality of data, or ``""`` for any -> factor on the updates of a training in the suite
+            `cpu`, relative to an algorithm's own budget.
+        compiled: Module with compiled loops of the task's steps, see `networld_envs.compiled`.
+    """
+
+    title: str
+    reward_label: str = "Average reward"
+    reward_range: tuple[float, float] | None = None
+    recorded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    published: Mapping[str, Mapping[str, tuple[str, float]]] = field(default_factory=dict)
+    agent_counts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    pace: Mapping[str, float] = field(default_factory=dict)
+    compiled: str = ""

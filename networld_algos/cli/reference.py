@@ -31,8 +31,8 @@ def reference(
         with_metrics: Also show the means of the task's metrics (rates, drops, ...).
         record: Write the scores into the package's table (all policies).
     """
-    from networld_envs.policies.references import RECORDED, record_scores
-    from networld_envs.simulator import task_module
+    from networld_envs.policies.references import record_scores
+    from networld_envs.simulator import TASKS, about, task_module
 
     if task is None and (preset is not None or policies):
         raise ValueError("--preset and --policies need --task")
@@ -42,7 +42,7 @@ def reference(
         task_module(task)
         chosen = {task: (preset or "default",)}
     else:
-        chosen = RECORDED
+        chosen = {name: tuple(about(name).recorded) for name in TASKS}
     for name, presets in chosen.items():
         for which in presets:
             scores = _score_policies(name, which, policies, episodes)
@@ -56,10 +56,10 @@ def _score_policies(
     task: str, preset: str, policies: Sequence[str], episodes: int
 ) -> dict[str, Score]:
     from networld_envs.policies import get_policy, usable_policies
-    from networld_envs.policies.references import RECORDED, measure
-    from networld_envs.simulator import MAX_CYCLES, make_params
+    from networld_envs.policies.references import measure
+    from networld_envs.simulator import MAX_CYCLES, about, make_params
 
-    settings = RECORDED[task].get(preset, {})
+    settings = about(task).recorded.get(preset, {})
     made = make_params(task, preset)
     names = policies or usable_policies(task, made)
     for name in names:

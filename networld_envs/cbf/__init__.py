@@ -160,7 +160,11 @@ Version history
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from networld_envs.cbf.policies import POLICIES
 from networld_envs.cbf.task import (
+    ABOUT,
     AGENT,
     NAME,
     PRESETS,
@@ -179,14 +183,20 @@ from networld_envs.cbf.task import (
 from networld_envs.cbf.transmission import applied_beamformer
 from networld_envs.cbf.types import Params, State
 
+if TYPE_CHECKING:
+    from networld_envs.render.canvas import Canvas
+
 __all__ = [
+    "ABOUT",
     "AGENT",
     "NAME",
+    "POLICIES",
     "PRESETS",
     "Params",
     "State",
     "action_space",
     "applied_beamformer",
+    "draw",
     "global_state",
     "layout",
     "metrics",
@@ -198,3 +208,10 @@ __all__ = [
     "spec",
     "transition",
 ]
+
+
+def draw(canvas: Canvas, params: Any, state: Any) -> None:
+    """Draw environment 0 of ``state``; Pillow is imported with the first drawing."""
+    from networld_envs.cbf import drawing
+
+    drawing.draw(canvas, params, state)

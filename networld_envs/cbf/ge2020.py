@@ -130,6 +130,29 @@ def observe(params: Params, state: State) -> NDArray[np.float32]:
     return np.concatenate([own, state.history[..., :-2]], axis=-1).astype(np.float32)
 
 
+def names(params: Params) -> list[tuple[str, str]]:
+    """Name and unit of every column of the observation ``ge2020``."""
+    own = [
+        ("power", ""),
+        ("codeword", "index"),
+        ("rate", "5 bit/s/Hz"),
+        ("gain", "1e-9"),
+        ("gain_before", "1e-9"),
+        ("interference_plus_noise", "1e-7 mW"),
+        ("interference_plus_noise_before", "1e-7 mW"),
+    ]
+    users = range(params.neighbours)
+    interferer = [("cell", ""), ("power", "1e-9 mW"), ("codeword", "index"), ("rate", "5 bit/s/Hz")]
+    heard = [
+        (f"interferer{u}.{name}{when}", unit)
+        for when in ("", "_before")
+        for u in users
+        for name, unit in interferer
+    ]
+    disturbed = [("gain", "1e-9"), ("rate", "5 bit/s/Hz"), ("share", "")]
+    return own + heard + [(f"user{u}.{name}", unit) for u in users for name, unit in disturbed]
+
+
 def observation_high(params: Params, gain: float, max_rate: float) -> NDArray[np.float64]:
     """Upper bounds ``(7 + 11U,)``; all lower bounds are zero.
 

@@ -57,6 +57,34 @@ def mirrored(params: Params) -> tuple[int, ...]:
     return (*channels, *last)
 
 
+def names(params: Params) -> list[tuple[str, str]]:
+    """Name and unit of every column."""
+    n, users = params.antennas, range(params.neighbours)
+    if params.observation == "ge2020":
+        return ge2020.names(params)
+
+    def parts(of: str) -> list[tuple[str, str]]:
+        return [(f"{of}.{part}{i}", "") for part in ("re", "im") for i in range(n)]
+
+    own, reports = [("gain", "dB/10"), ("gain_unlisted", "dB/10")], []
+    listed: list[tuple[str, str]] = []
+    for u in users:
+        listed.append((f"user{u}.gain", "dB/10"))
+        if params.observation == "angle":
+            listed += [(f"user{u}.cos_angle", ""), (f"user{u}.sin_angle", "")]
+        else:
+            listed += parts(f"user{u}.direction")
+        reports += [
+            (f"cell{u}.rate", "bit/s/Hz"),
+            (f"cell{u}.interference_plus_noise", "dB/10"),
+            (f"cell{u}.gain", "dB/10"),
+        ]
+    if params.observation == "csi":
+        own += parts("direction")
+    state = [("rate", "bit/s/Hz"), ("interference_plus_noise", "dB/10"), ("power", "")]
+    return [*own, *listed, *state, *parts("beamformer"), *reports]
+
+
 @lru_cache(maxsize=16)
 def bounds(params: Params) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Lowest and highest observation ``(O,)``, nine sigma of shadowing away."""

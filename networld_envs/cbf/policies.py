@@ -19,7 +19,7 @@ from networld_envs.cbf import ge2020
 from networld_envs.cbf.types import Params, State
 from networld_envs.cbf.view import View, encode, read
 from networld_envs.physics import radio
-from networld_envs.policies.base import Policy
+from networld_envs.spec import Policy
 
 Rngs = Sequence[np.random.Generator]
 

@@ -13,10 +13,25 @@ from networld_envs.cbf import ge2020, network, observation, transmission
 from networld_envs.cbf.transmission import applied_beamformer
 from networld_envs.cbf.types import Params, State, station_positions_m
 from networld_envs.physics import radio
-from networld_envs.spec import TaskSpec
+from networld_envs.spec import About, Column, TaskSpec, columns
 
 NAME = "cbf"
 AGENT = "bs"
+
+ABOUT = About(
+    title="coordinated beamforming",
+    reward_label="Average reward (bit/s/Hz)",
+    reward_range=(-5.0, 15.0),
+    recorded={"default": {}, "ge2020": {}, "ge2020_box": {}},
+    # Ge et al., 2020: bit/s/Hz per cell averaged over topologies; genie: 20 iterations of WMMSE.
+    published={
+        "ge2020": {"random": ("rate", 3.6)},
+        "ge2020_box": {"mrt": ("rate", 6.0), "slnr": ("rate", 6.6), "genie": ("rate", 7.5)},
+    },
+    agent_counts={7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
+    pace={"": 2.4},  # it generalises over geometry, which takes longest to learn
+    compiled="networld_envs.cbf.compiled",
+)
 
 PRESETS: dict[str, Params] = {
     "default": Params(),
@@ -32,18 +47,24 @@ def spec(params: Params) -> TaskSpec:
     """Sizes and bounds for learners."""
     box = params.action == "box"
     width = 2 * params.antennas if box else 1
+    low = (-1.0,) * width if box else (0.0,)
+    high = (1.0,) * width if box else (float(params.num_actions - 1),)
+    beam = [f"beamformer.{part}{i}" for part in ("re", "im") for i in range(params.antennas)]
     return TaskSpec(
         task=NAME,
         num_agents=params.num_agents,
         obs_dim=observation.size(params),
         action_kind="box" if box else "discrete",
         action_dim=width,
-        action_low=(-1.0,) * width if box else (0.0,),
-        action_high=(1.0,) * width if box else (float(params.num_actions - 1),),
+        action_low=low,
+        action_high=high,
         neighbour_slots=params.neighbours,
         last_action=observation.last_action(params),
         mirrored_obs=observation.mirrored(params) if box else (),
         mirrored_action=tuple(range(params.antennas, width)) if box else (),
+        obs_columns=columns(observation.names(params), *observation.bounds(params)),
+        action_columns=columns(beam if box else [("codebook", "index")], low, high),
+        reward_column=Column("reward", "bit/s/Hz"),
     )
 
 

@@ -190,10 +190,14 @@ Version history: v0, first version.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from networld_envs.ns.cells import applied_allocation, neighbour_utilisation
 from networld_envs.ns.fluid_types import SLICES, SUB_SLOT_S, Params, State, spectral_efficiency
 from networld_envs.ns.packet_types import PacketParams, PacketState
+from networld_envs.ns.policies import POLICIES
 from networld_envs.ns.task import (
+    ABOUT,
     AGENT,
     NAME,
     OBSERVATION,
@@ -211,10 +215,15 @@ from networld_envs.ns.task import (
     transition,
 )
 
+if TYPE_CHECKING:
+    from networld_envs.render.canvas import Canvas
+
 __all__ = [
+    "ABOUT",
     "AGENT",
     "NAME",
     "OBSERVATION",
+    "POLICIES",
     "PRESETS",
     "SLICES",
     "SUB_SLOT_S",
@@ -224,6 +233,7 @@ __all__ = [
     "State",
     "action_space",
     "applied_allocation",
+    "draw",
     "global_state",
     "layout",
     "metrics",
@@ -237,3 +247,10 @@ __all__ = [
     "spectral_efficiency",
     "transition",
 ]
+
+
+def draw(canvas: Canvas, params: Any, state: Any) -> None:
+    """Draw environment 0 of ``state``; Pillow is imported with the first drawing."""
+    from networld_envs.ns import drawing
+
+    drawing.draw(canvas, params, state)

@@ -17,7 +17,7 @@ from networld_envs.ns import fluid, task
 from networld_envs.ns.cells import neighbour_utilisation
 from networld_envs.ns.fluid_types import SLICES, SUB_SLOT_S, Params, State, spectral_efficiency
 from networld_envs.ns.packet_types import PacketParams
-from networld_envs.policies.base import Policy
+from networld_envs.spec import Policy
 
 Rngs = Sequence[np.random.Generator]
 Obs = NDArray[np.float32]

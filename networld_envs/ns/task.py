@@ -14,7 +14,7 @@ from networld_envs.ns.cells import hex_table, neighbour_utilisation
 from networld_envs.ns.fluid_types import SLICES, Params, spectral_efficiency
 from networld_envs.ns.packet_types import FLAGS, PacketParams, PacketState
 from networld_envs.physics.topology import hex_grid
-from networld_envs.spec import TaskSpec
+from networld_envs.spec import About, Column, TaskSpec, columns
 
 NAME = "ns"
 AGENT = "bs"
@@ -32,7 +32,37 @@ OBSERVATION: dict[str, slice] = {
     "neighbour_utilisation": slice(22, 23),
 }
 OBS_DIM = 23
+UNITS = {
+    "packets": "packets",
+    "bits": "bit",
+    "packets_before": "packets",
+    "bits_before": "bit",
+    "allocation_hz": "Hz",
+    "ssr": "",
+    "spectral_efficiency": "bit/s/Hz",
+    "backlog": "packets",
+    "neighbour_utilisation": "",
+}
+"""Unit of each group of columns."""
 
+
+ABOUT = About(
+    title="network slicing",
+    reward_label="Average reward (mean SSR)",
+    reward_range=(0.0, 1.0),
+    recorded={
+        "default": {},
+        "hotspots": {},
+        # Cells do not interfere, so one cell represents all; ten windows of a second keep it short.
+        "hua2019": {"rings": 0, "max_cycles": 10},
+        "hua2019_code": {"max_cycles": 10},
+    },
+    # Hua et al., 2020: utility of hard slicing and of [1, 8, 1] MHz.
+    published={"hua2019_code": {"hard": ("reward", 5.25), "published": ("reward", 7.40)}},
+    agent_counts={7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
+    pace={"": 0.25},
+    compiled="networld_envs.ns.compiled",
+)
 
 PRESETS: dict[str, Params | PacketParams] = {
     "default": Params(),
@@ -48,6 +78,13 @@ PRESETS: dict[str, Params | PacketParams] = {
 
 def spec(params: Params | PacketParams) -> TaskSpec:
     """Sizes and bounds for learners."""
+    space, high = observation_space(params), (float(params.bandwidth_hz),) * len(SLICES)
+    names = [
+        (f"{name}.{SLICES[i]}" if at.stop - at.start > 1 else name, UNITS[name])
+        for name, at in OBSERVATION.items()
+        for i in range(at.stop - at.start)
+    ]
+    bounded = isinstance(params, Params) and not params.se_weight
     return TaskSpec(
         task=NAME,
         num_agents=params.num_agents,
@@ -55,9 +92,16 @@ def spec(params: Params | PacketParams) -> TaskSpec:
         action_kind="box",
         action_dim=len(SLICES),
         action_low=(0.0,) * len(SLICES),
-        action_high=(float(params.bandwidth_hz),) * len(SLICES),
+        action_high=high,
         neighbour_slots=6,
         last_action=tuple(range(OBS_DIM)[OBSERVATION["allocation_hz"]]),
+        obs_columns=columns(names, space.low, space.high),
+        action_columns=columns(
+            [(f"allocation_hz.{name}", "Hz") for name in SLICES], (0.0,) * len(SLICES), high
+        ),
+        reward_column=Column("reward", "", -params.violation_penalty or 0.0, 1.0)
+        if bounded
+        else Column("reward"),
     )
 
 

@@ -1,7 +1,7 @@
 """Behaviour and reference policies of every task.
 
-``POLICIES[task]`` maps names to `Policy`, weak to strong. A behaviour is a policy with a share of
-random actions, in the dataset catalogue ``{ policy = "expert", random_share = 0.05 }``.
+A task module's ``POLICIES`` maps names to `Policy`, weak to strong. A behaviour is a policy with a
+share of random actions, in the dataset catalogue ``{ policy = "expert", random_share = 0.05 }``.
 """
 
 from __future__ import annotations
@@ -12,26 +12,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_envs.cbf import policies as cbf_policies
-from networld_envs.ns import policies as ns_policies
-from networld_envs.policies.base import Policy
-from networld_envs.rb import policies as rb_policies
 from networld_envs.simulator import Simulator, task_module
-
-POLICIES: dict[str, dict[str, Policy]] = {
-    "cbf": cbf_policies.POLICIES,
-    "rb": rb_policies.POLICIES,
-    "ns": ns_policies.POLICIES,
-}
+from networld_envs.spec import Policy
 
 __all__ = [
-    "POLICIES",
     "Policy",
     "best_policy",
     "get_policy",
     "policy_actions",
+    "task_policies",
     "usable_policies",
 ]
+
+
+def task_policies(task: str) -> dict[str, Policy]:
+    """A task's own table of policies by name, weak to strong; entries may be added.
+
+    Raises:
+        ValueError: For an unknown task, or one without policies.
+    """
+    table = getattr(task_module(task), "POLICIES", None)
+    if not table:
+        raise ValueError(
+            f"task {task!r} has no policies: give its module POLICIES, a dictionary of Policy by "
+            "name, with at least 'random'"
+        )
+    return table
 
 
 def get_policy(task: str, name: str, params: Any = None) -> Policy:
@@ -46,12 +52,12 @@ def get_policy(task: str, name: str, params: Any = None) -> Policy:
         ValueError: For an unknown task or policy, or one that cannot act at ``params``; lists the
             valid ones.
     """
-    task_module(task)
-    if name not in POLICIES[task]:
+    known = task_policies(task)
+    if name not in known:
         raise ValueError(
-            f"task {task!r} has no policy {name!r}; valid policies: {', '.join(POLICIES[task])}"
+            f"task {task!r} has no policy {name!r}; valid policies: {', '.join(known)}"
         )
-    policy = POLICIES[task][name]
+    policy = known[name]
     if params is not None and not policy.needs(params):
         raise ValueError(
             f"policy {name!r} cannot act at these parameters of task {task!r}; policies that can: "
@@ -62,14 +68,14 @@ def get_policy(task: str, name: str, params: Any = None) -> Policy:
 
 def usable_policies(task: str, params: Any) -> list[str]:
     """Names of the policies that can act at these parameters, weak to strong."""
-    task_module(task)
-    return [name for name, policy in POLICIES[task].items() if policy.needs(params)]
+    return [name for name, policy in task_policies(task).items() if policy.needs(params)]
 
 
 def best_policy(task: str, params: Any) -> str:
     """The strongest policy that can act at these parameters without seeing the global state."""
     names = usable_policies(task, params)
-    return [name for name in names if POLICIES[task][name].privileged is None][-1]
+    known = task_policies(task)
+    return [name for name in names if known[name].privileged is None][-1]
 
 
 def policy_actions(

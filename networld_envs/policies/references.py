@@ -16,33 +16,6 @@ from networld_envs.policies.rollout import Behaviour, rollout
 from networld_envs.simulator import MAX_CYCLES, make_params
 
 TABLE = Path(__file__).with_name("references.json")
-RECORDED: dict[str, dict[str, dict[str, Any]]] = {
-    "cbf": {"default": {}, "ge2020": {}, "ge2020_box": {}},
-    "rb": {"default": {}, "cdmp": {}, "ring6": {}},
-    "ns": {
-        "default": {},
-        "hotspots": {},
-        # Cells do not interfere, so one stands for all; ten windows of a second, to be done in time
-        "hua2019": {"rings": 0, "max_cycles": 10},
-        "hua2019_code": {"max_cycles": 10},
-    },
-}
-"""Presets of each task whose reference scores are committed, and what is set differently there."""
-
-PUBLISHED: dict[tuple[str, str], dict[str, tuple[str, float]]] = {
-    ("cbf", "ge2020"): {"random": ("rate", 3.6)},
-    ("cbf", "ge2020_box"): {
-        "mrt": ("rate", 6.0),
-        "slnr": ("rate", 6.6),
-        "genie": ("rate", 7.5),
-    },
-    ("ns", "hua2019_code"): {"hard": ("reward", 5.25), "published": ("reward", 7.40)},
-}
-"""Published values: ``(task, preset) -> policy -> (metric or "reward", value)``.
-
-Ge et al., 2020: bit/s/Hz/cell averaged over topologies, genie = 20 iterations of WMMSE. Hua et al.,
-2020: utility of hard slicing and of [1, 8, 1] MHz.
-"""
 TEST_SEED = 1_000
 VALIDATION_SEED = 500_000
 """First seeds of evaluation episodes. Datasets start at 10,000,000: the three never meet."""

@@ -104,7 +104,11 @@ Version history: v0, first version.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from networld_envs.rb.policies import POLICIES
 from networld_envs.rb.task import (
+    ABOUT,
     AGENT,
     NAME,
     PRESETS,
@@ -122,14 +126,20 @@ from networld_envs.rb.task import (
 )
 from networld_envs.rb.types import OBSERVATION, Params, State
 
+if TYPE_CHECKING:
+    from networld_envs.render.canvas import Canvas
+
 __all__ = [
+    "ABOUT",
     "AGENT",
     "NAME",
     "OBSERVATION",
+    "POLICIES",
     "PRESETS",
     "Params",
     "State",
     "action_space",
+    "draw",
     "global_state",
     "layout",
     "metrics",
@@ -141,3 +151,10 @@ __all__ = [
     "spec",
     "transition",
 ]
+
+
+def draw(canvas: Canvas, params: Any, state: Any) -> None:
+    """Draw environment 0 of ``state``; Pillow is imported with the first drawing."""
+    from networld_envs.rb import drawing
+
+    drawing.draw(canvas, params, state)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from networld_envs.physics.queueing import success_probability
-from networld_envs.policies.base import Policy
 from networld_envs.rb import task
+from networld_envs.spec import Policy
 
 QUEUE = task.OBSERVATION.index("queue")
 CLUSTER_BACKLOG = task.OBSERVATION.index("cluster_backlog")

@@ -18,13 +18,27 @@ from networld_envs.physics.graphs import (
     ring_graph,
 )
 from networld_envs.physics.queueing import finite_queue, largest_remainder, success_probability
-from networld_envs.rb.types import LAST_ACTION, OBSERVATION, Params, State
-from networld_envs.spec import TaskSpec
+from networld_envs.rb.types import LAST_ACTION, OBSERVATION, UNITS, Params, State
+from networld_envs.spec import About, Column, TaskSpec, columns
 
 NAME = "rb"
 AGENT = "node"
 BOUNDED_RADIUS = 0.4
 """Gives graphs of bounded degree about the mean degree of the default: 2.8 with 24 clusters."""
+
+ABOUT = About(
+    title="resource-block scheduling",
+    reward_label="Average reward (negative cost)",
+    reward_range=(-6.0, 0.0),
+    recorded={"default": {}, "cdmp": {}, "ring6": {}},
+    agent_counts={  # graphs of like degree
+        12: {"preset": "nodes12"},
+        24: {},
+        48: {"preset": "nodes96", "num_clusters": 12},
+        96: {"preset": "nodes96"},
+    },
+    pace={"": 1.4, "medium": 0.7, "mixed": 0.7},
+)
 
 PRESETS: dict[str, Params] = {
     "default": Params(),
@@ -38,6 +52,7 @@ PRESETS: dict[str, Params] = {
 
 def spec(params: Params) -> TaskSpec:
     """Sizes and bounds for learners."""
+    space, high = observation_space(params), (float(params.resource_blocks),)
     return TaskSpec(
         task=NAME,
         num_agents=params.num_agents,
@@ -45,9 +60,12 @@ def spec(params: Params) -> TaskSpec:
         action_kind="ordered",
         action_dim=1,
         action_low=(0.0,),
-        action_high=(float(params.resource_blocks),),
+        action_high=high,
         neighbour_slots=_mates(params) + params.cluster_degree * params.nodes_per_cluster,
         last_action=tuple(i for i, name in enumerate(params.columns) if name in LAST_ACTION),
+        obs_columns=columns([(n, UNITS[n]) for n in params.columns], space.low, space.high),
+        action_columns=columns([("request", "RBs")], (0.0,), high),
+        reward_column=Column("reward", "cost", high=0.0),
     )
 
 

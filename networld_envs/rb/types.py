@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from networld_envs import validate
 from networld_envs.physics.graphs import edge_list_graph
 
-OBSERVATION = (
-    "arrivals",
-    "queue",
-    "grant",
-    "served",
-    "cluster_backlog",
-    "cluster_load",
-    "success_ratio",
-    "request",
-)
+UNITS = {
+    "arrivals": "packets",
+    "queue": "packets",
+    "grant": "RBs",
+    "served": "packets",
+    "cluster_backlog": "packets",
+    "cluster_load": "",
+    "success_ratio": "",
+    "request": "RBs",
+}
+"""Unit of each column of the observation ``beacon``, in their order."""
+OBSERVATION = tuple(UNITS)
 LAST_ACTION = ("grant", "request")
 """Entries that show the agent's own last action."""
 

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-pass
-
 Colour = tuple[int, ...]
 
 SCALE = 2
@@ -22,6 +20,12 @@ BLUE = (0, 114, 178)
 ORANGE = (213, 94, 0)
 GREEN = (0, 158, 115)
 PURPLE = (126, 70, 170)
+LOW_RATE = (243, 246, 250)
+HIGH_RATE = (86, 160, 211)
+COST = (170, 130, 205)
+QUEUE = (65, 183, 151)
+SATISFIED = (240, 246, 251)
+VIOLATED = (233, 130, 60)
 HEADER_PX = 34
 FOOTER_PX = 46
 PANEL_PX = 92
@@ -145,24 +149,6 @@ def blend(first: Sequence[int], last: Sequence[int], share: float) -> Colour:
     """The colour at ``share`` of the way from the first to the last."""
     share = min(max(share, 0.0), 1.0)
     return tuple(round(a + share * (b - a)) for a, b in zip(first, last, strict=True))
-
-
-LOW_RATE = (243, 246, 250)
-
-
-HIGH_RATE = (86, 160, 211)
-
-
-COST = (170, 130, 205)
-
-
-QUEUE = (65, 183, 151)
-
-
-SATISFIED = (240, 246, 251)
-
-
-VIOLATED = (233, 130, 60)
 
 
 def header_note(canvas: Canvas, text: str) -> None:

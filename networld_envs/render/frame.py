@@ -6,28 +6,28 @@ shape or a number does not show too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_envs.cbf import drawing as cbf_drawing
-from networld_envs.ns import drawing as ns_drawing
-from networld_envs.rb import drawing as rb_drawing
 from networld_envs.render.canvas import (
+    BLUE,
     FOOTER_PX,
     GREEN,
     HEADER_PX,
     INK,
+    LINE,
     ORANGE,
     PANEL_PX,
+    PAPER,
     SOFT,
     Canvas,
+    Legend,
+    header_note,
 )
-
-REWARDS = {"cbf": (-5.0, 15.0), "rb": (-6.0, 0.0), "ns": (0.0, 1.0)}
-"""Ends of the scale of an agent's reward at the default preset; bars beyond are cut."""
+from networld_envs.simulator import about, task_module
 
 MANY = 60  # agents from which on their rewards are sorted
 
@@ -43,7 +43,7 @@ def draw(
     """Draw environment 0 of a batched state.
 
     Args:
-        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        task: Name of the task. One without a drawing of its own is drawn from its ``layout``.
         params: The task's ``Params``.
         state: The task's ``State``.
         rewards: ``(N,)`` of the last step, or None right after a reset.
@@ -56,17 +56,43 @@ def draw(
     Raises:
         ValueError: For an unknown task or a size too small to read.
     """
-    if task not in _TASKS:
-        raise ValueError(f"unknown task {task!r}; choose from {sorted(_TASKS)}")
+    module = task_module(task)
     if size[0] < 480 or size[1] < 360:
         raise ValueError(f"size must be at least (480, 360), got {size}")
     canvas = Canvas(size)
-    _TASKS[task](canvas, params, state)
+    if hasattr(module, "draw"):
+        module.draw(canvas, params, state)
+    else:
+        _draw_layout(canvas, module, params, state)
     if rewards is not None:
-        _draw_rewards(canvas, np.asarray(rewards, np.float64), *_scale(task, rewards))
+        _draw_rewards(
+            canvas, np.asarray(rewards, np.float64), *_scale(about(task).reward_range, rewards)
+        )
     reward = "" if rewards is None else f"    mean reward {float(np.mean(rewards)):.3f}"
     canvas.text((14, HEADER_PX / 2), f"{task.upper()}    step {step}{reward}", 15, INK, "lm")
     return canvas.array()
+
+
+def _draw_layout(canvas: Canvas, task: ModuleType, params: Any, state: Any) -> None:
+    """Draw any task: agents at their ``layout``, lines to neighbours, means of metrics."""
+    places = np.asarray(task.layout(params, state)[0], np.float64)  # (N, 2)
+    at, _ = canvas.fit(places, 0.1 * max(float(np.ptp(places, axis=0).max()), 1e-9))
+    table = task.neighbours(params, state)[0]
+    for i, row in enumerate(table.tolist()):
+        for j in row:
+            if j > i or (j >= 0 and i not in table[j]):
+                canvas.line(at[i], at[j], LINE, 1.0)
+    radius = float(np.clip(40.0 / np.sqrt(len(at)), 2.0, 11.0))
+    for i, place in enumerate(at):
+        canvas.disc(place, radius, PAPER, BLUE, 1.5)
+        if radius > 8:
+            canvas.text(place, str(i), 9, INK)
+    scalars = {k: v for k, v in task.metrics(params, state).items() if np.ndim(v) == 2}
+    note = "    ".join(f"{k} {float(np.mean(v[0])):.3g}" for k, v in list(scalars.items())[:3])
+    header_note(canvas, note)
+    legend = Legend(canvas)
+    legend.item(task.AGENT, lambda x, y: canvas.disc((x, y), 5, PAPER, BLUE, 1.5))
+    legend.item("neighbours", lambda x, y: canvas.line((x - 8, y), (x + 8, y), LINE, 1.2))
 
 
 def _draw_rewards(canvas: Canvas, rewards: NDArray[np.float64], low: float, high: float) -> None:
@@ -91,19 +117,12 @@ def _draw_rewards(canvas: Canvas, rewards: NDArray[np.float64], low: float, high
     canvas.line((origin, top - 2), (origin, bottom), SOFT, 0.8)
 
 
-def _scale(task: str, rewards: NDArray[Any]) -> tuple[float, float]:
+def _scale(ends: tuple[float, float] | None, rewards: NDArray[Any]) -> tuple[float, float]:
     """Ends of the scale of rewards: the task's, or powers of two beyond a mean that leaves it."""
-    low, high = REWARDS[task]
     mean = float(np.mean(rewards))
+    low, high = ends or ((0.0, 1.0) if mean >= 0 else (-1.0, 0.0))
     if mean > high:
         high = 2.0 ** np.ceil(np.log2(mean) + 0.5)
     elif mean < low:
         low = -(2.0 ** np.ceil(np.log2(-mean) + 0.5))
     return low, high
-
-
-_TASKS: dict[str, Callable[[Canvas, Any, Any], None]] = {
-    "cbf": cbf_drawing.draw,
-    "rb": rb_drawing.draw,
-    "ns": ns_drawing.draw,
-}

@@ -7,9 +7,9 @@ says what an episode holds. Those of the catalogue end by truncation. An episode
 
 from networld_envs.store.builder import build
 from networld_envs.store.episodes import METADATA_KEY, content_hash, episodes, is_local, metadata
+from networld_envs.store.ids import DatasetError
 from networld_envs.store.local import MIRROR, Summary, load, local_datasets, obtain, verify
 from networld_envs.store.recipes import (
-    DatasetError,
     Progress,
     Recipe,
     catalog,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,19 +15,13 @@ import numpy as np
 from minari.data_collector import EpisodeBuffer
 from numpy.typing import NDArray
 
+from networld_envs.files import replace_text, replacing
 from networld_envs.joint import gymnasium_id
-from networld_envs.policies.references import RECORDED, reference_scores
+from networld_envs.policies.references import reference_scores
 from networld_envs.policies.rollout import Rollout, rollout
-from networld_envs.simulator import make_params, task_module
-from networld_envs.store.episodes import (
-    episode_buffer,
-    exclusive,
-    is_local,
-    open_local,
-    publish,
-    refuse_existing,
-    write,
-)
+from networld_envs.simulator import about, make_params, task_module
+from networld_envs.store.episodes import episode_buffer, open_local, write
+from networld_envs.store.publishing import DATASET, DatasetExistsError, new_dataset
 from networld_envs.store.recipes import Progress, Recipe
 
 
@@ -54,40 +47,49 @@ def build(
             made, instead of raising.
 
     Raises:
-        networld_envs.store.recipes.DatasetError: If the dataset exists already, unless ``force`` or
+        networld_envs.store.DatasetError: If the dataset exists already, unless ``force`` or
             ``keep`` is given.
     """
-    with exclusive(recipe.dataset_id, "partial") as partial:
-        if keep and is_local(recipe.dataset_id):
-            return open_local(recipe.dataset_id)
-        if not force:
-            refuse_existing(recipe.dataset_id, "build")
-        keep_only_same_recipe(partial, recipe)
-        starts = range(0, recipe.episodes, recipe.chunk_episodes)
-        missing = [s for s in starts if not chunk_path(partial, s).is_file()]
-        done = recipe.episodes - sum(_chunk_size(recipe, s) for s in missing)
-        if progress is not None:
-            progress(done, recipe.episodes)
-        work = (joblib.delayed(simulate_chunk)(recipe, s, partial) for s in missing)
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for count in cast("Iterator[int]", parallel(work)):
-            done += count
-            if progress is not None:
-                progress(done, recipe.episodes)
-        _assemble(recipe, partial / "dataset", [chunk_path(partial, s) for s in starts])
-        publish(partial / "dataset", recipe.dataset_id)
-        shutil.rmtree(partial)
+    try:
+        with new_dataset(
+            recipe.dataset_id, "partial", force=force and not keep, verb="build", resume=True
+        ) as partial:
+            keep_only_same_recipe(partial, recipe)
+            chunks = _simulate(recipe, partial, jobs, progress)
+            _assemble(recipe, partial / DATASET, chunks)
+    except DatasetExistsError:
+        if not keep:
+            raise
     return open_local(recipe.dataset_id)
 
 
+def _simulate(recipe: Recipe, partial: Path, jobs: int, progress: Progress | None) -> list[Path]:
+    """Simulate the chunks that are missing; returns the files of all, in order."""
+    starts = range(0, recipe.episodes, recipe.chunk_episodes)
+    missing = [s for s in starts if not chunk_path(partial, s).is_file()]
+    done = recipe.episodes - sum(_chunk_size(recipe, s) for s in missing)
+    if progress is not None:
+        progress(done, recipe.episodes)
+    work = (joblib.delayed(simulate_chunk)(recipe, s, partial) for s in missing)
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    for count in cast("Iterator[int]", parallel(work)):
+        done += count
+        if progress is not None:
+            progress(done, recipe.episodes)
+    return [chunk_path(partial, s) for s in starts]
+
+
 def keep_only_same_recipe(partial: Path, recipe: Recipe) -> None:
-    """Make the folder of an unfinished build; drop one left by another recipe or version."""
+    """Make the folder of an unfinished build; drop one of another recipe or version, or damaged."""
     note = partial / "recipe.json"
-    if note.is_file() and json.loads(note.read_text()) == recipe.record():
-        return
+    try:
+        if json.loads(note.read_text(encoding="utf-8")) == recipe.record():
+            return
+    except (OSError, ValueError):  # none yet, or damaged
+        pass
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    note.write_text(json.dumps(recipe.record()))
+    replace_text(note, json.dumps(recipe.record()))
 
 
 def chunk_path(partial: Path, start: int) -> Path:
@@ -107,15 +109,12 @@ def simulate_chunk(recipe: Recipe, start: int, partial: Path) -> int:
             seeds = [recipe.seed + int(i) for i in index[mine]]
             parts.append((mine, rollout(recipe.task, params, behaviour, seeds, recipe.max_cycles)))
     order = np.argsort(np.concatenate([mine for mine, _ in parts]))
-    path = chunk_path(partial, start)
-    temporary = path.with_suffix(".tmp")
     obs, actions, rewards, neighbours = (
         np.concatenate([getattr(part, name) for _, part in parts])[order]
         for name in ("obs", "actions", "rewards", "neighbours")
     )
-    with temporary.open("wb") as handle:
-        np.savez(handle, obs=obs, actions=actions, rewards=rewards, neighbours=neighbours)
-    os.replace(temporary, path)
+    with replacing(chunk_path(partial, start)) as file:
+        np.savez(file, obs=obs, actions=actions, rewards=rewards, neighbours=neighbours)
     return count
 
 
@@ -179,7 +178,7 @@ def _assemble(recipe: Recipe, root: Path, chunks: list[Path]) -> None:
 def _scores_for_minari(recipe: Recipe) -> dict[str, float]:
     """Returns of random actions and of the expert; nothing for a preset that has no such scores."""
     scores = {}
-    if recipe.preset in RECORDED.get(recipe.task, ()):
+    if recipe.preset in about(recipe.task).recorded:
         scores = reference_scores(recipe.task, recipe.preset)
     if "expert" not in scores:
         return {}

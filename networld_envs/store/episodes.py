@@ -1,4 +1,4 @@
-"""Episodes in Minari's local store: reading them with clear errors, writing them atomically.
+"""Episodes in Minari's local store: reading them with clear errors, and writing them.
 
 One episode of ``T`` steps of ``N`` agents holds
 
@@ -15,13 +15,9 @@ truncations             ``(T,)`` bool
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +26,13 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from minari.data_collector import EpisodeBuffer
-from minari.dataset.minari_storage import MinariStorage
-from minari.storage.datasets_root_dir import get_dataset_path
+from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
 from numpy.typing import NDArray
 
 from networld_envs.simulator import make_params, task_module
 from networld_envs.spec import TaskSpec
-from networld_envs.store.recipes import DatasetError, catalog
+from networld_envs.store.ids import DATA, DatasetError, dataset_folder
+from networld_envs.store.recipes import catalog
 from networld_envs.version import __version__
 
 METADATA_KEY = "networld"
@@ -53,15 +49,19 @@ READ_ERRORS = (OSError, ValueError, KeyError, AssertionError, TypeError)
 
 def is_local(dataset_id: str) -> bool:
     """Whether a finished dataset of that id is in Minari's local store."""
-    return (get_dataset_path(dataset_id) / "data" / "metadata.json").is_file()
+    try:
+        return (dataset_folder(dataset_id) / DATA / METADATA_FILE_NAME).is_file()
+    except DatasetError:  # no id of a dataset
+        return False
 
 
 def open_local(dataset_id: str) -> minari.MinariDataset:
     """Open a dataset of the local store.
 
     Raises:
-        DatasetError: If it is not there, or its files are damaged.
+        DatasetError: If it is not there, its files are damaged, or this is no id of a dataset.
     """
+    dataset_folder(dataset_id)
     if not is_local(dataset_id):
         raise DatasetError(f"dataset {dataset_id!r} is not here; {remedy(dataset_id)}")
     try:
@@ -180,7 +180,7 @@ def write(
     """Write a Minari dataset into the new folder ``root``, one episode after another.
 
     Args:
-        root: Where; `publish` moves it to its place.
+        root: Where; `networld_envs.store.publishing` moves it to its place.
         buffers: The episodes; only one is held in memory at a time.
         observation_space: Of the team, ``(N, O)``.
         action_space: Of the team.
@@ -191,7 +191,7 @@ def write(
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     storage = MinariStorage.new(
-        root / "data",
+        root / DATA,
         observation_space=observation_space,
         action_space=action_space,
         env_spec=env_spec,
@@ -220,40 +220,6 @@ def write(
     storage.update_metadata({METADATA_KEY: {**record, **result}})
 
 
-def publish(root: Path, dataset_id: str) -> None:
-    """Move a finished dataset from ``root`` into the local store, in place of an older one."""
-    target = get_dataset_path(dataset_id)
-    _make_namespaces(target.parent)
-    if target.exists():
-        shutil.rmtree(target)
-    os.replace(root, target)
-
-
-@contextmanager
-def exclusive(dataset_id: str, suffix: str) -> Iterator[Path]:
-    """Hold the dataset's lock; others that make or fetch it wait.
-
-    Yields:
-        A folder for unfinished work beside the dataset's place, its name ending in ``suffix``.
-        It may be there from an earlier try, or not at all.
-    """
-    target = get_dataset_path(dataset_id)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (target.parent / f".{target.name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield target.parent / f".{target.name}.{suffix}"
-
-
-def refuse_existing(dataset_id: str, verb: str) -> None:
-    """Raise if the dataset is in the local store.
-
-    Raises:
-        DatasetError: Says how to replace it.
-    """
-    if is_local(dataset_id):
-        raise DatasetError(f"dataset {dataset_id!r} exists already; use --force to {verb} it again")
-
-
 def remedy(dataset_id: str, force: bool = False) -> str:
     """How to get a dataset that is absent or damaged, in words."""
     if dataset_id in catalog():
@@ -265,15 +231,3 @@ def _damaged(dataset_id: str, error: Exception) -> DatasetError:
     return DatasetError(
         f"dataset {dataset_id!r} cannot be read ({error}); {remedy(dataset_id, force=True)}"
     )
-
-
-def _make_namespaces(folder: Path) -> None:
-    """Mark the folders above a dataset as Minari namespaces, as Minari's own writer does."""
-    root = get_dataset_path()
-    while folder != root:
-        note = folder / "namespace_metadata.json"
-        if not note.exists():
-            temporary = note.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps({}))
-            os.replace(temporary, note)
-        folder = folder.parent

@@ -8,7 +8,6 @@ The environment that the dataset names is `networld_envs.one_agent.OneAgentEnv`.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import minari
@@ -19,11 +18,17 @@ from minari.dataset.minari_storage import MinariStorage
 
 from networld_envs.one_agent import OneAgentEnv
 from networld_envs.simulator import MAX_CYCLES
-from networld_envs.store.episodes import episodes, exclusive, metadata, publish, refuse_existing
+from networld_envs.store.episodes import episodes, metadata, open_local
+from networld_envs.store.ids import DATA
+from networld_envs.store.publishing import DATASET, new_dataset
+from networld_envs.store.recipes import Progress
 
 
 def flatten_agents(
-    dataset: minari.MinariDataset, new_id: str, force: bool = False
+    dataset: minari.MinariDataset,
+    new_id: str,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> minari.MinariDataset:
     """Make a Minari dataset with one episode per agent and episode; agent 0 of episode 0 first.
 
@@ -31,10 +36,11 @@ def flatten_agents(
         dataset: Whole or filtered.
         new_id: Id of the new dataset.
         force: Replace a dataset of that id.
+        progress: Called with (episodes of ``dataset`` done, episodes).
 
     Raises:
-        networld_envs.store.recipes.DatasetError: If a dataset of that id exists, or the source is
-            damaged.
+        networld_envs.store.DatasetError: If the new id cannot be used, a dataset of that id exists,
+            or the source is damaged.
     """
     about = metadata(dataset)
     # Logs of another number of agents name no environment; then the preset's stands in.
@@ -50,7 +56,9 @@ def flatten_agents(
 
     def buffers() -> Iterator[EpisodeBuffer]:
         number = 0
-        for episode in episodes(dataset):
+        for k, episode in enumerate(episodes(dataset)):
+            if progress is not None:
+                progress(k, dataset.total_episodes)
             for i in range(episode["agent_rewards"].shape[1]):
                 yield EpisodeBuffer(
                     id=number,
@@ -61,14 +69,13 @@ def flatten_agents(
                     truncations=episode["truncations"].tolist(),
                 )
                 number += 1
+        if progress is not None:
+            progress(dataset.total_episodes, dataset.total_episodes)
 
-    with exclusive(new_id, "flat") as folder:
-        if not force:
-            refuse_existing(new_id, "make")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    with new_dataset(new_id, "flat", force=force, verb="make") as folder:
+        (folder / DATASET).mkdir()
         new = MinariStorage.new(
-            folder / "data",
+            folder / DATASET / DATA,
             observation_space=env.observation_space,
             action_space=env.action_space,
             env_spec=EnvSpec(
@@ -90,5 +97,4 @@ def flatten_agents(
             }
         )
         new.update_episodes(buffers())
-        publish(folder, new_id)
-    return minari.load_dataset(new_id)
+    return open_local(new_id)

@@ -6,25 +6,24 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from pathlib import Path
 
 import minari
+from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
+from minari.storage.datasets_root_dir import get_dataset_path
 
 from networld_envs.store.builder import build
 from networld_envs.store.episodes import (
     METADATA_KEY,
+    READ_ERRORS,
     content_hash,
     is_local,
     metadata,
     open_local,
 )
 from networld_envs.store.fingerprint import compare, fingerprint, fingerprints
-from networld_envs.store.recipes import (
-    DatasetError,
-    Progress,
-    catalog,
-    find_recipe,
-)
+from networld_envs.store.ids import DATA, DatasetError, dataset_folder
+from networld_envs.store.recipes import Progress, catalog, find_recipe
 from networld_envs.store.remote import download
 
 MIRROR = "NETWORLD_MIRROR"
@@ -43,6 +42,7 @@ class Summary:
         mean_reward: Per agent and step; None where unknown.
         sha256: Content hash, or "".
         policy: Who acted.
+        fault: Why the dataset cannot be used; "" if nothing is known to be wrong with it.
     """
 
     dataset_id: str
@@ -52,6 +52,7 @@ class Summary:
     mean_reward: float | None
     sha256: str
     policy: str
+    fault: str = ""
 
 
 def load(dataset_id: str, jobs: int = 1, progress: Progress | None = None) -> minari.MinariDataset:
@@ -137,20 +138,44 @@ def verify(dataset_id: str) -> tuple[bool, str]:
 
 
 def local_datasets() -> dict[str, Summary]:
-    """The datasets of NetWorld's tasks in Minari's local store: built, downloaded, imported."""
+    """The datasets of NetWorld's tasks in Minari's local store: built, downloaded, imported.
+
+    A dataset whose description is damaged, or whose id Minari cannot read, is listed with its
+    fault and hides no other. Sound datasets of other projects are left out.
+    """
+    root = get_dataset_path()
     found = {}
-    listed: dict[str, dict[str, Any]] = cast("Any", minari.list_local_datasets())
-    for dataset_id, about in listed.items():
+    for folder, below, _ in os.walk(root):
+        if Path(folder) != root and DATA in below:
+            dataset_id = Path(folder).relative_to(root).as_posix()
+            summary = _summary(dataset_id)
+            if summary is not None:
+                found[dataset_id] = summary
+            below.clear()
+        below[:] = [name for name in below if not name.startswith(".")]
+    return dict(sorted(found.items()))
+
+
+def _summary(dataset_id: str) -> Summary | None:
+    """One line about a dataset of the local store, None if it is not of a NetWorld task."""
+    try:
+        about = MinariStorage.read_raw_metadata(dataset_folder(dataset_id) / DATA)
+        if about["dataset_id"] != dataset_id:
+            raise DatasetError(f"it is {about['dataset_id']!r} in a folder of another name")
         ours = about.get(METADATA_KEY)
         if ours is None:
-            continue
-        found[dataset_id] = Summary(
+            return None
+        return Summary(
             dataset_id=dataset_id,
             episodes=int(about["total_episodes"]),
             steps=int(about["total_steps"]),
             megabytes=float(about["dataset_size"]),
             mean_reward=ours.get("mean_reward"),
             sha256=ours["sha256"],
-            policy=about.get("algorithm_name", ""),
+            policy=str(about.get("algorithm_name", "")),
         )
-    return found
+    except DatasetError as error:
+        fault = str(error)
+    except READ_ERRORS as error:
+        fault = f"{METADATA_FILE_NAME}: {type(error).__name__}: {error}"
+    return Summary(dataset_id, 0, 0, None, None, "", "", fault)

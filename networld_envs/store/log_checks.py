@@ -9,7 +9,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from networld_envs.spec import TaskSpec
-from networld_envs.store.recipes import DatasetError
+from networld_envs.store.ids import DatasetError
 
 NEEDED = ("observations", "actions", "agent_rewards", "neighbours")
 Raw = dict[str, NDArray[Any]]

@@ -24,7 +24,6 @@ leading axis ``K``, ``neighbours`` ``(K, N, D)``.
 from __future__ import annotations
 
 import re
-import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,24 +37,16 @@ import minari
 import numpy as np
 from gymnasium import spaces
 from minari.data_collector import EpisodeBuffer
-from minari.dataset.minari_dataset import parse_dataset_id
 from numpy.typing import NDArray
 
+from networld_envs.files import replacing
 from networld_envs.joint import gymnasium_id
 from networld_envs.simulator import MAX_CYCLES, make_params, task_module
 from networld_envs.spec import TaskSpec
-from networld_envs.store.episodes import (
-    FIELDS,
-    episode_buffer,
-    episodes,
-    exclusive,
-    open_local,
-    publish,
-    refuse_existing,
-    write,
-)
+from networld_envs.store.episodes import FIELDS, episode_buffer, episodes, open_local, write
+from networld_envs.store.ids import DatasetError
 from networld_envs.store.log_checks import Raw, checked, field
-from networld_envs.store.recipes import DatasetError
+from networld_envs.store.publishing import DATASET, new_dataset
 
 
 def import_logs(
@@ -86,19 +77,14 @@ def import_logs(
         DatasetError: If something is wrong with the logs, naming episode, step, agent and field,
             or the dataset exists already.
     """
-    try:
-        parse_dataset_id(dataset_id)
-    except (ValueError, TypeError) as error:  # TypeError: no version
-        raise DatasetError(
-            f"{dataset_id!r} is no dataset id; it should look like 'networld/{task}/campus-v0'"
-        ) from error
     params = make_params(task, preset)
     module = task_module(task)
     spec: TaskSpec = module.spec(params)
     one: spaces.Box = module.observation_space(params)
-    with exclusive(dataset_id, "import") as folder, _removed_on_error(folder), _open(path) as log:
-        if not force:
-            refuse_existing(dataset_id, "import")
+    with (
+        new_dataset(dataset_id, "import", force=force, verb="import") as folder,
+        _open(path) as log,
+    ):
         first = log.episode(0)
         agents = field(first, "observations", 0, "f", ("T+1", "N", "O")).shape[1]
         slots = field(first, "neighbours", 0, "iu", ("N", "D")).shape[1]
@@ -118,7 +104,7 @@ def import_logs(
 
         observation_space, action_space = _team_spaces(found, one)
         write(
-            folder,
+            folder / DATASET,
             buffers(),
             observation_space=observation_space,
             action_space=action_space,
@@ -137,7 +123,6 @@ def import_logs(
                 "licence": licence,
             },
         )
-        publish(folder, dataset_id)
     return open_local(dataset_id)
 
 
@@ -158,18 +143,16 @@ def export_npz(dataset: minari.MinariDataset, path: Path) -> int:
         raise DatasetError(f"an export is an .npz file, got {path.name!r}")
     if path.exists():
         raise DatasetError(f"{path} exists already")
-    temporary = path.with_name(f".{path.name}.partial")
     count = 0
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for episode in episodes(dataset):
-                for name in FIELDS:
-                    with archive.open(f"episode_{count}/{name}.npy", "w", force_zip64=True) as file:
-                        np.lib.format.write_array(file, np.asanyarray(episode[name]))
-                count += 1
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path) as whole,
+        zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for episode in episodes(dataset):
+            for name in FIELDS:
+                with archive.open(f"episode_{count}/{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.asanyarray(episode[name]))
+            count += 1
     return count
 
 
@@ -250,15 +233,6 @@ def _open(path: Path) -> Iterator[_Log]:
             raise DatasetError("logs are .npz, .h5 or .hdf5 files")
     except (OSError, ValueError, zipfile.BadZipFile) as error:  # a DatasetError is a ValueError
         raise DatasetError(f"{path.name}: {error}") from error
-
-
-@contextmanager
-def _removed_on_error(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def _team_spaces(spec: TaskSpec, one: spaces.Box) -> tuple[spaces.Box, spaces.Space[Any]]:

@@ -10,7 +10,6 @@ The folder holds the files of each dataset under the dataset's id, and ``index.j
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import shutil
@@ -21,11 +20,11 @@ from typing import Any, cast
 import minari
 import pooch
 import requests
-from minari.storage.datasets_root_dir import get_dataset_path
 
-from networld_envs.files import replace_text
+from networld_envs.files import locked, replace_text, replacing
 from networld_envs.store.episodes import METADATA_KEY
-from networld_envs.store.recipes import DatasetError, Progress
+from networld_envs.store.ids import DatasetError, dataset_folder
+from networld_envs.store.recipes import Progress
 
 INDEX = "index.json"
 INDEX_FORMAT = 1
@@ -45,7 +44,7 @@ def fetch(
     retries: int,
     timeout_s: float,
 ) -> str:
-    """Fetch the files into ``folder / dataset_id``; returns the content hash of the index."""
+    """Fetch the files into ``folder``; returns the content hash of the index."""
     entry = read_index(remote, timeout_s).get(dataset_id)
     if entry is None:
         raise DatasetError(f"{remote} has no dataset {dataset_id!r}")
@@ -53,7 +52,7 @@ def fetch(
     sizes = {name: entry["files"][name]["bytes"] for name in FILES}
     done = 0
     fetcher = pooch.create(
-        path=folder / dataset_id,
+        path=folder,
         base_url=f"{remote.rstrip('/')}/{dataset_id}/",
         registry=registry,
         retry_if_failed=retries,
@@ -111,18 +110,16 @@ def read_index(remote: str, timeout_s: float) -> dict[str, dict[str, Any]]:
 
 def add(dataset: minari.MinariDataset, mirror: Path) -> None:
     """Copy the dataset's files into the mirror and enter them into its index."""
-    source = get_dataset_path(dataset.id)
+    source = dataset_folder(dataset.id)
     mirror.mkdir(parents=True, exist_ok=True)
-    with (mirror / f".{INDEX}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked(mirror / f".{INDEX}.lock"):
         files = {}
         for name in FILES:
             target = mirror / dataset.id / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{target.name}.partial")
-            shutil.copyfile(source / name, partial)
-            files[name] = {"sha256": pooch.file_hash(str(partial)), "bytes": partial.stat().st_size}
-            partial.replace(target)
+            with (source / name).open("rb") as original, replacing(target) as copy:
+                shutil.copyfileobj(original, copy, CHUNK_BYTES)
+            files[name] = {"sha256": pooch.file_hash(str(target)), "bytes": target.stat().st_size}
         path = mirror / INDEX
         index = (
             json.loads(path.read_text(encoding="utf-8"))

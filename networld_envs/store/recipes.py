@@ -12,16 +12,13 @@ from typing import Any
 from networld_envs.files import replace_text
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.simulator import task_module
+from networld_envs.store.ids import DatasetError, check_id
 from networld_envs.version import __version__
 
 CATALOG = Path(__file__).with_name("catalog.toml")
 
 Progress = Callable[[int, int], None]
 """Called with (done, total); in episodes for a build, in bytes for a download."""
-
-
-class DatasetError(ValueError):
-    """A dataset is missing, damaged or not what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,7 @@ class Recipe:
     sha256: str = ""
 
     def __post_init__(self) -> None:
+        check_id(self.dataset_id)
         task_module(self.task)
         if self.episodes < 1:
             raise ValueError(f"{self.dataset_id}: episodes must be at least 1, got {self.episodes}")

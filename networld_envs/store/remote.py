@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,17 +29,16 @@ from networld_envs.store.episodes import (
     METADATA_KEY,
     READ_ERRORS,
     content_hash,
-    exclusive,
-    is_local,
     metadata,
     open_local,
-    publish,
-    refuse_existing,
 )
-from networld_envs.store.recipes import DatasetError, Progress, catalog
+from networld_envs.store.ids import DATA, DatasetError
+from networld_envs.store.publishing import DATASET, DatasetExistsError, new_dataset
+from networld_envs.store.recipes import Progress, catalog
 
 HTTP = ("http", "https")
 MINARI = ("gcp", "hf")
+ARRIVING = "files"  # where files arrive; what arrived from a static mirror outlasts an interruption
 
 
 def download(
@@ -72,23 +70,24 @@ def download(
             store is then as before.
     """
     scheme = _scheme(remote)
-    with exclusive(dataset_id, "download") as folder:
-        if keep and is_local(dataset_id):
-            return open_local(dataset_id)
-        if not force:
-            refuse_existing(dataset_id, "download")
-        if scheme in HTTP:
-            expected = mirror.fetch(dataset_id, remote, folder, progress, retries, timeout_s)
-        else:
-            expected = ""
-            _fetch_minari(dataset_id, remote, folder)
-        try:
-            _check(folder / dataset_id, dataset_id, remote, expected)
-        except DatasetError:
-            shutil.rmtree(folder)
+    try:
+        with new_dataset(
+            dataset_id,
+            "download",
+            force=force and not keep,
+            verb="download",
+            resume=scheme in HTTP,
+        ) as folder:
+            files = folder / ARRIVING
+            if scheme in HTTP:
+                expected = mirror.fetch(dataset_id, remote, files, progress, retries, timeout_s)
+            else:
+                files, expected = _fetch_minari(dataset_id, remote, files), ""
+            files.replace(folder / DATASET)
+            _check(folder / DATASET, dataset_id, remote, expected)
+    except DatasetExistsError:
+        if not keep:
             raise
-        publish(folder / dataset_id, dataset_id)
-        shutil.rmtree(folder)
     return open_local(dataset_id)
 
 
@@ -128,6 +127,10 @@ def upload(dataset_id: str, remote: str, token: str | None = None) -> None:
             does not take it.
     """
     dataset = open_local(dataset_id)
+    if dataset.id != dataset_id:
+        raise DatasetError(
+            f"the dataset in the folder of {dataset_id!r} is {dataset.id!r}; it is not uploaded"
+        )
     found, written = content_hash(dataset), metadata(dataset).get("sha256")
     if found != written:
         raise DatasetError(
@@ -159,17 +162,13 @@ def _scheme(remote: str) -> str:
     return scheme
 
 
-def _fetch_minari(dataset_id: str, remote: str, folder: Path) -> None:
-    """Fetch the files into ``folder / dataset_id`` with Minari's own client."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        with _cloud(remote) as cloud:
-            cloud.get_dataset_metadata(dataset_id)  # raises if it is not there
-            cloud.download_dataset(dataset_id, folder)
-    except DatasetError:
-        shutil.rmtree(folder)
-        raise
+def _fetch_minari(dataset_id: str, remote: str, folder: Path) -> Path:
+    """Fetch a dataset with Minari's own client; returns where in ``folder`` it is."""
+    folder.mkdir()
+    with _cloud(remote) as cloud:
+        cloud.get_dataset_metadata(dataset_id)  # raises if it is not there
+        cloud.download_dataset(dataset_id, folder)
+    return folder / dataset_id
 
 
 @contextlib.contextmanager
@@ -185,7 +184,7 @@ def _cloud(remote: str, token: str | None = None) -> Iterator[CloudStorage]:
 def _check(root: Path, dataset_id: str, remote: str, expected: str) -> None:
     """Raise unless the dataset in ``root`` is the one asked for, with the content it claims."""
     try:
-        dataset = minari.MinariDataset(root / "data")
+        dataset = minari.MinariDataset(root / DATA)
         about = metadata(dataset)
     except READ_ERRORS as error:
         raise DatasetError(f"{dataset_id!r} from {remote} cannot be read: {error}") from error

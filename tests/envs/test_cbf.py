@@ -18,7 +18,7 @@ from networld_envs.cbf.policies import POLICIES, wmmse
 from networld_envs.physics import radio
 from networld_envs.physics.topology import hex_translations
 from networld_envs.policies import usable_policies
-from networld_envs.policies.references import PUBLISHED, measure
+from networld_envs.policies.references import measure
 from networld_envs.policies.rollout import Behaviour, rollout
 
 P = cbf.Params()
@@ -601,7 +601,7 @@ def test_codebook_holds_the_matched_beam_and_is_fixed_in_space_only_for_ge2020()
 def test_published_figures_with_the_papers_channel():
     """Ge et al.: random 3.6, MRT 6.0, SLNR 6.6, 20-iteration WMMSE 7.5 bit/s/Hz a cell."""
     for preset in ("ge2020", "ge2020_box"):
-        for name, (metric, value) in PUBLISHED["cbf", preset].items():
+        for name, (metric, value) in cbf.ABOUT.published[preset].items():
             found = measure("cbf", name, 40, preset=preset, max_cycles=4)["metrics"][metric]
             assert found == pytest.approx(value, abs=0.3), name
 

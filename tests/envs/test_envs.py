@@ -17,7 +17,7 @@ from gymnasium.utils.env_checker import check_env
 
 import networld_envs
 from networld_envs import cbf
-from networld_envs.policies import POLICIES, get_policy, policy_actions
+from networld_envs.policies import get_policy, policy_actions, task_policies
 from networld_envs.policies.rollout import Behaviour, rollout
 from networld_envs.simulator import Simulator, make_params
 
@@ -270,7 +270,7 @@ def test_illegal_actions_name_agent_value_and_space(task):
     if box:
         width = env.action_space(agent).shape[0]
         expect(f"{agent}.*nan.*Box", **{agent: np.full(width, np.nan, np.float32)})
-        expect(f"{agent}.*component 1.*Box", **{agent: np.eye(width)[1] * 2 * high})
+        expect(f"{agent}.*column 1.*Box", **{agent: np.eye(width)[1] * 2 * high})
     else:
         expect(f"{agent}.*{high + 1}.*Discrete", **{agent: high + 1})
         expect(f"{agent}.*-1.*Discrete", **{agent: -1})
@@ -308,9 +308,9 @@ def test_every_policy_gives_legal_actions_and_only_genies_see_the_state(task):
     sim.seed(11)
     obs = sim.reset()
     rngs = [np.random.default_rng(i) for i in range(3)]
-    roles = {p.role for p in POLICIES[task].values()}
+    roles = {p.role for p in task_policies(task).values()}
     assert {"random", "static", "expert", "genie"} <= roles
-    for policy in POLICIES[task].values():
+    for policy in task_policies(task).values():
         sim.check_actions(policy_actions(policy, sim, obs, rngs, 0))
         assert (policy.privileged is not None) == (policy.role == "genie")
 

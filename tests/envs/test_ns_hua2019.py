@@ -12,7 +12,7 @@ import networld_envs
 from networld_envs import ns
 from networld_envs.ns import packets
 from networld_envs.ns.packet_types import FLAGS
-from networld_envs.policies import POLICIES, best_policy, get_policy, usable_policies
+from networld_envs.policies import best_policy, get_policy, task_policies, usable_policies
 from networld_envs.simulator import make_params
 
 DEFAULT = ns.PRESETS["hua2019"]
@@ -471,9 +471,9 @@ def test_usable_policies_act_legally():
     space = ns.action_space(params)
     for name in names:
         obs, table = ns.observe(params, state), ns.neighbours(params, state)
-        action = POLICIES["ns"][name].local(params, obs, table, generators([0]), 1)
+        action = task_policies("ns")[name].local(params, obs, table, generators([0]), 1)
         assert all(space.contains(a) for a in action[0])
-    assert set(POLICIES["ns"]) - set(usable_policies("ns", ns.Params())) == {"published"}
+    assert set(task_policies("ns")) - set(usable_policies("ns", ns.Params())) == {"published"}
 
 
 def test_the_observation_counts_bits_and_buffers():
