@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.markup import escape
 from rich.table import Table
 
 from networld_algos.cli.terminal import console, download_bar, progress_bar, shown_in
@@ -116,10 +117,13 @@ def show_list(remote: str | None = None) -> int:
         recipe, here, far = recipes.get(dataset_id), local.get(dataset_id), there.get(dataset_id)
         known = recorded.get(dataset_id, {})
         places = [
-            *(["here"] if here else []),
+            *([("damaged" if here.fault else "here")] if here else []),
             *(["remote"] if far else []),
             *(["buildable"] if recipe and not here else []),
         ]
+        if here and here.fault:
+            table.add_row(dataset_id, ", ".join(places), *[""] * 5, escape(here.fault))
+            continue
         if here:
             values = (here.episodes, here.steps, here.megabytes, here.mean_reward)
             sha256, policy = here.sha256, here.policy
@@ -230,7 +234,9 @@ def flatten(
     """
     from networld_envs.store.flatten import flatten_agents
 
-    dataset = flatten_agents(store.load(dataset_id), new_id, force)
+    source = store.load(dataset_id)
+    with progress_bar("episodes") as bar:
+        dataset = flatten_agents(source, new_id, force, shown_in(bar, new_id))
     console.print(f"{new_id}: {dataset.total_episodes} episodes, {dataset.total_steps} steps")
     return 0
 

@@ -244,7 +244,7 @@ def test_other_bad_files(tmp_path):
     with pytest.raises(store.DatasetError, match=r"logs are \.npz, \.h5 or \.hdf5 files"):
         import_logs(tmp_path / "log.csv", MINE, "rb")
     for name in ("no-version", "white space-v0"):
-        with pytest.raises(store.DatasetError, match="is no dataset id"):
+        with pytest.raises(store.DatasetError, match="is not a dataset id"):
             import_logs(tmp_path / "log.npz", name, "rb")
 
 
