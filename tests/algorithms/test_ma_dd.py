@@ -8,6 +8,7 @@ import torch
 
 from networld_algos import make, make_config
 from networld_algos.data.batch import WindowSampler
+from networld_envs.policies.rollout import Behaviour
 
 KINDS = ("box", "discrete", "ordered")
 SMALL = {"hidden": 64, "dim": 16, "sequences": 32}
@@ -46,8 +47,10 @@ def test_guidance_mixes_the_two_models(toy, prediction):
         algorithm.reconfigure(guidance_weight=weight)
         plans[weight] = algorithm.plan(context, generator())
     mixed = plans[0.0] + 1.2 * (plans[1.0] - plans[0.0])
+    # A noise estimate is divided by the small signal of the last step: so is its rounding error.
+    rounding = 1e-5 if prediction == "x0" else 2e-3
     inside = torch.stack(list(plans.values())).abs().amax(0) < 4.9  # of noise: bounded by 5
-    torch.testing.assert_close(plans[1.2][inside], mixed[inside], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(plans[1.2][inside], mixed[inside], rtol=1e-4, atol=10 * rounding)
     assert not torch.allclose(plans[0.0], plans[1.0], atol=1e-3)
     nets, config = algorithm.acting, algorithm.config
     x = config.temperature * torch.randn(10, nets.width, 4, generator=generator())
@@ -56,7 +59,7 @@ def test_guidance_mixes_the_two_models(toy, prediction):
     with torch.no_grad():
         output = nets.denoise(x, t, context, torch.zeros(10, 16))
         alone = nets.schedule.to_x0(output, x, 49, prediction)
-    torch.testing.assert_close(plans[0.0][..., 1:], alone[..., 1:], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(plans[0.0][..., 1:], alone[..., 1:], rtol=1e-4, atol=rounding)
 
 
 @pytest.mark.parametrize("solver", ["ddpm", "ddim", "dpm-solver++"])
@@ -102,7 +105,12 @@ def test_returns_are_hidden_at_random_and_where_segments_are_cut(toy):
     assert not full.all()
     assert (segments.known[:, 0] == full).all()
     shown = []
-    algorithm.nets.denoise = lambda x, t, c, y: shown.append((y != 0).any(1)) or 0 * x
+
+    def denoise(x, t, context, outlook):
+        shown.append((outlook != 0).any(1))
+        return 0 * x
+
+    algorithm.nets.denoise = denoise
     algorithm.diffusion_loss(algorithm.nets, segments, generator())
     assert not shown[0][~full].any()
     assert shown[0][full].float().mean().item() == pytest.approx(0.75, abs=0.04)
@@ -144,7 +152,12 @@ def test_losses_ignore_padding(toy, kind):
     assert torch.equal(one, two)
     # The denoiser sees all positions, so only the errors of padded ones may not count.
     seen = []
-    algorithm.nets.denoise = lambda x, t, c, y: seen.append(x) or torch.zeros_like(x)
+
+    def denoise(x, t, context, outlook):
+        seen.append(x)
+        return torch.zeros_like(x)
+
+    algorithm.nets.denoise = denoise
     weights = torch.tensor([5.0, 1.0])
     loss = algorithm.diffusion_loss(algorithm.nets, segments, generator())
     errors = (segments.states[:, 1:3] ** 2).mean(-1) * weights
@@ -155,32 +168,23 @@ def test_losses_ignore_padding(toy, kind):
 def test_asking_for_more_return_gets_more(toy):
     """Half of the teams act well, half at random; plans follow the return that is asked for."""
     task = toy("box")
-    good, bad = task.collect(24), task.collect(24, seed=1)
-    rng = np.random.default_rng(0)
-    obs, actions, rewards = [task.reset(24, rng)], [], []
-    for _ in range(20):
-        actions.append(task.random(24, rng))
-        seen, reward = task.step(actions[-1], rng)
-        obs.append(seen)
-        rewards.append(reward)
-    bad.obs[:], bad.actions[:] = np.stack(obs, 1), np.stack(actions, 1)
-    bad.rewards[:] = np.stack(rewards, 1)
+    good, bad = task.collect(24), task.collect(24, seed=1, behaviour=Behaviour("random"))
     names = [name for name in vars(good) if name != "spec"]
     both = {name: np.concatenate([getattr(good, name), getattr(bad, name)]) for name in names}
-    algorithm = prepared(replace(good, **both), 200, learning_rate=3e-3)
+    algorithm = prepared(replace(good, **both), 400, learning_rate=3e-3)
     for target in ("state", "data"):
         scores = []
         for share in (0.05, 0.9):
             algorithm.reconfigure(target=target, target_quantile=share)
             scores.append(task.score(algorithm))
-        assert scores[1] > scores[0] + 0.1 * (task.score("expert") - task.score(None)), target
+        assert scores[1] > scores[0] + 0.1 * (task.score("expert") - task.score("random")), target
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_approaches_the_policy_of_the_data(toy, kind):
     task = toy(kind)
     algorithm = prepared(task.collect(32), 200, learning_rate=3e-3)
-    random, expert = task.score(None), task.score("expert")
+    random, expert = task.score("random"), task.score("expert")
     assert task.score(algorithm) > random + 0.6 * (expert - random)
 
 

@@ -9,6 +9,7 @@ from networld_algos import make, make_config
 from networld_algos.data.batch import WindowSampler
 from networld_algos.ma_dt.transformer import CausalTransformer
 from networld_algos.nn.action_head import ActionHead
+from networld_envs.policies.rollout import Behaviour
 
 KINDS = ("box", "discrete", "ordered")
 SMALL = {"hidden": 32, "context": 6, "kept": 3, "layers": 2, "sequences": 24}
@@ -71,11 +72,10 @@ def test_acting_is_the_full_pass_over_the_window(toy, kind, action_tokens, kept)
     for k in range(3):  # past actions must matter
         algorithm.update(batch_of(algorithm, data, seed=k), generator(k))
     table = torch.as_tensor(task.table).long().expand(2, -1, -1)
-    rng = np.random.default_rng(0)
     carry = algorithm.initial_carry(2, "toy")
     states, taken = [], []
     for now in range(15):
-        obs = torch.as_tensor(task.reset(2, rng))  # arbitrary observations
+        obs = torch.as_tensor(task.obs(2, seed=10 * now))  # arbitrary observations
         x, _ = algorithm.inputs.receive(obs, table, {}, 5)
         states.append(x.flatten(0, 1))
         actions, carry = algorithm.act(obs, table, carry, generator())
@@ -138,7 +138,7 @@ def test_target_is_the_quantile_of_the_returns_left_at_each_step(toy):
 def test_steps_beyond_the_data_count_as_its_last(toy):
     task = toy("ordered")
     algorithm = prepared(task.collect(4), context=2, kept=2, decode="argmax")
-    obs = torch.as_tensor(task.reset(2, np.random.default_rng(0)))
+    obs = torch.as_tensor(task.obs(2))
     table = torch.as_tensor(task.table).long().expand(2, -1, -1)
     carry, actions = algorithm.initial_carry(2, "toy"), []
     for _ in range(26):
@@ -153,16 +153,7 @@ def test_steps_beyond_the_data_count_as_its_last(toy):
 def test_asking_for_more_return_gets_more(toy):
     """Half of the teams act well, half badly: the target return tells which to follow."""
     task = toy("discrete")
-    good, bad = task.collect(24), task.collect(24, seed=1)
-    rng = np.random.default_rng(0)
-    obs, actions, rewards = [task.reset(24, rng)], [], []
-    for _ in range(20):
-        actions.append(task.random(24, rng))
-        seen, reward = task.step(actions[-1], rng)
-        obs.append(seen)
-        rewards.append(reward)
-    bad.obs[:], bad.actions[:] = np.stack(obs, 1), np.stack(actions, 1)
-    bad.rewards[:] = np.stack(rewards, 1)
+    good, bad = task.collect(24), task.collect(24, seed=1, behaviour=Behaviour("random"))
     fields = {
         name: np.concatenate([getattr(good, name), getattr(bad, name)])
         for name in vars(good)
@@ -177,7 +168,7 @@ def test_asking_for_more_return_gets_more(toy):
     for share in (0.02, 0.9):
         algorithm.reconfigure(target_quantile=share)
         scores.append(task.score(algorithm))
-    assert scores[1] > scores[0] + 0.1 * (task.score("expert") - task.score(None))
+    assert scores[1] > scores[0] + 0.1 * (task.score("expert") - task.score("random"))
 
 
 @pytest.mark.parametrize("options", [{"box_loss": "mse"}, {"box_loss": "two-hot"}], ids=str)
@@ -188,7 +179,7 @@ def test_approaches_the_policy_of_the_data(toy, options):
     algorithm.prepare(data, 300)
     for k in range(300):
         algorithm.update(batch_of(algorithm, data, 16, k), generator(k))
-    random, expert = task.score(None), task.score("expert")
+    random, expert = task.score("random"), task.score("expert")
     assert task.score(algorithm) > random + 0.7 * (expert - random)
 
 

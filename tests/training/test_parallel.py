@@ -227,8 +227,9 @@ def test_a_dead_peer_ends_the_job(tmp_path):
 def one_process() -> None:
     """One of the processes of a job."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from conftest import Toy
+    from helpers.toy import Toy, register
 
+    register()
     out, share = Path(sys.argv[1]), distributed.start()
     assert share is not None
     if len(sys.argv) > 2:
