@@ -17,6 +17,7 @@ from networld_algos.results.rows import Row
 from networld_algos.results.stats import normalised_score
 from networld_algos.training.cpu import machine
 from networld_algos.training.evaluate import Evaluation, decision_ms_one_agent, evaluate
+from networld_algos.training.run import Progress
 from networld_envs.policies import get_policy
 from networld_envs.policies.references import TEST_SEED, reference_rewards, reference_scores
 from networld_envs.version import __version__
@@ -54,15 +55,26 @@ def _eval_seeds(run: Run) -> range:
 
 
 def learned_rows(
-    run: Run, algorithm: Algorithm, heldout: Episodes | None, state: dict[str, Any]
+    run: Run, algorithm: Algorithm, heldout: Episodes | None, progress: Progress
 ) -> list[Row]:
-    """A row for each condition of the run; what is equal but for its name is measured once."""
-    updates, trained = int(state["updates"]), algorithm.config
+    """A row for each condition of the run.
+
+    Conditions that differ only in their label are evaluated once.
+
+    Args:
+        run: Whose conditions.
+        algorithm: The model.
+        heldout: Episodes of the target task that the last rows' diagnostics are measured on; None
+            leaves them out.
+        progress: How the model was trained.
+    """
+    updates, trained = progress.updates, algorithm.config
     is_last = updates == run.updates
     extra: dict[str, float] = {
         "parameters": sum(p.numel() for p in algorithm.parameters() if p.requires_grad)
     }
-    extra |= state.get("best", {})
+    if progress.best is not None:
+        extra |= asdict(progress.best)
     if is_last and heldout is not None:
         extra |= algorithm.health(heldout)
     results: dict[str, tuple[Evaluation, dict[str, float]]] = {}
@@ -83,7 +95,7 @@ def learned_rows(
                 dataset=run.dataset_ids[-1],
                 config_hash=_short_hash(config),
                 fraction=run.fraction,
-                episodes=int(state["episodes"]),
+                episodes=progress.episodes,
                 updates=updates,
                 is_last=is_last,
                 episode_returns=tuple(result.episode_rewards.tolist()),
@@ -91,7 +103,7 @@ def learned_rows(
                 latency_p50_ms=result.latency_p50_ms,
                 latency_p99_ms=result.latency_p99_ms,
                 bytes_per_step=result.bytes_per_step,
-                train_seconds=float(state["seconds"]),
+                train_seconds=progress.seconds,
                 extra={**extra, **more},
             )
         )

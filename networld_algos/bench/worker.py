@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
 
 from networld_algos.base import Algorithm
 from networld_algos.bench.evaluator import learned_rows, reference_rows
@@ -22,7 +17,6 @@ from networld_algos.bench.job import Job, Outcome, failed, held
 from networld_algos.bench.paths import FINISHED, Paths
 from networld_algos.bench.runs import Run
 from networld_algos.bench.tensorboard import Events
-from networld_algos.data.batch import WindowSampler
 from networld_algos.data.episodes import HOLDOUT, Episodes
 from networld_algos.data.load import load_episodes
 from networld_algos.files import write_text
@@ -30,13 +24,10 @@ from networld_algos.registry import ALGORITHMS, make, make_config
 from networld_algos.results.rows import Row, write_rows
 from networld_algos.training import checkpoint
 from networld_algos.training.cpu import configure_cpu
-from networld_algos.training.train import train
+from networld_algos.training.run import Progress, Training, finish, resume, run_training
 
 SAVE_EVERY = 500  # most updates between checkpoints
 VALIDATION = 0.1  # share of the episodes that early stopping looks at
-VALIDATIONS = 20  # validations in a training with early stopping
-VALIDATION_BATCHES = 4
-BEST = "best"  # folder of the weights with the least validation loss so far
 
 
 def perform(job: Job) -> Outcome:
@@ -69,54 +60,41 @@ def _do(job: Job) -> None:
 
 
 def _train_run(job: Job, log: Events | None) -> None:
-    """Train, evaluate at the run's marks, save there and between; resume where it stopped."""
+    """Train, evaluate and save; resume where an earlier process stopped."""
     run, paths = job.run, job.paths
     data = [_training_data(run, task) for task in run.data_tasks]
     fitted, validation = [part[0] for part in data], None
+    episodes, heldout = len(fitted[-1]), data[-1][1]
     stops = ALGORITHMS[run.algorithm][1].validation_loss is not Algorithm.validation_loss
-    if run.early_stop and stops and len(fitted[-1]) > 1:
+    if run.early_stop and stops and episodes > 1:
         fitted[-1], validation = fitted[-1].split(VALIDATION, run.seed)
+
+    def evaluate(algorithm: Algorithm, progress: Progress) -> list[dict[str, Any]]:
+        rows = learned_rows(run, algorithm, heldout, progress)
+        if log is not None:
+            log.scores(rows)
+        return [json.loads(row.to_json()) for row in rows]
+
+    training = Training(
+        fitted,
+        run.updates,
+        run.seed,
+        save_every=SAVE_EVERY,
+        evaluate=evaluate,
+        evaluations=run.evaluations,
+        validation=validation,
+    )
     folder = paths.checkpoint(run.key)
-    if checkpoint.exists(folder):
-        algorithm, saved = checkpoint.load(folder)
-    else:
-        algorithm = _new_model(run, paths, fitted)
-        saved = {"updates": 0, "seconds": 0.0, "rows": []}
-    state: dict[str, Any] = {**saved, "episodes": len(data[-1][0])}
-    done = int(state["updates"])
+    algorithm, progress = resume(folder, lambda: _new_model(run, paths, fitted))
+    progress.episodes = episodes
     if log is not None:
-        log.start(done)
-    marks = _marks(run.updates, run.evaluations)
-    checks = set(_marks(run.updates, VALIDATIONS)) if validation is not None else set[int]()
-    saves = range(SAVE_EVERY, run.updates, SAVE_EVERY)
-    for mark in sorted({*marks, *checks, *saves}):
-        if mark <= done and run.updates:
-            continue
-        begin = time.perf_counter()
-        train(algorithm, fitted, mark, run.seed, first=done, on_update=_on_update(job, log))
-        done = mark
-        state |= {"updates": done, "seconds": state["seconds"] + time.perf_counter() - begin}
-        if validation is not None and mark in checks:
-            _keep_best(algorithm, validation, run, folder / BEST, done)
-        if run.evaluations and mark in marks:
-            scored = algorithm
-            if done == run.updates and checkpoint.exists(folder / BEST):
-                scored, state["best"] = checkpoint.load(folder / BEST)
-            rows = learned_rows(run, scored, data[-1][1], state)
-            state["rows"] += [json.loads(row.to_json()) for row in rows]
-            if log is not None:
-                log.scores(rows)
-        checkpoint.save(algorithm, folder, state)
+        log.start(progress.updates)
+    run_training(training, algorithm, progress, folder, _on_update(job, log))
     if run.stage != "pretrain":
-        write_rows(paths.rows(run), [Row.from_dict(values) for values in state["rows"]])
+        write_rows(paths.rows(run), [Row.from_dict(values) for values in progress.rows])
     if run.stage == "pretrain" or job.keep:
-        if checkpoint.exists(folder / BEST):
-            algorithm, _ = checkpoint.load(folder / BEST)
-        for optimizer in algorithm.optimizers().values():
-            optimizer.state.clear()  # two thirds of the file, and training does not go on
-        checkpoint.save(algorithm, folder, state)
+        finish(algorithm, progress, folder)
         write_text(folder / FINISHED, run.title + "\n")
-        shutil.rmtree(folder / BEST, ignore_errors=True)
     else:
         shutil.rmtree(folder)
     paths.progress(run).unlink(missing_ok=True)
@@ -135,13 +113,15 @@ def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:
     return algorithm
 
 
-def _model_of(run: Run, paths: Paths) -> tuple[Algorithm, dict[str, Any]]:
+def _model_of(run: Run, paths: Paths) -> tuple[Algorithm, Progress]:
+    """The trained model that a run starts from, and how it was trained."""
     if not paths.has_model(run.start):
         raise ValueError(
             f"the training that this run starts from is not finished: {run.start}; "
             "see its own failure, then start the suite again"
         )
-    return checkpoint.load(paths.checkpoint(run.start))
+    algorithm, extra = checkpoint.load(paths.checkpoint(run.start))
+    return algorithm, Progress.from_extra(extra)
 
 
 def _training_data(run: Run, task: str) -> tuple[Episodes, Episodes]:
@@ -154,12 +134,6 @@ def _training_data(run: Run, task: str) -> tuple[Episodes, Episodes]:
     episodes = load_episodes(dataset_id, task, episodes=run.data_episodes, seed=run.seed)
     fitted, heldout = episodes.split(HOLDOUT, run.seed)
     return fitted.fraction(run.fraction, run.seed), heldout
-
-
-def _marks(updates: int, count: int) -> list[int]:
-    """Numbers of updates, evenly spaced, the last at the end."""
-    count = max(1, count)
-    return [round(updates * (i + 1) / count) for i in range(count)]
 
 
 def _on_update(job: Job, log: Events | None) -> Callable[[int, dict[str, float]], None]:
@@ -178,28 +152,9 @@ def _on_update(job: Job, log: Events | None) -> Callable[[int, dict[str, float]]
     return note
 
 
-def _keep_best(
-    algorithm: Algorithm, episodes: Episodes, run: Run, folder: Path, updates: int
-) -> None:
-    """Save the model if its validation loss is the least so far."""
-    sampler = WindowSampler(episodes, algorithm.window, algorithm.batch_size)
-    rng = np.random.default_rng([run.seed, 0x7A1])  # the same windows and noise every time
-    device = next(algorithm.parameters()).device
-    generator = torch.Generator(device=device).manual_seed(run.seed)
-    algorithm.eval()
-    losses = []
-    for _ in range(VALIDATION_BATCHES):
-        losses.append(algorithm.validation_loss(sampler.sample(rng).to(device), generator))
-    algorithm.train()
-    loss = float(np.mean(losses))
-    if checkpoint.exists(folder) and checkpoint.read_extra(folder)["validation_loss"] <= loss:
-        return
-    checkpoint.save(algorithm, folder, {"validation_loss": loss, "best_updates": updates})
-
-
 def _rows_of_another_model(job: Job) -> list[Row]:
-    """The conditions of a run on the model of the one it starts from."""
-    algorithm, state = _model_of(job.run, job.paths)
-    last = Row.from_dict(state["rows"][-1]).extra
-    rows = learned_rows(job.run, algorithm, None, state)
+    """The conditions of a run, scored on the model of the run that it starts from."""
+    algorithm, progress = _model_of(job.run, job.paths)
+    last = Row.from_dict(progress.rows[-1]).extra
+    rows = learned_rows(job.run, algorithm, None, progress)
     return [replace(row, extra={**last, **row.extra}) for row in rows]

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from networld_algos.cli.terminal import console, progress_bar, shown_in
+
+if TYPE_CHECKING:
+    from networld_algos.base import Algorithm
+    from networld_algos.training.run import Progress
 
 SAVE_EVERY = 200  # updates between checkpoints of `networld train`
 
@@ -69,10 +73,8 @@ def _train(
     from networld_algos.data.load import load_episodes
     from networld_algos.registry import make
     from networld_algos.training import distributed
-    from networld_algos.training.checkpoint import exists, load, save
     from networld_algos.training.cpu import configure_cpu
-    from networld_algos.training.train import train
-    from networld_envs import store
+    from networld_algos.training.run import Training, resume, run_training
     from networld_envs.simulator import task_module
 
     configure_cpu(device)
@@ -83,14 +85,10 @@ def _train(
         raise ValueError(f"--device must be cpu, or cuda where there is one, got {device!r}")
     if hasattr(config, "batch_size"):
         distributed.check_batch_size(config.batch_size, distributed.processes())
-    share = distributed.start(device)
-    chief = share is None or share.rank == 0  # the process that writes and prints
-    console.quiet = not chief
+    distributed.start(device)
+    console.quiet = not distributed.is_chief()
     dataset = dataset or f"networld/{task}/expert-v0"
-    if chief and not store.is_local(dataset):
-        with progress_bar("episodes") as bar:
-            store.obtain(dataset, os.cpu_count() or 1, shown_in(bar, dataset), say=console.print)
-    distributed.wait()
+    _obtain(dataset)
     data = load_episodes(dataset, task)
     if episodes is not None:
         if not 1 <= episodes <= len(data):
@@ -98,41 +96,58 @@ def _train(
         data = data.fraction(episodes / len(data), seed)
     about = {"dataset": dataset, "episodes": len(data), "seed": seed, "total_updates": updates}
     data, heldout = data.split(HOLDOUT, seed)
-    done = 0
-    if exists(out):
-        model, saved = load(out, expect_task=task, device=device)
-        for key, value in about.items():
-            if saved.get(key) != value:
-                raise ValueError(
-                    f"{out} was started with {key}={saved.get(key)!r}, not {value!r}; "
-                    "choose another --out or the same options"
-                )
-        if model.name != algorithm or model.config != config:
-            raise ValueError(f"{out} holds {model.name} with {model.config}; choose another --out")
-        done = saved["updates"]
-    else:
+
+    def start() -> Algorithm:
         model = make(algorithm, [data.spec], config, seed=seed)
         model.prepare(data, updates)
-    about["trained_on"] = len(data)
-    model.to(device)
+        return model
+
+    model, progress = resume(out, start, task=task, device=device)
+    if progress.updates:
+        _check_same(out, progress, about)
+        if model.name != algorithm or model.config != config:
+            raise ValueError(f"{out} holds {model.name} with {model.config}; choose another --out")
+    progress.episodes = about.pop("episodes")
+    progress.about |= {**about, "trained_on": len(data)}
     with progress_bar("updates") as bar:
-        job = bar.add_task(f"{algorithm} on {dataset}", total=updates, completed=done)
+        title = f"{algorithm} on {dataset}"
+        line = bar.add_task(title, total=updates, completed=progress.updates)
 
         def show(update: int, metrics: dict[str, float]) -> None:
             if update % 20 == 0 or update == updates:
                 losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
-                bar.update(job, completed=update, description=f"{algorithm}  {losses}")
-            if update % SAVE_EVERY == 0 and update < updates and chief:
-                save(model, out, {**about, "updates": update})
+                bar.update(line, completed=update, description=f"{algorithm}  {losses}")
 
-        train(model, [data], updates, seed, first=done, on_update=show)
-    if chief:
-        save(model, out, {**about, "updates": updates})
+        training = Training([data], updates, seed, save_every=SAVE_EVERY)
+        run_training(training, model, progress, out, show)
+    if distributed.is_chief():
         _print_health(model.health(heldout))
         console.print(f"saved {out}; next: networld evaluate {out}")
     distributed.wait()
     distributed.stop()
     return 0
+
+
+def _obtain(dataset: str) -> None:
+    """Download or build a dataset that is not there yet; the other processes wait."""
+    from networld_algos.training import distributed
+    from networld_envs import store
+
+    if distributed.is_chief() and not store.is_local(dataset):
+        with progress_bar("episodes") as bar:
+            store.obtain(dataset, os.cpu_count() or 1, shown_in(bar, dataset), say=console.print)
+    distributed.wait()
+
+
+def _check_same(out: Path, progress: Progress, asked: dict[str, Any]) -> None:
+    """Refuse to continue a training with other options than it was started with."""
+    saved = progress.to_extra()
+    for key, value in asked.items():
+        if saved.get(key) != value:
+            raise ValueError(
+                f"{out} was started with {key}={saved.get(key)!r}, not {value!r}; "
+                "choose another --out or the same options"
+            )
 
 
 def _print_health(values: dict[str, float]) -> None:

@@ -24,6 +24,12 @@ def job() -> Shard | None:
     return Shard(dist.get_rank(), dist.get_world_size())
 
 
+def is_chief() -> bool:
+    """Whether this process writes and prints: process 0, or the only one."""
+    shard = job()
+    return shard is None or shard.rank == 0
+
+
 def processes() -> int:
     """How many processes ``torchrun`` started for this job; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))

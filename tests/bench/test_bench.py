@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-import networld_envs
 from networld_algos import bench, make
 from networld_algos.bench import evaluator, worker
 from networld_algos.bench.presets import SUITES, get_suite
@@ -19,6 +18,7 @@ from networld_algos.cli.progress import run_with_progress
 from networld_algos.data.load import load_episodes
 from networld_algos.results.folder import read_failures, read_suite
 from networld_algos.results.rows import read_rows
+from networld_algos.training import run as run_module
 from networld_algos.training.evaluate import evaluate
 from networld_envs import store
 
@@ -32,7 +32,7 @@ def small_store(tmp_path_factory):
     root = tmp_path_factory.mktemp("minari")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINARI_DATASETS_PATH", str(root))
-        for task in networld_envs.TASKS:
+        for task in ("cbf", "rb", "ns"):
             recipe = store.find_recipe(f"networld/{task}/expert-v0")
             store.build(replace(recipe, episodes=8))
         yield root
@@ -98,9 +98,9 @@ def test_a_run_killed_between_evaluations_continues_to_the_same_rows(tmp_path, m
     monkeypatch.setattr(evaluator, "evaluate", evaluate)
     first_updates = []
     monkeypatch.setattr(
-        worker,
+        run_module,
         "train",
-        lambda *a, real=worker.train, **k: (first_updates.append(k["first"]), real(*a, **k)),
+        lambda *a, real=run_module.train, **k: (first_updates.append(k["first"]), real(*a, **k)),
     )
     bench.run_suite(suite, tmp_path / "cut")
     assert first_updates == [3]  # went on from the checkpoint of the first evaluation
@@ -204,7 +204,7 @@ def test_no_run_starts_from_an_unfinished_pre_training(tmp_path, monkeypatch):
     config = {"dim": 8, "hidden": 16, "batch_size": 2, "sequences": 8}
     few = FewShot((Entry("networld", config=config, pretrained=True),), (1.0,), 1, 2, 4)
     suite = tiny(tasks=("rb", "ns"), entries=(), fewshot=few)
-    real = worker.train
+    real = run_module.train
 
     def fails(algorithm, data, mark, *args, **kwargs):
         if mark == 4:
@@ -212,13 +212,13 @@ def test_no_run_starts_from_an_unfinished_pre_training(tmp_path, monkeypatch):
         real(algorithm, data, mark, *args, **kwargs)
 
     monkeypatch.setattr(worker, "SAVE_EVERY", 2)
-    monkeypatch.setattr(worker, "train", fails)
+    monkeypatch.setattr(run_module, "train", fails)
     errors = [o.error for o in bench.run_suite(suite, tmp_path) if o.error]
     assert [error.split(":")[0] for error in errors] == ["FloatingPointError"] * 2 + [
         "ValueError"
     ] * 2
     assert "training that this run starts from is not finished" in errors[-1]
-    monkeypatch.setattr(worker, "train", real)
+    monkeypatch.setattr(run_module, "train", real)
     assert [o.error for o in bench.run_suite(suite, tmp_path)] == [""] * 4
 
 
@@ -317,7 +317,7 @@ def test_smaller_training_sets_lie_inside_larger_ones():
 def test_unknown_names_in_a_suite_are_named():
     with pytest.raises(ValueError, match="unknown suite 'huge'; valid suites: smoke, demo"):
         get_suite("huge")
-    with pytest.raises(ValueError, match="unknown algorithm 'ppo'; valid algorithms: bc"):
+    with pytest.raises(ValueError, match="unknown algorithm 'ppo'; valid algorithms: .*bc"):
         Entry("ppo")
     with pytest.raises(ValueError, match=r"unknown config keys \['colour'\].* it has"):
         Entry("bc", config={"colour": 3})

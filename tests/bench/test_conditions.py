@@ -16,6 +16,7 @@ from networld_algos.data.load import load_episodes
 from networld_algos.nn.messages import receive
 from networld_algos.registry import BUILT_IN
 from networld_algos.results.rows import read_rows
+from networld_algos.training import run as run_module
 from networld_algos.training.evaluate import decision_ms_one_agent, evaluate
 from networld_envs import store
 
@@ -156,9 +157,11 @@ def suite(**changes):
 
 def test_one_training_is_scored_under_each_of_its_decisions(tmp_path, monkeypatch):
     trained = []
-    real = worker.train
+    real = run_module.train
     monkeypatch.setattr(
-        worker, "train", lambda model, *a, **k: (trained.append(model.name), real(model, *a, **k))
+        run_module,
+        "train",
+        lambda model, *a, **k: (trained.append(model.name), real(model, *a, **k)),
     )
     outcomes = bench.run_suite(suite(entries=(Entry("bc", decisions=TWO),)), tmp_path)
     assert not [o.error for o in outcomes if o.error]
@@ -198,9 +201,9 @@ def test_other_parts_score_the_models_of_the_comparison(tmp_path, monkeypatch):
     assert {o.run.experiment for o in outcomes} == {"reference", "comparison"}
     assert not [o.error for o in outcomes if o.error]
     trained = []
-    real = worker.train
+    real = run_module.train
     monkeypatch.setattr(
-        worker, "train", lambda model, *a, **k: (trained.append(model), real(model, *a, **k))
+        run_module, "train", lambda model, *a, **k: (trained.append(model), real(model, *a, **k))
     )
     outcomes = bench.run_suite(whole, tmp_path)
     assert not [o.error for o in outcomes if o.error]
@@ -269,9 +272,9 @@ def test_early_stopping_keeps_the_weights_with_the_least_validation_loss(tmp_pat
         held.append(len(batch.obs))
         return abs(self.counters["updates"] - 12)
 
-    def watch(run, algorithm, heldout, state, real=worker.learned_rows):
+    def watch(run, algorithm, heldout, progress, real=worker.learned_rows):
         scored[run.label, run.fraction] = algorithm.counters["updates"]
-        return real(run, algorithm, heldout, state)
+        return real(run, algorithm, heldout, progress)
 
     monkeypatch.setattr(BC, "validation_loss", loss)
     monkeypatch.setattr(worker, "learned_rows", watch)
@@ -281,7 +284,7 @@ def test_early_stopping_keeps_the_weights_with_the_least_validation_loss(tmp_pat
     )  # fmt: skip
     outcomes = bench.run_suite(suite(entries=(), fewshot=few), tmp_path)
     assert not [o.error for o in outcomes if o.error]
-    assert len(held) == 20 * worker.VALIDATION_BATCHES
+    assert len(held) == 20 * run_module.VALIDATION_BATCHES
     # Of one episode nothing can be held out, and IQL has no such loss.
     assert scored == {("bc", 0.1): 20, ("bc", 1.0): 12, ("ma-iql", 0.1): 20, ("ma-iql", 1.0): 20}
     rows = [r for r in read_rows(tmp_path / "tiny") if r.kind == "learned"]
@@ -296,16 +299,16 @@ def test_early_stopping_keeps_the_weights_with_the_least_validation_loss(tmp_pat
 def test_what_early_stopping_looks_at_is_not_trained_on(tmp_path, monkeypatch):
     used = {}
 
-    def train(algorithm, data, *args, real=worker.train, **kwargs):
+    def train(algorithm, data, *args, real=run_module.train, **kwargs):
         used["trained"] = {obs.tobytes() for obs in data[0].obs}
         real(algorithm, data, *args, **kwargs)
 
-    def keep(algorithm, episodes, *args, real=worker._keep_best):
+    def keep(algorithm, episodes, *args, real=run_module.keep_best):
         used["checked"] = {obs.tobytes() for obs in episodes.obs}
         real(algorithm, episodes, *args)
 
-    monkeypatch.setattr(worker, "train", train)
-    monkeypatch.setattr(worker, "_keep_best", keep)
+    monkeypatch.setattr(run_module, "train", train)
+    monkeypatch.setattr(run_module, "keep_best", keep)
     few = FewShot((Entry("bc"),), (1.0,), 1, updates=2, pretrain_updates=1, early_stop=True)
     bench.run_suite(suite(entries=(), fewshot=few), tmp_path)
     assert (len(used["trained"]), len(used["checked"])) == (10, 1)

@@ -10,7 +10,9 @@ import pytest
 
 from networld_algos import make
 from networld_algos.bench.presets import get_suite
+from networld_algos.cli import train as train_verb
 from networld_algos.cli.command import main
+from networld_algos.training import run as run_module
 from networld_algos.training.checkpoint import save
 from networld_envs import make_vec, store
 
@@ -97,24 +99,24 @@ def test_evaluate_can_decide_otherwise(tmp_path, capsys):
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     options = ("train", "ma-iql", "--task", "ns", "--updates", 6, "--out")
     assert run(*options, tmp_path / "whole") == 0
-    from networld_algos.cli import train as train_verb
-    from networld_algos.training import train as module
-
     monkeypatch.setattr(train_verb, "SAVE_EVERY", 4)
-
-    real = module.train
+    real, first = run_module.train, []
 
     def stops(model, data, updates, seed, **kwargs):
-        real(model, data, 5, seed, **kwargs)
-        raise KeyboardInterrupt
+        first.append(kwargs["first"])
+        real(model, data, min(updates, 5), seed, **kwargs)
+        if updates > 5:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "train", stops)
+    monkeypatch.setattr(run_module, "train", stops)
     assert run(*options, tmp_path / "cut") == 130
-    monkeypatch.setattr(module, "train", real)
+    monkeypatch.setattr(run_module, "train", real)
     assert run(*options, tmp_path / "cut") == 0
+    assert first == [0, 4]
     whole, cut = (
         json.loads((tmp_path / name / "checkpoint.json").read_text()) for name in ("whole", "cut")
     )
+    assert all(index["extra"].pop("seconds") > 0 for index in (whole, cut))
     assert whole == cut  # file names are content hashes
 
 

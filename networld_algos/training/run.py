@@ -1,0 +1,241 @@
+"""One training that is saved on the way and resumed exactly.
+
+``networld train`` and the trainings of a suite go through the same loop. It stops at marks, numbers
+of updates at which there is more to do than to update::
+
+    train up to the mark -> validate -> evaluate -> save
+
+A process that is killed loses what it did since the last mark. Started again on the same folder, it
+continues from there and ends with the same weights, see `networld_algos.training.train`. Under
+``torchrun`` only process 0 writes; validation and evaluation are for a single process.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from networld_algos.base import Algorithm
+from networld_algos.data.batch import WindowSampler
+from networld_algos.data.episodes import Episodes
+from networld_algos.training import checkpoint, distributed
+from networld_algos.training.train import OnUpdate, train
+
+VALIDATIONS = 20  # in a training with validation episodes
+VALIDATION_BATCHES = 4
+BEST = "best"  # subfolder of the weights with the least validation loss so far
+
+
+@dataclass(frozen=True)
+class Best:
+    """The weights with the least validation loss so far.
+
+    Attributes:
+        validation_loss: The loss.
+        best_updates: Updates done when it was measured.
+    """
+
+    validation_loss: float
+    best_updates: int
+
+
+@dataclass
+class Progress:
+    """How far a training has come: what is saved beside the weights.
+
+    Attributes:
+        updates: Updates done.
+        seconds: Time spent in updates, those of interrupted processes included.
+        episodes: Episodes of the target task that the training was given.
+        rows: Results of the evaluations so far, as JSON types.
+        best: Which weights the last evaluation scored, if they were not the last ones.
+        about: Further entries of the caller, as JSON types, e.g. the name of the dataset.
+    """
+
+    updates: int = 0
+    seconds: float = 0.0
+    episodes: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    best: Best | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_extra(cls, extra: dict[str, Any]) -> Progress:
+        """Read the ``extra`` of a checkpoint; entries of other names go to `about`."""
+        names = {f.name for f in fields(cls)} - {"about"}
+        known = {name: value for name, value in extra.items() if name in names}
+        if known.get("best"):
+            known["best"] = Best(**known["best"])
+        return cls(**known, about={k: v for k, v in extra.items() if k not in names})
+
+    def to_extra(self) -> dict[str, Any]:
+        """The ``extra`` of a checkpoint, flat; entries that are empty are left out."""
+        values = {k: v for k, v in asdict(self).items() if k != "about"}
+        for name in ("rows", "best"):
+            if not values[name]:
+                del values[name]
+        return {**self.about, **values}
+
+
+Evaluate = Callable[[Algorithm, Progress], list[dict[str, Any]]]
+"""Scores a model; the rows are added to `Progress.rows`."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train on, how long, and when to save, validate and evaluate.
+
+    Attributes:
+        data: One `Episodes` per task, the target task's last.
+        updates: Gradient steps in total.
+        seed: Of batches and noise.
+        save_every: Most updates between two checkpoints.
+        evaluate: Scores the model on the way, or None.
+        evaluations: How often, evenly spaced, the last time at the end.
+        validation: Episodes of the target task that are not trained on. The weights with the least
+            loss on them are kept in the subfolder `BEST`, and the last evaluation scores those.
+            None keeps the last weights.
+    """
+
+    data: Sequence[Episodes]
+    updates: int
+    seed: int
+    save_every: int
+    evaluate: Evaluate | None = None
+    evaluations: int = 0
+    validation: Episodes | None = None
+
+    @property
+    def evaluation_marks(self) -> set[int]:
+        """Numbers of updates after which the model is evaluated."""
+        return _spread(self.updates, self.evaluations if self.evaluate is not None else 0)
+
+    @property
+    def validation_marks(self) -> set[int]:
+        """Numbers of updates after which the validation loss is measured."""
+        return _spread(self.updates, VALIDATIONS if self.validation is not None else 0)
+
+    @property
+    def marks(self) -> list[int]:
+        """Numbers of updates after which the training is saved, ascending."""
+        saves = range(self.save_every, self.updates, self.save_every)
+        return sorted({*saves, self.updates} | self.evaluation_marks | self.validation_marks)
+
+
+def resume(
+    folder: Path,
+    start: Callable[[], Algorithm],
+    *,
+    task: str | None = None,
+    device: str = "cpu",
+) -> tuple[Algorithm, Progress]:
+    """The model of a training and how far it has come.
+
+    Args:
+        folder: Where the training is saved.
+        start: Makes the model, prepared for its data, if nothing is saved yet.
+        task: Task that a saved model must know.
+        device: Where to put the model.
+
+    Raises:
+        ValueError: If the checkpoint is damaged or for another task.
+    """
+    if checkpoint.exists(folder):
+        algorithm, extra = checkpoint.load(folder, expect_task=task, device=device)
+        return algorithm, Progress.from_extra(extra)
+    return start().to(device), Progress()
+
+
+def run_training(
+    training: Training,
+    algorithm: Algorithm,
+    progress: Progress,
+    folder: Path,
+    on_update: OnUpdate | None = None,
+) -> None:
+    """Do what is left of a training.
+
+    Args:
+        training: What to do.
+        algorithm: From `resume`; trained in place.
+        progress: From `resume`; updated in place.
+        folder: Where the training is saved.
+        on_update: Called with (updates done, metrics) after each update.
+
+    Raises:
+        FloatingPointError: If a metric stops being finite, see `networld_algos.training.train`.
+    """
+    for mark in training.marks:
+        if mark <= progress.updates and checkpoint.exists(folder):
+            continue  # done before this process started
+        begin = time.perf_counter()
+        first = progress.updates
+        train(algorithm, training.data, mark, training.seed, first=first, on_update=on_update)
+        progress.seconds += time.perf_counter() - begin
+        progress.updates = mark
+        if training.validation is not None and mark in training.validation_marks:
+            keep_best(algorithm, training.validation, training.seed, folder / BEST, mark)
+        if training.evaluate is not None and mark in training.evaluation_marks:
+            scored = algorithm
+            if mark == training.updates:
+                scored, progress.best = best_model(algorithm, folder)
+            progress.rows += training.evaluate(scored, progress)
+        if distributed.is_chief():
+            checkpoint.save(algorithm, folder, progress.to_extra())
+
+
+def finish(algorithm: Algorithm, progress: Progress, folder: Path) -> None:
+    """Leave the weights that are to act in ``folder``, without what training on would need."""
+    algorithm, _ = best_model(algorithm, folder)
+    for optimizer in algorithm.optimizers().values():
+        optimizer.state.clear()  # two thirds of the file
+    checkpoint.save(algorithm, folder, progress.to_extra())
+    shutil.rmtree(folder / BEST, ignore_errors=True)
+
+
+def best_model(algorithm: Algorithm, folder: Path) -> tuple[Algorithm, Best | None]:
+    """The weights with the least validation loss; ``algorithm`` itself without validation."""
+    if not checkpoint.exists(folder / BEST):
+        return algorithm, None
+    best, extra = checkpoint.load(folder / BEST)
+    return best, Best(**extra)
+
+
+def keep_best(
+    algorithm: Algorithm, episodes: Episodes, seed: int, folder: Path, updates: int
+) -> None:
+    """Save the model if its validation loss is the least so far.
+
+    Args:
+        algorithm: The model.
+        episodes: What the loss is measured on.
+        seed: Of the windows and the noise, which are the same every time.
+        folder: Where the best model is.
+        updates: Updates done.
+    """
+    sampler = WindowSampler(episodes, algorithm.window, algorithm.batch_size)
+    rng = np.random.default_rng([seed, 0x7A1])
+    device = next(algorithm.parameters()).device
+    generator = torch.Generator(device=device).manual_seed(seed)
+    algorithm.eval()
+    losses = []
+    for _ in range(VALIDATION_BATCHES):
+        losses.append(algorithm.validation_loss(sampler.sample(rng).to(device), generator))
+    algorithm.train()
+    loss = float(np.mean(losses))
+    if checkpoint.exists(folder) and checkpoint.read_extra(folder)["validation_loss"] <= loss:
+        return
+    checkpoint.save(algorithm, folder, asdict(Best(loss, updates)))
+
+
+def _spread(updates: int, count: int) -> set[int]:
+    """``count`` numbers of updates, evenly spaced, the last at the end."""
+    marks = {round(updates * (i + 1) / count) for i in range(count)}
+    return marks - {0} if updates else marks  # nothing happens before the first update
