@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial import KDTree
 
+from networld_envs.files import replacing
 from networld_envs.policies import get_policy, policy_actions
 from networld_envs.render.canvas import (
     BLUE,
@@ -124,7 +125,9 @@ def save(frames: Sequence[NDArray[np.uint8]], path: Path, fps: float = 4.0) -> P
         pictures = [picture.convert("RGB") for picture in pictures]
     if path.suffix == ".webp":
         options.update(lossless=True, quality=60, method=4)
-    pictures[0].save(path, append_images=pictures[1:], **options)
+    with replacing(path) as file:
+        options["format"] = path.suffix[1:].upper()
+        pictures[0].save(file, append_images=pictures[1:], **options)
     return path
 
 
