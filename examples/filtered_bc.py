@@ -15,6 +15,7 @@ import torch
 from networld_algos.base import Algorithm
 from networld_algos.bc import action_range
 from networld_algos.nn import ActionHead, ObsFeatures, adam, masked_mean, mlp, seeded, step
+from networld_algos.results.display import MethodLook
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class FilteredBCConfig:
 
 class FilteredBC(Algorithm):
     name = "filtered-bc"
+    look = MethodLook("%BC")  # in reports; a colour and a marker that are free
     config: FilteredBCConfig
     window = 1  # steps in a training window
     batch_size = 16  # windows, of whole teams

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
+from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
 Carry = dict[str, Any]
@@ -38,6 +39,8 @@ class Algorithm(nn.Module, ABC):
 
     Attributes:
         name: Key in `networld_algos.ALGORITHMS`.
+        look: Title, colour and marker in reports; subclasses state their own. None is shown under
+            its name, in a colour that is free.
         decision_fields: Fields of the config that are read only when acting; `reconfigure` may
             change them after training.
         adapt_fields: Fields read only by `adapt` and after it; they may be set on a trained model.
@@ -47,6 +50,7 @@ class Algorithm(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    look: ClassVar[MethodLook | None] = None
     decision_fields: ClassVar[tuple[str, ...]] = ()
     adapt_fields: ClassVar[tuple[str, ...]] = ()
 

@@ -25,6 +25,7 @@ from networld_algos.nn.losses import masked_mean
 from networld_algos.nn.messages import MESSAGE_MAX_AGE
 from networld_algos.nn.optim import adam, cosine_decay, set_learning_rate, step
 from networld_algos.nn.random import seeded
+from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
 
@@ -78,6 +79,7 @@ class BC(Algorithm):
     """Behaviour cloning with shared parameters, see `BCConfig`."""
 
     name = "bc"
+    look = MethodLook("BC", "#0072B2", "s")
     decision_fields = ("decode", "temperature", "message_max_age")
     config: BCConfig
 

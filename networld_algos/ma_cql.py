@@ -51,6 +51,7 @@ from networld_algos.nn.losses import masked_mean
 from networld_algos.nn.messages import MESSAGE_MAX_AGE
 from networld_algos.nn.optim import adam, descend
 from networld_algos.nn.random import normal, seeded, uniform
+from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
 
@@ -122,6 +123,7 @@ class MACQL(Algorithm):
     """Conservative Q-learning with local inputs, see `MACQLConfig`."""
 
     name = "ma-cql"
+    look = MethodLook("MA-CQL", "#CC79A7", "v")
     decision_fields = ("decode", "temperature", "message_max_age")
     config: MACQLConfig
     low: Tensor

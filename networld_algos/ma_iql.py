@@ -36,6 +36,7 @@ from networld_algos.nn.losses import masked_mean
 from networld_algos.nn.messages import MESSAGE_MAX_AGE
 from networld_algos.nn.optim import adam, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.random import normal, seeded
+from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
 
@@ -105,6 +106,7 @@ class MAIQL(Algorithm):
     """Implicit Q-learning with local inputs, see `MAIQLConfig`."""
 
     name = "ma-iql"
+    look = MethodLook("MA-IQL", "#009E73", "^")
     decision_fields = ("decode", "temperature", "message_max_age")
     config: MAIQLConfig
     low: Tensor

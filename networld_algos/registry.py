@@ -18,13 +18,14 @@ from networld_algos.networld.config import FAITHFUL
 from networld_envs.spec import TaskSpec
 
 ALGORITHMS: dict[str, tuple[type[Any], type[Algorithm]]] = {
-    "bc": (BCConfig, BC),
-    "ma-cql": (MACQLConfig, MACQL),
-    "ma-dd": (MADDConfig, MADD),
-    "ma-dt": (MADTConfig, MADT),
-    "ma-iql": (MAIQLConfig, MAIQL),
     "networld": (NetWorldConfig, NetWorld),
+    "bc": (BCConfig, BC),
+    "ma-iql": (MAIQLConfig, MAIQL),
+    "ma-cql": (MACQLConfig, MACQL),
+    "ma-dt": (MADTConfig, MADT),
+    "ma-dd": (MADDConfig, MADD),
 }
+"""Name -> (config, class), in the order of figures and tables."""
 BUILT_IN = frozenset(ALGORITHMS)
 """Names that an added algorithm must not take."""
 

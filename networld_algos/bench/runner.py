@@ -15,12 +15,13 @@ from pathlib import Path
 from networld_algos.bench import backends
 from networld_algos.bench.estimate import run_seconds
 from networld_algos.bench.job import ENVIRONMENT, Job, Outcome
+from networld_algos.bench.looks import current_display
 from networld_algos.bench.paths import Paths
 from networld_algos.bench.runs import Run
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.tensorboard import load_writer
 from networld_algos.registry import ALGORITHMS
-from networld_algos.results.folder import record_command
+from networld_algos.results.folder import record_command, write_display
 from networld_algos.results.rows import SUPERSEDED
 from networld_envs import store
 
@@ -120,6 +121,7 @@ def run_suite(
     with _alone(paths.root):
         if command:
             record_command(paths.root, command)
+        write_display(paths.root, current_display())
         moved = set_aside(suite, paths)
         if moved and on_superseded is not None:
             on_superseded(moved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_algos.report.style import COLUMN_WIDTH_IN, REWARDS, ROLE_STYLES, STYLE, TASKS
+from networld_algos.files import write_bytes, write_text
+from networld_algos.report.style import COLUMN_WIDTH_IN, ROLE_STYLES, STYLE
 from networld_envs import store
-from networld_envs.files import replace_text
 from networld_envs.policies.references import Score, reference_scores
 from networld_envs.policies.rollout import Behaviour
-from networld_envs.spec import TaskSpec
+from networld_envs.simulator import about as facts_of
+from networld_envs.spec import About, TaskSpec
 from networld_envs.store.episodes import open_local
 from networld_envs.version import __version__
 
@@ -98,6 +100,11 @@ class Description:
     columns: dict[str, NDArray[np.float64]]
 
     @property
+    def facts(self) -> About:
+        """What the task says about itself."""
+        return facts_of(self.about["task"])
+
+    @property
     def scores(self) -> dict[str, Score]:
         """Scores of the task's reference policies at default parameters."""
         return reference_scores(self.about["task"])
@@ -119,7 +126,7 @@ class Description:
         mean = float(self.rewards.mean())
         obs, actions = (_span(self.columns[name]) for name in ("observations", "actions"))
         facts = {
-            "task": TASKS[self.about["task"]],
+            "task": f"{self.about['task'].upper()}: {self.facts.title}",
             "made by": self.minari.get("algorithm_name", ""),
             "episodes": f"{len(self.rewards)}, {self.lengths.min()}-{self.lengths.max()} steps, "
             f"{self.lengths.sum()} steps in all",
@@ -184,7 +191,6 @@ def write_card(dataset_id: str, folder: Path) -> Path:
         The path of the page.
     """
     found = describe(dataset_id)
-    folder.mkdir(parents=True, exist_ok=True)
     name = "-".join(dataset_id.split("/")[-2:])
     figure = folder / f"{name}.png"
     _draw(found, figure)
@@ -217,8 +223,7 @@ def write_card(dataset_id: str, folder: Path) -> Path:
         version=__version__,
         sha256=lines["content"],
     )
-    replace_text(page, text)
-    return page
+    return write_text(page, text)
 
 
 def _how_made(dataset_id: str, recipe: dict[str, Any]) -> str:
@@ -260,11 +265,13 @@ def _draw(found: Description, path: Path) -> None:
             for name in ("random", "expert"):
                 style = ROLE_STYLES[name]
                 axes.axvline(found.scores[name]["mean"], label=f"{name}, mean", **style)
-        axes.set_xlabel(REWARDS[found.about["task"]] + ", per agent and step")
+        axes.set_xlabel(f"{found.facts.reward_label}, per agent and step")
         axes.set_ylabel("episodes")
         axes.set_title(found.dataset_id)
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})
+    write_bytes(path, picture.getvalue())
 
 
 def _span(columns: NDArray[np.float64]) -> str:

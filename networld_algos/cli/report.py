@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from networld_algos.cli.bench import Positional
 from networld_algos.cli.terminal import console
 from networld_algos.results.stats import normalised_score
-
-if TYPE_CHECKING:
-    pass
-from networld_algos.cli.bench import Positional
 
 
 def data_scores() -> dict[str, float]:
@@ -47,6 +43,11 @@ def report(results: Positional[Path], out: Path | None = None, title: str = "Net
     from networld_algos.results.folder import read_suite
 
     found = read_suite(results)
+    display = found.display
+    if display is None:  # of results older than the file: torch is loaded here only
+        from networld_algos.bench.looks import current_display
+
+        display = current_display()
     folder = results if results.is_dir() else results.parent
     page = write_report(
         found.rows,
@@ -55,8 +56,9 @@ def report(results: Positional[Path], out: Path | None = None, title: str = "Net
         failures=found.failures,
         commands=found.commands,
         data_scores=data_scores(),
+        display=display,
     )
-    for notice in notices(found.rows):
+    for notice in notices(found.rows, display):
         console.print("[yellow]note[/]", escape(notice))
     console.print(f"wrote {page}, tables.md beside it, and figures in {page.parent / 'figures'}")
     return 0

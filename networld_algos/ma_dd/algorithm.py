@@ -47,6 +47,7 @@ from networld_algos.nn.losses import masked_mean
 from networld_algos.nn.optim import adam, averaged, cosine_decay, set_learning_rate, step
 from networld_algos.nn.random import normal, seeded, uniform
 from networld_algos.nn.sharding import pick
+from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
 
@@ -59,6 +60,7 @@ class MADD(Algorithm):
     """
 
     name = "ma-dd"
+    look = MethodLook("MA-DD", "#4B2E83", "<")
     decision_fields = (
         "steps", "solver", "temperature", "guidance_weight", "target", "target_quantile",
         "decode", "decode_temperature", "message_max_age",

@@ -47,6 +47,7 @@ from networld_algos.nn.losses import masked_mean
 from networld_algos.nn.optim import adamw, set_learning_rate, step
 from networld_algos.nn.random import seeded
 from networld_algos.nn.sharding import own_stream, pick
+from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
 MAX_GRAD_NORM = 0.25
@@ -56,6 +57,7 @@ class MADT(Algorithm):
     """Decision Transformer with local inputs, see `MADTConfig`."""
 
     name = "ma-dt"
+    look = MethodLook("MA-DT", "#5B2A0B", "D")
     decision_fields = ("decode", "temperature", "message_max_age", "target_quantile", "kept")
     config: MADTConfig
     low: Tensor

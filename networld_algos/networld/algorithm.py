@@ -35,6 +35,7 @@ from networld_algos.nn.losses import masked_mean, row_mean
 from networld_algos.nn.messages import receive
 from networld_algos.nn.optim import adam, averaged, cosine_decay, set_learning_rate, step
 from networld_algos.nn.random import normal, seeded
+from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
 
@@ -47,6 +48,7 @@ class NetWorld(Algorithm):
     """
 
     name = "networld"
+    look = MethodLook("NetWorld", "#D55E00", "o")
     decision_fields = (
         "steps", "solver", "temperature", "deviation", "guidance", "guidance_weight", "candidates",
         "decode", "decode_temperature", "warm_start", "warm_start_share", "message_max_age",

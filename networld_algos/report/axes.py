@@ -20,11 +20,10 @@ from networld_algos.report.style import (
     PAGE_WIDTH_IN,
     ROLE_STYLES,
     STYLE,
-    TASKS,
     Look,
-    display,
 )
 from networld_algos.report.summary import Curve, quality
+from networld_algos.results.display import Display
 from networld_algos.results.stats import Interval
 
 LEGEND_ROW_IN = 0.16
@@ -74,13 +73,12 @@ def grid(
     return fig, axes
 
 
-def title(panel: Panel, panels: Sequence[Panel]) -> str:
+def title(panel: Panel, panels: Sequence[Panel], display: Display) -> str:
     """Heading of a panel: the task, or task and dataset where it has several."""
     task = panel[0]
-    title = TASKS.get(task, task)  # "mean over tasks" is not a task
     if sum(t == task for t, _ in panels) > 1:
         return f"{task.upper()}, {quality(panel)}"
-    return title[:1].upper() + title[1:]
+    return display.heading(task)
 
 
 def limits(
@@ -148,11 +146,11 @@ def row_of(ax: Axes) -> int:
     return 0 if place is None else place.rowspan.start
 
 
-def name_lines(ax: Axes, labels: Sequence[str]) -> None:
+def name_lines(ax: Axes, labels: Sequence[str], display: Display) -> None:
     """Give line ``i`` from the top the name ``labels[i]``, in the first column of panels only."""
     place = ax.get_subplotspec()
     shown = place is None or place.is_first_col()
-    ax.set_yticks(range(len(labels)), [display(n) for n in labels] if shown else [])
+    ax.set_yticks(range(len(labels)), [display.method(n) for n in labels] if shown else [])
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
     ax.tick_params(axis="y", length=0)
@@ -229,8 +227,8 @@ def legend(
         if markers:
             options = {**marker(look[name]), "markersize": 4.2}
         line = look[name]["linestyle"]
-        handles.append(Line2D([], [], ls=line, lw=1.4, label=display(name), **options))
-    longest = max(len(display(n)) for n in unique)
+        handles.append(Line2D([], [], ls=line, lw=1.4, label=look.display.method(name), **options))
+    longest = max(len(look.display.method(n)) for n in unique)
     width_pt = (COLUMN_WIDTH_IN if columns == 1 else PAGE_WIDTH_IN) * 72
     fit = max(1, int(width_pt // (longest * 4.4 + 34)))
     rows = -(-len(unique) // fit)

@@ -9,13 +9,13 @@ import matplotlib
 import numpy as np
 
 from networld_algos.report import scoring
-from networld_algos.report.style import display
 from networld_algos.report.table import Cell, Column, Table, text_cell
+from networld_algos.results.display import Display
 from networld_algos.results.folder import Failure
 from networld_algos.results.rows import Row
 
 
-def notices(rows: Sequence[Row]) -> list[str]:
+def notices(rows: Sequence[Row], display: Display) -> list[str]:
     """What a reader must know before the numbers: missing references, single seeds, and so on."""
     found: list[str] = []
     scaled = scoring.scales(rows)
@@ -50,7 +50,7 @@ def notices(rows: Sequence[Row]) -> list[str]:
     )
     mixed = sorted(
         {
-            f"{display(label)} ({experiment}, {dataset})"
+            f"{display.method(label)} ({experiment}, {dataset})"
             for (experiment, _, dataset, label, *_), group in groups
             if len({(r.config_hash, r.updates) for r in group}) > 1
         }
@@ -97,12 +97,12 @@ def versions(rows: Sequence[Row]) -> Table:
     return Table.of_text("Versions and data", ("Item", "Value"), lines)
 
 
-def origins(rows: Sequence[Row]) -> Table:
+def origins(rows: Sequence[Row], display: Display) -> Table:
     """Experiment x method: runs, seeds, updates, episodes, version, commit, configuration."""
     lines = [
         [
             text_cell(experiment),
-            text_cell(display(label)),
+            text_cell(display.method(label)),
             Cell(str(len({r.run for r in group})), float(len({r.run for r in group}))),
             text_cell(_span([r.seed for r in group if r.kind == "learned"])),
             text_cell(_span([r.updates for r in group])),

@@ -18,6 +18,7 @@ from networld_algos.report import facts, scoring
 from networld_algos.report.sections import all_sections
 from networld_algos.report.source import Section, Source, ordered
 from networld_algos.report.table import Table
+from networld_algos.results.display import Display
 from networld_algos.results.folder import Failure
 from networld_algos.results.rows import Row
 
@@ -30,6 +31,7 @@ def write_report(
     failures: Sequence[Failure] = (),
     commands: Sequence[str] = (),
     data_scores: Mapping[str, float] | None = None,
+    display: Display | None = None,
     seed: int = 0,
 ) -> Path:
     """Write ``figures/*.svg``, ``figures/*.png``, ``report.html`` and its tables as ``tables.md``.
@@ -43,6 +45,8 @@ def write_report(
         commands: The exact commands that made ``rows``, shown as they are.
         data_scores: Dataset -> normalised score of the average reward in it, drawn beside the
             methods that were trained on it; see `networld_algos.cli.report.data_scores`.
+        display: What methods and tasks are called, from `networld_algos.results.folder.read_suite`;
+            without it they have plain names and spare colours.
         seed: Seeds the bootstrap.
 
     Returns:
@@ -57,18 +61,20 @@ def write_report(
     out = Path(out_dir)
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"{out} is a file; a report needs a folder to be written to")
-    source = Source(ordered(rows), out, np.random.default_rng(seed), data_scores or {})
+    shown = display or Display()
+    rng = np.random.default_rng(seed)
+    source = Source(ordered(rows, shown), out, rng, data_scores or {}, shown)
     sections = all_sections(source)
     page = _environment().from_string(_template())
     html = page.render(
         title=title,
         suite=suite,
         facts=facts.facts(source.rows, failures),
-        notices=facts.notices(source.rows),
+        notices=facts.notices(source.rows, shown),
         sections=sections,
         failures=failures,
         commands=commands,
-        made=[facts.versions(source.rows), facts.origins(source.rows)],
+        made=[facts.versions(source.rows), facts.origins(source.rows, shown)],
     )
     write_text(out / "tables.md", _tables(title, sections))
     return write_text(out / "report.html", html)

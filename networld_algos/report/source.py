@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 
 from networld_algos.report import axes, scoring, style, summary
 from networld_algos.report.scoring import Panel, Reference
-from networld_algos.report.style import COLOURS, TASKS
 from networld_algos.report.summary import Final
 from networld_algos.report.table import Table
+from networld_algos.results.display import Display
 from networld_algos.results.rows import EXPERIMENTS, QUALITIES, Row
 
 
@@ -58,12 +58,14 @@ class Source:
         out: Folder of the report.
         rng: Source of every bootstrap.
         data_scores: Dataset -> normalised score of the average reward in it.
+        display: What methods and tasks are called.
     """
 
     rows: Sequence[Row]
     out: Path
     rng: np.random.Generator
     data_scores: Mapping[str, float]
+    display: Display
     _finals: dict[str, list[Final]] = field(default_factory=dict)
 
     @cached_property
@@ -73,11 +75,12 @@ class Source:
 
     @cached_property
     def look(self) -> style.Look:
-        """Line styles of all methods, known algorithms first in their fixed order."""
+        """Line styles of all methods, those of known algorithms first, in their order."""
         pairs = dict.fromkeys((r.algorithm, r.label) for r in self.rows if r.kind == "learned")
-        order = {name: i for i, name in enumerate(COLOURS)}
+        order = {name: i for i, name in enumerate(self.display.algorithms)}
         return style.styles(
-            sorted(pairs, key=lambda p: (order.get(p[0], len(order)), p[0] != p[1]))
+            sorted(pairs, key=lambda p: (order.get(p[0], len(order)), p[0] != p[1])),
+            self.display,
         )
 
     @cached_property
@@ -106,7 +109,7 @@ class Source:
         return Picture(name, alt, caption, _data_address(svg), _data_address(small))
 
 
-def ordered(rows: Sequence[Row]) -> list[Row]:
+def ordered(rows: Sequence[Row], display: Display) -> list[Row]:
     """Rows by task, quality of data, algorithm and experiment in their usual order.
 
     Files are read in alphabetical order; tables and figures keep the order of the rows. What is
@@ -115,10 +118,10 @@ def ordered(rows: Sequence[Row]) -> list[Row]:
 
     def place(row: Row) -> tuple[int, ...]:
         found = (
-            (TASKS, row.task),
+            (display.tasks, row.task),
             (QUALITIES, summary.quality(scoring.panel_of(row))),
             (EXPERIMENTS, row.experiment),
-            (COLOURS, row.algorithm),
+            (display.algorithms, row.algorithm),
         )
         ranks = [list(known).index(x) if x in known else len(known) for known, x in found]
         return (*ranks, row.label != row.algorithm)

@@ -1,54 +1,28 @@
-"""Look of the figures: fixed colours and names, sizes of a two-column paper page.
+"""Look of the figures: line styles of methods, sizes of a two-column paper page.
 
 Every algorithm has one colour and one marker in all figures; variants of it differ by line style.
+Algorithms state theirs (`networld_algos.results.display`); the others get spare ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-Look = Mapping[str, Mapping[str, Any]]
-"""label -> line style, from `styles`."""
+from networld_algos.results.display import Display
 
-COLOURS = {  # CIELAB distance >= 16 in all colour visions, contrast >= 3 on white (see the tests)
-    "networld": "#D55E00",
-    "bc": "#0072B2",
-    "ma-iql": "#009E73",
-    "ma-cql": "#CC79A7",
-    "ma-dt": "#5B2A0B",
-    "ma-dd": "#4B2E83",
-}
-MARKERS = {
-    "networld": "o",
-    "bc": "s",
-    "ma-iql": "^",
-    "ma-cql": "v",
-    "ma-dt": "D",
-    "ma-dd": "<",
-}
-NAMES = {
-    "networld": "NetWorld",
-    "bc": "BC",
-    "ma-iql": "MA-IQL",
-    "ma-cql": "MA-CQL",
-    "ma-dt": "MA-DT",
-    "ma-dd": "MA-DD",
-}
-SPARE_COLOURS = ("#6B4C9A", "#7F6A4E", "#4D4D4D", "#922B6B", "#4B6B2F")
-SPARE_MARKERS = ("p", ">", "h", "X", "8")
+SPARE_COLOURS = (  # as far apart from the built-in ones and each other as those are (see the tests)
+    "#983078",
+    "#004840",
+    "#885840",
+    "#1038B0",
+    "#889850",
+    "#B048F8",
+)
+SPARE_MARKERS = ("p", ">", "h", "X", "8", "P")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.4, 1.2, 1.4)))
 SHADES = (("#FFFFFF", 0.0), ("#FFFFFF", 0.35), ("#000000", 0.25), ("#FFFFFF", 0.55))  # of variants
-TASKS = {
-    "cbf": "CBF: coordinated beamforming",
-    "rb": "RB: resource-block scheduling",
-    "ns": "NS: network slicing",
-}
-REWARDS = {
-    "cbf": "Average reward (bit/s/Hz)",
-    "rb": "Average reward (negative cost)",
-    "ns": "Average reward (mean SSR)",
-}
 ROLE_STYLES: dict[str, dict[str, Any]] = {
     "random": {"color": "#7A7A7A", "linestyle": (0, (1, 1.8)), "linewidth": 1.0},
     "static": {"color": "#8C8C8C", "linestyle": (0, (5, 2.5)), "linewidth": 0.8},
@@ -97,15 +71,6 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def display(label: str) -> str:
-    """A label as printed: ``"ma-iql (own data)"`` becomes ``"MA-IQL (own data)"``."""
-    for name in sorted(NAMES, key=len, reverse=True):
-        rest = label.removeprefix(name)
-        if rest != label and not rest[:1].isalnum():
-            return NAMES[name] + rest
-    return label
-
-
 def factor_name(factor: str) -> str:
     """A factor as printed: ``"message_loss"`` becomes ``"Lost messages"``."""
     return FACTORS.get(factor, factor.replace("_", " ").capitalize())
@@ -116,31 +81,62 @@ def level_text(factor: str, level: float) -> str:
     return f"{100 * level:g}%" if factor == "message_loss" else f"{level:g}"
 
 
-def styles(methods: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
-    """Label -> line style, from the (algorithm, label) pairs of a whole report.
+@dataclass(frozen=True)
+class Look:
+    """How a report shows its methods and tasks.
 
-    Passing all of them, not those of one figure, keeps a label's look the same everywhere.
+    Attributes:
+        display: What methods and tasks are called.
+        lines: Label of a method -> its line style.
+    """
+
+    display: Display
+    lines: Mapping[str, Mapping[str, Any]]
+
+    def __getitem__(self, label: str) -> Mapping[str, Any]:
+        """The line style of a method."""
+        return self.lines[label]
+
+
+def styles(methods: Sequence[tuple[str, str]], display: Display) -> Look:
+    """A line style for every label.
+
+    Args:
+        methods: The (algorithm, label) pairs of a whole report. Passing all of them, not those of
+            one figure, keeps a label's look the same everywhere.
+        display: What methods and tasks are called, and the colours and markers of algorithms.
     """
     out: dict[str, dict[str, Any]] = {}
+    looks = display.algorithms
     algorithms = list(dict.fromkeys(a for a, _ in methods))
-    spare = [a for a in algorithms if a not in COLOURS]
+    colours = _filled({a: look.colour for a, look in looks.items()}, algorithms, SPARE_COLOURS)
+    markers = _filled({a: look.marker for a, look in looks.items()}, algorithms, SPARE_MARKERS)
+    front = next(iter(looks), None)  # the first algorithm is drawn in front of the others
     variants: dict[str, int] = {}
     for algorithm, label in dict.fromkeys(methods):
         if label in out:
             continue
         rank = variants.get(algorithm, 0)
         variants[algorithm] = rank + 1
-        i = spare.index(algorithm) if algorithm in spare else 0
-        base = COLOURS.get(algorithm, SPARE_COLOURS[i % len(SPARE_COLOURS)])
-        colour = _mix(base, *SHADES[(rank + rank // len(DASHES)) % len(SHADES)])
+        shade = SHADES[(rank + rank // len(DASHES)) % len(SHADES)]
+        colour = _mix(colours[algorithm], *shade)
         out[label] = {
             "color": colour,
-            "marker": MARKERS.get(algorithm, SPARE_MARKERS[i % len(SPARE_MARKERS)]),
+            "marker": markers[algorithm],
             "linestyle": DASHES[rank % len(DASHES)],
             "markerfacecolor": colour if rank == 0 else "white",
-            "zorder": 4.0 if algorithm == "networld" and rank == 0 else 3.0,
+            "zorder": 4.0 if algorithm == front and rank == 0 else 3.0,
         }
-    return out
+    return Look(display, out)
+
+
+def _filled(
+    chosen: Mapping[str, str | None], names: Sequence[str], spare: Sequence[str]
+) -> dict[str, str]:
+    """What is chosen for each name; the others get spare ones that nobody chose, in turn."""
+    free = [value for value in spare if value not in chosen.values()] or list(spare)
+    rest = [name for name in names if chosen.get(name) is None]
+    return {name: chosen.get(name) or free[rest.index(name) % len(free)] for name in names}
 
 
 def _mix(colour: str, other: str, share: float) -> str:

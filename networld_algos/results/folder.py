@@ -1,4 +1,4 @@
-"""What a suite leaves in its folder beside the rows: failures and the commands that were run."""
+"""What a suite leaves in its folder beside the rows: failures, commands, and how to show it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from networld_algos.files import write_text
+from networld_algos.results.display import Display
 from networld_algos.results.rows import Row, files_below, read_rows
 
 FAILURE_SUFFIX = ".failure.json"
@@ -55,27 +56,38 @@ def read_failures(folder: str | os.PathLike[str]) -> list[Failure]:
 
 
 COMMANDS = "commands.txt"
-"""In a suite's folder: the commands that wrote to it, one a line."""
+"""In a suite's folder: the commands that wrote to it, one per line."""
+DISPLAY = "display.json"
+"""In a suite's folder: how its methods and tasks are shown."""
 
 
 @dataclass(frozen=True)
 class SuiteRows:
-    """What a suite's folder holds."""
+    """What a suite's folder holds.
+
+    Attributes:
+        rows: Every result row.
+        failures: Runs that raised.
+        commands: Those that made the rows.
+        display: How methods and tasks are shown; None in a folder without `DISPLAY`.
+    """
 
     rows: list[Row]
     failures: list[Failure]
     commands: list[str]
+    display: Display | None
 
 
 def read_suite(folder: Path) -> SuiteRows:
-    """Rows, failures and commands of one suite.
+    """Rows, failures, commands and looks of one suite.
 
     Args:
         folder: A suite's folder, or one file of rows.
 
     Raises:
         FileNotFoundError: If there is nothing at ``folder``.
-        ValueError: If it holds no row, or rows of several suites; says what to give instead.
+        ValueError: If it holds no row, or rows of several suites; says what to give instead. If
+            one of its files is damaged; names the file.
     """
     if not folder.exists():
         raise FileNotFoundError(
@@ -96,7 +108,8 @@ def read_suite(folder: Path) -> SuiteRows:
             suites.setdefault(row.suite, file.parent)
     if len(suites) > 1:
         raise ValueError(_several(folder, suites))
-    return SuiteRows(rows, failures, _commands(folder, next(iter(suites))))
+    ((suite, home),) = suites.items()
+    return SuiteRows(rows, failures, _commands(folder, suite), read_display(home))
 
 
 def record_command(folder: Path, arguments: Sequence[str]) -> None:
@@ -111,6 +124,34 @@ def record_command(folder: Path, arguments: Sequence[str]) -> None:
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     if line not in lines:
         write_text(path, "".join(f"{text}\n" for text in [*lines, line]))
+
+
+def write_display(folder: Path, display: Display) -> Path:
+    """Write `DISPLAY`, keeping what only the file that is there already holds.
+
+    Raises:
+        ValueError: If the file that is there is damaged.
+    """
+    older = read_display(folder) or Display()
+    return write_text(folder / DISPLAY, display.merged(older).to_json())
+
+
+def read_display(folder: Path) -> Display | None:
+    """How the methods and tasks of a suite are shown; None in a folder without `DISPLAY`.
+
+    Raises:
+        ValueError: If the file is damaged; names it and says what to do.
+    """
+    path = folder / DISPLAY
+    if not path.is_file():
+        return None
+    try:
+        return Display.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: not a description of methods and tasks: {error}. Delete this file; the suite "
+            "writes a new one when it is started again."
+        ) from error
 
 
 def _commands(folder: Path, suite: str) -> list[str]:

@@ -38,10 +38,10 @@ def test_the_best_two_are_marked_only_where_intervals_separate_them():
     assert marks({"a": 60, "b": 90, "c": 75}, seeds=1) == {}
 
 
-def test_comparison_draws_every_method_and_names_every_reference(rows):
+def test_comparison_draws_every_method_and_names_every_reference(rows, display):
     references = scoring.references(rows)
     curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
-    look = style.styles([(c.algorithm, c.label) for c in curves])
+    look = style.styles([(c.algorithm, c.label) for c in curves], display)
     figure = comparison_figures.comparison_figure(curves, references, look)
     figure.draw_without_rendering()
     assert len(figure.axes) == 3
@@ -65,17 +65,17 @@ def test_comparison_draws_every_method_and_names_every_reference(rows):
     assert names == {"NetWorld", "BC", "MA-IQL", "MA-CQL", "MA-DT", "MA-DD"}
 
 
-def test_the_expert_is_always_in_range():
+def test_the_expert_is_always_in_range(display):
     rows = [*reference_rows(5), make_row(episode_returns=(-40.0,))]
     curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
-    look = style.styles([("bc", "bc")])
+    look = style.styles([("bc", "bc")], display)
     (ax,) = comparison_figures.comparison_figure(curves, scoring.references(rows), look).axes
     low, high = ax.get_ylim()
     assert low < -40
     assert high > REFERENCES["cbf"]["expert"][1]
 
 
-def test_a_far_reference_does_not_flatten_the_curves():
+def test_a_far_reference_does_not_flatten_the_curves(display):
     refs = [r for r in reference_rows() if r.task == "cbf"]
     far = replace(refs[1], algorithm="far", label="far", episode_returns=(-500.0, -501.0))
     rows = [*refs, far, *comparison_rows(2, 3)]
@@ -84,16 +84,16 @@ def test_a_far_reference_does_not_flatten_the_curves():
         for c in summary.learning_curves(rows, "comparison", np.random.default_rng(0))
         if c.panel[0] == "cbf"
     ]
-    look = style.styles([(c.algorithm, c.label) for c in curves])
+    look = style.styles([(c.algorithm, c.label) for c in curves], display)
     (ax,) = comparison_figures.comparison_figure(curves, scoring.references(rows), look).axes
     assert ax.get_ylim()[0] > 0
     assert "far ↓ -500" in {text.get_text() for text in ax.texts}
 
 
-def test_many_methods_leave_the_axes_their_height():
+def test_many_methods_leave_the_axes_their_height(display):
     curves = crowd()
     pairs = dict.fromkeys((c.algorithm, c.label) for c in curves)
-    look = style.styles(list(pairs))
+    look = style.styles(list(pairs), display)
     heights = []
     for drawn in (summary.leading(curves), curves):
         figure = comparison_figures.comparison_figure(drawn, {}, look, 1)
@@ -102,12 +102,12 @@ def test_many_methods_leave_the_axes_their_height():
     assert heights[1] > 0.85 * heights[0]
 
 
-def test_a_score_far_below_random_is_named_and_does_not_squeeze_the_rest():
+def test_a_score_far_below_random_is_named_and_does_not_squeeze_the_rest(display):
     rows = [r for r in reference_rows(4) + comparison_rows(3, 2) if r.task == "rb"]
     poor = [replace(r, episode_returns=returns_at("rb", -400.0, np.random.default_rng(0)))
             if r.algorithm == "bc" else r for r in rows]  # fmt: skip
     finals = summary.finals(poor, "comparison", np.random.default_rng(0))
-    look = style.styles(list(dict.fromkeys((f.algorithm, f.label) for f in finals)))
+    look = style.styles(list(dict.fromkeys((f.algorithm, f.label) for f in finals)), display)
     (ax,) = comparison_figures.score_figure(finals, look).axes
     assert ax.get_xlim()[0] > -60.0
     assert any(re.fullmatch(r"\N{LEFTWARDS ARROW} -(39|40)\d", t.get_text()) for t in ax.texts)

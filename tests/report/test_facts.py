@@ -3,12 +3,12 @@ from networld_algos.report.page import write_report
 from tests.report.rows import comparison_rows, make_row, reference_rows
 
 
-def test_seeds_with_other_settings_are_named():
+def test_seeds_with_other_settings_are_named(display):
     rows = [make_row(), make_row(seed=1), make_row(label="x"), make_row(label="x", seed=1)]
-    assert not [n for n in notices(rows) if "different settings" in n]
+    assert not [n for n in notices(rows, display) if "different settings" in n]
     for change in ({"config_hash": "0"}, {"updates": 5}):
         other = [*rows[:3], make_row(label="x", seed=1, **change)]
-        (notice,) = (n for n in notices(other) if "different settings" in n)
+        (notice,) = (n for n in notices(other, display) if "different settings" in n)
         assert "x (comparison, networld/cbf/expert-v0)" in notice
 
 

@@ -10,7 +10,9 @@ from PIL import Image
 
 from networld_algos.report import style, summary
 from networld_algos.report.page import write_report
+from networld_algos.report.sections import comparison_figures
 from networld_algos.report.table import Cell, Column, Table
+from networld_algos.results.display import Display, MethodLook, TaskLook
 from tests.report.rows import (
     ablation_rows,
     comparison_rows,
@@ -69,14 +71,14 @@ def test_page_is_well_formed_and_loads_nothing(report):
     assert all(a["aria-labelledby"] in ids for tag, a in page.tags if tag == "table")
 
 
-def test_page_states_the_last_checkpoint_of_every_method(report, rows):
+def test_page_states_the_last_checkpoint_of_every_method(report, rows, display):
     page = Page()
     page.feed(report.read_text())
     finals = summary.finals(rows, "comparison", np.random.default_rng(0))
     assert len(finals) == 18
     for final in finals:
         line = next(
-            c for c in page.cells if c[:2] == [final.panel[0].upper(), style.display(final.label)]
+            c for c in page.cells if c[:2] == [final.panel[0].upper(), display.method(final.label)]
         )
         assert line[2] == f"{value(final.score):.1f}"
         assert line[3].replace("\N{MINUS SIGN}", "-") == f"{final.reward.value:.3f}"
@@ -146,12 +148,12 @@ print("matplotlib.pyplot" in sys.modules)
     assert done.stdout.split("\n")[:2] == ["[]", "False"]
 
 
-def test_page_of_every_experiment(tmp_path):
+def test_page_of_every_experiment(tmp_path, display):
     """Each has its figure and its table, with the numbers of the rows."""
     every = reference_rows(10) + ablation_rows(2) + robustness_rows(2) + cost_rows(2)
     rows = [r for r in every if r.task == "ns"]
     rows += [replace(r, experiment="mine") for r in rows if r.experiment == "cost" and r.level == 1]
-    path = write_report(rows, tmp_path, "t")
+    path = write_report(rows, tmp_path, "t", display=display)
     page = Page()
     page.feed(path.read_text())
     sections = [a["id"] for tag, a in page.tags if tag == "section"]
@@ -172,3 +174,27 @@ def test_page_of_every_experiment(tmp_path):
     assert "Ablation" in page.heads
     levels = [c for c in page.cells if c[:3] == ["NS", "genie", "genie"]]
     assert [c[3] for c in levels] == ["\N{EN DASH}", "Agents 7", "Agents 19", "Agents 91"]
+
+
+def test_a_task_and_an_algorithm_of_the_user_are_shown_like_built_in_ones(tmp_path):
+    refs = [replace(r, task="ring") for r in reference_rows(10) if r.task == "rb"]
+    rows = [
+        *refs,
+        *(make_row(task="ring", algorithm="mine", label=n, seed=s, episode_returns=(-1.0, -1.5))
+          for n in ("mine", "mine (small)") for s in (0, 1)),
+    ]  # fmt: skip
+    label = "Average reward (joule)"
+    display = Display({"ring": TaskLook("power control", label)}, {"mine": MethodLook("Mine")})
+    page = Page()
+    page.feed(write_report(rows, tmp_path / "a", "t", display=display).read_text())
+    assert {"Mine", "Mine (small)"} <= {c[0] for c in page.cells if c}
+    curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
+    look = style.styles([("mine", "mine"), ("mine", "mine (small)")], display)
+    (ax,) = comparison_figures.comparison_figure(curves, {}, look).axes
+    assert ax.get_title(loc="left") == "RING: power control"
+    assert ax.get_ylabel() == label
+    plain = write_report(rows, tmp_path / "b", "t").read_text()
+    assert '<td data-order="mine">mine</td>' in plain
+    look = style.styles([("mine", "mine"), ("mine", "mine (small)")], Display())
+    (ax,) = comparison_figures.comparison_figure(curves, {}, look).axes
+    assert (ax.get_title(loc="left"), ax.get_ylabel()) == ("Ring", "Average reward")

@@ -7,7 +7,7 @@ from networld_algos.report.sections import responses
 from tests.report.rows import REFERENCES, reference_rows, robustness_rows, value
 
 
-def test_a_changed_environment_is_scored_by_its_own_references():
+def test_a_changed_environment_is_scored_by_its_own_references(display):
     rng = np.random.default_rng(0)
     rows = robustness_rows() + reference_rows(20)
     found = responses.responses(summary.finals(rows, "robustness", rng), rng)
@@ -18,7 +18,7 @@ def test_a_changed_environment_is_scored_by_its_own_references():
     own = [r for r in rows if r.kind == "learned" or r.factor is None]
     left = responses.responses(summary.finals(own, "robustness", rng), rng)
     assert {r.factor for r in left} == {"message_loss"}
-    (notice,) = (n for n in notices(own) if n.startswith("Left out"))
+    (notice,) = (n for n in notices(own, display) if n.startswith("Left out"))
     assert "cbf at agents 7" in notice
 
 

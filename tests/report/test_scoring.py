@@ -15,7 +15,7 @@ def test_two_experts_are_refused():
         scoring.scales([*rows, replace(expert, algorithm="other")])
 
 
-def test_training_data_is_drawn_on_the_scale_of_the_suite():
+def test_training_data_is_drawn_on_the_scale_of_the_suite(display):
     rows = reference_rows(20)
     random, expert = scoring.scales(rows)["cbf", scoring.PLAIN]
     middle = (random + expert) / 2
@@ -26,7 +26,7 @@ def test_training_data_is_drawn_on_the_scale_of_the_suite():
     ((panel, data),) = found.items()
     assert (panel[0], value(data.score), value(data.reward)) == ("cbf", 50, pytest.approx(middle))
     curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
-    look = style.styles([("bc", "bc")])
+    look = style.styles([("bc", "bc")], display)
     references = scoring.references(rows)
     (ax,) = comparison_figures.comparison_figure(curves, references, look, behaviours=found).axes
     assert any(list(line.get_ydata()) == [data.reward.value] * 2 for line in ax.lines)

@@ -3,7 +3,7 @@ from networld_algos.report.source import ordered
 from tests.report.rows import make_row
 
 
-def test_rows_are_ordered_and_panels_arranged_by_quality_and_task():
+def test_rows_are_ordered_and_panels_arranged_by_quality_and_task(display):
     tasks, data = ("ns", "cbf", "rb"), ("mixed", "expert")
     rows = [
         make_row(task=t, dataset=f"networld/{t}/{q}-v0", algorithm=a, label=a)
@@ -11,7 +11,7 @@ def test_rows_are_ordered_and_panels_arranged_by_quality_and_task():
         for q in data
         for a in ("zeta", "bc", "networld")
     ]
-    found = ordered(rows)
+    found = ordered(rows, display)
     assert [r.label for r in found[:3]] == ["networld", "bc", "zeta"]
     panels = summary.panels(found, "comparison")
     assert [(t, summary.quality((t, d))) for t, d in panels[:3]] == [

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from networld_algos.report import style
+from networld_algos.results.display import Display, MethodLook
 
 
 def _luminance_and_lab(colour: str, vision: np.ndarray) -> tuple[float, np.ndarray]:
@@ -24,21 +25,38 @@ def _luminance_and_lab(colour: str, vision: np.ndarray) -> tuple[float, np.ndarr
     ],
     ids=["normal", "protanopia", "deuteranopia", "tritanopia"],
 )
-def test_colours_are_told_apart_in_every_colour_vision(vision):
-    seen = [_luminance_and_lab(c, vision) for c in style.COLOURS.values()]
+def test_colours_are_told_apart_in_every_colour_vision(vision, display):
+    colours = [look.colour for look in display.algorithms.values()]
+    seen = [_luminance_and_lab(c, vision) for c in (*colours, *style.SPARE_COLOURS)]
+    assert len(seen) == 6 + len(style.SPARE_COLOURS)
     assert min(1.05 / (luminance + 0.05) for luminance, _ in seen) >= 3
     apart = [np.linalg.norm(a - b) for i, (_, a) in enumerate(seen) for _, b in seen[i + 1 :]]
     assert min(apart) >= 16
 
 
-def test_a_label_looks_the_same_in_every_figure():
+def test_a_label_looks_the_same_in_every_figure(display):
     pairs = [("bc", "bc"), ("networld", "networld"), ("networld", "networld (from scratch)")]
-    look = style.styles(pairs)
-    assert look["networld"]["color"] == style.COLOURS["networld"]
+    look = style.styles(pairs, display)
+    assert look["networld"]["color"] == "#D55E00"
     assert look["bc"]["marker"] != look["networld"]["marker"]
     variant = look["networld (from scratch)"]
     assert variant["marker"] == look["networld"]["marker"]
     assert variant["linestyle"] != look["networld"]["linestyle"]
-    assert style.display("ma-iql (mean field)") == "MA-IQL (mean field)"
-    assert style.display("networld, loss 30%") == "NetWorld, loss 30%"
-    assert style.display("bcq") == "bcq"
+    assert display.method("ma-iql (mean field)") == "MA-IQL (mean field)"
+    assert display.method("networld, loss 30%") == "NetWorld, loss 30%"
+    assert display.method("bcq") == "bcq"
+
+
+def test_names_without_a_look_get_what_is_free():
+    taken, mark = style.SPARE_COLOURS[0], style.SPARE_MARKERS[1]
+    known = {"mine": MethodLook("Mine", taken), "yours": MethodLook("Yours", marker=mark)}
+    names = ["other", "mine", "yours", "third"]
+    look = style.styles([(n, n) for n in names], Display(algorithms=known))
+    colours = [look[n]["color"] for n in names]
+    assert colours == [style.SPARE_COLOURS[i] for i in (1, 0, 2, 3)]
+    markers = [look[n]["marker"] for n in names]
+    assert markers == [style.SPARE_MARKERS[i] for i in (0, 2, 1, 3)]
+    assert look.display.method("mine, loss 30%") == "Mine, loss 30%"
+    assert look.display.method("other") == "other"
+    plain = style.styles([(n, n) for n in names], Display())
+    assert [plain[n]["color"] for n in names] == list(style.SPARE_COLOURS[:4])

@@ -23,7 +23,6 @@ from networld_algos.report.style import (
     ROLE_STYLES,
     STYLE,
     Look,
-    display,
 )
 from networld_algos.report.summary import Final
 from networld_algos.report.table import (
@@ -38,6 +37,7 @@ from networld_algos.report.table import (
     verdict,
 )
 from networld_algos.results import stats
+from networld_algos.results.display import Display
 from networld_algos.results.stats import Interval
 
 MEAN: Panel = ("mean over tasks", "")
@@ -75,20 +75,23 @@ def make(source: Source) -> Section:
             "Differences need the whole method among the rows of this experiment, under the name "
             "of its algorithm, with at least one seed of each ablation."
         )
-        section.parts.append(comparison_tables.details(finals))
+        section.parts.append(comparison_tables.details(finals, source.display))
         return section
     figures = [figure(found, source.look, c) for c in (None, 1)]
     section.parts.append(
         source.picture(
             "ablations",
             figures,
-            describe(found),
+            describe(found, source.display),
             "Change in normalised score when one part of the method is taken out or replaced, "
             "paired by training seed. Marker: mean; bar: 95% interval. Left of the line: worse "
             "than the whole method.",
         )
     )
-    section.parts += [table(found), comparison_tables.details(finals)]
+    section.parts += [
+        table(found, source.display),
+        comparison_tables.details(finals, source.display),
+    ]
     return section
 
 
@@ -152,19 +155,19 @@ def figure(found: Sequence[AblationChange], look: Look, columns: int | None = No
                 interval_bar(ax, a.change, labels.index(a.label), look[a.algorithm])
             ax.axvline(0.0, zorder=1, **ROLE_STYLES["expert"])
             ax.margins(x=0.07)
-            name_lines(ax, labels)
-            ax.set_title(title(panel, panels), loc="left")
+            name_lines(ax, labels, look.display)
+            ax.set_title(title(panel, panels, look.display), loc="left")
             ax.set_xlabel("Change in score")
     return fig
 
 
-def table(found: Sequence[AblationChange]) -> Table:
+def table(found: Sequence[AblationChange], display: Display) -> Table:
     """Task x ablation: score, score of the whole method, and the paired change."""
     several = several_datasets([a.panel for a in found])
     lines = [
         [
             text_cell(panel_name(a.panel, several)),
-            text_cell(display(a.label)),
+            text_cell(display.method(a.label)),
             interval_cell(a.score, 1),
             interval_cell(a.base, 1),
             interval_cell(a.change, 1, sign=True),
@@ -188,10 +191,10 @@ def table(found: Sequence[AblationChange]) -> Table:
     return Table("Ablations", caption, columns, lines)
 
 
-def describe(found: Sequence[AblationChange]) -> str:
+def describe(found: Sequence[AblationChange], display: Display) -> str:
     """Alternative text of the forest plot."""
     changes = [
-        f"{display(a.label)} {interval_text(a.change, 1)} on {panel_name(a.panel, True)}"
+        f"{display.method(a.label)} {interval_text(a.change, 1)} on {panel_name(a.panel, True)}"
         for a in found
     ]
     return (

@@ -9,10 +9,10 @@ import numpy as np
 from networld_algos.report import summary
 from networld_algos.report.sections import comparison_figures, comparison_tables
 from networld_algos.report.source import Section, Source
-from networld_algos.report.style import display
 from networld_algos.report.summary import Curve, Final
 from networld_algos.report.table import interval_text, panel_name
 from networld_algos.results import stats
+from networld_algos.results.display import Display
 from networld_algos.results.stats import Floats
 
 THRESHOLDS = np.linspace(0.0, 120.0, 121)
@@ -29,7 +29,7 @@ def make(source: Source) -> Section:
         "that says so."
     )
     if any(f.score is not None for f in finals):
-        section.parts.append(comparison_tables.headline(finals, source.behaviours))
+        section.parts.append(comparison_tables.headline(finals, source.behaviours, source.display))
     if curves:
         drawn = summary.leading(curves)
         figures = [
@@ -53,22 +53,24 @@ def make(source: Source) -> Section:
             )
         if any(c.eval_seed_set == "validation" for c in drawn):
             caption += " Curves of methods with one test checkpoint use validation seeds."
-        section.parts.append(source.picture("comparison", figures, describe_curves(drawn), caption))
+        section.parts.append(
+            source.picture("comparison", figures, describe_curves(drawn, source.display), caption)
+        )
     add_scores(section, finals, "comparison", source)
     groups = summary.by_quality(finals)
-    table = comparison_tables.aggregates(groups, source.rng)
+    table = comparison_tables.aggregates(groups, source.rng, source.display)
     if table is not None:
         section.parts.append(table)
         _add_profiles(section, groups, source)
     if finals:
-        section.parts.append(comparison_tables.details(finals))
+        section.parts.append(comparison_tables.details(finals, source.display))
     return section
 
 
-def describe_curves(curves: Sequence[Curve]) -> str:
+def describe_curves(curves: Sequence[Curve], display: Display) -> str:
     """Alternative text of the comparison figure."""
     ends = [
-        f"{display(c.label)} {c.points[-1].value:.3g} on {c.panel[0].upper()}"
+        f"{display.method(c.label)} {c.points[-1].value:.3g} on {c.panel[0].upper()}"
         f" ({c.panel[1] or 'no dataset'})"
         for c in curves
     ]
@@ -78,10 +80,10 @@ def describe_curves(curves: Sequence[Curve]) -> str:
     )
 
 
-def describe_scores(finals: Sequence[Final]) -> str:
+def describe_scores(finals: Sequence[Final], display: Display) -> str:
     """Alternative text of the score figure."""
     scores = [
-        f"{display(f.label)} {interval_text(f.score, 1)} on {panel_name(f.panel, True)}"
+        f"{display.method(f.label)} {interval_text(f.score, 1)} on {panel_name(f.panel, True)}"
         for f in finals
         if f.score is not None
     ]
@@ -89,12 +91,14 @@ def describe_scores(finals: Sequence[Final]) -> str:
 
 
 def describe_profiles(
-    groups: Mapping[str, Mapping[str, tuple[Floats, Floats, Floats]]], thresholds: Floats
+    groups: Mapping[str, Mapping[str, tuple[Floats, Floats, Floats]]],
+    thresholds: Floats,
+    display: Display,
 ) -> str:
     """Alternative text of the profile figure."""
     at = int(np.searchsorted(thresholds, 80.0))
     shares = [
-        f"{display(label)} {100 * p[0][at]:.0f}%" + (f" ({name})" if len(groups) > 1 else "")
+        f"{display.method(label)} {100 * p[0][at]:.0f}%" + (f" ({name})" if len(groups) > 1 else "")
         for name, profiles in groups.items()
         for label, p in profiles.items()
     ]
@@ -120,7 +124,7 @@ def add_scores(section: Section, finals: Sequence[Final], name: str, source: Sou
     )
     caption += "; brown dashes: training data." if source.behaviours else "."
     section.parts.append(
-        source.picture(f"{name}_scores", figures, describe_scores(scored), caption)
+        source.picture(f"{name}_scores", figures, describe_scores(scored, source.display), caption)
     )
 
 
@@ -144,7 +148,7 @@ def _add_profiles(section: Section, groups: dict[str, list[Final]], source: Sour
         source.picture(
             "profiles",
             (wide, narrow),
-            describe_profiles(profiles, THRESHOLDS),
+            describe_profiles(profiles, THRESHOLDS, source.display),
             "Performance profiles over all tasks: share of training runs whose score exceeds "
             "the value on the axis. Bands: pointwise 95% stratified bootstrap. Further to "
             "the upper right is better; the vertical line is the expert.",

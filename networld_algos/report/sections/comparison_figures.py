@@ -23,7 +23,7 @@ from networld_algos.report.axes import (
     title,
 )
 from networld_algos.report.scoring import Panel, Reference
-from networld_algos.report.style import REWARDS, ROLE_STYLES, STYLE, Look
+from networld_algos.report.style import ROLE_STYLES, STYLE, Look
 from networld_algos.report.summary import Curve, Final
 from networld_algos.results.stats import Floats
 
@@ -60,8 +60,8 @@ def comparison_figure(
             limits(ax, ends, values, [p.reward.value for p in policies])
             lines(ax, mine, look)
             reference_lines(fig, ax, [(p, p.reward.value) for p in policies])
-            ax.set_title(title(panel, panels), loc="left")
-            ax.set_ylabel(REWARDS.get(panel[0], "Average reward"))
+            ax.set_title(title(panel, panels, look.display), loc="left")
+            ax.set_ylabel(look.display.reward_label(panel[0]))
             ax.set_xlabel("Gradient updates")
             ax.xaxis.set_major_formatter(lambda x, _: thousands(x))
             ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
@@ -104,8 +104,8 @@ def score_figure(
             for role, value in marks.items():
                 ax.axvline(value, zorder=1, **ROLE_STYLES[role])
             _score_limits(ax, [f for f in scored if f.panel == panel], labels)
-            name_lines(ax, labels)
-            ax.set_title(title(panel, panels), loc="left")
+            name_lines(ax, labels, look.display)
+            ax.set_title(title(panel, panels, look.display), loc="left")
             ax.set_xlabel("Normalised score")
     return fig
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from networld_algos.report.scoring import Panel, Reference, grouped
-from networld_algos.report.style import display
 from networld_algos.report.summary import Final, strata
 from networld_algos.report.table import (
     DASH,
@@ -22,11 +21,14 @@ from networld_algos.report.table import (
     text_cell,
 )
 from networld_algos.results import stats
+from networld_algos.results.display import Display
 
 ENOUGH_SEEDS = 5
 
 
-def headline(finals: Sequence[Final], behaviours: Mapping[Panel, Reference]) -> Table:
+def headline(
+    finals: Sequence[Final], behaviours: Mapping[Panel, Reference], display: Display
+) -> Table:
     """Method x (task, dataset): the score, the best two marked where intervals separate them."""
     every = list(dict.fromkeys(f.panel for f in finals))
     several = several_datasets(every)
@@ -34,7 +36,7 @@ def headline(finals: Sequence[Final], behaviours: Mapping[Panel, Reference]) -> 
     ranks = {key: mark for panel in every for key, mark in leaders(finals, panel).items()}
     lines: list[list[Cell]] = []
     for label in dict.fromkeys(f.label for f in finals):
-        line = [text_cell(display(label))]
+        line = [text_cell(display.method(label))]
         for panel in every:
             f = at.get((label, panel))
             cell = interval_cell(f.score if f else None, 1)
@@ -76,13 +78,13 @@ def leaders(finals: Sequence[Final], panel: Panel) -> dict[tuple[str, Panel], st
     return {(label, panel): mark for (label, _), mark in zip(ranked, marks, strict=False)}
 
 
-def details(finals: Sequence[Final]) -> Table:
+def details(finals: Sequence[Final], display: Display) -> Table:
     """(Task, dataset) x method: score, average reward, seeds, latency, bytes, training time."""
     several = several_datasets([f.panel for f in finals])
     lines = [
         [
             text_cell(panel_name(f.panel, several)),
-            text_cell(display(f.label)),
+            text_cell(display.method(f.label)),
             interval_cell(f.score, 1),
             interval_cell(f.reward, 3),
             Cell(str(f.reward.seeds), float(f.reward.seeds)),
@@ -114,19 +116,22 @@ def details(finals: Sequence[Final]) -> Table:
     return Table("Rewards, latency, training time", caption, columns, lines, folded=True)
 
 
-def aggregates(groups: Mapping[str, Sequence[Final]], rng: np.random.Generator) -> Table | None:
-    """Over all tasks: IQM, mean, probability that NetWorld is better, min-max score.
+def aggregates(
+    groups: Mapping[str, Sequence[Final]], rng: np.random.Generator, display: Display
+) -> Table | None:
+    """Over all tasks: IQM, mean, probability that the first method is better, min-max score.
 
     Args:
         groups: Quality of the data -> final scores, from
             `networld_algos.report.summary.by_quality`.
         rng: Source of the bootstrap.
+        display: What methods are called.
 
     Returns:
         None where no two methods are scored on all tasks.
     """
     labels = [label for finals in groups.values() for label in strata(finals)]
-    against = "networld" if "networld" in labels else next(iter(labels), "")
+    against = next(iter(labels), "")
     lines: list[list[Cell]] = []
     fewest = min((f.reward.seeds for finals in groups.values() for f in finals), default=0)
     for name, finals in groups.items():
@@ -146,7 +151,7 @@ def aggregates(groups: Mapping[str, Sequence[Final]], rng: np.random.Generator) 
             lines.append(
                 [
                     *([text_cell(name)] if len(groups) > 1 else []),
-                    text_cell(display(label)),
+                    text_cell(display.method(label)),
                     interval_cell(stats.bootstrap(mine, stats.pooled_iqm, rng), 1),
                     interval_cell(stats.bootstrap(mine, stats.task_mean, rng), 1),
                     improvement,
@@ -160,14 +165,14 @@ def aggregates(groups: Mapping[str, Sequence[Final]], rng: np.random.Generator) 
         Column("Method", False),
         Column("IQM score", hint="mean of the middle half of all runs"),
         Column("Mean score"),
-        Column(f"P({display(against)} better)", hint="ties count half"),
+        Column(f"P({display.method(against)} better)", hint="ties count half"),
         Column("paper_score", hint="min-max across these methods, secondary"),
     ]
     caption = (
         "Over all tasks: interquartile mean of all runs, and mean over tasks, of normalised "
-        f"scores, probability that a run of {display(against)} beats a run of the method, each "
-        "with a stratified bootstrap 95% interval; paper_score (min-max across methods, average "
-        "over tasks) depends on which methods take part."
+        f"scores, probability that a run of {display.method(against)} beats a run of the method, "
+        "each with a stratified bootstrap 95% interval; paper_score (min-max across methods, "
+        "average over tasks) depends on which methods take part."
     )
     if fewest < ENOUGH_SEEDS:
         caption += (

@@ -26,7 +26,6 @@ from networld_algos.report.style import (
     ROLE_STYLES,
     STYLE,
     Look,
-    display,
     factor_name,
     level_text,
 )
@@ -43,6 +42,7 @@ from networld_algos.report.table import (
     several_datasets,
     text_cell,
 )
+from networld_algos.results.display import Display
 from networld_algos.results.stats import Interval
 
 PARAMETERS = "parameters"
@@ -69,14 +69,14 @@ def make(source: Source) -> Section:
             source.picture(
                 "cost",
                 figures,
-                responses.describe_responses(found),
+                responses.describe_responses(found, source.display),
                 "Normalised score against the median time of one decision of the whole batch, on "
                 f"a log axis. Lines: one decision setting varied ({', '.join(factors)}), its "
                 "values beside the markers; single markers: methods as they decide in the "
                 "comparison. Vertical bars: 95% interval over training seeds.",
             )
         )
-    section.parts.append(table([*settings, *fixed]))
+    section.parts.append(table([*settings, *fixed], source.display))
     return section
 
 
@@ -118,7 +118,7 @@ def figure(
             ax.set_xscale("log")
             ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
             ax.margins(x=0.12, y=0.1)
-            ax.set_title(title(panel, panels), loc="left")
+            ax.set_title(title(panel, panels, look.display), loc="left")
             low, high = ax.get_xlim()
             narrow = high < 50.0 * low  # else labels between powers of ten would touch
             ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
@@ -144,7 +144,7 @@ def _point(ax: Axes, x: float, score: Interval | None, look: Look, label: str) -
     ax.plot(x, score.value, ls="", ms=4.4, zorder=style["zorder"], **marker(style))
 
 
-def table(finals: Sequence[Final]) -> Table:
+def table(finals: Sequence[Final], display: Display) -> Table:
     """Task x method x decision setting: score, latency, bytes, parameters, training time."""
     several = several_datasets([f.panel for f in finals])
     lines: list[list[Cell]] = []
@@ -152,7 +152,7 @@ def table(finals: Sequence[Final]) -> Table:
         lines.append(
             [
                 text_cell(panel_name(f.panel, several)),
-                text_cell(display(f.label)),
+                text_cell(display.method(f.label)),
                 condition_cell(f.condition),
                 interval_cell(f.score, 1),
                 number_cell(f.latency_p50_ms, 1),

@@ -24,7 +24,7 @@ from networld_algos.report.sections import fewshot_curves
 from networld_algos.report.sections.comparison_figures import principal, scale_ends
 from networld_algos.report.sections.fewshot_curves import FewShotCurve, Gain
 from networld_algos.report.source import Section, Source
-from networld_algos.report.style import STYLE, Look, display
+from networld_algos.report.style import STYLE, Look
 from networld_algos.report.table import (
     Cell,
     Column,
@@ -36,6 +36,7 @@ from networld_algos.report.table import (
     text_cell,
     verdict,
 )
+from networld_algos.results.display import Display
 
 FEW_EPISODES = 5
 """Most target episodes that `gain_sentence` speaks of."""
@@ -56,7 +57,7 @@ def make(source: Source) -> Section:
         source.picture(
             "fewshot",
             figures,
-            describe(drawn),
+            describe(drawn, source.display),
             "Normalised score at the end of training against the amount of target-task data, in "
             "nested subsets; with early stopping, of the weights with the least loss on held-out "
             "episodes. Lines: mean over training seeds; bands: 95% t interval over seeds "
@@ -64,11 +65,11 @@ def make(source: Source) -> Section:
             "dataset.",
         )
     )
-    section.parts.append(score_table(drawn))
+    section.parts.append(score_table(drawn, source.display))
     gains = fewshot_curves.pretraining_gains(curves, source.rng)
     if gains:
         section.text.append(gain_sentence(gains))
-        section.parts.append(gain_table(gains))
+        section.parts.append(gain_table(gains, source.display))
     return section
 
 
@@ -101,7 +102,7 @@ def figure(
             lines(ax, mine, look)
             reference_lines(fig, ax, scored)
             _share_ticks(ax, mine)
-            ax.set_title(title(panel, panels), loc="left")
+            ax.set_title(title(panel, panels, look.display), loc="left")
             ax.set_ylabel("Normalised score")
         legend(fig, [c.label for c in curves], look, columns)
     return fig
@@ -119,7 +120,7 @@ def _share_ticks(ax: Axes, curves: Sequence[FewShotCurve]) -> None:
     ax.set_xlim(shares[0] / 1.25, shares[-1] * 1.25)
 
 
-def score_table(curves: Sequence[FewShotCurve]) -> Table:
+def score_table(curves: Sequence[FewShotCurve], display: Display) -> Table:
     """Task x method: score at each share, area under the curve, data to reach 90."""
     shares = sorted({float(x) for c in curves for x in c.x})
     several = several_datasets([c.panel for c in curves])
@@ -136,7 +137,7 @@ def score_table(curves: Sequence[FewShotCurve]) -> Table:
         lines.append(
             [
                 text_cell(panel_name(c.panel, several)),
-                text_cell(display(c.label)),
+                text_cell(display.method(c.label)),
                 *(interval_cell(at.get(share), 1) for share in shares),
                 interval_cell(c.area, 1),
                 reach,
@@ -157,13 +158,13 @@ def score_table(curves: Sequence[FewShotCurve]) -> Table:
     return Table("Score by share of target data", caption, columns, lines)
 
 
-def gain_table(found: Sequence[Gain]) -> Table:
+def gain_table(found: Sequence[Gain], display: Display) -> Table:
     """Task x share: what pre-training adds to the same method from scratch."""
     several = several_datasets([g.panel for g in found])
     lines = [
         [
             text_cell(panel_name(g.panel, several)),
-            text_cell(display(g.label)),
+            text_cell(display.method(g.label)),
             Cell(f"{100 * share:.3g}%", share, episodes_text(episodes)),
             interval_cell(change, 1, sign=True),
             text_cell(verdict(change)),
@@ -185,11 +186,11 @@ def gain_table(found: Sequence[Gain]) -> Table:
     return Table("Gain from pre-training", caption, columns, lines)
 
 
-def describe(curves: Sequence[FewShotCurve]) -> str:
+def describe(curves: Sequence[FewShotCurve], display: Display) -> str:
     """Alternative text of the few-shot figure."""
     ends = [
-        f"{display(c.label)} on {c.panel[0]}: {c.points[0].value:.0f} at {100 * c.x[0]:.3g}%, "
-        f"{c.points[-1].value:.0f} at {100 * c.x[-1]:.3g}%"
+        f"{display.method(c.label)} on {c.panel[0]}: {c.points[0].value:.0f} at "
+        f"{100 * c.x[0]:.3g}%, {c.points[-1].value:.0f} at {100 * c.x[-1]:.3g}%"
         for c in curves
     ]
     return (

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from networld_algos.report.sections.cost import ONE_AGENT_MS, PARAMETERS
 from networld_algos.report.source import Section, Source
-from networld_algos.report.style import display
 from networld_algos.report.summary import Final
 from networld_algos.report.table import (
     Column,
@@ -16,6 +15,7 @@ from networld_algos.report.table import (
     several_datasets,
     text_cell,
 )
+from networld_algos.results.display import Display
 
 
 def make(source: Source) -> Section:
@@ -25,12 +25,12 @@ def make(source: Source) -> Section:
         "Mean over training seeds of what each final row recorded beside its returns."
     )
     found = [(e, f) for e in source.experiments for f in source.finals(e) if f.extra]
-    shown = table(found)
+    shown = table(found, source.display)
     section.parts += [] if shown is None else [shown]
     return section
 
 
-def table(found: Sequence[tuple[str, Final]]) -> Table | None:
+def table(found: Sequence[tuple[str, Final]], display: Display) -> Table | None:
     """Diagnostics of every method, one column a quantity; None where none was recorded."""
     shown_elsewhere = (PARAMETERS, ONE_AGENT_MS)
     keys = dict.fromkeys(k for _, f in found for k in f.extra if k not in shown_elsewhere)
@@ -39,7 +39,7 @@ def table(found: Sequence[tuple[str, Final]]) -> Table | None:
         [
             text_cell(experiment),
             text_cell(panel_name(f.panel, several)),
-            text_cell(display(f.label)),
+            text_cell(display.method(f.label)),
             *(number_cell(f.extra.get(key), None) for key in keys),
         ]
         for experiment, f in found

@@ -13,5 +13,5 @@ def make(source: Source, name: str) -> Section:
     finals = source.finals(name)
     add_scores(section, finals, slug(name), source)
     if finals:
-        section.parts.append(comparison_tables.details(finals))
+        section.parts.append(comparison_tables.details(finals, source.display))
     return section

@@ -15,11 +15,11 @@ from networld_algos.report.axes import (
 from networld_algos.report.scoring import Panel, grouped
 from networld_algos.report.style import (
     Look,
-    display,
 )
 from networld_algos.report.summary import Final
 from networld_algos.report.table import panel_name
 from networld_algos.results import stats
+from networld_algos.results.display import Display
 from networld_algos.results.stats import Interval
 
 
@@ -93,10 +93,10 @@ def response_line(
     ax.vlines(x, low, high, color=style["color"], lw=0.9, alpha=0.6, zorder=2.5)
 
 
-def describe_responses(found: Sequence[Response]) -> str:
+def describe_responses(found: Sequence[Response], display: Display) -> str:
     """Alternative text of a robustness or cost figure."""
     ends = [
-        f"{display(r.label)} on {panel_name(r.panel, True)}: {r.points[0].value:.0f} at "
+        f"{display.method(r.label)} on {panel_name(r.panel, True)}: {r.points[0].value:.0f} at "
         f"{r.levels[0]:g}, {r.points[-1].value:.0f} at {r.levels[-1]:g}"
         for r in found
     ]

@@ -22,7 +22,6 @@ from networld_algos.report.style import (
     ROLE_STYLES,
     STYLE,
     Look,
-    display,
     factor_name,
     level_text,
 )
@@ -35,6 +34,7 @@ from networld_algos.report.table import (
     several_datasets,
     text_cell,
 )
+from networld_algos.results.display import Display
 
 
 def make(source: Source) -> Section:
@@ -52,12 +52,12 @@ def make(source: Source) -> Section:
             source.picture(
                 f"robustness_{slug(factor)}",
                 figures,
-                responses.describe_responses(group),
+                responses.describe_responses(group, source.display),
                 f"{factor_name(factor)}: normalised score, mean and 95% interval over training "
                 "seeds. Solid line: expert (100).",
             )
         )
-        section.parts += [table(part) for part in _with_equal_levels(group)]
+        section.parts += [table(part, source.display) for part in _with_equal_levels(group)]
     return section
 
 
@@ -78,14 +78,14 @@ def figure(found: Sequence[Response], look: Look, columns: int | None = None) ->
             ax.set_xticks(levels, [level_text(factor, level) for level in levels])
             ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
             ax.margins(x=0.08)
-            ax.set_title(title(panel, panels), loc="left")
+            ax.set_title(title(panel, panels, look.display), loc="left")
             ax.set_xlabel(factor_name(factor))
             ax.set_ylabel("Normalised score")
         legend(fig, [r.label for r in found], look, columns)
     return fig
 
 
-def table(found: Sequence[Response]) -> Table:
+def table(found: Sequence[Response], display: Display) -> Table:
     """Task x method: score at each level of one factor."""
     factor = found[0].factor
     levels = sorted({level for r in found for level in r.levels})
@@ -96,7 +96,7 @@ def table(found: Sequence[Response]) -> Table:
         lines.append(
             [
                 text_cell(panel_name(r.panel, several)),
-                text_cell(display(r.label)),
+                text_cell(display.method(r.label)),
                 *(interval_cell(at.get(level), 1) for level in levels),
                 interval_cell(r.change, 1, sign=True),
             ]
