@@ -66,7 +66,7 @@ def _train_run(job: Job, log: Events | None) -> None:
     fitted, validation = [part[0] for part in data], None
     episodes, heldout = len(fitted[-1]), data[-1][1]
     stops = ALGORITHMS[run.algorithm][1].validation_loss is not Algorithm.validation_loss
-    if run.early_stop and stops and episodes > 1:
+    if run.early_stop and stops:
         fitted[-1], validation = fitted[-1].split(VALIDATION, run.seed)
 
     def evaluate(algorithm: Algorithm, progress: Progress) -> list[dict[str, Any]]:
@@ -124,11 +124,11 @@ def _model_of(run: Run, paths: Paths) -> tuple[Algorithm, Progress]:
     return algorithm, Progress.from_extra(extra)
 
 
-def _training_data(run: Run, task: str) -> tuple[Episodes, Episodes]:
-    """Training and held-out episodes.
+def _training_data(run: Run, task: str) -> tuple[Episodes, Episodes | None]:
+    """Training and held-out episodes; None if the dataset is a single episode.
 
-    The held-out ones are set aside before the fraction is taken, so that smaller training sets lie
-    inside larger ones and every fraction is diagnosed on the same episodes.
+    Held-out episodes are set aside before the fraction is taken. Smaller training sets therefore
+    lie inside larger ones, and every fraction is diagnosed on the same episodes.
     """
     dataset_id = f"networld/{task}/{run.quality}-v0"
     episodes = load_episodes(dataset_id, task, episodes=run.data_episodes, seed=run.seed)

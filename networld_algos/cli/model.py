@@ -170,6 +170,11 @@ def health(
         data = load_episodes(about["dataset"], task)
         data = data.fraction(about["episodes"] / len(data), about["seed"])
         data = data.split(HOLDOUT, about["seed"])[1]
+        if data is None:
+            raise ValueError(
+                f"{checkpoint} was trained on a single episode, so nothing was held out; name data "
+                f"to measure on, e.g. --dataset {about['dataset']}"
+            )
         what = f"{about['dataset']}, held-out episodes"
     else:
         data, what = load_episodes(dataset, task), dataset

@@ -121,7 +121,10 @@ def _train(
         training = Training([data], updates, seed, save_every=SAVE_EVERY)
         run_training(training, model, progress, out, show)
     if distributed.is_chief():
-        _print_health(model.health(heldout))
+        if heldout is None:
+            console.print("health is not measured: nothing can be held out of a single episode")
+        else:
+            _print_health(model.health(heldout))
         console.print(f"saved {out}; next: networld evaluate {out}")
     distributed.wait()
     distributed.stop()

@@ -85,19 +85,24 @@ class Episodes:
         """
         return self.take(nested_subset(len(self), fraction, seed))
 
-    def split(self, holdout: float, seed: int) -> tuple[Episodes, Episodes]:
+    def split(self, holdout: float, seed: int) -> tuple[Episodes, Episodes | None]:
         """Split by episode into (train, held out); at least one episode is in each.
-
-        With a single episode both parts are that episode.
 
         Args:
             holdout: Share of episodes held out, in (0, 1).
             seed: Which ones.
+
+        Returns:
+            Both parts. The second is None if there is only one episode: it is for training, and
+            nothing can be held out.
+
+        Raises:
+            ValueError: If ``holdout`` is not in (0, 1).
         """
         if not 0.0 < holdout < 1.0:
             raise ValueError(f"holdout must be in (0, 1), got {holdout}")
         if len(self) == 1:
-            return self, self
+            return self, None
         order = np.random.default_rng([seed, 0x5717]).permutation(len(self))
         count = min(max(1, round(holdout * len(self))), len(self) - 1)
         return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
@@ -113,7 +118,7 @@ def nested_subset(total: int, fraction: float, seed: int) -> NDArray[np.int64]:
 
 
 def disk_array(shape: tuple[int, ...], dtype: Any, folder: Path) -> NDArray[Any]:
-    """Zeros in a file of ``folder``, mapped into memory; the file goes when the array does."""
+    """Zeros in a file of ``folder``, mapped into memory; deleted with the array."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".networld-") as file:
         return np.memmap(file, dtype, "w+", shape=shape)
 

@@ -126,6 +126,20 @@ def test_health_asks_for_data_where_the_checkpoint_names_none(tmp_path, capsys):
     assert "--dataset networld/rb/expert-v0" in " ".join(capsys.readouterr().err.split())
 
 
+def test_of_a_single_episode_nothing_is_held_out(tmp_path, capsys):
+    out = tmp_path / "model"
+    config = ("--config.dim", 8, "--config.hidden", 16, "--config.batch-size", 2)
+    options = ("train", "networld", "--task", "rb", "--out", out, "--updates", 2, *config)
+    assert run(*options, "--episodes", 1) == 0
+    said = capsys.readouterr().out
+    assert "health is not measured: nothing can be held out of a single episode" in said
+    assert "effective_rank" not in said
+    assert run("health", out) == 2
+    assert "nothing was held out; name data to measure on" in capsys.readouterr().err
+    assert run("health", out, "--dataset", "networld/rb/expert-v0") in (0, 1)
+    assert "effective_rank" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_the_smoke_suite_ends_in_a_page(tmp_path, capsys):
     runs = len(get_suite("smoke").runs())

@@ -81,6 +81,8 @@ def test_fractions_are_nested_and_splits_disjoint(toy):
     train, held = data.split(0.1, seed=0)
     assert len(train) == 18
     assert not set(train.obs[:, 0, 0, 0]) & set(held.obs[:, 0, 0, 0])
+    single = data.take(np.arange(1))
+    assert single.split(0.1, seed=0) == (single, None)
     with pytest.raises(ValueError, match=r"fraction must be in \(0, 1\], got 0"):
         data.fraction(0.0, seed=0)
 
