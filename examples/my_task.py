@@ -1,6 +1,6 @@
-"""A task of one's own: power control of links on a ring, each disturbed by the two beside it.
+"""A user-defined task: power control of links on a ring, each disturbed by the two beside it.
 
-    import examples.my_task  # puts "ring" into the table of tasks
+    networld render --task examples/my_task.py --out ring.webp
 
 Per slot, with gains ``g`` and powers ``p = a / (levels - 1)``, link i has the rate
 ``log2(1 + g_i p_i / (noise + cross (p_{i-1} + p_{i+1})))`` bit/s/Hz and pays ``price * p_i``.
@@ -9,17 +9,16 @@ Per slot, with gains ``g`` and powers ``p = a / (levels - 1)``, link i has the r
 import sys
 from dataclasses import dataclass
 
-import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from networld_envs import gymnasium_id
-from networld_envs.policies import POLICIES, Policy
-from networld_envs.policies.references import RECORDED
-from networld_envs.simulator import TASKS
-from networld_envs.spec import TaskSpec
+from networld_envs import add_task
+from networld_envs.spec import About, Column, Policy, TaskSpec, columns
 
 NAME, AGENT = "ring", "link"
+ABOUT = About(
+    title="power control", reward_label="Average reward (bit/s/Hz)", reward_range=(0.0, 3.0)
+)
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,22 @@ class State:
 
 def spec(params):
     """Sizes and bounds for learners."""
-    high = (float(params.levels - 1),)
-    return TaskSpec(NAME, params.links, 4, "ordered", 1, (0.0,), high, 2, last_action=(1,))
+    names = ["gain", "power", "power_beside", ("rate", "bit/s/Hz")]
+    space, high = observation_space(params), (float(params.levels - 1),)
+    return TaskSpec(
+        task=NAME,
+        num_agents=params.links,
+        obs_dim=4,
+        action_kind="ordered",
+        action_dim=1,
+        action_low=(0.0,),
+        action_high=high,
+        neighbour_slots=2,
+        last_action=(1,),
+        obs_columns=columns(names, space.low, space.high),
+        action_columns=columns(["power_level"], (0.0,), high),
+        reward_column=Column("reward", "bit/s/Hz"),
+    )
 
 
 def observation_space(params):
@@ -131,15 +144,8 @@ def _own_gain(params, obs, table, rngs, step):
     return np.rint((params.levels - 1) * np.minimum(obs[..., 0], 1.0)).astype(np.int64)
 
 
-TASKS[NAME] = sys.modules[__name__]
-POLICIES[NAME] = {
+POLICIES = {
     "random": Policy("random", "random", "uniform powers", _random),
     "expert": Policy("expert", "expert", "power follows the own gain", _own_gain),
 }
-RECORDED[NAME] = {}  # presets whose reference scores are committed: none
-gymnasium.register(
-    gymnasium_id(NAME),
-    entry_point="networld_envs.joint:JointEnv",
-    vector_entry_point="networld_envs.joint:JointVectorEnv",
-    kwargs={"task": NAME},
-)
+add_task(sys.modules[__name__])

@@ -6,7 +6,6 @@ file is code and is executed: name only files you trust.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from networld_algos.base import Algorithm
 from networld_algos.registry import ALGORITHMS, BUILT_IN
+from networld_envs.files import run_file
 
 if TYPE_CHECKING:
     pass
@@ -87,28 +87,6 @@ def importable() -> Iterator[None]:
     finally:
         for name in _modules:
             del sys.modules[name]
-
-
-def run_file(path: Path) -> ModuleType:
-    """Execute a Python file as a module of its own.
-
-    Raises:
-        ValueError: If the file raises; names it and the error.
-    """
-    name = f"networld_plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{path} does not run: {type(error).__name__}: {error}") from error
-    finally:
-        # A worker process cannot import it by this name; without the entry it is sent by value.
-        del sys.modules[name]
-    return module
 
 
 def _config_type(found: type[Algorithm], module: ModuleType) -> type[Any]:

@@ -19,11 +19,7 @@ from numpy.typing import NDArray
 
 from networld_envs.render.window import Renderer
 from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
-
-
-def gymnasium_id(task: str) -> str:
-    """Gymnasium id of a task's joint view, e.g. ``"networld/CBF-v0"``."""
-    return f"networld/{task.upper()}-v0"
+from networld_envs.spec import TaskSpec
 
 
 def joint_spaces(
@@ -58,7 +54,7 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     """One network as a Gymnasium environment of stacked arrays.
 
     Args:
-        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        task: Key in ``networld_envs.TASKS``.
         preset: Named parameters of the task.
         max_cycles: Steps of an episode, which ends by truncation.
         render_mode: None, ``"rgb_array"`` or ``"human"``.
@@ -83,6 +79,11 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         self.render_mode = render_mode
         self._renderer = Renderer(task, render_mode, fps=self.metadata["render_fps"])
         self._rewards: NDArray[np.float32] | None = None
+
+    @property
+    def task_spec(self) -> TaskSpec:
+        """Sizes and bounds, and name, unit and range of every column."""
+        return self.simulator.spec
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -130,7 +131,7 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
     ``reset(options={"reset_mask": mask})`` restarts some environments only.
 
     Args:
-        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        task: Key in ``networld_envs.TASKS``.
         num_envs: ``E``.
         preset: Named parameters of the task.
         max_cycles: Steps of an episode, which ends by truncation.
@@ -164,6 +165,11 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         self._renderer = Renderer(task, render_mode, fps=self.metadata["render_fps"])
         self._finished = np.zeros(num_envs, bool)
         self._rewards = np.zeros((num_envs, self.simulator.spec.num_agents), np.float32)
+
+    @property
+    def task_spec(self) -> TaskSpec:
+        """Sizes and bounds, and name, unit and range of every column."""
+        return self.simulator.spec
 
     def reset(
         self,

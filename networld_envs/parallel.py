@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cached_property
 from typing import Any
 
+import docstring_parser
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
@@ -13,7 +16,8 @@ from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils import parallel_to_aec
 
 from networld_envs.render.window import Renderer
-from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
+from networld_envs.simulator import MAX_CYCLES, Simulator, about, make_params, task_module
+from networld_envs.spec import TaskSpec
 
 
 class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
@@ -24,7 +28,7 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
     the task's metrics of the last step.
 
     Args:
-        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        task: Key in ``networld_envs.TASKS``.
         preset: Named parameters of the task.
         max_cycles: Steps of an episode.
         render_mode: None, ``"rgb_array"`` or ``"human"``.
@@ -69,6 +73,11 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
     @max_cycles.setter
     def max_cycles(self, value: int) -> None:
         self.simulator.max_cycles = value
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Sizes and bounds, and name, unit and range of every column."""
+        return self.simulator.spec
 
     @property
     def neighbours(self) -> dict[str, list[str]]:
@@ -213,14 +222,60 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
 def task_factories(
     task: str,
 ) -> tuple[Callable[..., AECEnv[Any, Any, Any]], Callable[..., NetworkEnv]]:
-    """``(env, parallel_env)`` of a task in PettingZoo's naming."""
+    """``(env, parallel_env)`` of a task in PettingZoo's naming.
 
-    def parallel_env(**kwargs: Any) -> NetworkEnv:
-        return NetworkEnv(task, **kwargs)
+    ``help`` on either lists every parameter of the task with its default and meaning.
+    """
 
-    def env(**kwargs: Any) -> AECEnv[Any, Any, Any]:
-        return parallel_to_aec(NetworkEnv(task, **kwargs))
+    def parallel_env(**options: Any) -> NetworkEnv:
+        return NetworkEnv(task, **options)
 
-    for function in (parallel_env, env):
-        function.__doc__ = f"Make the {task} task; arguments as in `NetworkEnv`."
+    def env(**options: Any) -> AECEnv[Any, Any, Any]:
+        return parallel_to_aec(NetworkEnv(task, **options))
+
+    parameters, meanings = _parameters(task)
+    for function, what in ((parallel_env, "a PettingZoo parallel"), (env, "a PettingZoo AEC")):
+        signature = inspect.Signature(
+            parameters, return_annotation=function.__annotations__["return"]
+        )
+        function.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+        function.__doc__ = (
+            f"Make {about(task).title} as {what} environment.\n\n"
+            "Args:\n" + "".join(f"    {name}: {text}\n" for name, text in meanings.items()) + "\n"
+            "Raises:\n"
+            "    ValueError: For an unknown preset or render mode, or a value out of range.\n"
+            "    TypeError: For an unknown parameter, or a value of the wrong type.\n"
+        )
     return env, parallel_env
+
+
+def _parameters(task: str) -> tuple[list[inspect.Parameter], dict[str, str]]:
+    """Keyword parameters of a task's constructors, and what each means.
+
+    Defaults are those of the default preset. Parameters that only other presets have follow.
+    """
+    presets = task_module(task).PRESETS
+    meanings = {
+        "preset": f"Named parameters: {', '.join(presets)}. Defaults below are those of "
+        "``default``; parameters that are given replace the preset's.",
+        "max_cycles": "Steps of an episode, which ends by truncation.",
+        "render_mode": "None, ``rgb_array`` or ``human``.",
+    }
+    defaults = {"preset": "default", "max_cycles": MAX_CYCLES, "render_mode": None}
+    types = {"preset": "str", "max_cycles": "int", "render_mode": "str | None"}
+    for name, params in presets.items():
+        about_fields = {
+            p.arg_name: (p.description or "").replace("\n", " ")
+            for p in docstring_parser.parse(type(params).__doc__ or "").params
+        }
+        for field in fields(params):
+            if field.name not in meanings:
+                only = "" if name == "default" else f" (preset ``{name}`` and alike only)"
+                meanings[field.name] = about_fields.get(field.name, "") + only
+                defaults[field.name] = getattr(params, field.name)
+                types[field.name] = str(field.type)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(name, keyword, default=defaults[name], annotation=types[name])
+        for name in meanings
+    ], meanings

@@ -12,17 +12,20 @@ have
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from networld_envs import cbf, compiled, ns, rb
+from networld_envs.files import run_file
 from networld_envs.spec import About
 
 TASKS: dict[str, ModuleType] = {module.NAME: module for module in (cbf, rb, ns)}
@@ -45,6 +48,65 @@ def task_module(task: str) -> ModuleType:
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; valid tasks: {', '.join(TASKS)}")
     return TASKS[task]
+
+
+def gymnasium_id(task: str) -> str:
+    """Gymnasium id of a task's joint view, e.g. ``"networld/CBF-v0"``."""
+    return f"networld/{task.upper()}-v0"
+
+
+def register_gymnasium(task: str) -> None:
+    """Make a task's joint view known to Gymnasium, alone and batched."""
+    gymnasium.register(
+        gymnasium_id(task),
+        entry_point="networld_envs.joint:JointEnv",
+        vector_entry_point="networld_envs.joint:JointVectorEnv",
+        kwargs={"task": task},
+    )
+
+
+def add_task(source: ModuleType | str | Path) -> str:
+    """Add a user-defined task to `TASKS`, under the ``NAME`` of its module.
+
+    It can then be made, drawn, animated, used for datasets, and benchmarked like a built-in task.
+    A task that is added again replaces the earlier one.
+
+    Args:
+        source: The module, or the path of a Python file, which is executed. The top of this page
+            lists what a task has.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: If something is missing, or the name is that of a built-in task.
+    """
+    module = source if isinstance(source, ModuleType) else run_file(Path(source))
+    if missing := [name for name in NEEDED if not hasattr(module, name)]:
+        raise ValueError(f"{source} is no task: it lacks {', '.join(missing)}")
+    name = module.NAME
+    if name in BUILT_IN:
+        raise ValueError(f"{source} has the NAME {name!r} of a built-in task; choose another")
+    if name not in TASKS:
+        register_gymnasium(name)
+    TASKS[name] = module
+    return name
+
+
+def added_tasks() -> dict[str, str]:
+    """Name -> file of each added task, for `restore_tasks` in another process."""
+    return {
+        name: str(Path(module.__file__ or "").absolute())
+        for name, module in TASKS.items()
+        if name not in BUILT_IN
+    }
+
+
+def restore_tasks(added: Mapping[str, str]) -> None:
+    """Add the tasks of `added_tasks` that this process, a worker, does not have."""
+    for name, path in added.items():
+        if name not in TASKS:
+            add_task(path)
 
 
 def about(task: str) -> About:

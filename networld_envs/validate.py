@@ -1,65 +1,81 @@
-"""Checks of frozen parameter dataclasses: the error names the field, its value and its range."""
+"""Checks of frozen parameter dataclasses, with one wording: ``CLASS.FIELD must be RULE, got VALUE``.
+
+Both packages use them in ``__post_init__``. What is accepted is stored as plain Python numbers and
+tuples, so that equal parameters have equal JSON.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NoReturn
 
 
-def _range(low: float | None, above: float | None, high: float | None) -> str:
-    left = f"[{low}" if low is not None else f"({above}" if above is not None else "(-inf"
-    return f"{left}, {high}]" if high is not None else f"{left}, inf)"
+def fail(params: Any, name: str, rule: str, error: type[Exception] = ValueError) -> NoReturn:
+    """Raise the error about a field that breaks a rule.
 
-
-def _check(
-    params: Any, name: str, low: float | None, above: float | None, high: float | None
-) -> None:
-    value = getattr(params, name)
-    legal = (
-        math.isfinite(value)
-        and (low is None or value >= low)
-        and (above is None or value > above)
-        and (high is None or value <= high)
-    )
-    if not legal:
-        raise ValueError(
-            f"{type(params).__module__}.{type(params).__name__}.{name} must be in "
-            f"{_range(low, above, high)}, got {value!r}"
-        )
+    Args:
+        params: The dataclass.
+        name: Its field.
+        rule: Continues "must be", e.g. ``"a number above 0"``.
+        error: Class of the error.
+    """
+    raise error(f"{type(params).__name__}.{name} must be {rule}, got {getattr(params, name)!r}")
 
 
 def real(
     params: Any,
-    name: str,
-    *,
+    *names: str,
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
 ) -> None:
-    """Require a finite number in ``[low, high]`` or ``(above, high]``.
+    """Require finite numbers in ``[low, high]`` or ``(above, high]``.
+
+    Args:
+        params: The dataclass.
+        *names: Its fields.
+        low: Least value; None for no limit.
+        above: Limit that is not itself allowed, in place of ``low``.
+        high: Largest value; None for no limit.
 
     Raises:
-        TypeError: If the field is not a number.
-        ValueError: If it is not finite or out of range.
+        TypeError: If a field is not a number.
+        ValueError: If one is not finite or out of range.
     """
-    value = getattr(params, name)
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{type(params).__name__}.{name} must be a number, got {value!r}")
-    _check(params, name, low, above, high)
+    rule = f"a number{_range(low, above, high)}"
+    for name in names:
+        value = getattr(params, name)
+        if isinstance(value, bool) or not isinstance(value, Real):
+            fail(params, name, rule, TypeError)
+        if not (_finite(value) and _inside(value, low, above, high)):
+            fail(params, name, rule)
+        if not isinstance(value, int | float):
+            object.__setattr__(params, name, float(value))
 
 
-def integer(params: Any, name: str, *, low: int | None = None, high: int | None = None) -> None:
-    """Require an integer in ``[low, high]``.
+def integer(params: Any, *names: str, low: int | None = None, high: int | None = None) -> None:
+    """Require integers in ``[low, high]``.
+
+    Args:
+        params: The dataclass.
+        *names: Its fields.
+        low: Least value; None for no limit.
+        high: Largest value; None for no limit.
 
     Raises:
-        TypeError: If the field is not an integer.
-        ValueError: If it is out of range.
+        TypeError: If a field is not an integer.
+        ValueError: If one is out of range.
     """
-    value = getattr(params, name)
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{type(params).__name__}.{name} must be an integer, got {value!r}")
-    _check(params, name, low, None, high)
+    rule = f"an integer{_range(low, None, high)}"
+    for name in names:
+        value = getattr(params, name)
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            fail(params, name, rule, TypeError)
+        if not _inside(value, low, None, high):
+            fail(params, name, rule)
+        object.__setattr__(params, name, int(value))
 
 
 def numbers(
@@ -67,36 +83,87 @@ def numbers(
     name: str,
     length: int | None,
     *,
-    low: float,
-    high: float,
+    low: float | None = None,
+    high: float | None = None,
     integers: bool = False,
 ) -> None:
     """Require a tuple of numbers in ``[low, high]``; a list, as from JSON or TOML, becomes one.
 
     Args:
-        params: Frozen dataclass.
+        params: The dataclass.
         name: Its field.
         length: How many; None for one or more.
-        low: Least value.
-        high: Largest value.
+        low: Least value; None for no limit.
+        high: Largest value; None for no limit.
         integers: Whether they must be integers.
 
     Raises:
         ValueError: If the field is anything else.
     """
     values = getattr(params, name)
-    if isinstance(values, list):
-        values = tuple(values)
-        object.__setattr__(params, name, values)
     kind = Integral if integers else Real
     if not (
-        isinstance(values, tuple)
+        isinstance(values, list | tuple)
         and (len(values) >= 1 if length is None else len(values) == length)
         and all(isinstance(v, kind) and not isinstance(v, bool) for v in values)
-        and all(low <= v <= high for v in values)  # False for NaN
+        and all(_finite(v) and _inside(v, low, None, high) for v in values)
     ):
         count = "one or more" if length is None else str(length)
-        raise ValueError(
-            f"{type(params).__name__}.{name} must be {count} "
-            f"{'integers' if integers else 'numbers'} in [{low:g}, {high:g}], got {values!r}"
-        )
+        what = "integers" if integers else "numbers"
+        fail(params, name, f"{count} {what}{_range(low, None, high)}")
+    plain = (v if isinstance(v, int | float) else (int if integers else float)(v) for v in values)
+    object.__setattr__(params, name, tuple(plain))
+
+
+def flag(params: Any, *names: str) -> None:
+    """Require True or False.
+
+    Raises:
+        ValueError: If a field is anything else, 0 and 1 included.
+    """
+    for name in names:
+        if not isinstance(getattr(params, name), bool):
+            fail(params, name, "True or False")
+
+
+def one_of(params: Any, name: str, allowed: Iterable[str]) -> None:
+    """Require one of several words.
+
+    Raises:
+        ValueError: If the field is anything else.
+    """
+    words = tuple(allowed)
+    value = getattr(params, name)
+    if not isinstance(value, str) or value not in words:
+        fail(params, name, f"one of {words}")
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
+def _inside(value: Any, low: float | None, above: float | None, high: float | None) -> bool:
+    return (
+        (low is None or value >= low)
+        and (above is None or value > above)
+        and (high is None or value <= high)
+    )
+
+
+def _range(low: float | None, above: float | None, high: float | None) -> str:
+    """The legal values in words, after "a number"."""
+    if high is None:
+        if low is None:
+            return "" if above is None else f" above {_text(above)}"
+        return f" of at least {_text(low)}"
+    if low is None:
+        return f" of at most {_text(high)}" if above is None else f" in ({_text(above)}, {_text(high)}]"
+    return f" in [{_text(low)}, {_text(high)}]"
+
+
+def _text(number: float) -> str:
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)

@@ -17,7 +17,7 @@ from networld_algos.bench.preset_entries import (
     cost_curve,
 )
 from networld_algos.bench.suite import Ablation, Condition, Cost, Entry, FewShot, Robustness, Suite
-from networld_algos.plugin import run_file
+from networld_envs.files import run_file
 
 
 def load_suite(source: str) -> Suite:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from networld_algos.cli.terminal import console, progress_bar, score_text
+from networld_algos.cli.terminal import console, progress_bar, score_text, task_name
 
 if TYPE_CHECKING:
     from networld_envs.policies.references import Score
@@ -24,7 +24,8 @@ def reference(
     """Score the reference policies: mean reward per agent and step, 95% interval.
 
     Args:
-        task: cbf, rb or ns; without it all tasks at all presets with committed scores.
+        task: cbf, rb, ns, or your own, path/to/file.py; without it all tasks at all presets with
+            committed scores.
         policies: Which ones; by default all that can act at the preset.
         episodes: Episodes of each, all policies on the same networks.
         preset: Named parameters of the task; "default" if a task is given.
@@ -32,14 +33,14 @@ def reference(
         record: Write the scores into the package's table (all policies).
     """
     from networld_envs.policies.references import record_scores
-    from networld_envs.simulator import TASKS, about, task_module
+    from networld_envs.simulator import TASKS, about
 
     if task is None and (preset is not None or policies):
         raise ValueError("--preset and --policies need --task")
     if record and policies:
         raise ValueError("--record takes all policies of a preset; leave out --policies")
     if task is not None:
-        task_module(task)
+        task = task_name(task)
         chosen = {task: (preset or "default",)}
     else:
         chosen = {name: tuple(about(name).recorded) for name in TASKS}

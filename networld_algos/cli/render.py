@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from networld_algos.cli.terminal import console
+from networld_algos.cli.terminal import console, task_name
 
 if TYPE_CHECKING:
     pass
@@ -28,7 +28,7 @@ def render(
     """Draw reference policies side by side on the same network, as an animation.
 
     Args:
-        task: cbf, rb or ns.
+        task: cbf, rb, ns, or your own, path/to/file.py.
         out: File to write: .webp (smallest), .gif or .png.
         policy: A reference policy; give the option again for the next column. Without it, the
             expert, or the best there is, and random.
@@ -45,6 +45,7 @@ def render(
     from networld_envs.simulator import make_params
 
     check_path(out)
+    task = task_name(task)
     if not policy:
         policy = (best_policy(task, make_params(task, preset)), "random")
     frames = animate(task, policy, seed, steps, every, preset, (width, height))

@@ -69,3 +69,17 @@ def time_span(seconds: float) -> str:
 def score_text(mean: float, low: float, high: float) -> str:
     """A mean and its interval, in columns."""
     return f"{mean:9.3f}  [{low:.3f}, {high:.3f}]"
+
+
+def task_name(task: str) -> str:
+    """The name of a task; one given as ``path/to/file.py`` is added first.
+
+    Raises:
+        ValueError: For an unknown task, or a file that holds none.
+    """
+    from networld_envs.simulator import add_task, task_module
+
+    if task.endswith(".py"):
+        return add_task(task)
+    task_module(task)
+    return task

@@ -18,7 +18,35 @@ GAIN_FLOOR_DB10 = -4.0
 
 @dataclass(frozen=True)
 class Params:
-    """Parameters of the task; the table in `networld_envs.cbf` gives units and sources.
+    """Parameters of the task; the table in `networld_envs.cbf` gives their sources.
+
+    Attributes:
+        rings: Rings of cells around the centre cell: 0, 1, 2 rings are 1, 7, 19 cells.
+        antennas: Elements ``n`` of the linear array of a base station.
+        neighbours: Disturbed users ``U`` that an observation lists.
+        inter_site_m: Distance of adjacent base stations, m.
+        min_distance_m: Smallest distance of a user from its base station, m.
+        max_distance_m: Largest distance of a user from its base station, m.
+        power_dbm: Largest transmit power, dBm.
+        noise_dbm: Noise power at a user, dBm.
+        path_loss_1km_db: Path loss at 1 km, dB.
+        path_loss_slope_db: Increase of the path loss for each decade of distance, dB.
+        shadowing_db: Standard deviation of the log-normal shadowing, dB.
+        paths: Propagation paths ``L`` of each link.
+        angular_spread_deg: Total width of the cone of path angles, degrees.
+        correlation: Correlation of the fading from one slot to the next, in [0, 1].
+        observation: What an agent sees: ``"angle"``, ``"csi"`` or ``"ge2020"``.
+        action: ``"box"``, real beamformers, or ``"codebook"``, a beam and a power level.
+        power_levels: Power levels of the codebook action: 0, 1/(V-1), .., 1.
+        codewords: Beams of the codebook action.
+        reward_set: Users whose loss counts: ``"gain"``, the listed ones, or ``"power"``, those that
+            received most power in the slot.
+        wrap_around: Whether the borders are joined, so that every cell is surrounded.
+        user_speed_mps: Speed of the users, m/s.
+        slot_s: Duration of a slot, s; only matters for moving users.
+        sinr_cap_db: Largest useful ratio of signal to interference plus noise, dB; None for no
+            limit.
+        max_links: Base stations that a user hears one by one; None for all.
 
     Raises:
         ValueError: If a value is out of range, or two values exclude each other.
@@ -70,10 +98,10 @@ class Params:
         validate.integer(self, "codewords", low=1, high=1024)
         validate.real(self, "user_speed_mps", low=0.0, high=300.0)
         validate.real(self, "slot_s", above=0.0, high=10.0)
-        _choice(self, "observation", ("angle", "csi", "ge2020"))
-        _choice(self, "action", ("box", "codebook"))
-        _choice(self, "reward_set", ("gain", "power"))
-        _choice(self, "wrap_around", (False, True))
+        validate.one_of(self, "observation", ("angle", "csi", "ge2020"))
+        validate.one_of(self, "action", ("box", "codebook"))
+        validate.one_of(self, "reward_set", ("gain", "power"))
+        validate.flag(self, "wrap_around")
         if self.sinr_cap_db is not None:
             validate.real(self, "sinr_cap_db", low=-300.0, high=300.0)
         if self.max_links is not None:
@@ -109,12 +137,6 @@ class Params:
     def num_actions(self) -> int:
         """Choices of the codebook action."""
         return self.power_levels * self.codewords
-
-
-def _choice(params: Params, name: str, valid: tuple[Any, ...]) -> None:
-    value = getattr(params, name)
-    if not any(value is v or (isinstance(v, str) and value == v) for v in valid):
-        raise ValueError(f"Params.{name} must be one of {valid}, got {value!r}")
 
 
 @dataclass(frozen=True)

@@ -165,3 +165,38 @@ def next_hotspot(
     """Z one interval on, from standard normal innovations of its shape."""
     phi = float(np.exp(-1.0 / params.hotspot_tau))
     return phi * hotspot + np.sqrt(1.0 - phi * phi) * _hotspot_spread(params) * innovation
+
+
+def traffic(
+    params: Params, state: State
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Bits of the last two intervals, latest first, and packets queued, each ``(E, N, 3)``."""
+    bits = np.array(params.packet_bits)
+    return state.packets * bits, state.packets_before * bits, state.queued
+
+
+def reward(params: Params, state: State) -> NDArray[np.float64]:
+    """Reward ``(E, N)`` of the interval that ended in ``state``."""
+    ssr, weights = state.ssr, np.array(params.slice_weights)
+    weights /= weights.sum()
+    value = weights[0] * ssr[..., 0] + weights[1] * ssr[..., 1] + weights[2] * ssr[..., 2]
+    if params.se_weight:
+        value += params.se_weight * state.utilisation * state.spectral_efficiency
+    if params.violation_penalty:
+        value -= params.violation_penalty * (ssr < params.ssr_target).mean(axis=-1)
+    return value
+
+
+def reward_range(params: Params) -> tuple[float | None, float | None]:
+    """Smallest and largest reward, None where there is no simple bound."""
+    return (None, None) if params.se_weight else (0.0 - params.violation_penalty, 1.0)
+
+
+def largest_efficiency(params: Params) -> float:
+    """Spectral efficiency without interference, bit/s/Hz."""
+    return float(spectral_efficiency(params, np.float64(0.0)))
+
+
+def hidden(state: State) -> tuple[NDArray[np.float64], ...]:
+    """What the global state holds beside observations: log-demand and places of hotspots."""
+    return state.log_demand, state.hotspot

@@ -17,7 +17,29 @@ SUB_SLOT_S = 1e-3
 
 @dataclass(frozen=True)
 class Params:
-    """Parameters of the task; the module's table gives units and sources.
+    """Parameters of the fluid model; the table in `networld_envs.ns` gives their sources.
+
+    Attributes:
+        rings: Rings of cells around the centre cell: 0, 1, 2 rings are 1, 7, 19 cells.
+        bandwidth_hz: Band ``W`` of each base station, Hz.
+        packet_bits: Size of a packet of each slice, bit.
+        load_shares: Share of each slice in the load; they sum to 1.
+        deadlines_ms: Deadline of each slice, ms.
+        load: Mean demand, as a share of the band of a cell with busy neighbours.
+        demand_sigma: Standard deviation of the log-demand.
+        demand_tau: Time constant of the demand, intervals.
+        interference: Interference of fully used neighbours, relative to the signal.
+        noise: Noise, relative to the signal.
+        layers: Spatial streams.
+        sub_slots: Milliseconds between two decisions.
+        slice_weights: Weight of each slice in the reward.
+        se_weight: Weight of the spectral efficiency in the reward, per bit/s/Hz.
+        violation_penalty: Penalty if every slice misses ``ssr_target``.
+        ssr_target: SLA satisfaction ratio below which a slice is penalised.
+        hotspots: Hotspots per slice.
+        hotspot_gain: Extra demand at the centre of a hotspot, relative to the demand.
+        hotspot_width: Width of a hotspot, in inter-site distances.
+        hotspot_tau: Time constant of the motion of hotspots, intervals.
 
     Raises:
         ValueError: If a value is out of range.
@@ -70,9 +92,9 @@ class Params:
         validate.numbers(self, "deadlines_ms", len(SLICES), low=1, high=1000, integers=True)
         validate.numbers(self, "slice_weights", len(SLICES), low=0.0, high=1e6)
         if abs(sum(self.load_shares) - 1.0) > 1e-9:
-            raise ValueError(f"load_shares must sum to 1, got {self.load_shares!r}")
+            validate.fail(self, "load_shares", "numbers with sum 1")
         if sum(self.slice_weights) <= 0.0:
-            raise ValueError(f"slice_weights must have a sum above 0, got {self.slice_weights!r}")
+            validate.fail(self, "slice_weights", "numbers with a sum above 0")
 
     @property
     def num_agents(self) -> int:

@@ -27,7 +27,44 @@ FLAGS = (
 
 @dataclass(frozen=True)
 class PacketParams:
-    """Parameters of the packet-level model; the table in `networld_envs.ns` gives units, sources.
+    """Parameters of the packet model, presets ``hua2019*``; `networld_envs.ns` has their sources.
+
+    Attributes:
+        rings: Rings of cells around the centre cell: 0, 1, 2 rings are 1, 7, 19 cells.
+        bandwidth_hz: Band of each base station, Hz.
+        users: Users of each slice in a cell.
+        radius_m: Radius of a cell, m.
+        min_distance_m: Nearer users count as this far from the base station, m.
+        power_dbm: Transmit power, dBm.
+        receive_gain_db: Receive gain, dB.
+        noise_dbm_hz: Noise power density, dBm/Hz.
+        path_loss_1km_db: Path loss at 1 km, dB.
+        path_loss_slope_db: Increase of the path loss for each decade of distance, dB.
+        shadowing_db: Standard deviation of the shadowing, drawn anew in every slot, dB.
+        layers: Spatial streams.
+        block_hz: Width of a resource block, Hz.
+        slot_s: Duration of a slot, s.
+        slots: Slots between two decisions.
+        buffer: Packets that a user's buffer holds.
+        volte_gap_s: Largest gap between two VoLTE packets, s.
+        volte_bits: Size of a VoLTE packet, bit.
+        video_shape: Shape of the Pareto distributions of the video slice.
+        video_gap_s: Scale and largest value of the gap between two video packets, s.
+        video_bits: Scale and largest value of the size of a video packet, bit.
+        urllc_gap_s: Mean gap between two URLLC packets, s.
+        urllc_bits: Sizes of URLLC packets, equally likely, bit.
+        sla_rate_bps: Smallest rate of each slice that meets its SLA, bit/s.
+        sla_latency_s: Latency of each slice at which its SLA is violated, s.
+        slice_weights: Weight of each slice in the reward.
+        se_weight: Weight of the spectral efficiency in the reward, per bit/s/Hz.
+        pointer_by_number: Defect of the public code: the round robin goes by user number and
+            restarts in every window.
+        offered_efficiency: Defect of the public code: the spectral efficiency counts the rate
+            offered.
+        decimal_logarithm: Defect of the public code: log10 in place of log2.
+        wipe_queues: Defect of the public code: buffers are emptied after every window.
+        stall_sources: Defect of the public code: at a full buffer the packet waits.
+        square_drop: Defect of the public code: users are placed in a square.
 
     Raises:
         ValueError: If a value is out of range.
@@ -100,16 +137,11 @@ class PacketParams:
         validate.numbers(self, "sla_latency_s", NUM_SLICES, low=0.0, high=1e3)
         validate.numbers(self, "slice_weights", NUM_SLICES, low=0.0, high=1e6)
         if sum(self.users) == 0:
-            raise ValueError(f"users must have a sum above 0, got {self.users!r}")
-        for slice_, slots in enumerate(self.latest_age):
-            if slots < 1:
-                raise ValueError(
-                    f"sla_latency_s must exceed slot_s={self.slot_s:g}, or no packet can meet it: "
-                    f"got {self.sla_latency_s[slice_]!r}"
-                )
-        for flag in FLAGS:
-            if not isinstance(getattr(self, flag), bool):
-                raise ValueError(f"{flag} must be True or False, got {getattr(self, flag)!r}")
+            validate.fail(self, "users", "integers with a sum above 0")
+        if min(self.latest_age) < 1:
+            rule = f"above slot_s={self.slot_s:g} for each slice, or no packet can meet it"
+            validate.fail(self, "sla_latency_s", rule)
+        validate.flag(self, *FLAGS)
 
     @property
     def num_agents(self) -> int:

@@ -341,3 +341,36 @@ def _packet_bits(
     choices = np.array(params.urllc_bits)
     urllc = choices[(uniform * len(choices)).astype(np.int64)]
     return np.where(kind == 0, params.volte_bits, np.where(kind == 1, video, urllc))
+
+
+def traffic(
+    params: PacketParams, state: PacketState
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Bits of the last two windows, latest first, and packets buffered, each ``(E, N, 3)``."""
+    del params
+    return state.arrived_bits, state.arrived_bits_before, state.backlog
+
+
+def reward(params: PacketParams, state: PacketState) -> NDArray[np.float64]:
+    """Reward ``(E, N)`` of the window that ended in ``state``."""
+    ssr, weights = state.ssr, np.array(params.slice_weights)
+    value = weights[0] * ssr[..., 0] + weights[1] * ssr[..., 1] + weights[2] * ssr[..., 2]
+    value += params.se_weight * state.spectral_efficiency
+    return value
+
+
+def reward_range(params: PacketParams) -> tuple[float | None, float | None]:
+    """The reward has no simple bounds."""
+    del params
+    return None, None
+
+
+def largest_efficiency(params: PacketParams) -> float:
+    """The spectral efficiency has no simple bound; the largest float32 stands for infinity."""
+    del params
+    return float(np.finfo(np.float32).max)
+
+
+def hidden(state: PacketState) -> tuple[NDArray[np.float64], ...]:
+    """What the global state holds beside observations: the places of the users, m."""
+    return (state.user_m,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from networld_envs.ns import fluid, packets
 from networld_envs.ns.cells import hex_table, neighbour_utilisation
-from networld_envs.ns.fluid_types import SLICES, Params, spectral_efficiency
-from networld_envs.ns.packet_types import FLAGS, PacketParams, PacketState
+from networld_envs.ns.fluid_types import SLICES, Params
+from networld_envs.ns.packet_types import FLAGS, PacketParams
 from networld_envs.physics.topology import hex_grid
 from networld_envs.spec import About, Column, TaskSpec, columns
 
@@ -64,6 +65,8 @@ ABOUT = About(
     compiled="networld_envs.ns.compiled",
 )
 
+_MODELS: dict[type, ModuleType] = {Params: fluid, PacketParams: packets}
+
 PRESETS: dict[str, Params | PacketParams] = {
     "default": Params(),
     "hotspots": Params(load=0.6, interference=0.5, hotspots=1),
@@ -76,6 +79,11 @@ PRESETS: dict[str, Params | PacketParams] = {
 }
 
 
+def _model(params: Params | PacketParams) -> ModuleType:
+    """The functions of the model that these parameters belong to; this is the only switch."""
+    return _MODELS[type(params)]
+
+
 def spec(params: Params | PacketParams) -> TaskSpec:
     """Sizes and bounds for learners."""
     space, high = observation_space(params), (float(params.bandwidth_hz),) * len(SLICES)
@@ -84,7 +92,6 @@ def spec(params: Params | PacketParams) -> TaskSpec:
         for name, at in OBSERVATION.items()
         for i in range(at.stop - at.start)
     ]
-    bounded = isinstance(params, Params) and not params.se_weight
     return TaskSpec(
         task=NAME,
         num_agents=params.num_agents,
@@ -99,9 +106,7 @@ def spec(params: Params | PacketParams) -> TaskSpec:
         action_columns=columns(
             [(f"allocation_hz.{name}", "Hz") for name in SLICES], (0.0,) * len(SLICES), high
         ),
-        reward_column=Column("reward", "", -params.violation_penalty or 0.0, 1.0)
-        if bounded
-        else Column("reward"),
+        reward_column=Column("reward", "", *_model(params).reward_range(params)),
     )
 
 
@@ -111,8 +116,7 @@ def observation_space(params: Params | PacketParams) -> Box:
     high = np.full(OBS_DIM, np.finfo(np.float32).max, dtype=np.float32)
     high[OBSERVATION["allocation_hz"]] = params.bandwidth_hz
     high[OBSERVATION["ssr"]] = 1.0
-    if isinstance(params, Params):
-        high[OBSERVATION["spectral_efficiency"]] = spectral_efficiency(params, np.float64(0.0))
+    high[OBSERVATION["spectral_efficiency"]] = _model(params).largest_efficiency(params)
     high[OBSERVATION["neighbour_utilisation"]] = 1.0
     return Box(np.zeros(OBS_DIM, np.float32), high, dtype=np.float32)
 
@@ -124,9 +128,7 @@ def action_space(params: Params | PacketParams) -> Box:
 
 def reset(params: Params | PacketParams, rngs: Sequence[np.random.Generator]) -> Any:
     """A new network for each generator: `State`, or `PacketState` for ``hua2019``."""
-    if isinstance(params, PacketParams):
-        return packets.reset(params, rngs)
-    return fluid.reset(params, rngs)
+    return _model(params).reset(params, rngs)
 
 
 def transition(
@@ -143,9 +145,7 @@ def transition(
         actions: ``(E, N, 3)`` Hz, each in [0, W].
         rngs: One generator per environment.
     """
-    if isinstance(params, PacketParams):
-        return packets.transition(params, state, actions, rngs)
-    return fluid.transition(params, state, actions, rngs)
+    return _model(params).transition(params, state, actions, rngs)
 
 
 def observe(params: Params | PacketParams, state: Any) -> NDArray[np.float32]:
@@ -153,15 +153,7 @@ def observe(params: Params | PacketParams, state: Any) -> NDArray[np.float32]:
     obs = np.empty((*state.utilisation.shape, OBS_DIM), dtype=np.float32)
     obs[..., 0:3] = state.packets
     obs[..., 6:9] = state.packets_before
-    if isinstance(params, PacketParams):
-        obs[..., 3:6] = state.arrived_bits
-        obs[..., 9:12] = state.arrived_bits_before
-        obs[..., 19:22] = state.backlog
-    else:
-        bits = np.array(params.packet_bits)
-        obs[..., 3:6] = state.packets * bits
-        obs[..., 9:12] = state.packets_before * bits
-        obs[..., 19:22] = state.queued
+    obs[..., 3:6], obs[..., 9:12], obs[..., 19:22] = _model(params).traffic(params, state)
     obs[..., 12:15] = state.allocation_hz
     obs[..., 15:18] = state.ssr
     obs[..., 18] = state.spectral_efficiency
@@ -174,19 +166,7 @@ def reward(
 ) -> NDArray[np.float32]:
     """Reward of every agent, ``(E, N)`` float32."""
     del state, actions
-    ssr = next_state.ssr
-    weights = np.array(params.slice_weights)
-    if isinstance(params, Params):
-        weights /= weights.sum()
-    value = weights[0] * ssr[..., 0] + weights[1] * ssr[..., 1] + weights[2] * ssr[..., 2]
-    if isinstance(params, PacketParams):
-        value += params.se_weight * next_state.spectral_efficiency
-        return value.astype(np.float32)
-    if params.se_weight:
-        value += params.se_weight * next_state.utilisation * next_state.spectral_efficiency
-    if params.violation_penalty:
-        value -= params.violation_penalty * (ssr < params.ssr_target).mean(axis=-1)
-    return value.astype(np.float32)
+    return _model(params).reward(params, next_state).astype(np.float32)
 
 
 def neighbours(params: Params | PacketParams, state: Any) -> NDArray[np.int32]:
@@ -199,7 +179,7 @@ def metrics(params: Params | PacketParams, state: Any) -> dict[str, NDArray[Any]
     del params
     elapsed = state.started
     per_slice = elapsed[..., None]
-    dropped = {"dropped": state.dropped} if isinstance(state, PacketState) else {}
+    dropped = {"dropped": state.dropped} if hasattr(state, "dropped") else {}
     return {
         "arrived": state.packets * per_slice,
         "in_time": state.in_time,
@@ -219,9 +199,7 @@ def global_state(params: Params | PacketParams, state: Any) -> NDArray[np.float3
     All observations, every BS's utilisation and, of the coming interval, the log-demand and where
     the hotspots are. For ``hua2019`` the positions of the users (m) in place of the demand.
     """
-    hidden = (
-        (state.user_m,) if isinstance(state, PacketState) else (state.log_demand, state.hotspot)
-    )
+    hidden = _model(params).hidden(state)
     envs = len(state.utilisation)
     parts = [x.reshape(envs, -1) for x in (observe(params, state), state.utilisation, *hidden)]
     return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from networld_envs import validate
 from networld_envs.policies import get_policy, policy_actions
 from networld_envs.simulator import Simulator
 
@@ -33,8 +34,7 @@ class Behaviour:
     random_share: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.random_share <= 1.0:
-            raise ValueError(f"random_share must be in [0, 1], got {self.random_share}")
+        validate.real(self, "random_share", low=0.0, high=1.0)
 
     def __str__(self) -> str:
         return f"{self.policy}+{self.random_share:.0%}random" if self.random_share else self.policy

@@ -31,7 +31,30 @@ LAST_ACTION = ("grant", "request")
 
 @dataclass(frozen=True)
 class Params:
-    """Parameters of the task; the module's table gives units and sources.
+    """Parameters of the task; the table in `networld_envs.rb` gives their sources.
+
+    Attributes:
+        num_clusters: Clusters ``C`` of the network.
+        nodes_per_cluster: Nodes ``K`` of each cluster.
+        channels: Frequency channels of a frame.
+        slots: Time slots of a frame; a frame has ``channels * slots`` resource blocks (RBs).
+        topology: Conflict graph: ``"random"``, ``"bounded"``, ``"ring"`` or ``"edges"``.
+        conflict_radius: Distance below which two cluster heads are in conflict, in sides of the
+            unit square.
+        max_degree: Most conflicts of a cluster; None takes the usual number for the topology.
+        conflict: Probability kappa that a block of a conflicting cluster destroys a packet.
+        buffer: Packets that a node can queue.
+        load: Mean arrivals of a cluster per frame, as a share of the frame's RBs.
+        weight_sigma: Spread (log-normal sigma) of the traffic among the nodes of a cluster.
+        burst_low: Traffic of a cluster in its low state, relative to the mean.
+        burst_high: Traffic of a cluster in its high state, relative to the mean.
+        burst_flip: Probability that a cluster changes its state in a frame.
+        initial_backlog: Largest backlog of a node at the start, packets.
+        queue_cost: Cost of each queued packet.
+        drop_cost: Cost of each dropped packet.
+        unused_cost: Cost of each granted RB that carries nothing.
+        observation: What a node sees: ``"beacon"`` (8 numbers) or ``"cdmp"`` (2 numbers).
+        edges: Pairs of conflicting clusters; only with topology ``"edges"``.
 
     Raises:
         TypeError: If a value is not a number where one is needed.
@@ -60,8 +83,8 @@ class Params:
     edges: Sequence[tuple[int, int]] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("num_clusters", "nodes_per_cluster", "channels", "slots", "buffer"):
-            validate.integer(self, name, low=1)
+        counts = ("num_clusters", "nodes_per_cluster", "channels", "slots", "buffer")
+        validate.integer(self, *counts, low=1)
         validate.integer(self, "initial_backlog", low=0, high=self.buffer)
         for name, high in (
             ("conflict_radius", None),
@@ -76,30 +99,19 @@ class Params:
             ("unused_cost", None),
         ):
             validate.real(self, name, low=0.0, high=high)
-        for name, valid in (
-            ("topology", ("random", "bounded", "ring", "edges")),
-            ("observation", ("beacon", "cdmp")),
-        ):
-            if getattr(self, name) not in valid:
-                raise ValueError(f"{name} must be one of {valid}, got {getattr(self, name)!r}")
-        lowest = min(2, self.num_clusters - 1)
-        if self.max_degree is not None and not lowest <= self.max_degree < self.num_clusters:
-            raise ValueError(
-                f"max_degree must be None or in [{lowest}, {self.num_clusters - 1}], "
-                f"got {self.max_degree!r}"
-            )
+        validate.one_of(self, "topology", ("random", "bounded", "ring", "edges"))
+        validate.one_of(self, "observation", ("beacon", "cdmp"))
+        if self.max_degree is not None:
+            most = self.num_clusters - 1
+            validate.integer(self, "max_degree", low=min(2, most), high=most)
         if (self.edges is None) == (self.topology == "edges"):
-            raise ValueError(
-                f"edges must be given for topology 'edges' and for no other, got {self.edges!r} "
-                f"with topology {self.topology!r}"
-            )
+            rule = f"given for topology 'edges' and for no other; topology is {self.topology!r}"
+            validate.fail(self, "edges", rule)
         if self.edges is not None:
             try:
                 pairs = tuple((index(a), index(b)) for a, b in self.edges)
-            except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"edges must be pairs of cluster indices, got {self.edges!r}"
-                ) from error
+            except (TypeError, ValueError):
+                validate.fail(self, "edges", "pairs of cluster indices")
             object.__setattr__(self, "edges", pairs)  # lists, as from JSON, become hashable
             edge_list_graph(self.num_clusters, pairs, self.cluster_degree)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -16,10 +16,16 @@ from minari.data_collector import EpisodeBuffer
 from numpy.typing import NDArray
 
 from networld_envs.files import replace_text, replacing
-from networld_envs.joint import gymnasium_id
 from networld_envs.policies.references import reference_scores
 from networld_envs.policies.rollout import Rollout, rollout
-from networld_envs.simulator import about, make_params, task_module
+from networld_envs.simulator import (
+    about,
+    added_tasks,
+    gymnasium_id,
+    make_params,
+    restore_tasks,
+    task_module,
+)
 from networld_envs.store.episodes import episode_buffer, open_local, write
 from networld_envs.store.publishing import DATASET, DatasetExistsError, new_dataset
 from networld_envs.store.recipes import Progress, Recipe
@@ -70,7 +76,8 @@ def _simulate(recipe: Recipe, partial: Path, jobs: int, progress: Progress | Non
     done = recipe.episodes - sum(_chunk_size(recipe, s) for s in missing)
     if progress is not None:
         progress(done, recipe.episodes)
-    work = (joblib.delayed(simulate_chunk)(recipe, s, partial) for s in missing)
+    tasks = added_tasks()
+    work = (joblib.delayed(simulate_chunk)(recipe, s, partial, tasks) for s in missing)
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     for count in cast("Iterator[int]", parallel(work)):
         done += count
@@ -97,8 +104,14 @@ def chunk_path(partial: Path, start: int) -> Path:
     return partial / f"chunk-{start:08d}.npz"
 
 
-def simulate_chunk(recipe: Recipe, start: int, partial: Path) -> int:
-    """Simulate the chunk from episode ``start`` on, save it, and return how many it holds."""
+def simulate_chunk(
+    recipe: Recipe, start: int, partial: Path, tasks: Mapping[str, str] | None = None
+) -> int:
+    """Simulate the chunk from episode ``start`` on, save it, and return how many it holds.
+
+    A worker process adds the user-defined ``tasks`` first.
+    """
+    restore_tasks(tasks or {})
     count = _chunk_size(recipe, start)
     params = make_params(recipe.task, recipe.preset)
     index = np.arange(start, start + count)

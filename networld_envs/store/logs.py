@@ -40,8 +40,7 @@ from minari.data_collector import EpisodeBuffer
 from numpy.typing import NDArray
 
 from networld_envs.files import replacing
-from networld_envs.joint import gymnasium_id
-from networld_envs.simulator import MAX_CYCLES, make_params, task_module
+from networld_envs.simulator import MAX_CYCLES, gymnasium_id, make_params, task_module
 from networld_envs.spec import TaskSpec
 from networld_envs.store.episodes import FIELDS, episode_buffer, episodes, open_local, write
 from networld_envs.store.ids import DatasetError

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from networld_envs import validate
 from networld_envs.files import replace_text
 from networld_envs.policies.rollout import Behaviour
-from networld_envs.simulator import task_module
+from networld_envs.simulator import BUILT_IN, TASKS, task_module
 from networld_envs.store.ids import DatasetError, check_id
 from networld_envs.version import __version__
 
@@ -50,14 +51,10 @@ class Recipe:
     def __post_init__(self) -> None:
         check_id(self.dataset_id)
         task_module(self.task)
-        if self.episodes < 1:
-            raise ValueError(f"{self.dataset_id}: episodes must be at least 1, got {self.episodes}")
-        if self.chunk_episodes < 1:
-            raise ValueError(
-                f"{self.dataset_id}: chunk_episodes must be at least 1, got {self.chunk_episodes}"
-            )
+        validate.integer(self, "episodes", "max_cycles", "chunk_episodes", low=1)
+        validate.integer(self, "seed", low=0)
         if not self.behaviours:
-            raise ValueError(f"{self.dataset_id}: behaviours must not be empty")
+            validate.fail(self, "behaviours", "at least one behaviour")
 
     @property
     def policy(self) -> str:
@@ -71,13 +68,37 @@ class Recipe:
         return json.loads(json.dumps({**record, "version": __version__}))
 
 
+QUALITIES: dict[str, tuple[Behaviour, ...]] = {
+    "expert": (Behaviour("expert", 0.05),),
+    "medium": (Behaviour("expert", 0.40),),
+    "mixed": (Behaviour("random"), Behaviour("expert", 0.40), Behaviour("expert", 0.05)),
+    "random": (Behaviour("random"),),
+}
+"""Quality -> who makes the data, for the tasks that users add."""
+ADDED_SEED = 100_000_000
+"""First seed of the first quality of an added task; evaluation seeds are far below."""
+
+
+def _recipes_of_added_tasks() -> dict[str, Recipe]:
+    """Recipes as the catalogue has them, for each added task with the policies they need."""
+    recipes = {}
+    for task in sorted(set(TASKS) - BUILT_IN):
+        known = getattr(TASKS[task], "POLICIES", {})
+        for i, (quality, behaviours) in enumerate(QUALITIES.items()):
+            if all(b.policy in known for b in behaviours):
+                dataset_id = f"networld/{task}/{quality}-v0"
+                seed = ADDED_SEED + 1_000_000 * i
+                recipes[dataset_id] = Recipe(dataset_id, task, 500, 50, seed, behaviours)
+    return recipes
+
+
 def catalog() -> dict[str, Recipe]:
-    """All known datasets by id."""
+    """All known datasets by id: those of the package, then those of added tasks."""
     recipes = {}
     for dataset_id, entry in tomllib.loads(CATALOG.read_text("utf-8")).items():
         behaviours = tuple(Behaviour(**b) for b in entry.pop("behaviours"))
         recipes[dataset_id] = Recipe(dataset_id=dataset_id, behaviours=behaviours, **entry)
-    return recipes
+    return {**recipes, **_recipes_of_added_tasks()}
 
 
 def find_recipe(dataset_id: str) -> Recipe:
