@@ -11,7 +11,6 @@ from os import PathLike
 from pathlib import Path
 
 import jinja2
-import numpy as np
 
 from networld_algos.files import write_text
 from networld_algos.report import facts, scoring
@@ -62,8 +61,7 @@ def write_report(
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"{out} is a file; a report needs a folder to be written to")
     shown = display or Display()
-    rng = np.random.default_rng(seed)
-    source = Source(ordered(rows, shown), out, rng, data_scores or {}, shown)
+    source = Source(ordered(rows, shown), out, seed, data_scores or {}, shown)
     sections = all_sections(source)
     page = _environment().from_string(_template())
     html = page.render(

@@ -56,14 +56,14 @@ class Source:
     Attributes:
         rows: All rows of the suite.
         out: Folder of the report.
-        rng: Source of every bootstrap.
+        seed: Seeds every bootstrap, see `rng`.
         data_scores: Dataset -> normalised score of the average reward in it.
         display: What methods and tasks are called.
     """
 
     rows: Sequence[Row]
     out: Path
-    rng: np.random.Generator
+    seed: int
     data_scores: Mapping[str, float]
     display: Display
     _finals: dict[str, list[Final]] = field(default_factory=dict)
@@ -93,10 +93,20 @@ class Source:
         """What each panel's training data would score."""
         return scoring.behaviours(self.rows, self.data_scores)
 
+    def rng(self, experiment: str, purpose: str) -> np.random.Generator:
+        """A new generator for one quantity of one experiment.
+
+        It depends on nothing but the seed and the two names, so that a table more or a section
+        less does not change the other intervals.
+        """
+        return np.random.default_rng([self.seed, *f"{experiment}/{purpose}".encode()])
+
     def finals(self, experiment: str) -> list[Final]:
         """Final scores of an experiment."""
         if experiment not in self._finals:
-            self._finals[experiment] = summary.finals(self.rows, experiment, self.rng)
+            self._finals[experiment] = summary.finals(
+                self.rows, experiment, self.rng(experiment, "finals")
+            )
         return self._finals[experiment]
 
     def picture(self, name: str, figures: Sequence[Figure], alt: str, caption: str) -> Picture:

@@ -198,3 +198,17 @@ def test_a_task_and_an_algorithm_of_the_user_are_shown_like_built_in_ones(tmp_pa
     look = style.styles([("mine", "mine"), ("mine", "mine (small)")], Display())
     (ax,) = comparison_figures.comparison_figure(curves, {}, look).axes
     assert (ax.get_title(loc="left"), ax.get_ylabel()) == ("Ring", "Average reward")
+
+
+def test_an_interval_does_not_depend_on_other_experiments(tmp_path):
+    """Every one of them is a bootstrap here, with one seed."""
+    rows = [r for r in reference_rows(10) + comparison_rows(1, 2) if r.task == "ns"]
+    more = [r for r in ablation_rows(1) + cost_rows(1) if r.task == "ns"]
+    texts = []
+    for i, (given, seed) in enumerate(((rows, 0), ([*more, *rows], 0), (rows, 1))):
+        write_report(given, tmp_path / str(i), "t", seed=seed)
+        page = (tmp_path / str(i) / "tables.md").read_text()
+        texts.append(page.split("## Comparison\n")[1].split("\n## ")[0])
+    assert "†" in texts[0]
+    assert texts[0] == texts[1]
+    assert texts[0] != texts[2]

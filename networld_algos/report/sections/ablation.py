@@ -69,7 +69,7 @@ def make(source: Source) -> Section:
     """What each part of the method is worth."""
     section = Section("ablation", "Ablations")
     finals = source.finals("ablation")
-    found = ablations(finals, source.rng)
+    found = ablations(finals, source.rng("ablation", "changes"))
     if not found:
         section.text.append(
             "Differences need the whole method among the rows of this experiment, under the name "

@@ -22,7 +22,7 @@ def make(source: Source) -> Section:
     """Headline scores, learning curves, aggregates over tasks."""
     section = Section("comparison", "Comparison")
     finals = source.finals("comparison")
-    curves = summary.learning_curves(source.rows, "comparison", source.rng)
+    curves = summary.learning_curves(source.rows, "comparison", source.rng("comparison", "curves"))
     section.text.append(
         "The last checkpoint is the headline: mean over training seeds on test seeds, with a 95% "
         "confidence interval. No number here is a maximum over checkpoints, except in the column "
@@ -58,7 +58,9 @@ def make(source: Source) -> Section:
         )
     add_scores(section, finals, "comparison", source)
     groups = summary.by_quality(finals)
-    table = comparison_tables.aggregates(groups, source.rng, source.display)
+    table = comparison_tables.aggregates(
+        groups, source.rng("comparison", "aggregates"), source.display
+    )
     if table is not None:
         section.parts.append(table)
         _add_profiles(section, groups, source)
@@ -129,11 +131,12 @@ def add_scores(section: Section, finals: Sequence[Final], name: str, source: Sou
 
 
 def _add_profiles(section: Section, groups: dict[str, list[Final]], source: Source) -> None:
+    rng = source.rng("comparison", "profiles")
     profiles = {
         name: {
             label: (
                 stats.performance_profile(scores, THRESHOLDS),
-                *stats.profile_band(scores, THRESHOLDS, source.rng),
+                *stats.profile_band(scores, THRESHOLDS, rng),
             )
             for label, scores in summary.strata(finals).items()
         }

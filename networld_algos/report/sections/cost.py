@@ -61,7 +61,7 @@ def make(source: Source) -> Section:
     fixed = [f for f in finals if f.condition == scoring.PLAIN]
     if not fixed:
         fixed = [f for f in source.finals("comparison") if f.panel in panels]
-    found = responses.responses(settings, source.rng)
+    found = responses.responses(settings, source.rng("cost", "responses"))
     if timed_panels(found, fixed):
         factors = dict.fromkeys(factor_name(r.factor).lower() for r in found)
         figures = [figure(found, fixed, source.look, c) for c in (None, 1)]

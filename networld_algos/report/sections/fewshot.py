@@ -45,7 +45,7 @@ FEW_EPISODES = 5
 def make(source: Source) -> Section:
     """Score against the amount of target data, and what pre-training adds."""
     section = Section("fewshot", "Few-shot adaptation")
-    curves = fewshot_curves.fewshot_curves(source.rows, source.rng)
+    curves = fewshot_curves.fewshot_curves(source.rows, source.rng("fewshot", "curves"))
     if not curves:
         return section
     averaged = (
@@ -66,7 +66,7 @@ def make(source: Source) -> Section:
         )
     )
     section.parts.append(score_table(drawn, source.display))
-    gains = fewshot_curves.pretraining_gains(curves, source.rng)
+    gains = fewshot_curves.pretraining_gains(curves, source.rng("fewshot", "gains"))
     if gains:
         section.text.append(gain_sentence(gains))
         section.parts.append(gain_table(gains, source.display))

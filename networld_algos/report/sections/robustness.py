@@ -45,7 +45,7 @@ def make(source: Source) -> Section:
         "Where the condition changes the environment (number of agents), random and expert of "
         "that same condition make the scale; lost or late messages leave the scale as it is."
     )
-    found = responses.responses(source.finals("robustness"), source.rng)
+    found = responses.responses(source.finals("robustness"), source.rng("robustness", "responses"))
     for factor, group in scoring.grouped(found, lambda r: r.factor):
         figures = [figure(group, source.look, c) for c in (None, 1)]
         section.parts.append(
