@@ -1,6 +1,7 @@
-"""Docstrings for the API pages: reStructuredText made Markdown, defaults of dataclass fields added.
+"""Converts docstrings for the API pages and adds the defaults of dataclass fields.
 
-A griffe extension, named in ``mkdocs.yml``. It shares the conversion with the pages' hooks.
+This is a griffe extension, named in ``mkdocs.yml``. It converts reStructuredText to Markdown with
+the function that the pages' hooks use.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ class Docstrings(griffe.Extension):
     """Rewrites every docstring before it is parsed."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
-        """Called once a package is read."""
+        """Called when a package has been read."""
         rewrite(pkg)
 
 
 def rewrite(found: griffe.Object) -> None:
-    """Change the docstrings of an object and of what it holds."""
+    """Convert the docstrings of an object and of its members."""
     if found.docstring is not None:
         text = _hooks.to_markdown(found.docstring.value)
         if isinstance(found, griffe.Class) and "dataclass" in found.labels:
             text = with_defaults(text, found)
         found.docstring.value = text.rstrip("\n")
     for member in found.members.values():
-        if isinstance(member, griffe.Object):  # an alias is changed where it is defined
+        if isinstance(member, griffe.Object):  # an alias is converted where it is defined
             rewrite(member)
 
 
 def with_defaults(text: str, dataclass: griffe.Class) -> str:
-    """A dataclass's docstring whose list of attributes starts each with the default."""
+    """A dataclass's docstring in which each listed attribute starts with its default."""
     for name, field in dataclass.attributes.items():
         if field.value is None or "field(" in str(field.value):
             continue

@@ -1,7 +1,7 @@
 """What the documentation pages take from the package: facts, docstrings, presets and scores.
 
-A page holds lines such as ``<!-- facts rb -->``; mkdocs runs `on_page_markdown`, which puts
-Markdown in their place. Nothing here is written by hand that the package knows.
+A page holds markers such as ``<!-- facts rb -->``. mkdocs runs `on_page_markdown`, which replaces
+each marker with Markdown. What the package knows is read from it and not written by hand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import networld_envs
 from networld_envs.policies import get_policy, usable_policies
 from networld_envs.policies.references import TABLE
-from networld_envs.simulator import MAX_CYCLES, Simulator, about, make_params
+from networld_envs.simulator import BUILT_IN, MAX_CYCLES, Simulator, about, make_params
 
 MARKER = re.compile(r"^<!-- (facts|docstring|presets|scores) ([\w.]+) -->$", re.MULTILINE)
 LEAD = re.compile(r"^(Action|Neighbours|Reward of an agent|Sources|Version history):(:?) ?(.*)$")
@@ -152,9 +152,9 @@ def docstring(name: str) -> str:
 def to_markdown(text: str) -> str:
     """Markdown of the reStructuredText that our docstrings use.
 
-    Headings underlined with dashes, simple tables, ``::`` before an indented block, lines of
-    ``>>>``, and paragraphs that start with a name of `LEAD`, which become sections; the rest is
-    alike in both.
+    It converts headings underlined with dashes, simple tables, ``::`` before an indented block,
+    lines of ``>>>``, and paragraphs that start with a name of `LEAD`, which become sections.
+    Everything else is the same in both.
     """
     lines, out, i = text.split("\n"), [], 0
     while i < len(lines):
@@ -196,7 +196,7 @@ def _indented(lines: Sequence[str], i: int) -> tuple[list[str], int]:
 def _simple_table(lines: Sequence[str], i: int) -> tuple[list[str], int]:
     """A simple table that starts at line ``i`` as Markdown lines, and where it ends.
 
-    A line whose first column is empty goes on the row above; a table may be without a head.
+    A line whose first column is empty continues the row above. The table may lack a head.
     """
     starts = [match.start() for match in re.finditer(r"=+", lines[i])]
     ends = [*starts[1:], None]
@@ -221,7 +221,7 @@ def _simple_table(lines: Sequence[str], i: int) -> tuple[list[str], int]:
 
 
 def _cell(text: str) -> str:
-    """A table's cell; bars outside of code are escaped."""
+    """A cell of a table, with the bars outside of code escaped."""
     pieces = re.split(r"(``.*?``)", text)
     return "".join(p if p.startswith("``") else p.replace("|", r"\|") for p in pieces)
 
@@ -235,12 +235,12 @@ SECTIONS: dict[str, Callable[[str], str]] = {
 
 
 def all_scores() -> str:
-    """The page ``benchmarks/REFERENCES.md``: the scores of every task."""
+    """The page ``benchmarks/REFERENCES.md``: the scores of every built-in task."""
     parts = [
         "# Reference policies\n",
         "`make references` measures all of it and writes this page.\n",
     ]
-    for task in networld_envs.TASKS:
+    for task in (name for name in networld_envs.TASKS if name in BUILT_IN):
         parts += [f"## `{task}`\n", scores(task)]
     return "\n".join(parts)
 
