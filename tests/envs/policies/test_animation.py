@@ -12,7 +12,7 @@ from networld_envs.policies.animation import CHART_PX, COLOURS, TITLE_PX, animat
 from networld_envs.policies.references import reference_rewards
 
 TASKS = ("cbf", "rb", "ns")
-ASSETS = Path(__file__).parents[2] / "docs" / "assets"
+ASSETS = Path(__file__).parents[3] / "docs" / "assets"
 
 
 @pytest.mark.parametrize("task", TASKS)

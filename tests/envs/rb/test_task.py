@@ -1,64 +1,16 @@
+"""Steps against a plain-loop oracle, closed forms and symmetries."""
+
 from dataclasses import fields, replace
 from itertools import pairwise
 
-import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.envs.registration import EnvSpec
-from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import networld_envs
 from networld_envs import rb
-from networld_envs.physics.queueing import largest_remainder, success_probability
-from networld_envs.rb.policies import POLICIES
-
-DEFAULT = rb.Params()
-
-
-def generators(seeds):
-    return [np.random.default_rng(seed) for seed in seeds]
-
-
-def random_actions(params, num_envs, rng):
-    return rng.integers(0, params.resource_blocks + 1, size=(num_envs, params.num_agents))
-
-
-def rollout(params, seeds, steps, actions=None):
-    """States and rewards; actions are the same for a seed whatever the batch."""
-    rngs, own = generators(seeds), generators([[seed, 1] for seed in seeds])
-    states, rewards = [rb.reset(params, rngs)], []
-    for t in range(steps):
-        if actions is None:
-            action = np.concatenate([random_actions(params, 1, rng) for rng in own])
-        else:
-            action = actions[t]
-        states.append(rb.transition(params, states[-1], action, rngs))
-        rewards.append(rb.reward(params, states[-2], action, states[-1]))
-    return states, np.stack(rewards)
-
-
-def mean_reward(params, name, episodes, steps=50):
-    policy = POLICIES[name]
-    rngs, own = generators(range(episodes)), generators([[s, 2] for s in range(episodes)])
-    state = rb.reset(params, rngs)
-    table = rb.neighbours(params, state)
-    total = 0.0
-    for t in range(steps):
-        if policy.local is not None:
-            action = policy.local(params, rb.observe(params, state), table, own, t)
-        else:
-            action = policy.privileged(params, state, own, t)
-        assert action.min() >= 0
-        assert action.max() <= params.resource_blocks
-        after = rb.transition(params, state, action, rngs)
-        total += rb.reward(params, state, action, after).mean(dtype=np.float64)
-        state = after
-    return total / steps
-
-
-# -- The slow, obvious model -----------------------------------------------------------------
+from networld_envs.physics.queueing import success_probability
+from tests.helpers.rb import DEFAULT, generators, random_actions, rollout
 
 
 def oracle_step(params, state, actions, rng):
@@ -170,9 +122,6 @@ def test_neighbours_are_the_nodes_of_conflicting_clusters():
     assert rb.layout(DEFAULT, state).shape == (5, 24, 2)
 
 
-# -- Laws ------------------------------------------------------------------------------------
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     clusters=st.integers(1, 8),
@@ -213,18 +162,6 @@ def test_packets_are_conserved_and_bounds_hold(clusters, nodes, conflict, load, 
             np.testing.assert_array_equal(after.served, after.sent)
         if load == 0.0:
             assert after.arrivals.sum() == after.dropped.sum() == 0
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(0, 60))
-def test_largest_remainder_is_within_one_of_the_exact_share(requests, capacity):
-    tie_break = np.linspace(0.0, 0.9, len(requests))
-    grants = largest_remainder(np.array(requests), capacity, tie_break)
-    total = sum(requests)
-    assert grants.sum() == min(total, capacity)
-    assert (grants <= requests).all()
-    exact = np.array(requests) * (min(1.0, capacity / total) if total else 1.0)
-    assert (np.abs(grants - exact) < 1.0).all()
 
 
 def test_a_batch_is_exactly_its_members():
@@ -310,9 +247,6 @@ def test_metrics_are_zero_after_reset_and_observation_holds_the_action():
     np.testing.assert_array_equal(rb.observe(DEFAULT, after)[..., 7], action)
 
 
-# -- Closed forms ----------------------------------------------------------------------------
-
-
 def test_mean_queue_of_a_single_server():
     """One node, one RB, no losses: E[q] = lambda + lambda^2 / (2 (1 - lambda)) (M/D/1)."""
     rate = 0.6
@@ -374,211 +308,3 @@ def test_served_share_matches_the_success_probability():
     after = rb.transition(params, state, np.full((200, 24), 3), rngs)  # u = 12/40 everywhere
     share = after.served.sum() / after.sent.sum()
     assert share == pytest.approx((1 - 0.7 * 0.3) ** 5, abs=0.015)
-
-
-# -- Policies --------------------------------------------------------------------------------
-
-
-def test_policies_are_ordered():
-    reward = {name: mean_reward(DEFAULT, name, 64) for name in POLICIES}
-    assert reward["hard"] < reward["backlog"] < reward["cap"] < reward["expert"] < reward["genie"]
-    assert reward["random"] < reward["backlog"] < reward["mean"] < reward["expert"]
-    assert reward["random"] == pytest.approx(-2.79, abs=0.25)
-    assert reward["expert"] == pytest.approx(-0.48, abs=0.12)
-    assert reward["genie"] == pytest.approx(-0.37, abs=0.12)
-
-
-def test_alternation_is_good_only_on_a_bipartite_graph():
-    ring = rb.PRESETS["ring6"]
-    assert mean_reward(ring, "alternation", 32) > mean_reward(ring, "expert", 32) - 0.1
-    assert mean_reward(DEFAULT, "alternation", 32) < mean_reward(DEFAULT, "expert", 32) - 0.5
-
-
-def test_no_two_conflicting_clusters_transmit_under_the_expert():
-    state = rb.reset(DEFAULT, generators(range(40)))
-    table = rb.neighbours(DEFAULT, state)
-    action = POLICIES["expert"].local(DEFAULT, rb.observe(DEFAULT, state), table, [], 0)
-    active = action.reshape(40, 6, 4).sum(axis=2) > 0
-    assert active.any(axis=1).all()
-    for e in range(40):
-        for c in np.flatnonzero(active[e]):
-            row = state.conflicts[e, c]
-            assert not active[e, row[row >= 0]].any()
-
-
-@pytest.mark.parametrize("name", [n for n, p in POLICIES.items() if p.local is not None])
-def test_local_policies_use_only_their_neighbourhood(name):
-    policy = POLICIES[name]
-    states, _ = rollout(DEFAULT, [11], 3)
-    obs, table = rb.observe(DEFAULT, states[-1]), rb.neighbours(DEFAULT, states[-1])
-    action = policy.local(DEFAULT, obs, table, generators([0]), 3)
-    for agent in range(24):
-        changed = obs.copy()
-        keep = {agent, *table[0, agent][table[0, agent] >= 0].tolist()}
-        far = [i for i in range(24) if i not in keep]
-        changed[0, far] = 37.0
-        other = policy.local(DEFAULT, changed, table, generators([0]), 3)
-        assert other[0, agent] == action[0, agent]
-
-
-def test_policies_act_the_same_in_a_batch():
-    states, _ = rollout(DEFAULT, [0, 1, 2], 4)
-    state, table = states[-1], rb.neighbours(DEFAULT, states[-1])
-    obs = rb.observe(DEFAULT, state)
-    one = rb.State(**{f.name: getattr(state, f.name)[1:2] for f in fields(rb.State)})
-    for policy in POLICIES.values():
-        if policy.local is not None:
-            together = policy.local(DEFAULT, obs, table, generators([0, 1, 2]), 4)
-            alone = policy.local(DEFAULT, obs[1:2], table[1:2], generators([1]), 4)
-        else:
-            together = policy.privileged(DEFAULT, state, generators([0, 1, 2]), 4)
-            alone = policy.privileged(DEFAULT, one, generators([1]), 4)
-        np.testing.assert_array_equal(together[1:2], alone)
-
-
-def test_policies_run_on_one_cluster():
-    params = rb.Params(num_clusters=1)
-    for name in POLICIES:
-        assert np.isfinite(mean_reward(params, name, 2, steps=5))
-
-
-# -- Parameters ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("num_clusters", 0),
-        ("num_clusters", 2.5),
-        ("nodes_per_cluster", True),
-        ("channels", -1),
-        ("slots", 0),
-        ("topology", "star"),
-        ("conflict_radius", -0.1),
-        ("conflict", 1.1),
-        ("conflict", float("nan")),
-        ("buffer", 0),
-        ("load", -1.0),
-        ("load", float("inf")),
-        ("weight_sigma", -0.5),
-        ("burst_low", -0.2),
-        ("burst_flip", 2.0),
-        ("initial_backlog", 51),
-        ("queue_cost", float("inf")),
-        ("drop_cost", "much"),
-        ("max_degree", 6),
-        ("max_degree", 1),
-        ("observation", "all"),
-        ("edges", ((0, 1),)),
-    ],
-)
-def test_bad_parameters_are_named(name, value):
-    with pytest.raises((TypeError, ValueError), match=name) as error:
-        rb.Params(**{name: value})
-    assert repr(value) in str(error.value)
-
-
-def test_impossible_topology_says_what_to_change():
-    with pytest.raises(ValueError, match="change the radius"):
-        rb.reset(rb.Params(conflict_radius=0.0), generators([0]))
-
-
-# -- Topologies and sizes --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("preset", "nodes"), [("nodes12", 12), ("nodes96", 96), ("nodes1000", 1000)]
-)
-def test_networks_of_any_size_keep_the_order_of_policies(preset, nodes):
-    params = rb.PRESETS[preset]
-    assert params.num_agents == nodes
-    state = rb.reset(params, generators([0, 1]))
-    table = rb.neighbours(params, state)
-    assert table.shape == (2, nodes, rb.spec(params).neighbour_slots)
-    assert table.shape[-1] <= 24  # bounded degree
-    assert (state.conflicts >= 0).any(axis=-1).all()
-    episodes = {12: 48, 96: 6, 1000: 1}[nodes]
-    names = ("random", "backlog", "expert")
-    reward = [mean_reward(params, name, episodes, 30) for name in names]
-    assert reward == sorted(reward)
-    assert reward[-1] > reward[0] + 0.5
-
-
-def test_given_edges_are_the_conflicts():
-    params = rb.Params(num_clusters=5, topology="edges", edges=[[0, 1], [3, 1], [2, 4]])
-    assert params.edges == ((0, 1), (3, 1), (2, 4))
-    assert hash(params) == hash(replace(params))
-    assert params.cluster_degree == 2
-    state = rb.reset(params, generators([0]))
-    found = {(c, o) for c, row in enumerate(state.conflicts[0].tolist()) for o in row if o >= 0}
-    assert found == {(0, 1), (1, 0), (1, 3), (3, 1), (2, 4), (4, 2)}
-    assert rb.neighbours(params, state).shape == (1, 20, 8)
-    lonely = rb.Params(topology="edges", edges=())
-    assert rb.neighbours(lonely, rb.reset(lonely, generators([0]))).shape == (1, 24, 0)
-    # A ring given by its edges is the ring.
-    edges = [(c, (c + 1) % 6) for c in range(6)]
-    ring = replace(rb.PRESETS["ring6"], topology="edges", edges=edges)
-    given, named = (rollout(p, [3], 5) for p in (ring, rb.PRESETS["ring6"]))
-    np.testing.assert_array_equal(given[1], named[1])
-    for bad in ([(0, 6)], [(1, 1)], [(0, 1), (1, 0)], [(0, 1, 2)], ["ab"], 3):
-        with pytest.raises(ValueError, match="edge"):
-            rb.Params(topology="edges", edges=bad)
-    with pytest.raises(ValueError, match="edges must be given"):
-        rb.Params(topology="edges")
-    with pytest.raises(ValueError, match="node 0 has 3 neighbours"):
-        rb.Params(topology="edges", max_degree=2, edges=[(0, 1), (0, 2), (0, 3)])
-
-
-def test_cdmp_shows_arrivals_and_queue_of_the_same_network():
-    cdmp = rb.PRESETS["cdmp"]
-    states, _ = rollout(DEFAULT, [5, 6], 6)
-    others, _ = rollout(cdmp, [5, 6], 6)
-    full, part = rb.observe(DEFAULT, states[-1]), rb.observe(cdmp, others[-1])
-    np.testing.assert_array_equal(part, full[..., :2])
-    assert rb.spec(cdmp).obs_dim == 2
-    assert rb.observation_space(cdmp).contains(part[0, 0])
-    np.testing.assert_array_equal(
-        rb.global_state(DEFAULT, states[-1]), rb.global_state(cdmp, others[-1])
-    )
-    table, plain = rb.neighbours(cdmp, others[-1]), rb.neighbours(DEFAULT, states[-1])
-    assert table.shape[-1] == rb.spec(cdmp).neighbour_slots
-    np.testing.assert_array_equal(table[..., 3:], plain)
-    for i in range(24):
-        assert set(table[0, i, :3]) == set(range(i // 4 * 4, i // 4 * 4 + 4)) - {i}
-
-
-@pytest.mark.parametrize("name", [n for n, p in POLICIES.items() if p.local is not None])
-def test_policies_without_a_beacon_do_what_they_do_with_one(name):
-    cdmp = rb.PRESETS["cdmp"]
-    states, _ = rollout(DEFAULT, [11, 12], 5)
-    policy, actions = POLICIES[name], []
-    for params in (DEFAULT, cdmp):
-        obs, table = rb.observe(params, states[-1]), rb.neighbours(params, states[-1])
-        actions.append(policy.local(params, obs, table, generators([0, 1]), 3))
-    np.testing.assert_array_equal(actions[0], actions[1])
-
-
-@pytest.mark.parametrize(
-    "kwargs",
-    [
-        {"preset": "cdmp"},
-        {"preset": "nodes96"},
-        {"num_clusters": 3, "topology": "edges", "edges": [[0, 1]]},
-    ],
-)
-def test_presets_work_in_every_view(kwargs):
-    env = gym.make("networld/RB-v0", **kwargs)
-    check_env(env.unwrapped)
-    again = gym.make(EnvSpec.from_json(env.spec.to_json()))
-    vec = networld_envs.make_vec("rb", 2, **kwargs)
-    single = networld_envs.make("rb", render_mode="rgb_array", **kwargs)
-    obs, _ = vec.reset(seed=[4, 5])
-    own, _ = single.reset(seed=5)
-    np.testing.assert_array_equal(again.reset(seed=5)[0], obs[1])
-    vec.action_space.seed(0)
-    for _ in range(3):
-        np.testing.assert_array_equal(obs[1], np.stack(list(own.values())))
-        actions = vec.action_space.sample()
-        obs, *_ = vec.step(actions)
-        own, *_ = single.step(dict(zip(single.agents, actions[1], strict=True)))
-    assert single.render().shape == (480, 640, 3)

@@ -1,0 +1,102 @@
+"""Gymnasium's views of every task, with Gymnasium's own checker."""
+
+import json
+import subprocess
+import sys
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env
+
+import networld_envs
+
+TASKS = tuple(networld_envs.TASKS)
+each_task = pytest.mark.parametrize("task", TASKS)
+
+
+@each_task
+def test_gymnasium_checker(task):
+    check_env(gym.make(networld_envs.gymnasium_id(task)).unwrapped)
+
+
+@each_task
+def test_env_spec_recovers_in_a_process_that_never_imported_the_package(task):
+    env = gym.make(networld_envs.gymnasium_id(task), max_cycles=7)
+    text = env.spec.to_json()
+    code = (
+        "import sys, gymnasium; from gymnasium.envs.registration import EnvSpec;"
+        "env = gymnasium.make(EnvSpec.from_json(sys.argv[1])); env.reset(seed=0);"
+        "print(env.unwrapped.simulator.max_cycles)"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, text], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == "7"
+    assert json.loads(text)["kwargs"]["task"] == task
+    assert EnvSpec.from_json(text).id == networld_envs.gymnasium_id(task)
+
+
+@each_task
+def test_vector_env_restarts_after_truncation_and_on_request(task):
+    vec = networld_envs.make_vec(task, 3, max_cycles=4)
+    vec.reset(seed=0)
+    vec.action_space.seed(0)
+    vec.step(vec.action_space.sample())
+    before = vec.simulator.observe()
+    mask = np.array([False, True, False])
+    obs, _ = vec.reset(options={"reset_mask": mask})
+    np.testing.assert_array_equal(obs[~mask], before[~mask])
+    assert (obs[mask] != before[mask]).any()
+    ends = []
+    for _ in range(6):
+        *_, reward, terminated, truncated, _ = vec.step(vec.action_space.sample())
+        assert not terminated.any()
+        ends.append(truncated.tolist())
+        if len(ends) == 4:
+            assert reward[0] == reward[2] == 0.0  # these two restarted instead of stepping
+            assert reward[1] != 0.0
+    assert ends == [
+        [False] * 3,
+        [False] * 3,
+        [True, False, True],
+        [False, True, False],
+        [False, False, False],
+        [False, False, False],
+    ]
+    seeded, _ = networld_envs.make_vec(task, 3).reset(seed=9)
+    after = vec.simulator.observe()
+    obs, _ = vec.reset(seed=9, options={"reset_mask": mask})
+    np.testing.assert_array_equal(obs[1], seeded[1])
+    np.testing.assert_array_equal(obs[~mask], after[~mask])
+    listed, _ = vec.reset(seed=np.array([1, 9, 3]), options={"reset_mask": mask})
+    again, _ = networld_envs.make_vec(task, 1).reset(seed=9)
+    np.testing.assert_array_equal(listed[1], again[0])
+    np.testing.assert_array_equal(listed[~mask], after[~mask])
+    with pytest.raises(ValueError, match="as many seeds, got 2"):
+        vec.reset(seed=[1, 2], options={"reset_mask": mask})
+    with pytest.raises(ValueError, match="no window"):
+        networld_envs.make_vec(task, 2, render_mode="human")
+    with pytest.raises(ValueError, match="reset_mask"):
+        vec.reset(options={"reset_mask": np.ones(2, bool)})
+
+
+@each_task
+def test_partly_reset_batch_equals_its_members(task):
+    """Masked resets and steps must not consume the generators of other environments."""
+    vec = networld_envs.make_vec(task, 2, max_cycles=3)
+    alone = networld_envs.make_vec(task, 1, max_cycles=3)
+    vec.reset(seed=[8, 9])
+    obs, _ = alone.reset(seed=[9])
+    vec.action_space.seed(1)
+    vec.step(vec.action_space.sample())
+    vec.reset(options={"reset_mask": np.array([True, False])})
+    # Environment 1 took one step; repeat it alone.
+    vec.action_space.seed(1)
+    alone.step(vec.action_space.sample()[1:])
+    for _ in range(5):
+        action = vec.action_space.sample()
+        both, *_ = vec.step(action)
+        obs, *_ = alone.step(action[1:])
+        np.testing.assert_array_equal(both[1:], obs)
