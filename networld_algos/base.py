@@ -7,9 +7,10 @@ loop: `networld_algos.training.train` trains it, `networld_algos.training.evalua
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -29,6 +30,44 @@ late ones. What an algorithm does not know it hands on.
 """
 
 
+@dataclass(frozen=True)
+class Diagnostic:
+    """A number that says whether a trained model is fit for its purpose.
+
+    Attributes:
+        value: The number.
+        low: Lowest healthy value.
+        high: Highest healthy value.
+        meaning: What the number says, in words.
+
+    Raises:
+        ValueError: If ``low`` is above ``high``.
+    """
+
+    value: float
+    low: float = -math.inf
+    high: float = math.inf
+    meaning: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise ValueError(f"low must be at most high, got {self.low} and {self.high}")
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the value lies in its range; one that is not a number does not."""
+        return self.low <= self.value <= self.high
+
+    @property
+    def healthy_range(self) -> str:
+        """The range in words; empty if every number is healthy."""
+        if math.isinf(self.high):
+            return "" if math.isinf(self.low) else f"at least {self.low:g}"
+        if math.isinf(self.low):
+            return f"at most {self.high:g}"
+        return f"{self.low:g} to {self.high:g}"
+
+
 class Algorithm(nn.Module, ABC):
     """Base of every algorithm: parameter sharing across agents, decentralised execution.
 
@@ -41,6 +80,10 @@ class Algorithm(nn.Module, ABC):
         name: Key in `networld_algos.ALGORITHMS`.
         look: Title, colour and marker in reports; subclasses state their own. None is shown under
             its name, in a colour that is free.
+        presets: Name -> fields of the config that differ from the default, beside ``"default"``.
+        budget: Updates of a training in the suite `cpu`, before a task's pace.
+        pace: Task -> further factor on the budget, where an update on it costs this algorithm much
+            less than elsewhere.
         decision_fields: Fields of the config that are read only when acting; `reconfigure` may
             change them after training.
         adapt_fields: Fields read only by `adapt` and after it; they may be set on a trained model.
@@ -51,6 +94,9 @@ class Algorithm(nn.Module, ABC):
 
     name: ClassVar[str]
     look: ClassVar[MethodLook | None] = None
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    budget: ClassVar[int] = 2_000
+    pace: ClassVar[Mapping[str, float]] = {}
     decision_fields: ClassVar[tuple[str, ...]] = ()
     adapt_fields: ClassVar[tuple[str, ...]] = ()
 
@@ -137,6 +183,23 @@ class Algorithm(nn.Module, ABC):
                     f"{key!r} {reason}; {self.name} can change {sorted(self.decision_fields)}"
                 )
         self.config = replace(self.config, **changes)
+
+    @classmethod
+    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
+        """What an update takes, roughly: seconds of one core, to order runs and tell the time left.
+
+        Args:
+            config: The algorithm's own dataclass.
+            spec: The task.
+        """
+        del config, spec
+        return 0.03
+
+    @classmethod
+    def evaluation_seconds(cls, config: Any) -> float:
+        """What 16 episodes of 50 steps and about 20 agents take, roughly: seconds of one core."""
+        del config
+        return 0.4
 
     @property
     @abstractmethod
@@ -225,7 +288,7 @@ class Algorithm(nn.Module, ABC):
             f"{self.name} cannot adapt to task {spec.task!r}; train a new model for it"
         )
 
-    def health(self, episodes: Episodes) -> dict[str, float]:
-        """Diagnostics on held-out data; empty for algorithms that have none."""
+    def health(self, episodes: Episodes) -> dict[str, Diagnostic]:
+        """Diagnostics on held-out data by name; empty for algorithms that have none."""
         del episodes
         return {}

@@ -76,7 +76,7 @@ def learned_rows(
     if progress.best is not None:
         extra |= asdict(progress.best)
     if is_last and heldout is not None:
-        extra |= algorithm.health(heldout)
+        extra |= {name: found.value for name, found in algorithm.health(heldout).items()}
     results: dict[str, tuple[Evaluation, dict[str, float]]] = {}
     rows = []
     for condition in run.conditions:

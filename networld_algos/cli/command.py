@@ -68,7 +68,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
         lambda args: tyro.cli(model.push, prog="networld push", args=args),
     ),
     "health": (
-        "diagnose the latent space of a NetWorld model",
+        "diagnose a trained model, such as NetWorld's latent space",
         lambda args: tyro.cli(model.health, prog="networld health", args=args),
     ),
     "bench": (

@@ -136,7 +136,10 @@ def health(
     episodes: int = 16,
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
 ) -> int:
-    """Is a NetWorld model's latent space fit for control? Numbers, ranges and what they mean.
+    """Diagnose a trained model: numbers, their healthy ranges and what they mean.
+
+    NetWorld has diagnostics of its latent space, and your own algorithm those of its `health`. The
+    exit status is 1 if a number is out of its range.
 
     Args:
         checkpoint: Folder written by `networld train`, or hf://owner/name.
@@ -148,17 +151,16 @@ def health(
     """
     import numpy as np
 
-    from networld_algos.data.episodes import HOLDOUT
+    from networld_algos.data.episodes import HEALTH_EPISODES, HOLDOUT
     from networld_algos.data.load import load_episodes
-    from networld_algos.networld.health import HEALTHY, MAX_EPISODES, MEANING, unhealthy
     from networld_algos.training.checkpoint import load
     from networld_algos.training.cpu import configure_cpu
     from networld_algos.training.hub import fetch
 
     configure_cpu()
     add_algorithms(algorithm)
-    if not 1 <= episodes <= MAX_EPISODES:
-        raise ValueError(f"--episodes must be in 1 .. {MAX_EPISODES}, got {episodes}")
+    if not 1 <= episodes <= HEALTH_EPISODES:
+        raise ValueError(f"--episodes must be in 1 .. {HEALTH_EPISODES}, got {episodes}")
     model, about = load(fetch(checkpoint), expect_task=task)
     task = task or _only_task(model.specs)
     if dataset is None:
@@ -179,19 +181,18 @@ def health(
     else:
         data, what = load_episodes(dataset, task), dataset
     data = data.take(np.arange(min(episodes, len(data))))
-    values = model.health(data)
-    if not values:
+    diagnostics = model.health(data)
+    if not diagnostics:
         console.print(f"{model.name} has no diagnostics")
         return 0
     table = Table(title=f"health of {checkpoint} on {len(data)} of {what}")
     for heading in ("diagnostic", "value", "healthy", "what it means"):
         table.add_column(heading)
-    for name, value in values.items():
-        text = f"[red]{value:.3g}[/]" if unhealthy({name: value}) else f"{value:.3g}"
-        bounds = "{:g} to {:g}".format(*HEALTHY[name]) if name in HEALTHY else ""
-        table.add_row(name, text, bounds, MEANING.get(name, ""))
+    for name, found in diagnostics.items():
+        text = f"{found.value:.3g}" if found.is_healthy else f"[red]{found.value:.3g}[/]"
+        table.add_row(name, text, found.healthy_range, found.meaning)
     console.print(table)
-    return 1 if unhealthy(values) else 0
+    return 0 if all(found.is_healthy for found in diagnostics.values()) else 1
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from networld_algos.cli.terminal import console, progress_bar, shown_in
 
 if TYPE_CHECKING:
-    from networld_algos.base import Algorithm
+    from networld_algos.base import Algorithm, Diagnostic
     from networld_algos.training.run import Progress
 
 SAVE_EVERY = 200  # updates between checkpoints of `networld train`
@@ -153,13 +153,13 @@ def _check_same(out: Path, progress: Progress, asked: dict[str, Any]) -> None:
             )
 
 
-def _print_health(values: dict[str, float]) -> None:
-    """Diagnostics of a model that has some, and what is out of its healthy range."""
-    if not values:
+def _print_health(diagnostics: Mapping[str, Diagnostic]) -> None:
+    """Diagnostics of a model that has some, and those that are out of their healthy range."""
+    if not diagnostics:
         return
-    from networld_algos.networld.health import unhealthy
-
-    numbers = "  ".join(f"{name} {value:.3g}" for name, value in values.items())
+    numbers = "  ".join(f"{name} {found.value:.3g}" for name, found in diagnostics.items())
     console.print(f"health on held-out episodes: {numbers}")
-    for problem in unhealthy(values):
-        console.print(f"[yellow]unhealthy:[/] {problem}")
+    for name, found in diagnostics.items():
+        if not found.is_healthy:
+            problem = f"{name} is {found.value:.3g}, healthy is {found.healthy_range}"
+            console.print(f"[yellow]unhealthy:[/] {problem}")

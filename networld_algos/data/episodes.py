@@ -18,6 +18,8 @@ from networld_envs.spec import TaskSpec
 
 HOLDOUT = 0.1
 """Share of the episodes that training sets aside; only health diagnostics see them."""
+HEALTH_EPISODES = 16
+"""Most episodes that health diagnostics are measured on."""
 
 
 @dataclass(frozen=True)

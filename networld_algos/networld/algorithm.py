@@ -14,19 +14,21 @@ Decision Diffuser (Ajay et al., 2023) for state-only diffusion with inverse dyna
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from networld_algos.base import Algorithm, Carry
+from networld_algos.base import Algorithm, Carry, Diagnostic
 from networld_algos.bc import action_range
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.neighbours import mean_over_neighbours
 from networld_algos.data.returns import segment_returns
+from networld_algos.networld import cost
 from networld_algos.networld.advantage import MAX_WEIGHT
 from networld_algos.networld.advantage import step_weights as advantage_weights
-from networld_algos.networld.config import NetWorldConfig
+from networld_algos.networld.config import FAITHFUL, NetWorldConfig
 from networld_algos.networld.health import latent_health
 from networld_algos.networld.nets import Nets, TaskNets
 from networld_algos.networld.planning import plan
@@ -49,12 +51,25 @@ class NetWorld(Algorithm):
 
     name = "networld"
     look = MethodLook("NetWorld", "#D55E00", "o")
+    presets: ClassVar = {"faithful": FAITHFUL}
+    budget = 1_800
     decision_fields = (
         "steps", "solver", "temperature", "deviation", "guidance", "guidance_weight", "candidates",
         "decode", "decode_temperature", "warm_start", "warm_start_share", "message_max_age",
     )  # fmt: skip
     adapt_fields = ("adapt_shared", "adapt_share", "adapt_rate")
     config: NetWorldConfig
+
+    @classmethod
+    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
+        """Seconds of one core, see `Algorithm.update_seconds`."""
+        del spec
+        return cost.update_seconds(config)
+
+    @classmethod
+    def evaluation_seconds(cls, config: Any) -> float:
+        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
+        return cost.evaluation_seconds(config)
 
     def __init__(self, specs: Sequence[TaskSpec], config: NetWorldConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
@@ -320,7 +335,7 @@ class NetWorld(Algorithm):
         actions = task.head.decode(logits, config.decode, config.decode_temperature, generator)
         return actions, {**carry, **memory}
 
-    def health(self, episodes: Episodes) -> dict[str, float]:
+    def health(self, episodes: Episodes) -> dict[str, Diagnostic]:
         """See `networld_algos.networld.health`."""
         self.known(episodes.spec.task)
         return latent_health(self.acting, self.config, episodes)

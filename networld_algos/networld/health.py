@@ -2,73 +2,74 @@
 
 A low diffusion loss says nothing: a collapsed latent is easy to denoise. What bounds control is
 whether the action can be read from (z_t, imagined z_{t+1}).
-
-`MEANING` says what each is and `HEALTHY` where it should lie.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from networld_algos.data.episodes import Episodes
+from networld_algos.base import Diagnostic
+from networld_algos.data.episodes import HEALTH_EPISODES, Episodes
 from networld_algos.data.neighbours import mean_over_neighbours
 from networld_algos.networld.config import NetWorldConfig
 from networld_algos.networld.nets import Nets, TaskNets
 from networld_algos.networld.planning import plan
 
-HEALTHY: dict[str, tuple[float, float]] = {
-    "latent_std": (0.5, 2.0),
-    "effective_rank": (3.0, float("inf")),
-    "within_trajectory_share": (0.1, 1.0),
-    "inverse_error_clean": (0.0, 0.5),
-    "inverse_error_noised": (0.0, 0.6),
-    "next_latent_error": (0.0, 2.0),
+DIAGNOSTICS: dict[str, tuple[float, float, str]] = {
+    "latent_std": (
+        0.5,
+        2.0,
+        "mean standard deviation of a latent's columns; 1 by construction, unless running "
+        "statistics and encoder have drifted apart",
+    ),
+    "effective_rank": (
+        3.0,
+        math.inf,
+        "exp(entropy of the covariance's normalised eigenvalues)",
+    ),
+    "within_trajectory_share": (
+        0.1,
+        1.0,
+        "share of the latent variance found within (episode, agent); near 0 the latent only says "
+        "which trajectory it is on",
+    ),
+    "inverse_error_clean": (
+        0.0,
+        0.5,
+        "error of the action recovered from true latents: RMS over the action's standard deviation "
+        "(box, ordered), or error rate over that of the most frequent choice (discrete); 1 is no "
+        "information",
+    ),
+    "inverse_error_noised": (
+        0.0,
+        0.6,
+        "the same with 10% noise on z_{t+1}: the ceiling of control",
+    ),
+    "next_latent_error": (
+        0.0,
+        2.0,
+        "mean squared error of the planned z_{t+1} over the latent variance: 1 for the overall "
+        "mean, 2 for a latent drawn at random, so a sampled plan must stay below 2; not comparable "
+        "across encoders or temperatures",
+    ),
 }
-"""Lowest and highest healthy value of each diagnostic."""
+"""Name -> lowest healthy value, highest healthy value, meaning."""
 
-MEANING: dict[str, str] = {
-    "latent_std": "mean standard deviation of a latent's columns; 1 by construction unless "
-    "running statistics and encoder have parted",
-    "effective_rank": "exp(entropy of the covariance's normalised eigenvalues)",
-    "within_trajectory_share": "share of the latent variance found within (episode, agent); "
-    "near 0 the latent only says which trajectory it is on",
-    "inverse_error_clean": "error of the action recovered from true latents: RMS over the "
-    "action's standard deviation (box, ordered), or error rate over that of the most frequent "
-    "choice (discrete); 1 is no information",
-    "inverse_error_noised": "the same with 10% noise on z_{t+1}: the ceiling of control",
-    "next_latent_error": "mean squared error of the planned z_{t+1} over the latent variance: 1 "
-    "for the overall mean, 2 for a latent drawn at random, so a sampled plan must stay below 2; "
-    "it does not compare across encoders or temperatures",
-}
-"""What each diagnostic says."""
-
-MAX_EPISODES = 16
 MAX_PLANS = 1024
 NOISE = 0.1
 
 
-def unhealthy(values: dict[str, float]) -> list[str]:
-    """What is out of its range in `HEALTHY`, in words; empty when all is well.
-
-    Diagnostics of other names, those of an algorithm of one's own, have no range.
-    """
-    return [
-        f"{name} is {values[name]:.3g}, healthy is {low} to {high}"
-        for name, (low, high) in HEALTHY.items()
-        if name in values and not low <= values[name] <= high
-    ]
-
-
 @torch.no_grad()
-def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dict[str, float]:
-    """The diagnostics of the module's docstring, from at most `MAX_EPISODES` episodes."""
+def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dict[str, Diagnostic]:
+    """The numbers of `DIAGNOSTICS`, from the first `HEALTH_EPISODES` episodes at most."""
     task = nets.task(episodes.spec.task)
     generator = torch.Generator().manual_seed(0)
     device = task.return_stats.device
-    data = episodes.take(torch.arange(min(len(episodes), MAX_EPISODES)).numpy())
+    data = episodes.take(torch.arange(min(len(episodes), HEALTH_EPISODES)).numpy())
     obs = torch.as_tensor(data.obs, device=device)
     z = task.encode(obs)  # (K, T+1, N, d)
     steps = torch.as_tensor(data.step_mask, device=device)  # (K, T)
@@ -101,7 +102,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     quiet = replace(config, guidance="none")
     imagined, _ = plan(nets, quiet, data.spec.task, now, mean_now, present_now, generator)
     error = ((imagined[:, : config.latent, 1] - truth) ** 2).mean()
-    return {
+    values = {
         "latent_std": total.sqrt().mean().item(),
         "effective_rank": entropy.exp().item(),
         "within_trajectory_share": (within.sum() / total.sum().clamp(min=1e-12)).item(),
@@ -111,6 +112,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
         ),
         "next_latent_error": (error / total.mean().clamp(min=1e-12)).item(),
     }
+    return {name: Diagnostic(value, *DIAGNOSTICS[name]) for name, value in values.items()}
 
 
 def _inverse_error(

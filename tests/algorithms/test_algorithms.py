@@ -10,7 +10,7 @@ import torch
 from networld_algos import ALGORITHMS, make, make_config
 from networld_algos.data.batch import WindowSampler
 from networld_algos.networld.config import FAITHFUL
-from networld_algos.networld.health import HEALTHY, unhealthy
+from networld_algos.networld.health import DIAGNOSTICS
 from networld_algos.networld.planning import plan
 from networld_algos.networld.segments import draw_segments
 from networld_algos.training.checkpoint import load, save
@@ -233,9 +233,9 @@ def test_make_names_what_is_wrong(toy):
         ("bc", {"mean_field": 1}, "True or False, got 1"),
         ("ma-iql", {"expectile": 1.5}, "expectile .* got 1.5"),
         ("ma-iql", {"learning_rate": float("nan")}, "learning_rate .* got nan"),
-        ("networld", {"horizon": 5}, "horizon=5 must be a multiple of 2"),
+        ("networld", {"horizon": 5}, "horizon must be a multiple of 2 .* got 5"),
         ("networld", {"dim": 12}, "multiple of 8"),
-        ("networld", {"steps": 51}, "steps=51 exceeds"),
+        ("networld", {"steps": 51}, "steps must be at most train_steps=50, got 51"),
         ("networld", {"classifier": False}, "needs classifier=True"),
         ("networld", {"solver": "euler"}, "solver .* got 'euler'"),
         ("networld", {"message": "raw"}, "message .* got 'raw'"),
@@ -371,7 +371,7 @@ def test_every_networld_option_trains_acts_and_resumes(toy, options, tmp_path):
     actions = act(one, task, steps=3)
     assert torch.equal(actions, act(two, task, steps=3))
     assert ((actions >= 0) & (actions <= 10)).all()
-    assert all(np.isfinite(list(one.health(data).values())))
+    assert all(np.isfinite([found.value for found in one.health(data).values()]))
 
 
 def test_first_statistics_are_those_of_real_steps(toy):
@@ -480,9 +480,9 @@ def test_networld_plans_better_than_random(toy, trained):
 def test_default_latents_are_healthy_and_end_to_end_ones_are_not(toy, trained):
     held_out = toy("ordered").collect(12, seed=99)
     good = trained["inverse+reconstruction"].health(held_out)
-    assert set(good) == set(HEALTHY)
-    assert unhealthy(good) == []
+    assert set(good) == set(DIAGNOSTICS)
+    assert [name for name, found in good.items() if not found.is_healthy] == []
     bad = trained["end_to_end"].health(held_out)
-    assert unhealthy(bad) != []
-    assert bad["effective_rank"] < HEALTHY["effective_rank"][0]
-    assert bad["inverse_error_noised"] > good["inverse_error_noised"]
+    assert not all(found.is_healthy for found in bad.values())
+    assert bad["effective_rank"].value < bad["effective_rank"].low == 3.0
+    assert bad["inverse_error_noised"].value > good["inverse_error_noised"].value

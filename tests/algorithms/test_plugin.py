@@ -66,21 +66,31 @@ def test_train_evaluate_and_diagnose_from_the_command_line(tmp_path, capsys):
     assert "filtered-bc has no diagnostics" in capsys.readouterr().out
 
 
-def test_diagnostics_of_its_own_are_shown(tmp_path, capsys):
+def test_its_diagnostics_are_shown_and_judged_by_its_own_ranges(tmp_path, capsys):
     path, out = tmp_path / "mine.py", str(tmp_path / "model")
     path.write_text(
+        "from networld_algos.base import Diagnostic\n"
         "from networld_algos.bc import BC\n"
         "class Mine(BC):\n"
         "    name = 'mine'\n"
         "    def health(self, episodes):\n"
-        "        return {'episodes_seen': float(len(episodes))}\n"
+        "        seen = Diagnostic(float(len(episodes)), low=2, meaning='how many it saw')\n"
+        "        # Far outside NetWorld's range for the same name.\n"
+        "        return {'episodes_seen': seen, 'latent_std': Diagnostic(90.0, high=100)}\n"
     )
     source = f"{path}:Mine"
     assert command.main(["train", source, "--task", "rb", "--out", out, "--updates", "2"]) == 0
-    assert "episodes_seen 1" in capsys.readouterr().out
-    assert command.main(["health", out, "--algorithm", source]) == 0
-    assert "episodes_seen" in capsys.readouterr().out
-    assert command.main(["health", out, "--algorithm", source, "--episodes", "17"]) == 2
+    said = capsys.readouterr().out
+    assert "episodes_seen 1  latent_std 90\n" in said
+    assert "unhealthy: episodes_seen is 1, healthy is at least 2" in said
+    assert said.count("unhealthy") == 1
+    show = ["health", out, "--algorithm", source]
+    assert command.main(show) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"episodes_seen +│ 1 +│ at least 2 +│ how many it saw", said)
+    assert re.search(r"latent_std +│ 90 +│ at most 100 ", said)
+    assert command.main([*show, "--dataset", "networld/rb/expert-v0", "--episodes", "2"]) == 0
+    assert command.main([*show, "--episodes", "17"]) == 2
     assert "--episodes must be in 1 .. 16, got 17" in capsys.readouterr().err
 
 
