@@ -1,0 +1,47 @@
+"""Features of observations."""
+
+from __future__ import annotations
+
+import torch
+
+from networld_algos.nn.features import ObsFeatures, RunningStandardiser, shuffle_last_action
+
+
+def test_shuffled_last_actions_are_those_of_others_and_nothing_else_moves():
+    obs = torch.arange(60.0).reshape(5, 4, 3)
+    generator = torch.Generator().manual_seed(0)
+    out = shuffle_last_action(obs, (0, 2), 1.0, generator)
+    torch.testing.assert_close(out[..., 1], obs[..., 1])
+    for column in (0, 2):
+        torch.testing.assert_close(
+            out[..., column].flatten().sort().values, obs[..., column].flatten()
+        )
+    torch.testing.assert_close(out[..., 2], out[..., 0] + 2)  # columns travel together
+    assert (out != obs).any()
+    assert shuffle_last_action(obs, (0, 2), 0.0, generator) is obs
+    assert shuffle_last_action(obs, (), 1.0, generator) is obs
+    many = torch.arange(3000.0).reshape(-1, 3)
+    kept = shuffle_last_action(many, (0,), 0.3, generator)[:, 0] == many[:, 0]
+    assert abs(float(kept.float().mean()) - 0.7) < 0.05
+
+
+def test_features_are_standardised_over_real_observations(toy):
+    data = toy("box").collect(40, length=12)
+    data.obs[-1, int(data.lengths[-1]) + 1 :] = 1e7  # padding must not count
+    features = ObsFeatures(data.spec.obs_dim)
+    features.fit(data, chunk=7)
+    out = features(torch.as_tensor(data.obs[:-1])).flatten(0, 2)
+    torch.testing.assert_close(out[:, :4].mean(0), torch.zeros(4), atol=0.05, rtol=0)
+    torch.testing.assert_close(out[:, :4].std(0), torch.ones(4), atol=0.05, rtol=0)
+    assert out[:, -1].abs().max() == 0  # the constant
+
+
+def test_running_statistics_approach_those_of_the_data():
+    torch.manual_seed(0)
+    standardiser = RunningStandardiser(2, momentum=0.1)
+    for _ in range(100):
+        x = torch.randn(500, 2) * torch.tensor([3.0, 0.1]) + torch.tensor([5.0, -1.0])
+        out = standardiser.batch(x)
+        torch.testing.assert_close(out.var(0, correction=0), torch.ones(2), atol=1e-2, rtol=0)
+    torch.testing.assert_close(standardiser.var.sqrt(), torch.tensor([3.0, 0.1]), rtol=0.05, atol=0)
+    torch.testing.assert_close(standardiser(x).mean(0), torch.zeros(2), atol=0.2, rtol=0)
