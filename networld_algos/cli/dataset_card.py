@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from networld_algos.cli.report import committed_score
 from networld_algos.files import write_bytes, write_text
 from networld_algos.report.style import COLUMN_WIDTH_IN, ROLE_STYLES, STYLE
 from networld_envs import store
@@ -120,12 +121,15 @@ class Description:
 
     def lines(self) -> dict[str, str]:
         """The main facts, as a table."""
-        spec, scores = self.spec, self.scores
-        scale = scores["expert"]["mean"] - scores["random"]["mean"]
+        spec = self.spec
         low, high = (float(np.quantile(self.rewards, q)) for q in (0.05, 0.95))
         mean = float(self.rewards.mean())
         obs, actions = (_span(self.columns[name]) for name in ("observations", "actions"))
-        facts = {
+        score = {}
+        if "recipe" in self.about:  # made in the simulator, which the scale was measured in
+            value = committed_score(self.about["task"], mean)
+            score["normalised score"] = f"{value:.1f} (0 random, 100 expert)"
+        return {
             "task": f"{self.about['task'].upper()}: {self.facts.title}",
             "made by": self.minari.get("algorithm_name", ""),
             "episodes": f"{len(self.rewards)}, {self.lengths.min()}-{self.lengths.max()} steps, "
@@ -135,15 +139,11 @@ class Description:
             "actions": f"{spec.action_kind}, {actions}",
             "average reward": f"{mean:.4f} per agent and step; 5% to 95% of episodes "
             f"{low:.4f} to {high:.4f}",
-            "normalised score": f"{100 * (mean - scores['random']['mean']) / scale:.1f} "
-            "(0 random, 100 expert)",
+            **score,
             "size": f"{self.minari['dataset_size']} MB",
             "content": self.about.get("sha256", "no recorded hash"),
             "licence": self.about.get("licence", "unknown"),
         }
-        if "recipe" not in self.about:
-            del facts["normalised score"]  # measured in the simulator, which did not make these
-        return facts
 
 
 def describe(dataset_id: str) -> Description:

@@ -11,23 +11,35 @@ from networld_algos.cli.terminal import console
 from networld_algos.results.stats import normalised_score
 
 
-def data_scores() -> dict[str, float]:
-    """Dataset -> normalised score of the average reward in it, for the datasets of the catalogue.
+def committed_score(task: str, reward: float) -> float:
+    """Normalised score of an average reward per agent and step at a task's default parameters.
 
-    Datasets have their own networks, so random and expert are the committed ones over hundreds of
-    networks, not those of a suite's few.
+    Random and expert are the committed ones over hundreds of networks, not those of a suite's few:
+    datasets have networks of their own.
+
+    Raises:
+        ValueError: If the task has no committed scores; says how to make them.
     """
     from networld_envs.policies.references import reference_scores
+
+    scores = reference_scores(task)
+    return float(normalised_score(reward, scores["random"]["mean"], scores["expert"]["mean"]))
+
+
+def data_scores() -> dict[str, float]:
+    """Dataset -> `committed_score` of the average reward in it, for the datasets of the catalogue.
+
+    The report is given them because it loads no environment.
+    """
     from networld_envs.store.fingerprint import fingerprints
     from networld_envs.store.recipes import catalog
 
-    recipes, out = catalog(), {}
-    for name, values in fingerprints().items():
-        if name in recipes:
-            scores = reference_scores(recipes[name].task)
-            ends = scores["random"]["mean"], scores["expert"]["mean"]
-            out[name] = float(normalised_score(values["mean_reward"], *ends))
-    return out
+    recipes = catalog()
+    return {
+        name: committed_score(recipes[name].task, values["mean_reward"])
+        for name, values in fingerprints().items()
+        if name in recipes
+    }
 
 
 def report(results: Positional[Path], out: Path | None = None, title: str = "NetWorld") -> int:
