@@ -13,7 +13,6 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from networld_algos import check
 from networld_algos.base import Algorithm, Carry
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
@@ -26,6 +25,7 @@ from networld_algos.nn.messages import MESSAGE_MAX_AGE
 from networld_algos.nn.optim import adam, cosine_decay, set_learning_rate, step
 from networld_algos.nn.random import seeded
 from networld_algos.results.display import MethodLook
+from networld_envs import validate
 from networld_envs.spec import TaskSpec
 
 
@@ -64,15 +64,15 @@ class BCConfig:
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
-        check.one_of(self, "network", get_args(NetworkKind))
-        check.positive_int(self, "hidden", "layers", "batch_size")
-        check.at_least(self, 2, "bins")
-        check.at_least(self, 0, "message_max_age")
-        check.positive(self, "learning_rate", "temperature")
-        check.within(self, 0.0, 1.0, "action_dropout")
-        check.one_of(self, "features", FEATURES)
-        check.flag(self, "mean_field")
-        check.one_of(self, "decode", DECODES)
+        validate.one_of(self, "network", get_args(NetworkKind))
+        validate.integer(self, "hidden", "layers", "batch_size", low=1)
+        validate.integer(self, "bins", low=2)
+        validate.integer(self, "message_max_age", low=0)
+        validate.real(self, "learning_rate", "temperature", above=0.0)
+        validate.real(self, "action_dropout", low=0.0, high=1.0)
+        validate.one_of(self, "features", FEATURES)
+        validate.flag(self, "mean_field")
+        validate.one_of(self, "decode", DECODES)
 
 
 class BC(Algorithm):

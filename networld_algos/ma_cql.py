@@ -37,7 +37,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networld_algos import check
 from networld_algos.base import Algorithm, Carry
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
@@ -52,6 +51,7 @@ from networld_algos.nn.messages import MESSAGE_MAX_AGE
 from networld_algos.nn.optim import adam, descend
 from networld_algos.nn.random import normal, seeded, uniform
 from networld_algos.results.display import MethodLook
+from networld_envs import validate
 from networld_envs.spec import TaskSpec
 
 
@@ -106,17 +106,19 @@ class MACQLConfig:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        check.one_of(self, "network", get_args(NetworkKind))
-        check.positive_int(self, "hidden", "layers", "action_samples", "batch_size")
-        check.at_least(self, 0, "message_max_age")
-        check.positive(self, "polyak", "learning_rate", "actor_learning_rate", "temperature")
-        check.within(self, 0.0, 1.0, "discount", "polyak", "action_dropout")
+        validate.one_of(self, "network", get_args(NetworkKind))
+        validate.integer(self, "hidden", "layers", "action_samples", "batch_size", low=1)
+        validate.integer(self, "message_max_age", low=0)
+        validate.real(
+            self, "polyak", "learning_rate", "actor_learning_rate", "temperature", above=0.0
+        )
+        validate.real(self, "discount", "polyak", "action_dropout", low=0.0, high=1.0)
         if self.conservative_weight is not None:
-            check.within(self, 0.0, 1e6, "conservative_weight")
-        check.one_of(self, "return_of", get_args(ReturnOf))
-        check.one_of(self, "features", FEATURES)
-        check.flag(self, "mean_field", "centre_rewards")
-        check.one_of(self, "decode", DECODES)
+            validate.real(self, "conservative_weight", low=0.0, high=1e6)
+        validate.one_of(self, "return_of", get_args(ReturnOf))
+        validate.one_of(self, "features", FEATURES)
+        validate.flag(self, "mean_field", "centre_rewards")
+        validate.one_of(self, "decode", DECODES)
 
 
 class MACQL(Algorithm):

@@ -1,4 +1,4 @@
-"""Checks of frozen parameter dataclasses, with one wording: ``CLASS.FIELD must be RULE, got VALUE``.
+"""Checks of frozen dataclasses, with one wording: ``CLASS.FIELD must be RULE, got VALUE``.
 
 Both packages use them in ``__post_init__``. What is accepted is stored as plain Python numbers and
 tuples, so that equal parameters have equal JSON.
@@ -160,7 +160,11 @@ def _range(low: float | None, above: float | None, high: float | None) -> str:
             return "" if above is None else f" above {_text(above)}"
         return f" of at least {_text(low)}"
     if low is None:
-        return f" of at most {_text(high)}" if above is None else f" in ({_text(above)}, {_text(high)}]"
+        return (
+            f" of at most {_text(high)}"
+            if above is None
+            else f" in ({_text(above)}, {_text(high)}]"
+        )
     return f" in [{_text(low)}, {_text(high)}]"
 
 

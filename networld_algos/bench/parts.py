@@ -8,9 +8,9 @@ from typing import Any
 
 from networld_algos.base import Algorithm
 from networld_algos.bench.runs import Condition
-from networld_algos.check import at_least, positive_int
 from networld_algos.registry import ALGORITHMS, make_config, preset_values
 from networld_algos.results.rows import QUALITIES
+from networld_envs import validate
 from networld_envs.simulator import TASKS
 
 AGENTS: dict[str, dict[int, dict[str, Any]]] = {
@@ -85,9 +85,9 @@ class Entry:
         if not self.label:
             object.__setattr__(self, "label", self.algorithm)
         if self.updates is not None:
-            positive_int(self, "updates")
+            validate.integer(self, "updates", low=1)
         if self.pretrain_updates is not None:
-            at_least(self, 0, "pretrain_updates")
+            validate.integer(self, "pretrain_updates", low=0)
         check_pace(self.pace, TASKS, "tasks")
         make_config(self.algorithm, self.values)  # raises for an unknown or illegal field
         if unknown := sorted({*self.qualities} - set(QUALITIES)):
@@ -173,7 +173,7 @@ class FewShot:
     early_stop: bool = False
 
     def __post_init__(self) -> None:
-        positive_int(self, "seeds", "updates", "pretrain_updates")
+        validate.integer(self, "seeds", "updates", "pretrain_updates", low=1)
         if not self.fractions or not all(0.0 < f <= 1.0 for f in self.fractions):
             raise ValueError(f"fractions must be in (0, 1], got {self.fractions}")
         if len(set(self.fractions)) < len(self.fractions):
@@ -201,11 +201,11 @@ class Ablation:
     tasks: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        positive_int(self, "seeds")
+        validate.integer(self, "seeds", low=1)
         if self.tasks is not None and (not self.tasks or len(set(self.tasks)) < len(self.tasks)):
             raise ValueError(f"tasks must differ, and there must be one; got {self.tasks}")
         if self.updates is not None:
-            positive_int(self, "updates")
+            validate.integer(self, "updates", low=1)
 
 
 @dataclass(frozen=True)

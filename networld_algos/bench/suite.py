@@ -30,7 +30,7 @@ from networld_algos.bench.parts import (
 )
 from networld_algos.bench.runs import Condition, Run
 from networld_algos.bench.unroll import unroll
-from networld_algos.check import at_least, positive_int
+from networld_envs import validate
 from networld_envs.simulator import TASKS
 from networld_envs.store.recipes import find_recipe
 
@@ -81,8 +81,8 @@ class Suite:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ValueError(f"name must be usable as the name of a folder, got {self.name!r}")
-        positive_int(self, "seeds", "updates", "evaluations")
-        at_least(self, 2, "eval_episodes")
+        validate.integer(self, "seeds", "updates", "evaluations", low=1)
+        validate.integer(self, "eval_episodes", low=2)
         unknown = [t for t in self.tasks if t not in TASKS]
         if unknown or not self.tasks:
             raise ValueError(f"unknown task {unknown or self.tasks}; valid: {', '.join(TASKS)}")
@@ -112,7 +112,7 @@ class Suite:
         for name, part in (("robustness", self.robustness), ("cost", self.cost)):
             if part is None:
                 continue
-            positive_int(part, "seeds")
+            validate.integer(part, "seeds", low=1)
             if missing := [label for label in part.labels if label not in known]:
                 raise ValueError(
                     f"{name} uses models of the comparison, which has no {missing}; it has "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from networld_algos import check
 from networld_algos.data.returns import ReturnOf
 from networld_algos.nn.action_head import DECODES, Decode
 from networld_algos.nn.diffusion import PREDICTIONS, SOLVERS, Prediction, Solver
 from networld_algos.nn.features import FEATURES, FeatureKind
 from networld_algos.nn.messages import MESSAGE_MAX_AGE
-from networld_algos.nn.unet import GROUPS
+from networld_algos.nn.unet import check_unet
+from networld_envs import validate
 
 Target = Literal["state", "data"]
 
@@ -89,20 +89,23 @@ class MADDConfig:
     decode_temperature: float = 0.7
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mults", tuple(self.mults))  # JSON and command lines give lists
-        check.positive_int(self, "hidden", "layers", "blocks", "batch_size", "sequences", "steps")
-        check.at_least(self, 2, "horizon", "bins", "train_steps")
-        check.at_least(self, 0, "message_max_age")
-        check.positive(self, "timestep_skew", "learning_rate", "decode_temperature")
-        check.within(self, 0.0, 1.0, "discount", "return_dropout", "ema", "action_dropout")
-        check.within(self, 0.0, 1.0, "target_quantile")
-        check.within(self, 0.0, 100.0, "next_weight", "inverse_noise", "temperature")
-        check.within(self, 0.0, 100.0, "guidance_weight")
-        check.one_of(self, "return_of", get_args(ReturnOf))
-        check.one_of(self, "features", FEATURES)
-        check.flag(self, "mean_field")
-        check.one_of(self, "target", get_args(Target))
-        check.one_of(self, "prediction", PREDICTIONS)
-        check.one_of(self, "solver", SOLVERS)
-        check.one_of(self, "decode", DECODES)
-        check.diffusion(self, GROUPS)
+        validate.integer(
+            self, "hidden", "layers", "blocks", "batch_size", "sequences", "steps", low=1
+        )
+        validate.integer(self, "horizon", "bins", "train_steps", low=2)
+        validate.integer(self, "message_max_age", low=0)
+        validate.real(self, "timestep_skew", "learning_rate", "decode_temperature", above=0.0)
+        validate.real(
+            self, "discount", "return_dropout", "ema", "action_dropout", low=0.0, high=1.0
+        )
+        validate.real(self, "target_quantile", low=0.0, high=1.0)
+        validate.real(self, "next_weight", "inverse_noise", "temperature", low=0.0, high=100.0)
+        validate.real(self, "guidance_weight", low=0.0, high=100.0)
+        validate.one_of(self, "return_of", get_args(ReturnOf))
+        validate.one_of(self, "features", FEATURES)
+        validate.flag(self, "mean_field")
+        validate.one_of(self, "target", get_args(Target))
+        validate.one_of(self, "prediction", PREDICTIONS)
+        validate.one_of(self, "solver", SOLVERS)
+        validate.one_of(self, "decode", DECODES)
+        check_unet(self)

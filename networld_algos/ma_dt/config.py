@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from networld_algos import check
 from networld_algos.data.returns import (
     ReturnOf,
 )
 from networld_algos.nn.action_head import DECODES, Decode
 from networld_algos.nn.features import FEATURES, FeatureKind
 from networld_algos.nn.messages import MESSAGE_MAX_AGE
+from networld_envs import validate
 
 BoxLoss = Literal["mse", "two-hot"]
 
@@ -75,19 +75,19 @@ class MADTConfig:
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
-        check.positive_int(self, "context", "kept", "hidden", "layers", "heads", "max_steps")
-        check.positive_int(self, "batch_size", "sequences")
-        check.at_least(self, 2, "bins")
-        check.at_least(self, 0, "message_max_age")
-        check.positive(self, "learning_rate", "temperature")
-        check.within(self, 0.0, 1.0, "target_quantile", "warmup", "action_dropout")
-        check.within(self, 0.0, 0.99, "dropout", "weight_decay")
-        check.one_of(self, "return_of", get_args(ReturnOf))
-        check.one_of(self, "features", FEATURES)
-        check.flag(self, "mean_field", "action_tokens")
-        check.one_of(self, "box_loss", get_args(BoxLoss))
-        check.one_of(self, "decode", DECODES)
+        validate.integer(self, "context", "kept", "hidden", "layers", "heads", "max_steps", low=1)
+        validate.integer(self, "batch_size", "sequences", low=1)
+        validate.integer(self, "bins", low=2)
+        validate.integer(self, "message_max_age", low=0)
+        validate.real(self, "learning_rate", "temperature", above=0.0)
+        validate.real(self, "target_quantile", "warmup", "action_dropout", low=0.0, high=1.0)
+        validate.real(self, "dropout", "weight_decay", low=0.0, high=0.99)
+        validate.one_of(self, "return_of", get_args(ReturnOf))
+        validate.one_of(self, "features", FEATURES)
+        validate.flag(self, "mean_field", "action_tokens")
+        validate.one_of(self, "box_loss", get_args(BoxLoss))
+        validate.one_of(self, "decode", DECODES)
         if self.hidden % self.heads:
-            raise ValueError(f"hidden={self.hidden} must be a multiple of heads={self.heads}")
+            validate.fail(self, "hidden", f"a multiple of heads={self.heads}")
         if self.kept > self.context:
-            raise ValueError(f"kept={self.kept} exceeds context={self.context}")
+            validate.fail(self, "kept", f"at most context={self.context}")

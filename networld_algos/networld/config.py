@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from networld_algos import check
 from networld_algos.data.returns import ReturnOf
 from networld_algos.nn.action_head import DECODES, Decode
 from networld_algos.nn.diffusion import PREDICTIONS, SOLVERS, UNGUIDED_STEPS, Prediction, Solver
 from networld_algos.nn.features import FEATURES, FeatureKind, feature_width
 from networld_algos.nn.messages import MESSAGE_MAX_AGE
 from networld_algos.nn.twohot import CODINGS, Coding
-from networld_algos.nn.unet import GROUPS
+from networld_algos.nn.unet import GROUPS, check_unet
+from networld_envs import validate
 from networld_envs.spec import TaskSpec
 
 Planner = Literal["diffusion", "regression"]
@@ -222,22 +222,30 @@ class NetWorldConfig:
         return self.planner == "regression" or (self.forecast and self.deviation == 0.0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mults", tuple(self.mults))  # JSON and command lines give lists
-        check.positive_int(
-            self, "latent", "hidden", "layers", "batch_size", "sequences", "blocks", "steps"
+        validate.integer(
+            self, "latent", "hidden", "layers", "batch_size", "sequences", "blocks", "steps", low=1
         )
-        check.positive_int(self, "transitions", "candidates", "forecast_hidden", "forecast_layers")
-        check.at_least(self, 2, "bins", "return_bins", "horizon", "train_steps")
-        check.at_least(self, 0, "message_max_age")
-        check.at_least(self, GROUPS, "dim")
-        check.positive(self, "learning_rate", "timestep_skew", "decode_temperature")
-        check.within(
-            self, 0.0, 1.0, "discount", "value_discount", "ema", "adapt_share", "warm_start_share"
+        validate.integer(
+            self, "transitions", "candidates", "forecast_hidden", "forecast_layers", low=1
         )
-        check.within(self, 0.0, 1.0, "action_dropout", "deviation")
-        check.within(self, 0.0, 100.0, "next_weight", "inverse_noise", "weighting_beta")
-        check.within(self, 0.0, 100.0, "guidance_weight", "temperature", "adapt_rate")
-        check.flag(self, "classifier", "forecast", "symlog", "warm_start")
+        validate.integer(self, "bins", "return_bins", "horizon", "train_steps", low=2)
+        validate.integer(self, "message_max_age", low=0)
+        validate.integer(self, "dim", low=GROUPS)
+        validate.real(self, "learning_rate", "timestep_skew", "decode_temperature", above=0.0)
+        validate.real(
+            self,
+            "discount",
+            "value_discount",
+            "ema",
+            "adapt_share",
+            "warm_start_share",
+            low=0.0,
+            high=1.0,
+        )
+        validate.real(self, "action_dropout", "deviation", low=0.0, high=1.0)
+        validate.real(self, "next_weight", "inverse_noise", "weighting_beta", low=0.0, high=100.0)
+        validate.real(self, "guidance_weight", "temperature", "adapt_rate", low=0.0, high=100.0)
+        validate.flag(self, "classifier", "forecast", "symlog", "warm_start")
         for field, kind in (
             ("planner", Planner),
             ("denoiser", DenoiserKind),
@@ -249,17 +257,17 @@ class NetWorldConfig:
             ("return_head", ReturnHead),
             ("adapt_shared", AdaptShared),
         ):
-            check.one_of(self, field, get_args(kind))
-        check.one_of(self, "prediction", PREDICTIONS)
-        check.one_of(self, "solver", SOLVERS)
-        check.one_of(self, "decode", DECODES)
-        check.one_of(self, "coding", CODINGS)
-        check.one_of(self, "features", ("auto", *FEATURES))
-        check.one_of(self, "encoder_grad", ("auto", *get_args(EncoderGrad)))
+            validate.one_of(self, field, get_args(kind))
+        validate.one_of(self, "prediction", PREDICTIONS)
+        validate.one_of(self, "solver", SOLVERS)
+        validate.one_of(self, "decode", DECODES)
+        validate.one_of(self, "coding", CODINGS)
+        validate.one_of(self, "features", ("auto", *FEATURES))
+        validate.one_of(self, "encoder_grad", ("auto", *get_args(EncoderGrad)))
         self._check_together()
 
     def _check_together(self) -> None:
-        check.diffusion(self, GROUPS)
+        check_unet(self)
         if self.guidance == "gradient" and self.steps <= UNGUIDED_STEPS and self.guidance_weight:
             raise ValueError(
                 f"guidance='gradient' never acts with steps={self.steps}: the last "

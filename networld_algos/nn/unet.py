@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +12,32 @@ from torch import Tensor, nn
 
 from networld_algos.nn.convolution import Convolution
 from networld_algos.nn.layers import mlp
+from networld_envs import validate
 
 KERNEL = 5
 
 GROUPS = 8
+
+
+def check_unet(config: Any) -> None:
+    """Check in a config that the sizes of a U-Net over a segment fit together.
+
+    Args:
+        config: With ``dim``, ``mults``, ``horizon``, ``steps`` and ``train_steps``.
+
+    Raises:
+        ValueError: If the normalisation cannot split ``dim`` into its groups, the levels cannot
+            halve ``horizon``, or a decision has more steps than training.
+    """
+    if config.dim < GROUPS or config.dim % GROUPS:
+        validate.fail(config, "dim", f"a multiple of {GROUPS} (groups of GroupNorm)")
+    validate.numbers(config, "mults", None, low=1, integers=True)
+    levels = len(config.mults)
+    if config.horizon % 2 ** (levels - 1):
+        rule = f"a multiple of {2 ** (levels - 1)} for {levels} levels (mults)"
+        validate.fail(config, "horizon", rule)
+    if config.steps > config.train_steps:
+        validate.fail(config, "steps", f"at most train_steps={config.train_steps}")
 
 
 def step_embedding(t: Tensor, dim: int) -> Tensor:

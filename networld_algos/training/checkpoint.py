@@ -124,7 +124,7 @@ def load(
     try:
         config = make_config(index["algorithm"], index["config"])
         algorithm = make(index["algorithm"], specs, config, index["seed"])
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{folder / INDEX} does not fit this version: {error}") from error
     _check_task(folder, algorithm, expect_task)
     model = _read_tensors(folder, index["files"], "model")

@@ -191,9 +191,9 @@ def test_approaches_the_policy_of_the_data(toy, kind):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"horizon": 5}, "horizon=5 must be a multiple of 2"),
+        ({"horizon": 5}, "horizon must be a multiple of 2 .* got 5"),
         ({"dim": 12}, "multiple of 8"),
-        ({"steps": 51}, "steps=51 exceeds"),
+        ({"steps": 51}, "steps must be at most train_steps=50, got 51"),
         ({"return_dropout": 1.5}, "return_dropout .* got 1.5"),
         ({"target": "best"}, "target .* got 'best'"),
         ({"solver": "euler"}, "solver .* got 'euler'"),

@@ -186,8 +186,8 @@ def test_approaches_the_policy_of_the_data(toy, options):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"heads": 3}, "hidden=128 must be a multiple of heads=3"),
-        ({"kept": 21}, "kept=21 exceeds context=20"),
+        ({"heads": 3}, "hidden must be a multiple of heads=3, got 128"),
+        ({"kept": 21}, "kept must be at most context=20, got 21"),
         ({"box_loss": "l1"}, "box_loss .* got 'l1'"),
         ({"target_quantile": 1.2}, "target_quantile .* got 1.2"),
     ],

@@ -179,9 +179,13 @@ def test_unknown_wrong_or_existing_dataset():
         load_episodes(dataset, "ns")
     with pytest.raises(store.DatasetError, match="--force"):
         store.build(recipe())
-    with pytest.raises(ValueError, match="episodes must be at least 1, got 0"):
+    with pytest.raises(
+        ValueError, match=r"Recipe\.episodes must be an integer of at least 1, got 0"
+    ):
         recipe(episodes=0)
-    with pytest.raises(ValueError, match=r"random_share must be in \[0, 1\], got 1.5"):
+    with pytest.raises(
+        ValueError, match=r"Behaviour\.random_share must be a number in \[0, 1\], got 1.5"
+    ):
         Behaviour("random", 1.5)
 
 
