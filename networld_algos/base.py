@@ -78,8 +78,8 @@ class Algorithm(nn.Module, ABC):
 
     Attributes:
         name: Key in `networld_algos.ALGORITHMS`.
-        look: Title, colour and marker in reports; subclasses state their own. None is shown under
-            its name, in a colour that is free.
+        look: Title, colour and marker in reports; subclasses do not inherit it. Without one an
+            algorithm is shown under its name, in an unused colour.
         presets: Name -> fields of the config that differ from the default, beside ``"default"``.
         budget: Updates of a training in the suite `cpu`, before a task's pace.
         pace: Task -> further factor on the budget, where an update on it costs this algorithm much

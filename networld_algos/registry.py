@@ -9,12 +9,10 @@ from typing import Any
 from networld_algos.base import Algorithm
 from networld_algos.bc import BC, BCConfig
 from networld_algos.ma_cql import MACQL, MACQLConfig
-from networld_algos.ma_dd import MADD
-from networld_algos.ma_dd.config import MADDConfig
+from networld_algos.ma_dd import MADD, MADDConfig
 from networld_algos.ma_dt import MADT, MADTConfig
 from networld_algos.ma_iql import MAIQL, MAIQLConfig
 from networld_algos.networld import NetWorld, NetWorldConfig
-from networld_algos.networld.config import FAITHFUL
 from networld_envs.spec import TaskSpec
 
 ALGORITHMS: dict[str, tuple[type[Any], type[Algorithm]]] = {
@@ -26,11 +24,8 @@ ALGORITHMS: dict[str, tuple[type[Any], type[Algorithm]]] = {
     "ma-dd": (MADDConfig, MADD),
 }
 """Name -> (config, class), in the order of figures and tables."""
-BUILT_IN = frozenset(ALGORITHMS)
+BUILT_IN = tuple(ALGORITHMS)
 """Names that an added algorithm must not take."""
-
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {"networld": {"faithful": FAITHFUL}}
-"""Algorithm -> named settings beside ``"default"`` -> fields that differ from the default."""
 
 
 def preset_values(name: str, preset: str) -> dict[str, Any]:
@@ -39,8 +34,7 @@ def preset_values(name: str, preset: str) -> dict[str, Any]:
     Raises:
         ValueError: If there is no such algorithm or preset; lists those there are.
     """
-    _entry(name)
-    known = {"default": {}, **PRESETS.get(name, {})}
+    known = {"default": {}, **_entry(name)[1].presets}
     if preset not in known:
         raise ValueError(f"unknown preset {preset!r} of {name!r}; it has {', '.join(known)}")
     return dict(known[preset])
@@ -51,7 +45,7 @@ def make_config(name: str, values: dict[str, Any] | str | None = None) -> Any:
 
     Args:
         name: Key in `ALGORITHMS`.
-        values: Changed fields, or the name of a preset, see `PRESETS`.
+        values: Changed fields, or the name of a preset, see `Algorithm.presets`.
 
     Raises:
         ValueError: If ``name``, the preset or a key of ``values`` is unknown, or a value is not

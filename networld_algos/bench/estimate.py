@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import lru_cache
 
 from networld_algos.bench.runs import Condition, Run
-from networld_algos.registry import make_config
+from networld_algos.registry import ALGORITHMS, make_config
 from networld_algos.results.rows import Row
+from networld_envs.simulator import make_params, task_module
+from networld_envs.spec import TaskSpec
 
-# CPU seconds of one thread, both cores of a two-core AMD machine at work, torch 2.13 with oneDNN,
-# for the configurations of the suite `cpu`, from its rows.
-UPDATE_S: dict[str, dict[str, float]] = {
-    "bc": {"cbf": 0.0145, "rb": 0.014, "ns": 0.0145},
-    "ma-cql": {"cbf": 0.027, "rb": 0.0065, "ns": 0.029},
-    "ma-dd": {"cbf": 0.023, "rb": 0.020, "ns": 0.021},
-    "ma-dt": {"cbf": 0.024, "rb": 0.024, "ns": 0.023},
-    "ma-iql": {"cbf": 0.018, "rb": 0.019, "ns": 0.016},
-    "networld": {"cbf": 0.050, "rb": 0.055, "ns": 0.055},
-}
-OTHER_UPDATE_S = 0.03  # of an algorithm of one's own
-REGRESSION = 0.60  # an update without a noise model, as a share of one with it
-WIDE_DIM, WIDE = 256, 200.0  # U-Nets as wide as published: an update is so many times slower
-# Sixteen episodes of 50 steps and of about 20 agents.
-EVALUATION_S = {"bc": 0.4, "ma-cql": 0.1, "ma-dd": 2.8, "ma-dt": 1.4, "ma-iql": 0.1}
-OTHER_EVALUATION_S = 0.4
-PLAN_S = 0.6  # of NetWorld, what does not depend on the solver
-FORWARD_S = 0.28  # one solver step of NetWorld more
-GRADIENT = 1.1  # a gradient takes so many steps' time
 REFERENCE_S = 0.7
 START_S = 3.0  # reading the data, diagnostics, checkpoints
 BASE_AGENTS = 20
@@ -73,32 +56,16 @@ def _size(run: Run, condition: Condition) -> float:
     return run.eval_episodes / 16 * max(0.3, agents / BASE_AGENTS)
 
 
-def _config(run: Run, decision: dict[str, Any]) -> Any:
-    return make_config(run.algorithm, {**run.config, **decision})
+@lru_cache(maxsize=64)
+def _spec(task: str) -> TaskSpec:
+    return task_module(task).spec(make_params(task))
 
 
 def _update_s(run: Run) -> float:
-    seconds = UPDATE_S.get(run.algorithm, {}).get(run.task, OTHER_UPDATE_S)
-    if run.algorithm == "networld":
-        config = _config(run, {})
-        if config.planner == "regression":
-            return seconds * REGRESSION
-        if config.dim >= WIDE_DIM:
-            return seconds * WIDE
-    return seconds
+    algorithm = ALGORITHMS[run.algorithm][1]
+    return algorithm.update_seconds(make_config(run.algorithm, run.config), _spec(run.task))
 
 
 def _evaluation_s(run: Run, condition: Condition) -> float:
-    if run.algorithm != "networld":
-        seconds = EVALUATION_S.get(run.algorithm, OTHER_EVALUATION_S)
-        return _size(run, condition) * seconds
-    config = _config(run, condition.decision)
-    if config.follows_forecast:
-        return _size(run, condition) * PLAN_S
-    steps = float(config.steps)
-    if config.guidance == "gradient" and config.guidance_weight:
-        steps += GRADIENT * max(0, config.steps - 2)
-    if config.guidance == "select":
-        steps *= config.candidates
-    wide = WIDE if config.dim >= WIDE_DIM else 1.0
-    return _size(run, condition) * (PLAN_S + steps * FORWARD_S * wide)
+    config = make_config(run.algorithm, {**run.config, **condition.decision})
+    return _size(run, condition) * ALGORITHMS[run.algorithm][1].evaluation_seconds(config)

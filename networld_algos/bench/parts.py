@@ -11,19 +11,7 @@ from networld_algos.bench.runs import Condition
 from networld_algos.registry import ALGORITHMS, make_config, preset_values
 from networld_algos.results.rows import QUALITIES
 from networld_envs import validate
-from networld_envs.simulator import TASKS
-
-AGENTS: dict[str, dict[int, dict[str, Any]]] = {
-    "cbf": {7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
-    "rb": {
-        12: {"preset": "nodes12"},
-        24: {},
-        48: {"preset": "nodes96", "num_clusters": 12},
-        96: {"preset": "nodes96"},
-    },
-    "ns": {7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
-}
-"""Task -> number of agents -> what is changed to have so many; of RB, graphs of like degree."""
+from networld_envs.simulator import TASKS, about
 
 
 def data_keys(tasks: Iterable[str]) -> set[str]:
@@ -52,7 +40,7 @@ class Entry:
         by_data: Task, quality, or ``"task/quality"`` -> fields that differ there, for settings that
             depend on who made the data (such as alpha of CQL) or on the task. Of several that
             apply, quality goes before task, and ``"task/quality"`` before both.
-        preset: Named settings to start from, see `networld_algos.registry.PRESETS`.
+        preset: Named settings to start from, see `networld_algos.base.Algorithm.presets`.
         qualities: Qualities of the data on which the comparison has this entry.
         updates: Gradient steps; those of the part by default. A training step of one algorithm
             takes many times that of another, so equal time may be fairer than equal steps.
@@ -215,7 +203,7 @@ class Robustness:
     Attributes:
         labels: Entries of the comparison.
         seeds: Of the comparison's seeds, the first so many.
-        agents: Let them act for the numbers of agents of `AGENTS`.
+        agents: Let them act for the numbers of agents that tasks name in their ``ABOUT``.
         message_loss: Probabilities that a message is lost, see
             `networld_algos.training.evaluate.evaluate`.
         message_delay: Steps that messages take.
@@ -263,8 +251,8 @@ class Cost:
 
 
 def agents_levels(task: str) -> list[dict[str, Any]]:
-    """Fields of a `Condition` for each number of agents of a task in `AGENTS`."""
+    """Fields of a `Condition` for each number of agents that a task names in its ``ABOUT``."""
     return [
-        {"factor": "agents", "level": float(n), "params": params}
-        for n, params in AGENTS[task].items()
+        {"factor": "agents", "level": float(n), "params": dict(params)}
+        for n, params in about(task).agent_counts.items()
     ]

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from networld_algos.bench.suite import Suite
 from networld_algos.bench.preset_entries import (
     CONTROLS,
     FEWSHOT,
@@ -17,69 +14,25 @@ from networld_algos.bench.preset_entries import (
     cost_curve,
 )
 from networld_algos.bench.suite import Ablation, Condition, Cost, Entry, FewShot, Robustness, Suite
+from networld_algos.registry import ALGORITHMS, BUILT_IN
 from networld_envs.files import run_file
-
-
-def load_suite(source: str) -> Suite:
-    """Run a Python file and take the suite that it calls ``SUITE``.
-
-    Args:
-        source: ``path/to/file.py``.
-
-    Raises:
-        ValueError: If the file is not there, does not run, or has no ``SUITE``.
-    """
-    from networld_algos.bench.suite import Suite
-
-    path = Path(source)
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    found = getattr(run_file(path), "SUITE", None)
-    if not isinstance(found, Suite):
-        what = "no SUITE" if found is None else f"a SUITE that is a {type(found).__name__}"
-        raise ValueError(
-            f"{path} has {what}; it needs: SUITE = networld_algos.bench.suite.Suite(...)"
-        )
-    return found
-
+from networld_envs.simulator import about
 
 TASKS = ("cbf", "rb", "ns")
-
-CPU_UPDATES = {
-    "networld": 1_800,
-    "bc": 2_400,
-    "ma-cql": 900,
-    "ma-iql": 2_400,
-    "ma-dt": 1_000,
-    "ma-dd": 2_000,
-}
+CPU_UPDATES = {name: ALGORITHMS[name][1].budget for name in BUILT_IN}
 """Budgets of the same order in time, not equal steps. NetWorld's takes longest: the minutes on
 expert data are in `benchmarks/REPORT.md`, what twice the updates did for cloning and MA-IQL in
 `docs/tried.md`."""
-
 CPU_PACE = {
-    "cbf": 2.4,
-    "rb": 1.4,
-    "rb/medium": 0.7,
-    "rb/mixed": 0.7,
-    "ns": 0.25,
+    f"{task}/{quality}" if quality else task: factor
+    for task in TASKS
+    for quality, factor in about(task).pace.items()
 }
-"""CBF generalises over geometry: what its expert does takes longest to learn, from data of mixed
-worth too: on medium data a fifth of these updates leaves NetWorld at 71 and cloning at 75, all of
-them bring 83 and 86. NS is done early. More of RB's data of mixed worth does not pay: NetWorld on
-medium scores 83.7 after 1,260 updates and 78.1 after 2,520 (validation, one seed)."""
-
-CPU_ALGORITHM_PACE = {
-    "ma-cql": {"rb": 4.0, "ns": 4.0},
-    "ma-dt": {"ns": 3.0},
-    "ma-dd": {"ns": 2.0},
-}
-"""Where these would otherwise train for a small part of the time that the others do."""
-
-PAPER_UPDATES = dict.fromkeys(CPU_UPDATES, 100_000)
+CPU_ALGORITHM_PACE = {name: dict(ALGORITHMS[name][1].pace) for name in BUILT_IN}
+PAPER_UPDATES = dict.fromkeys(BUILT_IN, 100_000)
 
 
-ZOO_LABELS = tuple(CPU_UPDATES)
+ZOO_LABELS = BUILT_IN
 
 
 SUITES: dict[str, Suite] = {
@@ -217,3 +170,22 @@ def get_suite(name: str) -> Suite:
     if name not in SUITES:
         raise ValueError(f"unknown suite {name!r}; valid suites: {', '.join(SUITES)}")
     return SUITES[name]
+
+
+def load_suite(source: str) -> Suite:
+    """Run a Python file and take the suite that it calls ``SUITE``.
+
+    Args:
+        source: ``path/to/file.py``.
+
+    Raises:
+        ValueError: If the file is not there, does not run, or has no ``SUITE``.
+    """
+    path = Path(source)
+    found = getattr(run_file(path), "SUITE", None)
+    if not isinstance(found, Suite):
+        what = "no SUITE" if found is None else f"a SUITE that is a {type(found).__name__}"
+        raise ValueError(
+            f"{path} has {what}; it needs: SUITE = networld_algos.bench.suite.Suite(...)"
+        )
+    return found
