@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from networld_algos.base import Algorithm
-from networld_algos.bc import action_range
-from networld_algos.nn import ActionHead, ObsFeatures, adam, masked_mean, mlp, seeded, step
+from networld_algos.nn import ActionHead, ObsFeatures, adam, descend, masked_mean, mlp, seeded
 from networld_algos.results.display import MethodLook
 
 
@@ -27,7 +26,7 @@ class FilteredBCConfig:
 
 class FilteredBC(Algorithm):
     name = "filtered-bc"
-    look = MethodLook("%BC")  # in reports; a colour and a marker that are free
+    look = MethodLook("%BC")  # in reports; colour and marker are assigned
     config: FilteredBCConfig
     window = 1  # steps in a training window
     batch_size = 16  # windows, of whole teams
@@ -49,7 +48,7 @@ class FilteredBC(Algorithm):
     def prepare(self, episodes, total_updates):
         self.start(episodes, total_updates)
         self.features.fit(episodes)
-        self.head.set_range(*action_range(episodes))
+        self.head.set_range(*episodes.action_range)
         rewards = torch.as_tensor(episodes.rewards * episodes.step_mask[..., None])  # (K, T, N)
         self.length.fill_(rewards.shape[1])
         steps_left = rewards.shape[1] - torch.arange(rewards.shape[1])
@@ -58,13 +57,12 @@ class FilteredBC(Algorithm):
         self.threshold.fill_(float(np.quantile(values, 1.0 - self.config.share)))
 
     def update(self, batch, generator):
+        self.known(batch.task, prepared=True)
         logits = self.logits(batch.obs[:, :-1])
         ahead = batch.returns_to_go / (self.length - batch.timesteps)[..., None]
         good = (ahead >= self.threshold) & batch.mask[..., None]
         loss = masked_mean(self.head.loss(logits, batch.actions), good.float())
-        self.optimizer.zero_grad()
-        loss.backward()
-        step(self.optimizer)
+        descend(self.optimizer, loss, max_norm=1.0)
         self.counters["updates"] += 1
         return {"loss": loss.item()}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from networld_algos.nn.inputs import LocalInputs
 from networld_algos.nn.layers import Hidden, NetworkKind
 from networld_algos.nn.losses import masked_mean
 from networld_algos.nn.messages import MESSAGE_MAX_AGE
-from networld_algos.nn.optim import adam, cosine_decay, set_learning_rate, step
+from networld_algos.nn.optim import MAX_GRAD_NORM, adam, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.random import seeded
 from networld_algos.results.display import MethodLook
 from networld_envs import validate
@@ -80,8 +80,21 @@ class BC(Algorithm):
 
     name = "bc"
     look = MethodLook("BC", "#0072B2", "s")
+    budget = 2_400
     decision_fields = ("decode", "temperature", "message_max_age")
     config: BCConfig
+
+    @classmethod
+    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
+        """Seconds of one core, see `Algorithm.update_seconds`."""
+        del config, spec
+        return 0.0145
+
+    @classmethod
+    def evaluation_seconds(cls, config: Any) -> float:
+        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
+        del config
+        return 0.4
 
     def __init__(self, specs: Sequence[TaskSpec], config: BCConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
@@ -107,7 +120,7 @@ class BC(Algorithm):
         """Fit the feature statistics and the range of the action bins."""
         self.start(episodes, total_updates)
         self.inputs.fit(episodes)
-        self.head.set_range(*action_range(episodes))
+        self.head.set_range(*episodes.action_range)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on the cloning loss."""
@@ -115,9 +128,7 @@ class BC(Algorithm):
         loss = self.cloning_loss(batch, generator)
         decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
         set_learning_rate(self.optimizer, self.config.learning_rate * decay)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        step(self.optimizer)
+        descend(self.optimizer, loss, MAX_GRAD_NORM)
         self.counters["updates"] += 1
         return {"cloning_loss": loss.item()}
 
@@ -152,10 +163,3 @@ class BC(Algorithm):
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One Adam."""
         return {"policy": self.optimizer}
-
-
-def action_range(episodes: Episodes) -> tuple[Tensor, Tensor]:
-    """Smallest and largest value of each action column over real steps, both ``(A,)``."""
-    actions = episodes.actions[episodes.step_mask]
-    rows = torch.as_tensor(actions.reshape(-1, episodes.spec.action_dim), dtype=torch.float32)
-    return rows.amin(0), rows.amax(0)

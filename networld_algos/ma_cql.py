@@ -31,7 +31,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +41,7 @@ from networld_algos.base import Algorithm, Carry
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import ReturnOf, credited
-from networld_algos.nn.action_head import DECODES, Decode, from_unit, to_unit
+from networld_algos.nn.action_head import DECODES, Decode, UnitBox
 from networld_algos.nn.actor_critic import ChoiceNet, RewardScale, SquashedActor, TwinQ, follow
 from networld_algos.nn.features import FEATURES, FeatureKind
 from networld_algos.nn.inputs import LocalInputs
@@ -126,10 +126,22 @@ class MACQL(Algorithm):
 
     name = "ma-cql"
     look = MethodLook("MA-CQL", "#CC79A7", "v")
+    budget = 900
+    pace: ClassVar = {"rb": 4.0, "ns": 4.0}
     decision_fields = ("decode", "temperature", "message_max_age")
     config: MACQLConfig
-    low: Tensor
-    scale: Tensor
+
+    @classmethod
+    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
+        """Seconds of one core, see `Algorithm.update_seconds`."""
+        del config
+        return 0.028 if spec.action_kind == "box" else 0.0065
+
+    @classmethod
+    def evaluation_seconds(cls, config: Any) -> float:
+        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
+        del config
+        return 0.1
 
     def __init__(self, specs: Sequence[TaskSpec], config: MACQLConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
@@ -149,9 +161,7 @@ class MACQL(Algorithm):
             else:
                 self.critic = ChoiceNet(self.inputs.width, spec, policy)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
-        low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
-        self.register_buffer("low", low, persistent=False)
-        self.register_buffer("scale", (high - low) / 2, persistent=False)
+        self.box = UnitBox(spec)
         self.reward_scale = RewardScale()
         self._optimizers: dict[str, torch.optim.Optimizer] = {
             name: adam(getattr(self, name).parameters(), rate) for name, rate in rates.items()
@@ -205,7 +215,7 @@ class MACQL(Algorithm):
                 normal(shape, generator, x.device, axis=1),
                 uniform(shape, generator, x.device, axis=1),
             )
-            actions = to_unit(actions, self.low, self.scale)
+            actions = self.box.to_unit(actions)
             candidates = torch.cat([actions[None], proposals])
             values = self.critic.of_many(x, candidates)  # (2, 1 + 3n, B, N)
             bellman = self.bellman_loss(values[:, 0], target, weights)
@@ -322,7 +332,7 @@ class MACQL(Algorithm):
         if config.decode == "sample":
             noise = normal(raw.shape, generator, raw.device)
             raw = raw + config.temperature * log_std.exp() * noise
-        return from_unit(torch.tanh(raw), self.low, self.scale), {**carry, **memory}
+        return self.box.from_unit(torch.tanh(raw)), {**carry, **memory}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam of the critics; of the actor and the temperature for a box."""

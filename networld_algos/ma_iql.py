@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from networld_algos.base import Algorithm, Carry
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import ReturnOf, credited
-from networld_algos.nn.action_head import DECODES, Decode, from_unit, to_unit
+from networld_algos.nn.action_head import DECODES, Decode, UnitBox
 from networld_algos.nn.actor_critic import ChoiceNet, GaussianActor, RewardScale, TwinQ, follow
 from networld_algos.nn.features import FEATURES, FeatureKind
 from networld_algos.nn.inputs import LocalInputs
@@ -109,10 +109,21 @@ class MAIQL(Algorithm):
 
     name = "ma-iql"
     look = MethodLook("MA-IQL", "#009E73", "^")
+    budget = 2_400
     decision_fields = ("decode", "temperature", "message_max_age")
     config: MAIQLConfig
-    low: Tensor
-    scale: Tensor
+
+    @classmethod
+    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
+        """Seconds of one core, see `Algorithm.update_seconds`."""
+        del config, spec
+        return 0.018
+
+    @classmethod
+    def evaluation_seconds(cls, config: Any) -> float:
+        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
+        del config
+        return 0.1
 
     def __init__(self, specs: Sequence[TaskSpec], config: MAIQLConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
@@ -130,9 +141,7 @@ class MAIQL(Algorithm):
                 else ChoiceNet(width, spec, policy)
             )
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
-        low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
-        self.register_buffer("low", low, persistent=False)
-        self.register_buffer("scale", (high - low) / 2, persistent=False)
+        self.box = UnitBox(spec)
         self.reward_scale = RewardScale()
         self._optimizers: dict[str, torch.optim.Optimizer] = {
             name: adam(getattr(self, name).parameters(), config.learning_rate)
@@ -163,7 +172,7 @@ class MAIQL(Algorithm):
         x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         actions = batch.actions[:, 0]
         if self.spec.action_kind == "box":
-            actions = to_unit(actions, self.low, self.scale)
+            actions = self.box.to_unit(actions)
         weights = batch.mask[:, :1].expand(x.shape[:2]).to(x.dtype)  # (B, N)
         rewards = self.reward_scale(batch.rewards[:, 0])
         alive = (~batch.terminated[:, :1]).to(x.dtype)  # (B, 1)
@@ -225,7 +234,7 @@ class MAIQL(Algorithm):
             if config.decode == "sample":
                 noise = normal(actions.shape, generator, actions.device)
                 actions = actions + config.temperature * policy.stddev * noise
-            actions = from_unit(actions.clamp(-1.0, 1.0), self.low, self.scale)
+            actions = self.box.from_unit(actions.clamp(-1.0, 1.0))
         else:
             logits = self.actor(x)
             actions = self.actor.head.decode(logits, config.decode, config.temperature, generator)

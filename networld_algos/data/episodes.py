@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from networld_envs.spec import TaskSpec
 
@@ -61,6 +63,13 @@ class Episodes:
         team: NDArray[np.float64] = self.rewards.mean(axis=2, dtype=np.float64)  # (K, T)
         returns: NDArray[np.float64] = np.where(self.step_mask, team, 0.0).sum(axis=1)
         return returns
+
+    @property
+    def action_range(self) -> tuple[Tensor, Tensor]:
+        """Smallest and largest value of each action column over real steps, both ``(A,)``."""
+        actions = self.actions[self.step_mask]
+        rows = torch.as_tensor(actions.reshape(-1, self.spec.action_dim), dtype=torch.float32)
+        return rows.amin(0), rows.amax(0)
 
     def take(self, index: NDArray[np.integer[Any]]) -> Episodes:
         """The episodes at ``index``, in that order; memory-mapped ones stay on disk."""

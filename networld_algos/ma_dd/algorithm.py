@@ -30,12 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from networld_algos.base import Algorithm, Carry
-from networld_algos.bc import action_range
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import at_quantile, credited, quantile_grid, segment_returns
@@ -44,7 +44,14 @@ from networld_algos.ma_dd.nets import DecisionDiffuser, Segments
 from networld_algos.nn.diffusion import sample
 from networld_algos.nn.features import shuffle_last_action
 from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.optim import adam, averaged, cosine_decay, set_learning_rate, step
+from networld_algos.nn.optim import (
+    MAX_GRAD_NORM,
+    adam,
+    averaged,
+    cosine_decay,
+    descend,
+    set_learning_rate,
+)
 from networld_algos.nn.random import normal, seeded, uniform
 from networld_algos.nn.sharding import pick
 from networld_algos.results.display import MethodLook
@@ -61,11 +68,25 @@ class MADD(Algorithm):
 
     name = "ma-dd"
     look = MethodLook("MA-DD", "#4B2E83", "<")
+    budget = 2_000
+    pace: ClassVar = {"ns": 2.0}
     decision_fields = (
         "steps", "solver", "temperature", "guidance_weight", "target", "target_quantile",
         "decode", "decode_temperature", "message_max_age",
     )  # fmt: skip
     config: MADDConfig
+
+    @classmethod
+    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
+        """Seconds of one core, see `Algorithm.update_seconds`."""
+        del config, spec
+        return 0.022
+
+    @classmethod
+    def evaluation_seconds(cls, config: Any) -> float:
+        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
+        del config
+        return 2.8
 
     def __init__(self, specs: Sequence[TaskSpec], config: MADDConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
@@ -113,7 +134,7 @@ class MADD(Algorithm):
         config, nets = self.config, self.nets
         returns = segment_returns(episodes, self.window, config.discount, config.return_of)
         nets.inputs.fit(episodes)
-        nets.head.set_range(*action_range(episodes))
+        nets.head.set_range(*episodes.action_range)
         nets.return_stats[0] = float(returns.mean())
         nets.return_stats[1] = max(float(returns.std()), 1e-6)
         mean, std = nets.return_stats.cpu()  # where the quantiles are made
@@ -126,9 +147,7 @@ class MADD(Algorithm):
         losses = self.losses(self.nets, batch, generator)
         decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
         set_learning_rate(self.optimizer, self.config.learning_rate * decay)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(torch.stack(list(losses.values())).sum())
-        step(self.optimizer)
+        descend(self.optimizer, torch.stack(list(losses.values())).sum(), MAX_GRAD_NORM)
         self.ema.update_parameters(self.nets)
         self.counters["updates"] += 1
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()

@@ -23,13 +23,13 @@ returns-to-go that the data has at that step.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from networld_algos.base import Algorithm, Carry
-from networld_algos.bc import action_range
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import (
@@ -41,10 +41,10 @@ from networld_algos.data.returns import (
 )
 from networld_algos.ma_dt.config import MADTConfig
 from networld_algos.ma_dt.transformer import DecisionTransformer, Past
-from networld_algos.nn.action_head import ActionHead, from_unit, to_unit
+from networld_algos.nn.action_head import ActionHead, UnitBox
 from networld_algos.nn.inputs import LocalInputs
 from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.optim import adamw, set_learning_rate, step
+from networld_algos.nn.optim import adamw, descend, set_learning_rate
 from networld_algos.nn.random import seeded
 from networld_algos.nn.sharding import own_stream, pick
 from networld_algos.results.display import MethodLook
@@ -58,13 +58,25 @@ class MADT(Algorithm):
 
     name = "ma-dt"
     look = MethodLook("MA-DT", "#5B2A0B", "D")
+    budget = 1_000
+    pace: ClassVar = {"ns": 3.0}
     decision_fields = ("decode", "temperature", "message_max_age", "target_quantile", "kept")
     config: MADTConfig
-    low: Tensor
-    scale: Tensor
     return_stats: Tensor
     return_quantiles: Tensor
     last_step: Tensor
+
+    @classmethod
+    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
+        """Seconds of one core, see `Algorithm.update_seconds`."""
+        del config, spec
+        return 0.024
+
+    @classmethod
+    def evaluation_seconds(cls, config: Any) -> float:
+        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
+        del config
+        return 1.4
 
     def __init__(self, specs: Sequence[TaskSpec], config: MADTConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
@@ -82,9 +94,7 @@ class MADT(Algorithm):
                 action_tokens=config.action_tokens,
                 bins=None if config.box_loss == "mse" else config.bins,
             )
-        low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
-        self.register_buffer("low", low, persistent=False)
-        self.register_buffer("scale", (high - low) / 2, persistent=False)
+        self.box = UnitBox(spec)
         self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))  # mean, deviation
         self.register_buffer("return_quantiles", torch.zeros(QUANTILES, config.max_steps))
         self.register_buffer("last_step", torch.tensor(0))
@@ -115,7 +125,7 @@ class MADT(Algorithm):
             )
         self.inputs.fit(episodes)
         if isinstance(self.model.head, ActionHead):
-            self.model.head.set_range(*action_range(episodes))
+            self.model.head.set_range(*episodes.action_range)
         episodes = credited_episodes(episodes, self.config.return_of)
         mask = episodes.step_mask
         rewards = episodes.rewards * mask[:, :, None]
@@ -150,9 +160,7 @@ class MADT(Algorithm):
         done, total = self.counters["updates"] + 1, self.counters["total_updates"]
         rise = min(1.0, done / max(1.0, self.config.warmup * total))
         set_learning_rate(self.optimizer, self.config.learning_rate * rise)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        step(self.optimizer, MAX_GRAD_NORM)
+        descend(self.optimizer, loss, MAX_GRAD_NORM)
         self.counters["updates"] += 1
         return {"sequence_loss": loss.item()}
 
@@ -166,7 +174,7 @@ class MADT(Algorithm):
     def _scaled(self, actions: Tensor) -> Tensor:
         if self.spec.action_kind != "box":
             return actions
-        return to_unit(actions, self.low, self.scale)
+        return self.box.to_unit(actions)
 
     def target_returns(self, times: Tensor) -> Tensor:
         """Standardised return-to-go asked for at ``times`` (any shape)."""
@@ -201,7 +209,7 @@ class MADT(Algorithm):
         if isinstance(self.model.head, ActionHead):
             chosen = self.model.head.decode(output, config.decode, config.temperature, generator)
         else:
-            chosen = from_unit(torch.tanh(output), self.low, self.scale)
+            chosen = self.box.from_unit(torch.tanh(output))
         taken = self._scaled(chosen).unsqueeze(1)
         memory |= {
             "step": now + 1,

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from networld_algos.base import Algorithm, Carry, Diagnostic
-from networld_algos.bc import action_range
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.neighbours import mean_over_neighbours
@@ -35,7 +34,14 @@ from networld_algos.networld.planning import plan
 from networld_algos.networld.segments import Segments, Transitions, draw_segments
 from networld_algos.nn.losses import masked_mean, row_mean
 from networld_algos.nn.messages import receive
-from networld_algos.nn.optim import adam, averaged, cosine_decay, set_learning_rate, step
+from networld_algos.nn.optim import (
+    MAX_GRAD_NORM,
+    adam,
+    averaged,
+    cosine_decay,
+    descend,
+    set_learning_rate,
+)
 from networld_algos.nn.random import normal, seeded
 from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
@@ -106,7 +112,7 @@ class NetWorld(Algorithm):
         self.start(episodes, total_updates)
         task, name = self.nets.task(episodes.spec.task), episodes.spec.task
         task.features.fit(episodes)
-        task.head.set_range(*action_range(episodes))
+        task.head.set_range(*episodes.action_range)
         config = self.config
         returns = torch.from_numpy(
             segment_returns(episodes, self.window, config.discount, config.return_of)
@@ -183,15 +189,11 @@ class NetWorld(Algorithm):
 
         rate = self.config.learning_rate * cosine_decay(done, total)
         own, shared = self._optimizers[f"task-{batch.task}"], self._optimizers["shared"]
-        for optimizer in (own, shared):
-            optimizer.zero_grad()
-        torch.autograd.backward(torch.stack(list(losses.values())).sum())
+        scale = self.config.adapt_rate if self.counters["adapted"] else 1.0
         set_learning_rate(own, rate)
-        step(own)
-        if not frozen:
-            scale = self.config.adapt_rate if self.counters["adapted"] else 1.0
-            set_learning_rate(shared, rate * scale)
-            step(shared)
+        set_learning_rate(shared, rate * scale)
+        loss = torch.stack(list(losses.values())).sum()
+        descend([own] if frozen else [own, shared], loss, MAX_GRAD_NORM)
         self.ema.update_parameters(self.nets)
         self.counters["updates"] += 1
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()

@@ -11,7 +11,7 @@ from networld_algos.nn.inputs import LocalInputs
 from networld_algos.nn.layers import Hidden, mlp
 from networld_algos.nn.losses import masked_mean, row_mean
 from networld_algos.nn.messages import receive
-from networld_algos.nn.optim import adam, adamw, cosine_decay, descend, set_learning_rate, step
+from networld_algos.nn.optim import adam, adamw, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.random import normal, seeded, uniform
 
 __all__ = [
@@ -30,6 +30,5 @@ __all__ = [
     "row_mean",
     "seeded",
     "set_learning_rate",
-    "step",
     "uniform",
 ]

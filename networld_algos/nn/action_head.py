@@ -13,14 +13,29 @@ from networld_algos.nn.twohot import Coding, TwoHot
 from networld_envs.spec import TaskSpec
 
 
-def to_unit(actions: Tensor, low: Tensor, scale: Tensor) -> Tensor:
-    """Box actions ``(..., A)`` to [-1, 1]; ``scale`` is half the width of the box."""
-    return (actions - low) / scale - 1.0
+class UnitBox(nn.Module):
+    """Box actions scaled to [-1, 1] and back; it holds no weights and saves nothing.
 
+    Args:
+        spec: Of the task, whose bounds are scaled.
+    """
 
-def from_unit(values: Tensor, low: Tensor, scale: Tensor) -> Tensor:
-    """Inverse of `to_unit`; rounding does not leave the box."""
-    return ((values + 1.0) * scale + low).clamp(low, low + 2 * scale)
+    low: Tensor
+    scale: Tensor
+
+    def __init__(self, spec: TaskSpec) -> None:
+        super().__init__()
+        low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("scale", (high - low) / 2, persistent=False)
+
+    def to_unit(self, actions: Tensor) -> Tensor:
+        """``(..., A)`` in the box to ``(..., A)`` in [-1, 1]."""
+        return (actions - self.low) / self.scale - 1.0
+
+    def from_unit(self, values: Tensor) -> Tensor:
+        """Inverse of `to_unit`; rounding does not leave the box."""
+        return ((values + 1.0) * self.scale + self.low).clamp(self.low, self.low + 2 * self.scale)
 
 
 Decode = Literal["argmax", "expectation", "sample"]

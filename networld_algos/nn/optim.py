@@ -47,21 +47,31 @@ def cosine_decay(update: int, total_updates: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, update / total_updates)))
 
 
-def step(optimizer: torch.optim.Optimizer, max_norm: float = MAX_GRAD_NORM) -> None:
-    """Clip the gradient norm of all of the optimiser's parameters together, then step."""
-    params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    sharding.average_gradients(params)
-    if params:
-        nn.utils.clip_grad_norm_(params, max_norm)
-        optimizer.step()
+def descend(
+    optimizers: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
+    loss: Tensor,
+    max_norm: float | None = None,
+) -> None:
+    """One step down the gradient of ``loss``, averaged over the processes of a job.
 
-
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step of ``optimizer`` down the gradient of ``loss``, not clipped."""
-    optimizer.zero_grad()
+    Args:
+        optimizers: One, or several that share the backward pass.
+        loss: A scalar.
+        max_norm: Largest norm of the gradient of all parameters of an optimiser together; a larger
+            one is scaled down to it. None leaves gradients as they are.
+    """
+    if isinstance(optimizers, torch.optim.Optimizer):
+        optimizers = [optimizers]
+    for optimizer in optimizers:
+        optimizer.zero_grad()
     torch.autograd.backward(loss)
-    sharding.average_gradients(p for group in optimizer.param_groups for p in group["params"])
-    optimizer.step()
+    for optimizer in optimizers:
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        params = [p for p in params if p.grad is not None]
+        sharding.average_gradients(params)
+        if max_norm is not None and params:
+            nn.utils.clip_grad_norm_(params, max_norm)
+        optimizer.step()
 
 
 def averaged(model: nn.Module, decay: float) -> AveragedModel:

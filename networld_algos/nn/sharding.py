@@ -9,8 +9,8 @@ DistributedDataParallel expects one forward and one backward pass through its wr
 update has several losses and optimisers, calls parts of a model by name and freezes some for a
 while, so gradients are summed where every update passes anyway: in `networld_algos.nn.optim`, as
 one flat array for each optimiser. A user-defined algorithm trains in parallel too if it draws with
-`normal` and `uniform`, averages with `masked_mean` or `row_mean`, and steps with `step` or
-`descend`; `networld_algos.training.distributed.assert_equal` detects one that does not.
+`normal` and `uniform`, averages with `masked_mean` or `row_mean`, and steps with `descend`;
+`networld_algos.training.distributed.assert_equal` detects one that does not.
 """
 
 from __future__ import annotations

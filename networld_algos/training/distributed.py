@@ -97,6 +97,6 @@ def assert_equal(model: nn.Module) -> None:
         if not torch.equal(low, high):
             raise ValueError(
                 f"processes hold different values of {name!r} after an update: draw with normal() "
-                "and uniform(), average with masked_mean() or row_mean(), and step with step() or "
-                "descend(), all of networld_algos.nn.layers"
+                "and uniform(), average with masked_mean() or row_mean(), and step with descend(), "
+                "all of networld_algos.nn"
             )

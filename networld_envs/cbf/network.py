@@ -244,13 +244,17 @@ def describe(
     params: Params,
     gain: NDArray[np.float64],
     bearing: NDArray[np.float64],
-    spread: NDArray[np.float64],
-    stations: NDArray[np.int32],
-    leak_rest: NDArray[np.float64],
-    neighbours: NDArray[np.int32],
-    links: NDArray[np.int64],
+    kept: Network | State,
 ) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
-    """Phasors of the paths ``(E, L, K, D)`` and the fixed observation part ``(E, K, 2 + 3U)``."""
+    """Phasors of the paths ``(E, L, K, D)`` and the fixed observation part ``(E, K, 2 + 3U)``.
+
+    Args:
+        params: Parameters of the task.
+        gain: ``(E, K, D)`` large-scale gains [user, link], times power over noise.
+        bearing: ``(E, K, D)`` azimuth from the base station of the link to the user, radians.
+        kept: Holds what motion does not change: path angles, stations, neighbours and links.
+    """
+    stations, neighbours, links = kept.stations, kept.neighbours, kept.links
     envs, k, _ = gain.shape
     row = np.arange(envs)[:, None, None]
     if params.truncated:
@@ -259,7 +263,7 @@ def describe(
     else:
         own = radio.electrical_angle(np.diagonal(bearing, axis1=1, axis2=2))  # (E, station)
         frame = own[:, None, :]
-    angle = bearing[:, None] + np.deg2rad(params.angular_spread_deg) * spread
+    angle = bearing[:, None] + np.deg2rad(params.angular_spread_deg) * kept.spread
     phase = (radio.electrical_angle(angle) - frame[:, None]).astype(np.float32)
     phasor = np.empty(phase.shape, np.complex64)
     phasor.real, phasor.imag = np.cos(phase), np.sin(phase)
@@ -273,7 +277,8 @@ def describe(
     if params.truncated:
         unlisted[..., 0] = 0.0
         sender = np.where(stations >= 0, stations, 0) + np.arange(envs)[:, None, None] * k
-        leak = np.bincount(sender.ravel(), unlisted.ravel(), envs * k).reshape(envs, k) + leak_rest
+        leak = np.bincount(sender.ravel(), unlisted.ravel(), envs * k).reshape(envs, k)
+        leak = leak + kept.leak_rest
         direct = gain[..., 0]
     else:
         leak = np.where(np.eye(k, dtype=bool), 0.0, unlisted).sum(axis=1)
@@ -315,16 +320,7 @@ def move(params: Params, state: State) -> dict[str, NDArray[Any]]:
     gain, bearing = _gain_and_bearing(params, offset_m[:, :, None] - state.site_m, state.shadow_db)
     if params.truncated:
         gain = np.where(state.stations >= 0, gain, 0.0)
-    phasor, geometry = describe(
-        params,
-        gain,
-        bearing,
-        state.spread,
-        state.stations,
-        state.leak_rest,
-        state.neighbours,
-        state.links,
-    )
+    phasor, geometry = describe(params, gain, bearing, state)
     return {
         "user_m": site_m + offset_m,
         "velocity_mps": velocity,

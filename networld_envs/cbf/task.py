@@ -89,16 +89,7 @@ def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
     """
     k, n, envs = params.num_agents, params.antennas, len(rngs)
     drawn = network.draw(params, rngs)
-    phasor, geometry = network.describe(
-        params,
-        drawn.gain,
-        drawn.bearing,
-        drawn.spread,
-        drawn.stations,
-        drawn.leak_rest,
-        drawn.neighbours,
-        drawn.links,
-    )
+    phasor, geometry = network.describe(params, drawn.gain, drawn.bearing, drawn)
     moving = params.user_speed_mps > 0
     own_offset_m = drawn.user_m - station_positions_m(params)
     velocity_mps = np.zeros((envs, k, 2))
