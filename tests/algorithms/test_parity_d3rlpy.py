@@ -56,7 +56,7 @@ class Case:
         self.x, self.x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         self.actions = batch.actions[:, 0]
         if kind == "box":
-            self.actions = (self.actions - self.ours.low) / self.ours.scale - 1.0
+            self.actions = self.actions / 2.0  # from [-2, 2]
         self.rewards = self.ours.reward_scale(batch.rewards[:, 0])
         self.alive = (~batch.terminated[:, :1]).float()
         self.weights = torch.ones(self.x.shape[:2])

@@ -12,12 +12,13 @@ from networld_algos.training.train import train
 from networld_envs import make_vec
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.store import Recipe, build
+from tests.helpers.algorithms import fitting
 
 SMALL = {"hidden": 32, "batch_size": 2}
 CONFIGS = {
-    "ma-dt": {**SMALL, "context": 4, "kept": 2, "sequences": 16},
-    "ma-dd": {**SMALL, "dim": 8, "sequences": 16, "temperature": 0.0},
-    "networld": {**SMALL, "dim": 8, "latent": 16, "forecast_hidden": 32, "sequences": 16},
+    "ma-dt": {"context": 4, "kept": 2, "sequences": 16},
+    "ma-dd": {"dim": 8, "sequences": 16, "temperature": 0.0},
+    "networld": {"dim": 8, "latent": 16, "forecast_hidden": 32, "sequences": 16},
 }
 TEAMS = {7: {"rings": 1}, 37: {"rings": 3}, 1027: {"rings": 18, "max_links": 32}}
 
@@ -35,7 +36,8 @@ def episodes(tmp_path_factory):
 def model(request, episodes):
     """Each algorithm, trained a little on 19 agents."""
     assert episodes.spec.num_agents == 19
-    algorithm = make(request.param, episodes.spec, CONFIGS.get(request.param, SMALL))
+    config = fitting(request.param, **SMALL) | CONFIGS.get(request.param, {})
+    algorithm = make(request.param, episodes.spec, config)
     algorithm.prepare(episodes, 10)
     train(algorithm, [episodes], 3, seed=0)
     return algorithm.eval()

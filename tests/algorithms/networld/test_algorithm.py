@@ -1,0 +1,133 @@
+"""Every option of NetWorld, several tasks, and what its first statistics and losses see."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from networld_algos.data.batch import WindowSampler
+from networld_algos.networld.config import FAITHFUL
+from networld_algos.networld.planning import plan
+from networld_algos.networld.segments import draw_segments
+from networld_algos.training.checkpoint import load, save
+from tests.helpers.algorithms import act, assert_same_state, generator, prepared, train, untrained
+
+NETWORLD_OPTIONS = [
+    {"planner": "regression"},
+    {"planner": "regression", "mean_field": "off"},
+    {"denoiser": "mlp", "blocks": 2, "solver": "dpm-solver++"},
+    {"mean_field": "classifier", "guidance": "gradient"},
+    {"mean_field": "off", "guidance": "gradient"},
+    {"message": "learned", "return_of": "neighbourhood"},
+    {"guidance": "select", "candidates": 3, "temperature": 0.7, "weighting": "return"},
+    {"prediction": "epsilon", "solver": "ddpm", "classifier": False, "guidance": "none"},
+    {"encoder_grad": "none"},
+    {"encoder_grad": "end_to_end"},
+    {"warm_start": True},
+    {"forecast": False},
+    {**FAITHFUL, "dim": 8},
+]
+
+
+@pytest.mark.parametrize("options", NETWORLD_OPTIONS, ids=str)
+def test_every_networld_option_trains_acts_and_resumes(toy, options, tmp_path):
+    task = toy("ordered")
+    data = task.collect(6)
+    one = prepared("networld", data, total=8, **options)
+    metrics = train(one, [data], 0, 4)
+    assert all(np.isfinite(list(m.values())).all() for m in metrics)
+    save(one, tmp_path)
+    two, _ = load(tmp_path)
+    train(one, [data], 4, 8)
+    train(two, [data], 4, 8)
+    assert_same_state(one, two)
+    actions = act(one, task, steps=3)
+    assert torch.equal(actions, act(two, task, steps=3))
+    assert ((actions >= 0) & (actions <= 10)).all()
+    assert all(np.isfinite([found.value for found in one.health(data).values()]))
+
+
+def test_first_statistics_are_those_of_real_steps(toy):
+    data = toy("box").collect(4)
+    data.lengths[:] = [20, 3, 7, 5]
+    states = []
+    for padding in (0.0, 1e7):
+        for k, length in enumerate(data.lengths):
+            data.obs[k, length + 1 :] = padding
+        states.append(prepared("networld", data))
+    assert_same_state(*states)
+    with pytest.raises(ValueError, match="shorter than 23 steps; use a horizon of at most 21"):
+        prepared("networld", data, horizon=24)
+
+
+def test_diffusion_loss_leaves_the_encoder_alone(toy):
+    data = toy("box").collect(4)
+    for mode, reaches in (("inverse+reconstruction", False), ("end_to_end", True)):
+        algorithm = prepared("networld", data, encoder_grad=mode)
+        task = algorithm.nets.task("toy")
+        batch = WindowSampler(data, algorithm.window, 4).sample(np.random.default_rng(0))
+        segments = draw_segments(task, algorithm.config, batch, generator())
+        z = task.standardiser.batch(task.encoder(segments.features))
+        target = z if mode == "end_to_end" else segments.z
+        losses = algorithm.segment_losses(
+            algorithm.nets, "toy", target, segments, segments.steps, generator()
+        )
+        losses["diffusion_loss"].backward()
+        assert (task.encoder.linear.weight.grad is not None) is reaches
+
+
+def test_selection_and_guidance_raise_the_predicted_return(toy):
+    task = toy("box")
+    data = task.collect(16)
+    algorithm = prepared("networld", data, total=150)
+    train(algorithm, [data], 0, 150)
+    nets, config = algorithm.acting, algorithm.config
+    obs = torch.as_tensor(data.obs[:8, 0])
+    z = nets.task("toy").encode(obs).flatten(0, 1)
+    m, present = torch.zeros_like(z), torch.ones(len(z), 1)
+
+    def predicted(**changes):
+        algorithm.reconfigure(**changes)
+        segment, _ = plan(nets, algorithm.config, "toy", z, m, present, generator())
+        assert torch.equal(segment[:, : config.latent, 0], z)  # the first latent is clamped
+        with torch.no_grad():
+            logits = nets.shared.classify(segment, torch.tensor([0]), m, present, "toy")
+        return nets.task("toy").returns.score(logits).mean().item()
+
+    plain = predicted(guidance="none", temperature=0.7)
+    assert predicted(guidance="select", candidates=8) > plain
+    assert predicted(guidance="gradient", guidance_weight=3.0) > plain
+
+
+def test_two_tasks_and_a_third_adapted_resume_exactly(toy, tmp_path):
+    tasks = [toy("box", task="one"), toy("ordered", task="two"), toy("discrete", task="three")]
+    data = [t.collect(5, seed=i) for i, t in enumerate(tasks)]
+    model = untrained("networld", [t.spec for t in tasks[:2]], adapt_share=0.5)
+    for episodes in data[:2]:
+        model.prepare(episodes, 6)
+    train(model, data[:2], 0, 6)
+    with pytest.raises(ValueError, match="known already"):
+        model.adapt(tasks[0].spec)
+    model.adapt(tasks[2].spec)
+    model.prepare(data[2], 8)
+    old = [model.nets.shared.embedding(t) for t in ("one", "two")]
+    torch.testing.assert_close(model.nets.shared.embedding("three"), (old[0] + old[1]) / 2)
+    shared = {k: v.clone() for k, v in model.nets.shared.state_dict().items()}
+    twin = copy.deepcopy(model.nets.tasks["one"].state_dict())
+    train(model, data[2:], 0, 4)  # phase 1: shared networks frozen
+    assert all(torch.equal(v, model.nets.shared.state_dict()[k]) for k, v in shared.items())
+    train(model, data[2:], 4, 6)  # phase 2: they move
+    save(model, tmp_path)
+    again, _ = load(tmp_path, expect_task="three")
+    assert list(again.nets.shared.embeddings) == list(model.nets.shared.embeddings)
+    for algorithm in (model, again):
+        train(algorithm, data[2:], 6, 8)
+    assert_same_state(model, again)
+    moved = model.nets.shared.state_dict()
+    assert any(not torch.equal(v, moved[k]) for k, v in shared.items())
+    assert all(torch.equal(v, model.nets.tasks["one"].state_dict()[k]) for k, v in twin.items())
+    for task in tasks:
+        assert torch.equal(act(model, task), act(again, task))
