@@ -1,7 +1,7 @@
-"""What the tasks and algorithms in the tables say about how they are shown.
+"""How reports show the tasks and algorithms in the tables.
 
-Needs torch and the environments, which reports do not load: `networld_algos.bench.runner` writes
-the answer beside the rows.
+This needs torch and the environments, which reports do not load: `networld_algos.bench.runner`
+writes the result beside the rows.
 """
 
 from __future__ import annotations
@@ -21,5 +21,5 @@ def current_display() -> Display:
 
 
 def _own_look(kind: type) -> MethodLook | None:
-    """The look a class states itself: one taken over from a base class would name the base."""
+    """The look that a class itself states: an inherited one would show it under the base's name."""
     return vars(kind).get("look")

@@ -141,7 +141,7 @@ def interval_bar(ax: Axes, interval: Interval, y: float, style: Mapping[str, Any
 
 
 def row_of(ax: Axes) -> int:
-    """In which row of its figure a panel is."""
+    """The row of its figure that a panel is in."""
     place = ax.get_subplotspec()
     return 0 if place is None else place.rowspan.start
 
@@ -193,7 +193,7 @@ def reference_lines(fig: Figure, ax: Axes, policies: Sequence[tuple[Reference, f
 
 
 def spread(at: Sequence[float], gap: float) -> list[float]:
-    """Move increasing positions the least (in squares) to be ``gap`` apart and within [0, 1]."""
+    """Move increasing positions ``gap`` apart and into [0, 1], by the least sum of squares."""
     blocks: list[list[float]] = []  # [mean of (position - rank * gap), size]
     for i, y in enumerate(at):
         blocks.append([y - i * gap, 1.0])

@@ -96,8 +96,8 @@ class Source:
     def rng(self, experiment: str, purpose: str) -> np.random.Generator:
         """A new generator for one quantity of one experiment.
 
-        It depends on nothing but the seed and the two names, so that a table more or a section
-        less does not change the other intervals.
+        It depends only on the seed and the two names, so that adding or removing a section does
+        not change any other interval.
         """
         return np.random.default_rng([self.seed, *f"{experiment}/{purpose}".encode()])
 

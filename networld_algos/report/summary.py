@@ -40,7 +40,7 @@ class Final:
         algorithm: Key in ``ALGORITHMS``.
         label: Display variant.
         seeds: Training seeds.
-        runs: Normalised scores, one array ``(episodes,)`` a seed; None without references.
+        runs: Normalised scores, one array ``(episodes,)`` per seed; None without references.
         reward: Average reward per agent and step.
         score: Normalised score of the last checkpoint.
         best_score: Normalised score of the best checkpoint; see `finals`.

@@ -52,7 +52,7 @@ class Table:
         title: A few words, as a heading.
         caption: How to read it.
         columns: Headings.
-        lines: One list of cells a line.
+        lines: One list of cells per line.
         folded: Whether it is shown only after a click; longer ones than `LONG` always are.
     """
 

@@ -1,7 +1,7 @@
 """How the methods and tasks of a suite are shown: titles, colours, markers, axis labels.
 
-An algorithm says it as `networld_algos.base.Algorithm.look`, a task as its ``ABOUT``. A run writes
-what they say to ``display.json`` beside the rows, so that a report loads neither.
+An algorithm states this as `networld_algos.base.Algorithm.look`, a task in its ``ABOUT``. A run
+writes both to ``display.json`` beside the rows, so that a report needs to import neither.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 COLOUR = re.compile(r"#[0-9A-F]{6}")
 MARKERS = ("o", "s", "^", "v", "D", "<", ">", "p", "P", "h", "H", "X", "8", "*", "d")
-"""Matplotlib's markers that have a face: those of a method's variants are white inside."""
+"""Filled Matplotlib markers: variants of a method are drawn white inside."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class MethodLook:
 
     Attributes:
         title: Its name as printed, e.g. ``"MA-IQL"``.
-        colour: ``"#RRGGBB"`` in capitals; None takes a colour that is free.
-        marker: One of `MARKERS`; None takes one that is free.
+        colour: ``"#RRGGBB"`` in capitals; None assigns an unused colour.
+        marker: One of `MARKERS`; None assigns an unused one.
 
     Raises:
         ValueError: If the title is empty, or the colour or the marker is not valid.

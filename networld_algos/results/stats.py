@@ -2,7 +2,7 @@
 
 Everything here works on arrays of scores and knows nothing of rows; `networld_algos.report.summary`
 turns rows into those arrays. A *stratum* is the scores ``(n,)`` of one method on one task, one
-value a seed; strata may differ in length.
+value per seed; strata may differ in length.
 
 Definitions follow Agarwal et al., "Deep reinforcement learning at the edge of the statistical
 precipice", NeurIPS 2021, wherever that paper has one.
@@ -103,7 +103,7 @@ def seed_interval(
     The fallback says nothing about the spread between seeds, see `Interval.is_of_one_seed`.
 
     Args:
-        runs: One entry a seed, the values ``(episodes,)`` of that seed's evaluation.
+        runs: One entry per seed, the values ``(episodes,)`` of that seed's evaluation.
         rng: Used by the fallback only.
         confidence: Coverage.
     """
@@ -124,7 +124,7 @@ def paired_interval(
 ) -> Interval:
     """Mean of X minus Y over the seeds of both, as `seed_interval` over paired runs.
 
-    Pairing takes out what a seed does to both, e.g. the episodes it trains on. Entries are the
+    Pairing removes what a seed does to both, e.g. the episodes it trains on. Entries are the
     values ``(episodes,)`` of one seed; with one seed only, both must have the same test episodes.
     """
     pairs = [(_vector(a), _vector(b)) for a, b in zip(x, y, strict=True)]

@@ -77,7 +77,7 @@ def describe_curves(curves: Sequence[Curve], display: Display) -> str:
         for c in curves
     ]
     return (
-        "Line charts of average reward against gradient updates, one panel a task. At the last "
+        "Line charts of average reward against gradient updates, one panel per task. At the last "
         f"checkpoint: {'; '.join(ends)}."
     )
 

@@ -176,7 +176,7 @@ def aggregates(
     )
     if fewest < ENOUGH_SEEDS:
         caption += (
-            f" With {fewest} seed{'s' if fewest > 1 else ''} a task a bootstrap interval is too "
+            f" With {fewest} seed{'s' if fewest > 1 else ''} per task, a bootstrap interval is too "
             f"narrow; {ENOUGH_SEEDS} or more are usual."
         )
     return Table("Over all tasks", caption, columns, lines)

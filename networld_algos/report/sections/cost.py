@@ -83,7 +83,7 @@ def make(source: Source) -> Section:
 def figure(
     found: Sequence[Response], fixed: Sequence[Final], look: Look, columns: int | None = None
 ) -> Figure:
-    """Score against decision time: a line for every factor of the decision, a point a method.
+    """Score against decision time: one line per factor of the decision, one point per method.
 
     Args:
         found: Lines, from `responses`; the first and the last level are written beside them.
@@ -131,7 +131,7 @@ def figure(
 
 
 def timed_panels(found: Sequence[Response], fixed: Sequence[Final]) -> list[Panel]:
-    """Panels that `cost_figure` would draw."""
+    """Panels that `figure` would draw."""
     lines = [r.panel for r in found if all(f.latency_p50_ms for f in r.finals)]
     return [*lines, *(f.panel for f in fixed if f.score is not None and f.latency_p50_ms)]
 

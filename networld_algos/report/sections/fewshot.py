@@ -39,7 +39,7 @@ from networld_algos.report.table import (
 from networld_algos.results.display import Display
 
 FEW_EPISODES = 5
-"""Most target episodes that `gain_sentence` speaks of."""
+"""`gain_sentence` covers results with at most so many target episodes."""
 
 
 def make(source: Source) -> Section:
@@ -79,7 +79,7 @@ def figure(
     look: Look,
     columns: int | None = None,
 ) -> Figure:
-    """Normalised score against the amount of target data, log axis, one panel a task.
+    """Normalised score against the amount of target data, log axis, one panel per task.
 
     Args:
         curves: From `fewshot_curves`, with the averaged ones appended.
@@ -200,7 +200,7 @@ def describe(curves: Sequence[FewShotCurve], display: Display) -> str:
 
 
 def gain_sentence(gains: Sequence[Gain]) -> str:
-    """Says in a sentence whether pre-training helps with very few episodes."""
+    """One sentence on whether pre-training helps with very few episodes."""
     cases = [
         (f"{panel_name(g.panel, False)} ({episodes_text(n)})", verdict(change))
         for g in gains

@@ -8,7 +8,7 @@ from networld_algos.report.source import Section, Source, slug
 
 
 def make(source: Source, name: str) -> Section:
-    """An experiment of the user's own: scores and details."""
+    """A user-defined experiment: scores and details."""
     section = Section(slug(name), name.replace("_", " ").capitalize())
     finals = source.finals(name)
     add_scores(section, finals, slug(name), source)

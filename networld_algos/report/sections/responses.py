@@ -32,7 +32,7 @@ class Response:
         factor: What is varied, e.g. ``"message_loss"``.
         algorithm: Key in ``ALGORITHMS``.
         label: Display variant.
-        finals: One entry a level, levels increasing, each with a score.
+        finals: One entry per level, levels increasing, each with a score.
         change: Score at the last level minus score at the first, paired by seed; None where they
             share no seed.
     """

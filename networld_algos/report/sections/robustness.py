@@ -62,7 +62,7 @@ def make(source: Source) -> Section:
 
 
 def figure(found: Sequence[Response], look: Look, columns: int | None = None) -> Figure:
-    """Score against the levels of one factor, one panel a task; numbers of agents on a log axis."""
+    """Score against the levels of one factor, one panel per task; agent counts on a log axis."""
     factor = found[0].factor
     panels = arranged([r.panel for r in found])
     with matplotlib.rc_context(STYLE):
