@@ -6,7 +6,6 @@ torch. Errors a user can mend are one line on standard error and exit status 2.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -27,28 +26,6 @@ def _cli_dataset(args: Sequence[str]) -> int:
     return _group("networld dataset", VERBS, args)
 
 
-def _cli_train(args: Sequence[str]) -> int:
-    from networld_algos.plugin import importable, is_plugin
-    from networld_algos.registry import ALGORITHMS, make_config
-
-    typed = {name: name for name in ALGORITHMS}  # how errors and help name it
-    if args and is_plugin(args[0]):
-        (own,) = model.add_algorithms(args[:1])
-        typed[own] = args[0]
-    # The preset sets the defaults of the options, so it is read before they are.
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--preset", nargs="?", default="default")
-    preset = parser.parse_known_args(args)[0].preset or "default"
-    verbs = {
-        shown: train.train_command(
-            name, make_config(name, preset if args and shown == args[0] else None)
-        )
-        for name, shown in typed.items()
-    }
-    with importable():  # the help of options is in the source of their dataclass
-        return _group("networld train", verbs, args)
-
-
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "reference": (
         "score the reference policies of a task",
@@ -58,7 +35,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
         "build, download, check, import and export datasets",
         _cli_dataset,
     ),
-    "train": ("train an algorithm on a dataset", _cli_train),
+    "train": (
+        "train an algorithm on a dataset",
+        lambda args: train.train(train.parse(args)),
+    ),
     "evaluate": (
         "let a trained model act",
         lambda args: tyro.cli(model.evaluate, prog="networld evaluate", args=args),

@@ -2,130 +2,148 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union
+
+import tyro
 
 from networld_algos.cli.terminal import console, progress_bar, shown_in
 
 if TYPE_CHECKING:
     from networld_algos.base import Algorithm, Diagnostic
+    from networld_algos.data.episodes import Episodes
     from networld_algos.training.run import Progress
 
+Config = TypeVar("Config")
+
+TORCHRUN = (
+    "Several processes train one model when torchrun starts them, e.g. "
+    "torchrun --nproc-per-node 2 -m networld_algos train bc ..."
+)
 SAVE_EVERY = 200  # updates between checkpoints of `networld train`
 
 
-def train_command(algorithm: str, config: Any) -> Callable[..., int]:
-    """The ``train`` verb of one algorithm; the fields of ``config``, the preset, become options."""
+@dataclass(frozen=True)
+class TrainOptions(Generic[Config]):
+    """Options of ``networld train ALGORITHM``.
 
-    def command(
-        task: str,
-        out: Path,
-        dataset: str | None = None,
-        episodes: int | None = None,
-        updates: int = 2_000,
-        seed: int = 0,
-        preset: str = "default",
-        device: str = "cpu",
-        *,
-        config: Any,
-    ) -> int:
-        """Train on a dataset and save a checkpoint.
+    Attributes:
+        algorithm: Key in `networld_algos.ALGORITHMS`.
+        task: cbf, rb or ns.
+        out: Folder of the checkpoint. If it holds one already, that training is continued.
+        dataset: Minari dataset id; the task's expert data by default.
+        episodes: Use only so many episodes. A tenth of them is held out for diagnostics.
+        updates: Gradient steps in total.
+        seed: Of weights, batches and noise.
+        preset: Named settings that the algorithm's own options start from; NetWorld has "faithful"
+            beside "default".
+        device: cpu, or cuda: one device for each process.
+        config: The algorithm's own options.
+    """
 
-        Several processes train one model when torchrun starts them, e.g.
-        torchrun --nproc-per-node 2 -m networld_algos train bc ...
-
-        Args:
-            task: cbf, rb or ns.
-            out: Folder of the checkpoint; one that is there already is continued.
-            dataset: Minari dataset id; the task's expert data by default.
-            episodes: Use only so many episodes. A tenth of them is held out for diagnostics.
-            updates: Gradient steps in total.
-            seed: Of weights, batches and noise.
-            preset: Named settings of the algorithm that its own options start from; NetWorld has
-                "faithful" beside "default".
-            device: cpu, or cuda: one device for each process.
-            config: The algorithm's own options.
-        """
-        del preset  # `config` starts from it
-        return _train(algorithm, task, out, dataset, episodes, updates, seed, device, config)
-
-    command.__annotations__["config"] = type(config)
-    command.__kwdefaults__ = {"config": config}
-    return command
+    algorithm: tyro.conf.Suppress[str]
+    task: str
+    out: Path
+    dataset: str | None = None
+    episodes: int | None = None
+    updates: int = 2_000
+    seed: int = 0
+    preset: str = "default"
+    device: str = "cpu"
+    config: Config = tyro.MISSING
 
 
-def _train(
-    algorithm: str,
-    task: str,
-    out: Path,
-    dataset: str | None,
-    episodes: int | None,
-    updates: int,
-    seed: int,
-    device: str,
-    config: Any,
-) -> int:
+def parse(args: Sequence[str]) -> TrainOptions[Any]:
+    """The options of ``networld train ALGORITHM ...``; each algorithm is a subcommand.
+
+    Raises:
+        ValueError: If the algorithm's file or the preset is not valid; names those there are.
+        SystemExit: After the help, or an error in the options.
+    """
+    from networld_algos.plugin import add_algorithm, importable, is_plugin
+    from networld_algos.registry import ALGORITHMS, make_config
+
+    typed = {name: name for name in ALGORITHMS}  # how help and errors name it
+    if args and is_plugin(args[0]):
+        typed[add_algorithm(args[0])] = args[0]
+    # A preset sets the defaults of the options, so it is taken out before they are read.
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", nargs="?", default="default", const="")
+    known, rest = first.parse_known_args(args)
+    kinds = []
+    for name, shown in typed.items():
+        chosen = bool(args) and args[0] == shown
+        preset = known.preset if chosen else "default"
+        config, kind = make_config(name, preset), ALGORITHMS[name][1]
+        options = TrainOptions(name, tyro.MISSING, tyro.MISSING, preset=preset, config=config)
+        about = f"{_title(kind)}\n\n{TORCHRUN}" if chosen else _title(kind)
+        subcommand = tyro.conf.subcommand(
+            shown, default=options, description=about, prefix_name=False
+        )
+        kinds.append(Annotated[TrainOptions[type(config)], subcommand])
+    one_of: Any = Union[tuple(kinds)]  # noqa: UP007
+    with importable():  # the help of options is in the source of their dataclass
+        return tyro.cli(one_of, prog="networld train", args=rest)
+
+
+def _title(kind: type[Algorithm]) -> str:
+    """What an algorithm is, in a line: the start of its docstring."""
+    text = " ".join((kind.__doc__ or f"{kind.__name__}.").split("\n\n")[0].split())
+    return f"{text.split(', see ')[0].rstrip('.')}."
+
+
+def train(options: TrainOptions[Any]) -> int:
+    """Train, or continue to train, as the options say; returns the exit status.
+
+    Raises:
+        ValueError: If an option is not valid, or differs from that of the training to continue.
+    """
     import torch
 
-    from networld_algos.data.episodes import HOLDOUT
-    from networld_algos.data.load import load_episodes
-    from networld_algos.registry import make
     from networld_algos.training import distributed
     from networld_algos.training.cpu import configure_cpu
-    from networld_algos.training.run import Training, resume, run_training
+    from networld_algos.training.run import Training, run_training
     from networld_envs.simulator import task_module
 
-    configure_cpu(device)
-    task_module(task)
-    if updates < 1:
-        raise ValueError(f"--updates must be at least 1, got {updates}")
-    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        raise ValueError(f"--device must be cpu, or cuda where there is one, got {device!r}")
-    if hasattr(config, "batch_size"):
-        distributed.check_batch_size(config.batch_size, distributed.processes())
+    configure_cpu(options.device)
+    task_module(options.task)
+    if options.updates < 1:
+        raise ValueError(f"--updates must be at least 1, got {options.updates}")
+    device, cuda = options.device, torch.cuda.is_available()
+    if device not in ("cpu", "cuda") or (device == "cuda" and not cuda):
+        raise ValueError(
+            f"--device must be cpu, or cuda where there is one, got {options.device!r}"
+        )
+    if hasattr(options.config, "batch_size"):
+        distributed.check_batch_size(options.config.batch_size, distributed.processes())
     distributed.start(device)
     console.quiet = not distributed.is_chief()
-    dataset = dataset or f"networld/{task}/expert-v0"
+    dataset = options.dataset or f"networld/{options.task}/expert-v0"
     _obtain(dataset)
-    data = load_episodes(dataset, task)
-    if episodes is not None:
-        if not 1 <= episodes <= len(data):
-            raise ValueError(f"--episodes must be in 1 .. {len(data)}, got {episodes}")
-        data = data.fraction(episodes / len(data), seed)
-    about = {"dataset": dataset, "episodes": len(data), "seed": seed, "total_updates": updates}
-    data, heldout = data.split(HOLDOUT, seed)
-
-    def start() -> Algorithm:
-        model = make(algorithm, [data.spec], config, seed=seed)
-        model.prepare(data, updates)
-        return model
-
-    model, progress = resume(out, start, task=task, device=device)
-    if progress.updates:
-        _check_same(out, progress, about)
-        if model.name != algorithm or model.config != config:
-            raise ValueError(f"{out} holds {model.name} with {model.config}; choose another --out")
-    progress.episodes = about.pop("episodes")
-    progress.about |= {**about, "trained_on": len(data)}
+    data, heldout, about = _read(options, dataset)
+    model, progress = _resume(options, data, about)
     with progress_bar("updates") as bar:
-        title = f"{algorithm} on {dataset}"
-        line = bar.add_task(title, total=updates, completed=progress.updates)
+        title = f"{options.algorithm} on {dataset}"
+        line = bar.add_task(title, total=options.updates, completed=progress.updates)
 
         def show(update: int, metrics: dict[str, float]) -> None:
-            if update % 20 == 0 or update == updates:
+            if update % 20 == 0 or update == options.updates:
                 losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
-                bar.update(line, completed=update, description=f"{algorithm}  {losses}")
+                title = f"{options.algorithm}  {losses}"
+                bar.update(line, completed=update, description=title)
 
-        training = Training([data], updates, seed, save_every=SAVE_EVERY)
-        run_training(training, model, progress, out, show)
+        training = Training([data], options.updates, options.seed, save_every=SAVE_EVERY)
+        run_training(training, model, progress, options.out, show)
     if distributed.is_chief():
         if heldout is None:
             console.print("health is not measured: nothing can be held out of a single episode")
         else:
             _print_health(model.health(heldout))
-        console.print(f"saved {out}; next: networld evaluate {out}")
+        console.print(f"saved {options.out}; next: networld evaluate {options.out}")
     distributed.wait()
     distributed.stop()
     return 0
@@ -142,15 +160,56 @@ def _obtain(dataset: str) -> None:
     distributed.wait()
 
 
-def _check_same(out: Path, progress: Progress, asked: dict[str, Any]) -> None:
-    """Refuse to continue a training with other options than it was started with."""
-    saved = progress.to_extra()
-    for key, value in asked.items():
-        if saved.get(key) != value:
-            raise ValueError(
-                f"{out} was started with {key}={saved.get(key)!r}, not {value!r}; "
-                "choose another --out or the same options"
-            )
+def _read(
+    options: TrainOptions[Any], dataset: str
+) -> tuple[Episodes, Episodes | None, dict[str, Any]]:
+    """Training and held-out episodes, and what the checkpoint says about the training."""
+    from networld_algos.data.episodes import HOLDOUT
+    from networld_algos.data.load import load_episodes
+
+    data = load_episodes(dataset, options.task)
+    if options.episodes is not None:
+        if not 1 <= options.episodes <= len(data):
+            raise ValueError(f"--episodes must be in 1 .. {len(data)}, got {options.episodes}")
+        data = data.fraction(options.episodes / len(data), options.seed)
+    about = {
+        "dataset": dataset,
+        "episodes": len(data),
+        "seed": options.seed,
+        "total_updates": options.updates,
+    }
+    return *data.split(HOLDOUT, options.seed), about
+
+
+def _resume(
+    options: TrainOptions[Any], data: Episodes, about: dict[str, Any]
+) -> tuple[Algorithm, Progress]:
+    """The model in ``--out`` if there is one, trained with the same options, or a new one."""
+    from networld_algos.registry import make
+    from networld_algos.training.run import resume
+
+    out, config = options.out, options.config
+
+    def start() -> Algorithm:
+        model = make(options.algorithm, [data.spec], config, seed=options.seed)
+        model.prepare(data, options.updates)
+        return model
+
+    model, progress = resume(out, start, task=options.task, device=options.device)
+    if progress.updates:
+        saved = progress.to_extra()
+        for key, value in about.items():
+            if saved.get(key) != value:
+                raise ValueError(
+                    f"{out} was started with {key}={saved.get(key)!r}, not {value!r}; "
+                    "choose another --out or the same options"
+                )
+        if model.name != options.algorithm or model.config != config:
+            raise ValueError(f"{out} holds {model.name} with {model.config}; choose another --out")
+    progress.episodes = about["episodes"]
+    progress.about |= {k: v for k, v in about.items() if k != "episodes"}
+    progress.about["trained_on"] = len(data)
+    return model, progress
 
 
 def _print_health(diagnostics: Mapping[str, Diagnostic]) -> None:
