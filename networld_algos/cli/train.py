@@ -67,20 +67,20 @@ def parse(args: Sequence[str]) -> TrainOptions[Any]:
     from networld_algos.plugin import add_algorithm, importable, is_plugin
     from networld_algos.registry import ALGORITHMS, make_config
 
-    typed = {name: name for name in ALGORITHMS}  # how help and errors name it
-    if args and is_plugin(args[0]):
-        typed[add_algorithm(args[0])] = args[0]
     # A preset sets the defaults of the options, so it is taken out before they are read.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", nargs="?", default="default", const="")
     known, rest = first.parse_known_args(args)
+    word = rest[0] if rest else ""
+    typed = {name: name for name in ALGORITHMS}  # how help and errors name it
+    if is_plugin(word):
+        typed[add_algorithm(word)] = word
     kinds = []
     for name, shown in typed.items():
-        chosen = bool(args) and args[0] == shown
-        preset = known.preset if chosen else "default"
+        preset = known.preset if shown == word else "default"
         config, kind = make_config(name, preset), ALGORITHMS[name][1]
         options = TrainOptions(name, tyro.MISSING, tyro.MISSING, preset=preset, config=config)
-        about = f"{_title(kind)}\n\n{TORCHRUN}" if chosen else _title(kind)
+        about = f"{_title(kind)}\n\n{TORCHRUN}" if shown == word else _title(kind)
         subcommand = tyro.conf.subcommand(
             shown, default=options, description=about, prefix_name=False
         )

@@ -19,18 +19,18 @@ def test_options_are_a_dataclass_with_the_config_of_the_algorithm():
     assert found.config == make_config("bc", {"hidden": 32})
 
 
-@pytest.mark.parametrize("place", [0, 4])
+@pytest.mark.parametrize("place", [0, 1, 5])
 @pytest.mark.parametrize("preset", [["--preset", "faithful"], ["--preset=faithful"]])
 def test_the_algorithms_own_options_start_from_the_preset(place, preset):
-    args = [*COMMON, "--config.dim", "8"]
+    args = ["networld", *COMMON, "--config.dim", "8"]
     args[place:place] = preset
-    found = parse(["networld", *args])
+    found = parse(args)
     assert found.preset == "faithful"
     faithful = make_config("networld", "faithful")
     assert found.config == make_config("networld", {**vars(faithful), "dim": 8})
     assert found.config != make_config("networld", {"dim": 8})
     # An option wins over the preset even if it names the value of another preset.
-    other = parse(["networld", *args, "--config.prediction", "x0"]).config
+    other = parse([*args, "--config.prediction", "x0"]).config
     assert (faithful.prediction, other.prediction) == ("epsilon", "x0")
 
 
