@@ -358,7 +358,7 @@ def test_folders_that_are_no_datasets_do_not_hide_the_datasets(local_store, caps
     assert NEW in capsys.readouterr().out
 
 
-def test_data_of_others_are_named_but_not_listed(local_store, capsys):
+def test_data_of_others_are_not_listed(local_store, capsys):
     store.build(recipe())
     shutil.copytree(local_store / NEW, local_store / "d4rl" / "door-v0")
     path = local_store / "d4rl" / "door-v0" / "data" / "metadata.json"
