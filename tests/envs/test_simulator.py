@@ -130,3 +130,23 @@ def test_a_copy_goes_on_like_the_original(task, copied):
     for agent in spaces:
         np.testing.assert_array_equal(ours[0][agent], theirs[0][agent])
         assert ours[1][agent] == theirs[1][agent]
+
+
+@pytest.mark.parametrize("kind", ["box", "discrete", "ordered"])
+def test_a_task_outside_of_the_package_is_like_any_other(toy, kind):
+    """Its episodes replay in the batched view, and in PettingZoo's."""
+    data = toy(kind).collect(2, length=5)
+    vec = networld_envs.make_vec("toy", 2, kind=kind, max_cycles=5)
+    alone = networld_envs.make("toy", kind=kind, max_cycles=5)
+    obs, info = vec.reset(seed=[0, 1])
+    own, _ = alone.reset(seed=1)
+    np.testing.assert_array_equal(info["neighbours"], data.neighbours)
+    for t in range(5):
+        np.testing.assert_array_equal(obs, data.obs[:, t])
+        np.testing.assert_array_equal(np.stack(list(own.values())), data.obs[1, t])
+        obs, _, _, truncated, info = vec.step(data.actions[:, t])
+        own, *_ = alone.step(dict(zip(alone.agents, data.actions[1, t], strict=True)))
+        np.testing.assert_array_equal(info["agent_rewards"], data.rewards[:, t])
+    assert truncated.all()
+    assert alone.agents == []
+    assert toy(kind).score("expert") > toy(kind).score("random") + 1.0
