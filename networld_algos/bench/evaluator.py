@@ -82,7 +82,7 @@ def learned_rows(
     for condition in run.conditions:
         algorithm.reconfigure(**condition.decision)
         if condition.what not in results:
-            results[condition.what] = _measure(run, algorithm, condition)
+            results[condition.what] = _evaluate(run, algorithm, condition)
         result, more = results[condition.what]
         config = {"algorithm": run.algorithm, **asdict(algorithm.config)}
         algorithm.config = trained
@@ -110,7 +110,7 @@ def learned_rows(
     return rows
 
 
-def _measure(
+def _evaluate(
     run: Run, algorithm: Algorithm, condition: Condition
 ) -> tuple[Evaluation, dict[str, float]]:
     result = evaluate(

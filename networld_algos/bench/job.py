@@ -40,7 +40,7 @@ class Job:
         run: What to do.
         paths: Where its files are.
         keep: Leave the trained model for other runs.
-        algorithms: The runner's table: a worker is a new process, and does not have the entries
+        algorithms: The runner's table of algorithms. A worker is a new process, without the entries
             that the user has added.
         environment: Variables of `ENVIRONMENT` that are set where the runner is.
         runner: Process id of the runner where workers are its children, which end when it does.
@@ -65,7 +65,7 @@ def failed(job: Job, error: str, details: str) -> Outcome:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a run: a worker whose runner was killed may still be at it when the next one starts."""
+    """Hold a run's lock, since a worker of a runner that was killed may still be at the run."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with path.open("w") as handle:
@@ -75,7 +75,7 @@ def held(path: Path) -> Iterator[None]:
             except FileNotFoundError:
                 mine = False
             if not mine:
-                continue  # the one before has removed the file that was waited for
+                continue  # the previous holder has removed the file
             try:
                 yield
             finally:

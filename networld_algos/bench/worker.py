@@ -137,7 +137,7 @@ def _training_data(run: Run, task: str) -> tuple[Episodes, Episodes | None]:
 
 
 def _on_update(job: Job, log: Events | None) -> Callable[[int, dict[str, float]], None]:
-    """Note the progress; end a worker whose runner was killed, before a new one starts over."""
+    """Record progress; end a worker whose runner was killed, before a new runner starts over."""
 
     def note(update: int, losses: dict[str, float]) -> None:
         if job.runner is not None and job.runner not in (os.getpid(), os.getppid()):

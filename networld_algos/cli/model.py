@@ -69,12 +69,12 @@ def evaluate(
     rewards = {}
     with progress_bar("policies") as bar:
         names = usable_policies(task, make_params(task, preset))
-        job = bar.add_task(f"{model.name} on {task}, {episodes} episodes", total=1 + len(names))
+        line = bar.add_task(f"{model.name} on {task}, {episodes} episodes", total=1 + len(names))
         result = run(model, task, seeds, preset=preset)
-        bar.advance(job)
+        bar.advance(line)
         for name in names:
             rewards[name] = reference_rewards(task, name, seeds, MAX_CYCLES, preset=preset)
-            bar.advance(job)
+            bar.advance(line)
     ends = [float(rewards[name].mean()) for name in ("random", "expert") if name in rewards]
 
     def normalised(mean: float) -> float | None:

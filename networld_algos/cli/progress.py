@@ -35,10 +35,10 @@ SPEED_SECONDS = 120  # of the past that the time left is judged by
 class _Watch:
     """Adds up the work of running and finished runs, weighted by their estimated cost."""
 
-    def __init__(self, paths: Paths, bar: Progress, job: TaskID) -> None:
+    def __init__(self, paths: Paths, bar: Progress, line: TaskID) -> None:
         self.paths = paths
         self.bar = bar
-        self.job = job
+        self.line = line
         self.open: list[Run] = []
         self.finished = 0.0
         self.lock = threading.Lock()
@@ -46,27 +46,27 @@ class _Watch:
     def start(self, runs: Sequence[Run]) -> None:
         with self.lock:
             self.open = list(runs)
-        self.bar.update(self.job, total=sum(run_seconds(run) for run in runs))
+        self.bar.update(self.line, total=sum(run_seconds(run) for run in runs))
 
     def done(self, outcome: Outcome) -> None:
         with self.lock:
             self.open.remove(outcome.run)
             self.finished += run_seconds(outcome.run)
             left = len(self.open)
-        self.bar.update(self.job, description=f"{left} runs left")
+        self.bar.update(self.line, description=f"{left} runs left")
         self.refresh()
         console, title = self.bar.console, escape(outcome.run.title)
         if outcome.error:
             console.print(f"[red]failed[/] {title}: {escape(outcome.error)}")
         elif not console.is_terminal:
-            remaining = self.bar.tasks[self.job].time_remaining
+            remaining = self.bar.tasks[self.line].time_remaining
             span = "" if not left or remaining is None else f", about {time_span(remaining)}"
             console.print(f"done {title}; {left} runs left{span}")
 
     def refresh(self) -> None:
         with self.lock:
             partly = sum(run_seconds(run) * self._share(run) for run in self.open)
-            self.bar.update(self.job, completed=self.finished + partly)
+            self.bar.update(self.line, completed=self.finished + partly)
 
     def _share(self, run: Run) -> float:
         try:
@@ -94,9 +94,9 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
     )
     console = Console(stderr=True, soft_wrap=True)
     with Progress(*columns, console=console, speed_estimate_period=SPEED_SECONDS) as bar:
-        job = bar.add_task(suite.name, total=None)
-        data_job = bar.add_task("datasets", total=None, visible=False)
-        watch = _Watch(suite_paths(results, suite), bar, job)
+        line = bar.add_task(suite.name, total=None)
+        data_line = bar.add_task("datasets", total=None, visible=False)
+        watch = _Watch(suite_paths(results, suite), bar, line)
         stop = threading.Event()
 
         def poll() -> None:
@@ -110,7 +110,7 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
             )
 
         def on_dataset(done: int, total: int) -> None:
-            bar.update(data_job, completed=done, total=total, visible=done < total)
+            bar.update(data_line, completed=done, total=total, visible=done < total)
 
         thread = threading.Thread(target=poll, daemon=True)
         thread.start()

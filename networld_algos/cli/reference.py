@@ -69,7 +69,7 @@ def _score_policies(
     scores = {}
     with progress_bar("steps") as bar:
         total = len(names) * settings.get("max_cycles", MAX_CYCLES) * -(-episodes // batch)
-        job = bar.add_task(f"{task} ({preset}) reference policies", total=total)
+        line = bar.add_task(f"{task} ({preset}) reference policies", total=total)
         for name in names:
             scores[name] = measure(
                 task,
@@ -77,7 +77,7 @@ def _score_policies(
                 episodes,
                 batch=batch,
                 preset=preset,
-                on_step=lambda: bar.advance(job),
+                on_step=lambda: bar.advance(line),
                 **settings,
             )
     return scores

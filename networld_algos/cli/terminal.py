@@ -55,12 +55,12 @@ def download_bar() -> Iterator[Progress]:
 
 def shown_in(bar: Progress, description: str) -> Callable[[int, int], None]:
     """A function of (done, total) that moves a new line of ``bar``, seen from the first call."""
-    job = bar.add_task(description, total=None, visible=False)
-    return lambda done, total: bar.update(job, completed=done, total=total, visible=True)
+    line = bar.add_task(description, total=None, visible=False)
+    return lambda done, total: bar.update(line, completed=done, total=total, visible=True)
 
 
 def time_span(seconds: float) -> str:
-    """A duration as one would say it."""
+    """A duration in words."""
     if seconds > 7200:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"

@@ -66,12 +66,12 @@ NOISE = 0.1
 @torch.no_grad()
 def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dict[str, Diagnostic]:
     """The numbers of `DIAGNOSTICS`, from the first `HEALTH_EPISODES` episodes at most."""
-    task = nets.task(episodes.spec.task)
+    own = nets.task(episodes.spec.task)  # this task's networks
     generator = torch.Generator().manual_seed(0)
-    device = task.return_stats.device
+    device = own.return_stats.device
     data = episodes.take(torch.arange(min(len(episodes), HEALTH_EPISODES)).numpy())
     obs = torch.as_tensor(data.obs, device=device)
-    z = task.encode(obs)  # (K, T+1, N, d)
+    z = own.encode(obs)  # (K, T+1, N, d)
     steps = torch.as_tensor(data.step_mask, device=device)  # (K, T)
     seen = torch.cat([steps[:, :1], steps], dim=1)  # (K, T+1)
 
@@ -89,10 +89,8 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     actions = torch.as_tensor(data.actions, device=device)[steps]
     noise = torch.randn(z_next.shape, generator=generator).to(device)
     table = torch.as_tensor(data.neighbours, device=device).long()
-    mean, present = mean_over_neighbours(
-        task.send(z), table[:, None].expand(-1, z.shape[1], -1, -1)
-    )
-    m = task.mean_message(mean, present)[:, :-1][steps]
+    mean, present = mean_over_neighbours(own.send(z), table[:, None].expand(-1, z.shape[1], -1, -1))
+    m = own.mean_message(mean, present)[:, :-1][steps]
     present = present[:, :-1][steps]
     if config.mean_field == "off":
         m, present = torch.zeros_like(m), torch.zeros_like(present)
@@ -106,9 +104,9 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
         "latent_std": total.sqrt().mean().item(),
         "effective_rank": entropy.exp().item(),
         "within_trajectory_share": (within.sum() / total.sum().clamp(min=1e-12)).item(),
-        "inverse_error_clean": _inverse_error(task, z_now, z_next, actions, generator),
+        "inverse_error_clean": _inverse_error(own, z_now, z_next, actions, generator),
         "inverse_error_noised": _inverse_error(
-            task, z_now, z_next + NOISE * noise, actions, generator
+            own, z_now, z_next + NOISE * noise, actions, generator
         ),
         "next_latent_error": (error / total.mean().clamp(min=1e-12)).item(),
     }
@@ -116,16 +114,16 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
 
 
 def _inverse_error(
-    task: TaskNets, z: Tensor, z_next: Tensor, actions: Tensor, generator: torch.Generator
+    own: TaskNets, z: Tensor, z_next: Tensor, actions: Tensor, generator: torch.Generator
 ) -> float:
     """Normalised error of recovered actions, see the module's docstring."""
-    logits = task.action_logits(z, z_next)
-    recovered = task.head.decode(logits, "expectation", 1.0, generator)
-    if task.head.kind == "discrete":
+    logits = own.action_logits(z, z_next)
+    recovered = own.head.decode(logits, "expectation", 1.0, generator)
+    if own.head.kind == "discrete":
         wrong = (recovered != actions).float().mean().item()
         base = 1.0 - torch.bincount(actions.flatten()).max().item() / actions.numel()
         return wrong / max(base, 1e-8)
-    columns = (-1, actions.shape[-1]) if task.head.kind == "box" else (-1, 1)
+    columns = (-1, actions.shape[-1]) if own.head.kind == "box" else (-1, 1)
     truth = actions.reshape(columns).to(torch.float32)
     squared = ((recovered.reshape(columns).to(torch.float32) - truth) ** 2).mean(0)
     variance = truth.var(dim=0, correction=0)

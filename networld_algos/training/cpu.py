@@ -16,14 +16,14 @@ SWITCH = "NETWORLD_ONEDNN"
 def configure_cpu(device: str = "cpu") -> str:
     """Use one thread, and on a CPU oneDNN for products of single-precision matrices.
 
-    The suites run one process for each core. PyTorch multiplies such matrices with MKL, which on an
-    AMD CPU reaches half the speed of oneDNN, and takes oneDNN once it may round factors to bfloat16
-    (``torch.set_float32_matmul_precision("medium")``). A CPU with units for bfloat16 matrices
-    (AMX) then does so: scores there differ from another machine's by more than rounding in single
-    precision. Others keep single precision. Holds for the whole process.
+    The suites run one process per core. PyTorch multiplies such matrices with MKL, which is half as
+    fast as oneDNN on an AMD CPU. It switches to oneDNN if it may round factors to bfloat16
+    (``torch.set_float32_matmul_precision("medium")``). Only a CPU with units for bfloat16 matrices
+    (AMX) then rounds; its scores differ from another machine's by more than rounding in single
+    precision. The setting holds for the whole process.
 
     Args:
-        device: What is computed on. Anything but ``"cpu"`` keeps PyTorch's products.
+        device: Where the model is. Anything but ``"cpu"`` keeps PyTorch's products.
 
     Returns:
         ``"oneDNN"`` or ``"default"``.
@@ -36,7 +36,7 @@ def configure_cpu(device: str = "cpu") -> str:
 
 
 def machine() -> str:
-    """What this process computes on: version of PyTorch, its matrix products, processor."""
+    """Version of PyTorch, its matrix products and the processor, as rows record them."""
     # "medium" is what `configure_cpu` sets, and nobody else's default.
     products = "oneDNN" if torch.get_float32_matmul_precision() == "medium" else "default"
     return f"torch {torch.__version__}, {products} products, {_processor()}"

@@ -2,8 +2,9 @@
 
     torchrun --nproc-per-node 2 -m networld_algos train bc --task cbf --out model
 
-This module joins and leaves the job; `networld_algos.nn.sharding` does the arithmetic. Only process
-0 writes. Backends: gloo on CPUs, nccl on CUDA devices.
+The processes that ``torchrun`` starts together are a job. This module joins and leaves it;
+`networld_algos.nn.sharding` does the arithmetic. Only process 0 writes. Backends: gloo on CPUs,
+nccl on CUDA devices.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from torch import Tensor, nn
 from networld_algos.nn.sharding import Shard, peers
 
 
-def job() -> Shard | None:
-    """The job this process is part of, None for a single process."""
+def shard() -> Shard | None:
+    """The share of this process in the job; None for a single process."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return None
     return Shard(dist.get_rank(), dist.get_world_size())
@@ -26,8 +27,8 @@ def job() -> Shard | None:
 
 def is_chief() -> bool:
     """Whether this process writes and prints: process 0, or the only one."""
-    shard = job()
-    return shard is None or shard.rank == 0
+    mine = shard()
+    return mine is None or mine.rank == 0
 
 
 def processes() -> int:
@@ -39,7 +40,7 @@ def start(device: str = "cpu") -> Shard | None:
     """Join the job that ``torchrun`` started this process for, if it did.
 
     Args:
-        device: ``"cpu"`` (gloo) or ``"cuda"`` (nccl, one device a process).
+        device: ``"cpu"`` (gloo) or ``"cuda"`` (nccl, one device per process).
     """
     if processes() == 1:
         return None
@@ -48,7 +49,7 @@ def start(device: str = "cpu") -> Shard | None:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         with peers():
             dist.init_process_group("nccl" if device == "cuda" else "gloo")
-    return job()
+    return shard()
 
 
 def stop() -> None:
@@ -71,8 +72,8 @@ def check_batch_size(batch_size: int, world: int) -> None:
 
 
 def wait() -> None:
-    """Until every process of the job has come here."""
-    if job() is not None:
+    """Wait until every process of the job has called this."""
+    if shard() is not None:
         with peers():
             dist.barrier()
 
@@ -84,7 +85,7 @@ def assert_equal(model: nn.Module) -> None:
     Raises:
         ValueError: If they do not: an update left something out.
     """
-    if job() is None:
+    if shard() is None:
         return
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor) or not value.is_floating_point():

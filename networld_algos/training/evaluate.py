@@ -1,4 +1,4 @@
-"""Let an algorithm act in the environments: every agent of every episode in one forward a step."""
+"""Let an algorithm act: one forward pass per step for all agents of all episodes."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def evaluate(
 ) -> Evaluation:
     """Run one episode for each environment seed, all as one batch.
 
-    Loss and delay are of the algorithm's own messages; what an environment lets an agent observe
-    of its neighbours is not touched.
+    Loss and delay apply to the algorithm's own messages. What an environment lets an agent observe
+    of its neighbours does not change.
 
     Args:
         algorithm: Trained for ``task``.
@@ -63,7 +63,7 @@ def evaluate(
         seeds: Environment seeds; equal seeds give equal networks to every algorithm.
         max_cycles: Steps of an episode; the environments' own by default.
         sampling_seed: Seeds the algorithm's own randomness.
-        message_loss: Probability that a message is lost, for each step, sender and receiver anew.
+        message_loss: Probability that a message is lost, drawn for each step, sender and receiver.
         message_delay: Steps a message takes.
         on_step: Called after each step, for a progress bar.
         **params: Preset and parameters of the task.
@@ -71,7 +71,8 @@ def evaluate(
     Raises:
         ValueError: If the algorithm does not know the task, its observations or actions have
             another size there (the message names both), ``message_loss`` or ``message_delay`` is
-            out of range, or it is to be delayed and does not use `features.receive`.
+            out of range, or messages are delayed and the algorithm does not take them from
+            `networld_algos.nn.messages.receive`.
     """
     if not 0.0 <= message_loss <= 1.0:
         raise ValueError(f"message_loss must be in [0, 1], got {message_loss}")
@@ -105,7 +106,7 @@ def evaluate(
         if message_delay and message is not None and "in_flight" not in carry:
             raise ValueError(
                 f"{algorithm.name} cannot be given late messages: its act() must take them from "
-                "networld_algos.nn.messages.receive and hand on the carry"
+                "networld_algos.nn.messages.receive and pass on the carry"
             )
         obs, _, _, truncated, info = envs.step(chosen)
         rewards.append(info["agent_rewards"].mean(axis=1, dtype=np.float64))
@@ -129,7 +130,7 @@ def evaluate(
 def decision_ms_one_agent(
     algorithm: Algorithm, task: str, repeats: int = 50, **params: Any
 ) -> float:
-    """Median time in ms of one decision of one agent alone, its neighbours' messages at hand.
+    """Median time in ms of one decision of a single agent that has its neighbours' messages.
 
     Args:
         algorithm: Trained for ``task``.
@@ -164,5 +165,5 @@ def _check_sizes(algorithm: Algorithm, task: str, spec: Any) -> None:
         raise ValueError(
             f"the model was trained for task {task!r} with {field}={getattr(known, field)!r}; "
             f"this environment has {getattr(spec, field)!r}. Use the preset and parameters "
-            "the training data was made with"
+            "that the training data was made with"
         )

@@ -2,7 +2,7 @@
 
 Update ``u`` of a run with seed ``s`` draws its batch and its noise from generators seeded by
 ``(s, u)`` alone. A run that is stopped and resumed therefore does exactly what an uninterrupted one
-does, and nothing about a generator has to be saved. Under ``torchrun`` all processes draw the same
+does, and no generator's state has to be saved. Under ``torchrun`` all processes draw the same
 batch and work on their share of it, see `networld_algos.nn.sharding`.
 """
 
@@ -23,7 +23,7 @@ OnUpdate = Callable[[int, dict[str, float]], None]
 
 
 def make_samplers(algorithm: Algorithm, data: Sequence[Episodes]) -> list[WindowSampler]:
-    """Samplers of the windows an algorithm wants, one a task."""
+    """Samplers of the windows an algorithm wants, one per task."""
     return [WindowSampler(d, algorithm.window, algorithm.batch_size) for d in data]
 
 
@@ -40,7 +40,7 @@ def train(
 
     Args:
         algorithm: Prepared for every task in ``data``.
-        data: One `Episodes` a task.
+        data: One `Episodes` per task.
         updates: Number of the update to stop before.
         seed: Of the run.
         first: Number of the first update to do, after a resume.
@@ -51,7 +51,7 @@ def train(
         ValueError: If several processes cannot share a batch, or end an update with other weights.
         networld_algos.nn.sharding.PeerLostError: If another process of the job is gone.
     """
-    share = distributed.job()
+    share = distributed.shard()
     if share is not None:
         distributed.check_batch_size(algorithm.batch_size, share.world)
     samplers = make_samplers(algorithm, data)
