@@ -1,6 +1,5 @@
 """The door into the local store: ids, failures in the middle, and what is never removed."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -303,72 +302,6 @@ def test_flattening_shows_how_far_it_is(makers):
     seen = []
     flatten.flatten_agents(makers.source, NEW, progress=lambda *now: seen.append(now))
     assert seen == [(k, 4) for k in range(5)]
-
-
-def damage(path):
-    path.write_text(path.read_text()[:40])
-
-
-def put(path, **changes):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-def without(path, key):
-    about = json.loads(path.read_text())
-    del about["networld"][key]
-    path.write_text(json.dumps(about))
-
-
-@pytest.mark.parametrize(
-    ("harm", "why"),
-    [
-        (damage, "metadata.json"),
-        (lambda path: path.unlink(), "metadata.json"),
-        (lambda path: path.write_text("[]"), "metadata.json"),
-        (lambda path: put(path, dataset_id="networld/rb/other-v0"), "networld/rb/other-v0"),
-        (lambda path: put(path, total_steps="many"), "many"),
-        (lambda path: without(path, "sha256"), "sha256"),
-    ],
-)
-def test_a_damaged_dataset_does_not_hide_the_others(local_store, capsys, harm, why):
-    store.build(recipe())
-    store.build(recipe(SOURCE))
-    harm(local_store / NEW / "data" / "metadata.json")
-    found = store.local_datasets()
-    assert not found[SOURCE].fault
-    assert why in found[NEW].fault
-    assert command.main(["dataset", "list"]) == 0
-    rows = capsys.readouterr().out.splitlines()
-    assert any(SOURCE in row and "here" in row for row in rows)
-    assert any(NEW in row and "damaged" in row for row in rows)
-
-
-def test_folders_that_are_no_datasets_do_not_hide_the_datasets(local_store, capsys):
-    """A dataset without a version makes Minari's own listing fail; ours lists it as damaged."""
-    store.build(recipe())
-    shutil.copytree(local_store / NEW, local_store / "networld" / "unversioned")
-    (local_store / "stray").mkdir()
-    (local_store / "stray" / "file").write_text("")
-    with contextlib.suppress(Exception):
-        minari.list_local_datasets()
-    found = store.local_datasets()
-    assert set(found) == {NEW, "networld/unversioned"}
-    assert "is not a dataset id" in found["networld/unversioned"].fault
-    assert command.main(["dataset", "list"]) == 0
-    assert NEW in capsys.readouterr().out
-
-
-def test_data_of_others_are_not_listed(local_store, capsys):
-    store.build(recipe())
-    shutil.copytree(local_store / NEW, local_store / "d4rl" / "door-v0")
-    path = local_store / "d4rl" / "door-v0" / "data" / "metadata.json"
-    about = json.loads(path.read_text())
-    del about["networld"]
-    path.write_text(json.dumps({**about, "dataset_id": "d4rl/door-v0"}))
-    assert set(store.local_datasets()) == {NEW}
-    assert command.main(["dataset", "list"]) == 0
-    out = capsys.readouterr().out
-    assert not any("d4rl" in row and "here" in row for row in out.splitlines())
 
 
 def test_flattening_to_a_namespace_from_the_command_line(local_store, capsys):
