@@ -54,7 +54,7 @@ browser:  ## see to it that the tests of the report have a browser: Debian's Chr
 	root=; test "$$(id -u)" = 0 || root="sudo -n"; \
 	$$root apt-get update -qq && $$root apt-get install -y -qq --no-install-recommends chromium >/dev/null \
 	  && command -v chromium && exit 0; \
-	echo "no browser could be installed: tests/test_browser.py will be skipped" >&2; exit 1
+	echo "no browser could be installed: tests/report/test_browser.py will be skipped" >&2; exit 1
 
 lint: $(READY)  ## check style and formatting
 	$(BIN)/ruff check .

@@ -87,7 +87,7 @@ def add_task(source: ModuleType | str | Path) -> str:
     name = module.NAME
     if name in BUILT_IN:
         raise ValueError(f"{source} has the NAME {name!r} of a built-in task; choose another")
-    if name not in TASKS:
+    if gymnasium_id(name) not in gymnasium.registry:
         register_gymnasium(name)
     TASKS[name] = module
     return name

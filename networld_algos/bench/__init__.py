@@ -13,6 +13,7 @@ from networld_algos.bench.presets import SUITES, get_suite, load_suite
 from networld_algos.bench.runner import run_suite, set_aside, suite_paths, unfinished
 from networld_algos.bench.runs import Condition, Run
 from networld_algos.bench.suite import Suite
+from networld_algos.bench.unroll import unroll
 
 __all__ = [
     "SUITES",
@@ -32,4 +33,5 @@ __all__ = [
     "set_aside",
     "suite_paths",
     "unfinished",
+    "unroll",
 ]

@@ -20,6 +20,7 @@ from networld_algos.training.evaluate import Evaluation, decision_ms_one_agent, 
 from networld_algos.training.run import Progress
 from networld_envs.policies import get_policy
 from networld_envs.policies.references import TEST_SEED, reference_rewards, reference_scores
+from networld_envs.simulator import about
 from networld_envs.version import __version__
 
 
@@ -132,8 +133,13 @@ def _short_hash(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _score(task: str, reward: float) -> float:
-    """Normalised by the committed scores of random and expert; a report uses the suite's own."""
+def _score(task: str, reward: float) -> float | None:
+    """Normalised by the committed scores of random and expert, None for a task without them.
+
+    A report uses the suite's own.
+    """
+    if "default" not in about(task).recorded:
+        return None
     scores = reference_scores(task)
     return float(normalised_score(reward, scores["random"]["mean"], scores["expert"]["mean"]))
 

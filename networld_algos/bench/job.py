@@ -42,6 +42,7 @@ class Job:
         keep: Leave the trained model for other runs.
         algorithms: The runner's table of algorithms. A worker is a new process, without the entries
             that the user has added.
+        tasks: Name -> file of the tasks of the suite that the user has added, likewise.
         environment: Variables of `ENVIRONMENT` that are set where the runner is.
         runner: Process id of the runner where workers are its children, which end when it does.
         tensorboard: Write losses and scores for TensorBoard.
@@ -51,6 +52,7 @@ class Job:
     paths: Paths
     keep: bool
     algorithms: Mapping[str, Any]
+    tasks: Mapping[str, str]
     environment: Mapping[str, str]
     runner: int | None = None
     tensorboard: bool = False

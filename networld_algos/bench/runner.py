@@ -20,10 +20,12 @@ from networld_algos.bench.paths import Paths
 from networld_algos.bench.runs import Run
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.tensorboard import load_writer
+from networld_algos.bench.unroll import unroll
 from networld_algos.registry import ALGORITHMS
 from networld_algos.results.folder import record_command, write_display
 from networld_algos.results.rows import SUPERSEDED
 from networld_envs import store
+from networld_envs.simulator import added_tasks
 
 
 def suite_paths(results: Path, suite: Suite) -> Paths:
@@ -42,7 +44,7 @@ def unfinished(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> list[Run
         paths: Where its files are.
         only: Parts to run; all by default.
     """
-    runs = suite.runs(only)
+    runs = unroll(suite, only)
     todo = [run for run in runs if run.stage != "pretrain" and not paths.is_done(run)]
     keys = {run.key for run in todo}
     needed = {run.start for run in todo if run.start and not paths.has_model(run.start)}
@@ -63,7 +65,7 @@ def set_aside(suite: Suite, paths: Paths) -> int:
     Returns:
         How many files were moved.
     """
-    stale = paths.stale(suite.runs())
+    stale = paths.stale(unroll(suite))
     folder = paths.root / SUPERSEDED
     if stale:
         folder.mkdir(exist_ok=True)
@@ -116,7 +118,7 @@ def run_suite(
     check_options(suite, jobs, only, backend, ray_address, tensorboard)
     now = suite.first_seeds(seeds)
     paths = suite_paths(results.absolute(), suite)
-    kept = {run.start for run in suite.runs()}
+    kept = {run.start for run in unroll(suite)}
     paths.root.mkdir(parents=True, exist_ok=True)
     with _alone(paths.root):
         if command:
@@ -133,12 +135,14 @@ def run_suite(
                 store.obtain(dataset_id, jobs, on_dataset)
         stages = ("pretrain", "reference", "train", "evaluate")
         ordered = sorted(todo, key=lambda run: (stages.index(run.stage), -run_seconds(run)))
+        tasks = {name: path for name, path in added_tasks().items() if name in suite.tasks}
         work = [
             Job(
                 run=run,
                 paths=paths,
                 keep=run.key in kept,
                 algorithms=dict(ALGORITHMS),
+                tasks=tasks,
                 environment={k: os.environ[k] for k in ENVIRONMENT if k in os.environ},
                 runner=os.getpid() if backend == "local" else None,
                 tensorboard=tensorboard,
@@ -167,7 +171,7 @@ def check_options(
     tensorboard: bool,
 ) -> None:
     """Raise for options that `run_suite` refuses, before anything is written."""
-    suite.runs(only)
+    unroll(suite, only)
     if backend not in backends.BACKENDS:
         raise ValueError(f"backend must be one of {backends.BACKENDS}, got {backend!r}")
     if jobs < 1:

@@ -14,7 +14,6 @@ and start it with ``networld bench run my_suite.py``. The suites that come with 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,8 +27,7 @@ from networld_algos.bench.parts import (
     check_pace,
     data_keys,
 )
-from networld_algos.bench.runs import Condition, Run
-from networld_algos.bench.unroll import unroll
+from networld_algos.bench.runs import Condition
 from networld_envs import validate
 from networld_envs.simulator import TASKS
 from networld_envs.store.recipes import find_recipe
@@ -157,25 +155,3 @@ class Suite:
         """The parts of `PARTS` that the suite has."""
         there = {"comparison": bool(self.entries)}
         return tuple(p for p in PARTS if there.get(p) or getattr(self, p, None) is not None)
-
-    def runs(self, only: Iterable[str] = ()) -> list[Run]:
-        """Runs in an order that can be kept: what others start from comes first.
-
-        Args:
-            only: Parts to run, with what they start from; all by default.
-
-        Raises:
-            ValueError: If the suite has no such part.
-        """
-        chosen = tuple(only)
-        if unknown := [part for part in chosen if part not in self.parts]:
-            raise ValueError(
-                f"suite {self.name!r} has no part {', '.join(unknown)}; it has "
-                f"{', '.join(self.parts)}"
-            )
-        every = unroll(self)
-        if chosen:
-            wanted = [r for r in every if r.experiment in ("reference", *chosen)]
-            starts = {run.start for run in wanted}
-            every = [r for r in every if r.experiment in ("reference", *chosen) or r.key in starts]
-        return list({run.key: run for run in every}.values())

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from networld_algos.bench.parts import Cost, Entry, Robustness, agents_levels
 from networld_algos.bench.runs import Condition, Run
+from networld_algos.bench.suite import Suite
 from networld_algos.registry import ALGORITHMS, make_config
 from networld_envs.policies import get_policy, usable_policies
 from networld_envs.simulator import make_params
 
-if TYPE_CHECKING:
-    from networld_algos.bench.suite import Suite
 
+def unroll(suite: Suite, only: Iterable[str] = ()) -> list[Run]:
+    """The runs of a suite, in an order that can be kept: what others start from comes first.
 
-def unroll(suite: Suite) -> list[Run]:
-    """Every run of a suite; what others start from may appear more than once."""
-    return [
+    Args:
+        suite: What to run.
+        only: Parts to run, with what they start from; all by default.
+
+    Raises:
+        ValueError: If the suite has no such part.
+    """
+    chosen = tuple(only)
+    if unknown := [part for part in chosen if part not in suite.parts]:
+        raise ValueError(
+            f"suite {suite.name!r} has no part {', '.join(unknown)}; it has "
+            f"{', '.join(suite.parts)}"
+        )
+    every = [
         *_references(suite),
         *_comparison(suite),
         *_fewshot(suite),
@@ -26,6 +38,11 @@ def unroll(suite: Suite) -> list[Run]:
         *_robustness(suite),
         *_cost(suite),
     ]
+    if chosen:
+        wanted = [r for r in every if r.experiment in ("reference", *chosen)]
+        starts = {run.start for run in wanted}
+        every = [r for r in every if r.experiment in ("reference", *chosen) or r.key in starts]
+    return list({run.key: run for run in every}.values())
 
 
 def _run(suite: Suite, **values: Any) -> Run:

@@ -25,6 +25,7 @@ from networld_algos.results.rows import Row, write_rows
 from networld_algos.training import checkpoint
 from networld_algos.training.cpu import configure_cpu
 from networld_algos.training.run import Progress, Training, finish, resume, run_training
+from networld_envs.simulator import restore_tasks
 
 SAVE_EVERY = 500  # most updates between checkpoints
 VALIDATION = 0.1  # share of the episodes that early stopping looks at
@@ -37,6 +38,7 @@ def perform(job: Job) -> Outcome:
     ALGORITHMS.update(job.algorithms)
     run, paths = job.run, job.paths
     try:
+        restore_tasks(job.tasks)
         with held(paths.lock(run)):
             if not (paths.is_done(run) and (paths.has_model(run.key) or not job.keep)):
                 _do(job)

@@ -120,12 +120,13 @@ def bench_list() -> int:
     """List the suites."""
     from networld_algos.bench.estimate import run_seconds
     from networld_algos.bench.presets import SUITES
+    from networld_algos.bench.unroll import unroll
 
     table = Table()
     for heading in ("suite", "data", "parts", "algorithms", "runs", "hours of one core"):
         table.add_column(heading)
     for suite in SUITES.values():
-        runs = suite.runs()
+        runs = unroll(suite)
         table.add_row(
             suite.name,
             f"{', '.join(suite.tasks)}: {', '.join(suite.qualities)}",

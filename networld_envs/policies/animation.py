@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.spatial import KDTree
 
 from networld_envs.files import replacing
-from networld_envs.policies import get_policy, policy_actions
+from networld_envs.policies.base import get_policy, policy_actions
 from networld_envs.render.canvas import (
     BLUE,
     COST,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from networld_envs.files import replace_text
-from networld_envs.policies import usable_policies
+from networld_envs.policies.base import usable_policies
 from networld_envs.policies.rollout import Behaviour, rollout
 from networld_envs.simulator import MAX_CYCLES, make_params
 

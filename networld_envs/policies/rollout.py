@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from networld_envs import validate
-from networld_envs.policies import get_policy, policy_actions
+from networld_envs.policies.base import get_policy, policy_actions
 from networld_envs.simulator import Simulator
 
 _BEHAVIOUR_STREAM = 0xBE4A

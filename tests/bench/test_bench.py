@@ -14,6 +14,7 @@ from networld_algos import bench, make
 from networld_algos.bench import evaluator, worker
 from networld_algos.bench.presets import SUITES, get_suite
 from networld_algos.bench.suite import Entry, FewShot, Suite
+from networld_algos.bench.unroll import unroll
 from networld_algos.cli.progress import run_with_progress
 from networld_algos.data.load import load_episodes
 from networld_algos.results.folder import read_failures, read_suite
@@ -164,7 +165,7 @@ def test_results_of_seeds_that_are_not_run_now_are_set_aside_too(tmp_path):
 def test_what_runs_of_one_name_have_left_is_not_set_aside(tmp_path):
     """Pre-trainings of different length have names that differ in the hash only."""
     suite = get_suite("cpu")
-    runs = [run for run in suite.runs() if run.stage == "pretrain"]
+    runs = [run for run in unroll(suite) if run.stage == "pretrain"]
     paths = bench.Paths(tmp_path)
     assert len({run.stem for run in runs}) < len({run.key for run in runs}) == len(runs)
     for run in runs:
@@ -300,7 +301,7 @@ def test_workers_know_the_algorithms_a_user_has_added(tmp_path):
 
 def test_smaller_training_sets_lie_inside_larger_ones():
     suite = tiny(data_episodes=8, entries=(Entry("bc"),))
-    run = next(r for r in suite.runs() if r.stage == "train")
+    run = next(r for r in unroll(suite) if r.stage == "train")
     for seed in range(6):
         sets = []
         for fraction in (0.1, 0.3, 0.6, 1.0):
@@ -335,7 +336,7 @@ def test_unknown_names_in_a_suite_are_named():
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=lambda s: s.name)
 def test_suites_unroll_into_runs_with_distinct_files(suite):
-    runs = suite.runs()
+    runs = unroll(suite)
     assert len({run.key for run in runs}) == len(runs)
     order = [run.key for run in runs]
     for run in runs:

@@ -12,6 +12,7 @@ from networld_algos import ALGORITHMS, bench, make
 from networld_algos.bc import BC
 from networld_algos.bench import worker
 from networld_algos.bench.suite import Ablation, Condition, Cost, Entry, FewShot, Robustness, Suite
+from networld_algos.bench.unroll import unroll
 from networld_algos.data.load import load_episodes
 from networld_algos.nn.messages import receive
 from networld_algos.registry import BUILT_IN
@@ -326,7 +327,7 @@ def test_controls_share_one_pre_training_and_an_untrained_one_costs_nothing(tmp_
     )
     few = FewShot(entries, (1.0,), seeds=1, updates=4, pretrain_updates=4, early_stop=True)
     part = suite(tasks=("rb", "ns"), entries=(), fewshot=few)
-    first = [run for run in part.runs() if run.stage == "pretrain"]
+    first = [run for run in unroll(part) if run.stage == "pretrain"]
     assert sorted((run.task, run.updates) for run in first) == [
         ("ns", 0), ("ns", 4), ("rb", 0), ("rb", 4),
     ]  # fmt: skip
@@ -352,7 +353,7 @@ def test_what_a_suite_cannot_do_is_said_at_once():
     with pytest.raises(ValueError, match="networld/rb/best-v0"):
         suite(qualities=("best",))
     with pytest.raises(ValueError, match="has no part cost; it has comparison"):
-        suite().runs(["cost"])
+        unroll(suite(), ["cost"])
     with pytest.raises(ValueError, match="name of a folder, got 'a/b'"):
         suite(name="a/b")
     assert Entry("networld", preset="faithful").values["prediction"] == "epsilon"

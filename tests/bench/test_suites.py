@@ -16,6 +16,7 @@ from networld_algos.bench import tensorboard, worker
 from networld_algos.bench.estimate import known_rates, run_seconds
 from networld_algos.bench.presets import SUITES, get_suite, load_suite
 from networld_algos.bench.suite import Ablation, Entry, FewShot, Suite
+from networld_algos.bench.unroll import unroll
 from networld_algos.cli.command import main
 from networld_algos.results.rows import Row, read_rows
 from networld_envs import make_vec, store
@@ -47,7 +48,7 @@ def test_a_suite_in_a_file_runs_from_the_command_line(tmp_path, capsys):
     command = ["bench", "run", str(small), "--results", str(tmp_path)]
     assert main([*command, "--dry-run"]) == 0
     said = capsys.readouterr().out
-    count = len(load_suite(str(small)).runs())
+    count = len(unroll(load_suite(str(small))))
     assert f"{count} runs, about" in said
     assert re.search(r"\d s +robustness / rb / expert / bc / seed 0", said)
     assert not (tmp_path / "messages").exists()
@@ -95,7 +96,7 @@ def test_the_suites_of_the_package_have_what_is_promised(capsys):
     assert get_suite("paper").seeds == 10
     faithful = next(e for e in get_suite("paper").entries if e.preset == "faithful")
     assert faithful.values["dim"] == 256
-    hours = sum(map(run_seconds, get_suite("cpu").runs())) / 3600
+    hours = sum(map(run_seconds, unroll(get_suite("cpu")))) / 3600
     assert hours < 12  # of one busy core, see the note in `networld_algos.bench.estimate`
     assert main(["bench", "list"]) == 0
     said = capsys.readouterr().out
@@ -104,7 +105,7 @@ def test_the_suites_of_the_package_have_what_is_promised(capsys):
 
 def test_estimates_grow_with_the_work_and_learn_from_finished_runs(tmp_path):
     suite = Suite("tiny", ("rb",), (Entry("bc"),), seeds=1, updates=4, eval_episodes=2)
-    run = next(r for r in suite.runs() if r.stage == "train")
+    run = next(r for r in unroll(suite) if r.stage == "train")
     assert run_seconds(replace(run, updates=4_000)) > 10 * run_seconds(run)
     assert run_seconds(replace(run, eval_episodes=200)) > run_seconds(run)
     wide = Entry("networld", preset="faithful")
@@ -117,7 +118,7 @@ def test_estimates_grow_with_the_work_and_learn_from_finished_runs(tmp_path):
     slow = run_seconds(run, {("rb", "bc"): 10.0})
     assert 40.0 < slow < 60.0
     both = Entry("bc", decisions={"one": {"decode": "argmax"}, "two": {"decode": "sample"}})
-    run = next(r for r in replace(suite, entries=(both,)).runs() if r.stage == "train")
+    run = next(r for r in unroll(replace(suite, entries=(both,))) if r.stage == "train")
     assert 40.0 < run_seconds(run, {("rb", "one"): 10.0, ("rb", "two"): 10.0}) < 60.0
 
 
@@ -128,7 +129,7 @@ def test_pace_is_by_task_or_by_task_and_quality_and_not_for_few_shot():
         "tiny", ("rb", "ns"), (Entry("bc"),), 1, 40, ("expert", "medium"),
         pace={"rb": 2.0, "rb/medium": 0.5}, fewshot=few, ablation=ablation,
     )  # fmt: skip
-    updates = {(r.experiment, r.task, r.quality): r.updates for r in suite.runs() if r.updates}
+    updates = {(r.experiment, r.task, r.quality): r.updates for r in unroll(suite) if r.updates}
     assert updates == {
         ("comparison", "rb", "expert"): 80,
         ("comparison", "rb", "medium"): 20,
@@ -139,7 +140,7 @@ def test_pace_is_by_task_or_by_task_and_quality_and_not_for_few_shot():
         ("ablation", "ns", "expert"): 20,
     }
     slow = replace(suite, entries=(Entry("bc", pace={"rb": 3.0}),))
-    updates = {(r.task, r.quality): r.updates for r in slow.runs() if r.experiment == "comparison"}
+    updates = {(r.task, r.quality): r.updates for r in unroll(slow) if r.experiment == "comparison"}
     assert updates[("rb", "expert")] == 240
     assert updates[("rb", "medium")] == 60
     assert updates[("ns", "expert")] == 40
@@ -157,10 +158,10 @@ def test_pace_is_by_task_or_by_task_and_quality_and_not_for_few_shot():
 def test_the_first_seeds_of_a_suite_are_some_of_its_runs(tmp_path, capsys):
     whole = get_suite("cpu")
     two = whole.first_seeds(2)
-    keys = {run.key for run in whole.runs()}
-    assert {run.key for run in two.runs()} < keys
-    assert {run.seed for run in two.runs()} == {-1, 0, 1}
-    assert {run.experiment for run in two.runs()} == {run.experiment for run in whole.runs()}
+    keys = {run.key for run in unroll(whole)}
+    assert {run.key for run in unroll(two)} < keys
+    assert {run.seed for run in unroll(two)} == {-1, 0, 1}
+    assert {run.experiment for run in unroll(two)} == {run.experiment for run in unroll(whole)}
     assert whole.first_seeds(100) == whole
     command = ["bench", "run", "cpu", "--dry-run", "--results", str(tmp_path), "--seeds"]
     assert main([*command, "1"]) == 0
@@ -188,14 +189,14 @@ def test_factor_and_level_go_together_and_old_rows_are_read():
 def test_only_keeps_what_the_chosen_parts_start_from():
     few = FewShot((Entry("networld", pretrained=True),), (1.0,), 1, 2, 2)
     suite = Suite("tiny", ("rb", "ns"), (Entry("bc"),), seeds=1, updates=4, fewshot=few)
-    stages = [(r.stage, r.experiment) for r in suite.runs(["fewshot"]) if r.stage != "reference"]
+    stages = [(r.stage, r.experiment) for r in unroll(suite, ["fewshot"]) if r.stage != "reference"]
     assert stages == [("pretrain", "pretrain")] * 2 + [("train", "fewshot")] * 2
     smoke = get_suite("smoke")
-    chosen = smoke.runs(["cost"])
+    chosen = unroll(smoke, ["cost"])
     keys = {r.key for r in chosen}
     assert {r.label for r in chosen if r.experiment == "comparison"} == {"networld", "bc"}
     assert all(r.start in keys for r in chosen if r.start)
-    assert keys < {r.key for r in smoke.runs()}
+    assert keys < {r.key for r in unroll(smoke)}
 
 
 def test_tensorboard_gets_losses_and_scores_and_goes_on_after_a_stop(tmp_path, monkeypatch):
@@ -246,7 +247,7 @@ def test_settings_by_task_and_quality_and_the_most_exact_goes_first():
         },
     )
     suite = Suite("tiny", ("rb", "ns"), (entry,), 1, 40, ("expert", "medium"))
-    config = {(r.task, r.quality): r.config for r in suite.runs() if r.stage == "train"}
+    config = {(r.task, r.quality): r.config for r in unroll(suite) if r.stage == "train"}
     assert config == {
         ("rb", "expert"): {"horizon": 8, "learning_rate": 2e-3, "encoder_grad": "none"},
         ("rb", "medium"): {
@@ -258,7 +259,7 @@ def test_settings_by_task_and_quality_and_the_most_exact_goes_first():
     few = FewShot(
         (replace(entry, by_data={"expert": {"horizon": 4}}, pretrained=True),), (0.1,), 1, 7, 5
     )
-    before = next(r for r in replace(suite, fewshot=few).runs() if r.stage == "pretrain")
+    before = next(r for r in unroll(replace(suite, fewshot=few)) if r.stage == "pretrain")
     assert before.config == {"horizon": 4}
     with pytest.raises(ValueError, match=r"must not depend on the task, got \['rb', 'rb/medium'\]"):
         replace(entry, pretrained=True)

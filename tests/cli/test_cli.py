@@ -10,6 +10,7 @@ import pytest
 
 from networld_algos import make
 from networld_algos.bench.presets import get_suite
+from networld_algos.bench.unroll import unroll
 from networld_algos.cli import train as train_verb
 from networld_algos.cli.command import main
 from networld_algos.training import run as run_module
@@ -142,7 +143,7 @@ def test_of_a_single_episode_nothing_is_held_out(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_smoke_suite_ends_in_a_page(tmp_path, capsys):
-    runs = len(get_suite("smoke").runs())
+    runs = len(unroll(get_suite("smoke")))
     assert run("bench", "run", "smoke", "--results", tmp_path, "--dry-run") == 0
     assert f"{runs} runs" in capsys.readouterr().out
     assert run("bench", "run", "smoke", "--results", tmp_path, "--jobs", 1) == 0

@@ -1,6 +1,5 @@
 """Every Python snippet in the README and the documentation runs; every command it names exists."""
 
-import ast
 import multiprocessing
 import re
 import shlex
@@ -169,33 +168,3 @@ def modules():
         for package in ("networld_envs", "networld_algos")
         for path in (ROOT / package).rglob("*.py")
     }
-
-
-def imported(path):
-    """Names that a file imports when it is imported itself."""
-    found = set()
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.module is not None, f"{path} has a relative import"
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
-
-
-def test_no_package_imports_itself_in_a_circle():
-    """Imports go one way: drawing the graph of both packages leaves no cycle."""
-    known = modules()
-    graph = {name: imported(path) & known.keys() for name, path in known.items()}
-    assert "networld_envs.spec" in graph["networld_algos.base"]
-    # A package's __init__ gathers its modules; what matters is that modules do not need it back.
-    for name in graph:
-        graph[name] -= {
-            p for p in known if known[p].name == "__init__.py" and f"{name}.".startswith(f"{p}.")
-        }
-    while leaves := {name for name, found in graph.items() if not found & graph.keys()}:
-        graph = {name: found for name, found in graph.items() if name not in leaves}
-    assert not graph
-    algos = [p.read_text() for p in (ROOT / "networld_envs").rglob("*.py")]
-    assert not any("networld_algos" in text for text in algos)

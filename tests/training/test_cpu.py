@@ -8,6 +8,7 @@ import torch
 from networld_algos.bench.job import ENVIRONMENT, Job
 from networld_algos.bench.paths import Paths
 from networld_algos.bench.presets import get_suite
+from networld_algos.bench.unroll import unroll
 from networld_algos.bench.worker import perform
 from networld_algos.training.cpu import SWITCH, configure_cpu, machine
 
@@ -35,7 +36,7 @@ def test_products_are_as_exact_as_promised_and_can_be_left_alone(monkeypatch):
 def test_a_worker_elsewhere_computes_as_its_runner_says(monkeypatch, tmp_path, switch, precision):
     assert SWITCH in ENVIRONMENT
     monkeypatch.setenv(SWITCH, "1" if switch == "0" else "0")  # there, before the job comes
-    run = next(r for r in get_suite("smoke").runs() if r.stage == "reference")
-    outcome = perform(Job(run, Paths(tmp_path), False, {}, {SWITCH: switch}))
+    run = next(r for r in unroll(get_suite("smoke")) if r.stage == "reference")
+    outcome = perform(Job(run, Paths(tmp_path), False, {}, {}, {SWITCH: switch}))
     assert not outcome.error
     assert torch.get_float32_matmul_precision() == precision
