@@ -21,7 +21,7 @@ from networld_envs.policies import get_policy, usable_policies
 from networld_envs.policies.references import TABLE
 from networld_envs.simulator import BUILT_IN, MAX_CYCLES, Simulator, about, make_params
 
-MARKER = re.compile(r"^<!-- (facts|docstring|presets|scores) ([\w.]+) -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- (facts|docstring|columns|presets|scores) ([\w.]+) -->$", re.MULTILINE)
 LEAD = re.compile(r"^(Action|Neighbours|Reward of an agent|Sources|Version history):(:?) ?(.*)$")
 RULER = re.compile(r"^\s*=+( +=+)+\s*$")
 UNITS = {"rate": "bit/s/Hz"}
@@ -72,6 +72,21 @@ def _space(space: Any) -> str:
 def _bounds(space: Any) -> str:
     low, high = float(space.low.min()), float(space.high.max())
     return f"[{low:g}, {high:g}]" if high < 1e30 else f"[{low:g}, inf)"
+
+
+def columns(task: str) -> str:
+    """Every column of the default preset, as the task names it."""
+    spec = networld_envs.make(task).spec
+    groups = (("observation", spec.obs_columns), ("action", spec.action_columns))
+    rows = [
+        (what, str(i), f"`{c.name}`", c.unit, c.range)
+        for what, named in groups
+        for i, c in enumerate(named)
+    ]
+    reward = spec.reward_column
+    if reward is not None:
+        rows.append(("reward", "", f"`{reward.name}`", reward.unit, reward.range))
+    return table(("of", "column", "name", "unit", "range"), rows)
 
 
 def presets(task: str) -> str:
@@ -229,6 +244,7 @@ def _cell(text: str) -> str:
 SECTIONS: dict[str, Callable[[str], str]] = {
     "facts": facts,
     "docstring": docstring,
+    "columns": columns,
     "presets": presets,
     "scores": scores,
 }

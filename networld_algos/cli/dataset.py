@@ -159,9 +159,16 @@ def show(dataset_id: Positional[str]) -> int:
     """
     from networld_algos.cli.dataset_card import describe
 
+    found = describe(dataset_id)
     table = Table(title=dataset_id, show_header=False)
-    for key, value in describe(dataset_id).lines().items():
+    for key, value in found.lines().items():
         table.add_row(key, value)
+    console.print(table)
+    table = Table(title="columns")
+    for heading in ("field", "column", "name", "unit", "range", "least", "mean", "largest"):
+        table.add_column(heading)
+    for row in found.column_rows():
+        table.add_row(*row)
     console.print(table)
     return 0
 

@@ -18,7 +18,7 @@ from networld_envs.policies.references import Score, reference_scores
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.simulator import about as facts_of
 from networld_envs.spec import About, TaskSpec
-from networld_envs.store.episodes import open_local
+from networld_envs.store.minari_io import dataset_spec, open_local
 from networld_envs.version import __version__
 
 BAR_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -41,14 +41,14 @@ CARD = """# {dataset_id}
 |---|---|---|---|---|
 {ranges}
 
-The columns of observations and actions, their units and sources are those of task `{task}`
-([model and spaces](../../docs/reference/{task}.md)); `networld_envs/store/episodes.py` says how an
+The model and the sources of its values are those of task `{task}`
+([documentation](../../docs/reference/{task}.md)); `networld_envs/store/minari_io.py` says how an
 episode is stored.
 
-<details><summary>Observations by column</summary>
+<details><summary>Every column by name</summary>
 
-| column | least | mean | largest |
-|---|---|---|---|
+| field | column | name | unit | range | least | mean | largest |
+|---|---|---|---|---|---|---|---|
 {columns}
 
 </details>
@@ -119,6 +119,23 @@ class Description:
         names = [str(Behaviour(**b)) for b in recipe["behaviours"]]
         return [names[k % len(names)] for k in range(len(self.rewards))]
 
+    def column_rows(self) -> list[tuple[str, ...]]:
+        """Field, number, name, unit, range, least, mean and largest value of every column."""
+        spec, rows = self.spec, []
+        reward = () if spec.reward_column is None else (spec.reward_column,)
+        named = {
+            "observations": spec.obs_columns,
+            "actions": spec.action_columns,
+            "agent_rewards": reward,
+        }
+        for field, columns in named.items():
+            for i, values in enumerate(self.columns[field].T):
+                names = ("", "", "")
+                if columns:
+                    names = (columns[i].name, columns[i].unit, columns[i].range)
+                rows.append((field, str(i), *names, *(f"{x + 0.0:.4g}" for x in values)))
+        return rows
+
     def lines(self) -> dict[str, str]:
         """The main facts, as a table."""
         spec = self.spec
@@ -174,7 +191,7 @@ def describe(dataset_id: str) -> Description:
         dataset_id=dataset_id,
         about=about,
         minari=dataset.storage.metadata,
-        spec=TaskSpec.from_dict(about["spec"]),
+        spec=dataset_spec(about),
         rewards=np.array(rewards),
         lengths=np.array(lengths, np.int64),
         columns={
@@ -214,10 +231,7 @@ def write_card(dataset_id: str, folder: Path) -> Path:
             f"| {field} | {shape} | " + " | ".join(_whole(found.columns[field])) + " |"
             for field, shape in shapes.items()
         ),
-        columns="\n".join(
-            f"| {i} | " + " | ".join(f"{x + 0.0:.4g}" for x in column) + " |"
-            for i, column in enumerate(found.columns["observations"].T)
-        ),
+        columns="\n".join("| " + " | ".join(row) + " |" for row in found.column_rows()),
         task=found.about["task"],
         licence=lines["licence"],
         version=__version__,

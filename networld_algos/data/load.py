@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from networld_algos.data.episodes import Episodes, disk_array, nested_subset
 from networld_envs import store
 from networld_envs.spec import TaskSpec
-from networld_envs.store.episodes import remedy
+from networld_envs.store.minari_io import dataset_spec, remedy
 
 
 def load_episodes(
@@ -55,7 +55,7 @@ def load_episodes(
     if dataset.total_episodes == 0:
         raise store.DatasetError(f"dataset {dataset.id!r} has no episodes")
     chosen = _choose(dataset.total_episodes, episodes, fraction, seed)
-    return _read(dataset, TaskSpec.from_dict(about["spec"]), chosen, memory_gb)
+    return _read(dataset, dataset_spec(about), chosen, memory_gb)
 
 
 def _choose(total: int, episodes: int | None, fraction: float, seed: int) -> NDArray[np.int64]:

@@ -1,14 +1,14 @@
 """Datasets: the catalogue, building, downloading, checking and loading, in one place.
 
-A dataset is an ordinary Minari dataset of the joint Gymnasium view; `networld_envs.store.episodes`
+A dataset is an ordinary Minari dataset of the joint Gymnasium view; `networld_envs.store.minari_io`
 says what an episode holds. Those of the catalogue end by truncation. An episode's seed, given to
 ``env.reset(seed=seed)``, and its stored actions replay it.
 """
 
 from networld_envs.store.builder import build
-from networld_envs.store.episodes import METADATA_KEY, content_hash, episodes, is_local, metadata
 from networld_envs.store.ids import DatasetError
 from networld_envs.store.local import MIRROR, Summary, load, local_datasets, obtain, verify
+from networld_envs.store.minari_io import METADATA_KEY, content_hash, episodes, is_local, metadata
 from networld_envs.store.recipes import (
     Progress,
     Recipe,

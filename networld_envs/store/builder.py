@@ -26,7 +26,7 @@ from networld_envs.simulator import (
     restore_tasks,
     task_module,
 )
-from networld_envs.store.episodes import episode_buffer, open_local, write
+from networld_envs.store.minari_io import episode_buffer, open_local, write
 from networld_envs.store.publishing import DATASET, DatasetExistsError, new_dataset
 from networld_envs.store.recipes import Progress, Recipe
 

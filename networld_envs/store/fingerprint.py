@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from networld_envs.files import replace_text
-from networld_envs.store.episodes import episodes
+from networld_envs.store.minari_io import episodes
 
 FINGERPRINTS = Path(__file__).with_name("fingerprints.json")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

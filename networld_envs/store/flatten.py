@@ -18,8 +18,8 @@ from minari.dataset.minari_storage import MinariStorage
 
 from networld_envs.one_agent import OneAgentEnv
 from networld_envs.simulator import MAX_CYCLES
-from networld_envs.store.episodes import episodes, metadata, open_local
 from networld_envs.store.ids import DATA
+from networld_envs.store.minari_io import episodes, metadata, open_local
 from networld_envs.store.publishing import DATASET, new_dataset
 from networld_envs.store.recipes import Progress
 

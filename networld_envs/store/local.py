@@ -13,7 +13,9 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from networld_envs.store.builder import build
-from networld_envs.store.episodes import (
+from networld_envs.store.fingerprint import compare, fingerprint, fingerprints
+from networld_envs.store.ids import DATA, DatasetError, dataset_folder
+from networld_envs.store.minari_io import (
     METADATA_KEY,
     READ_ERRORS,
     content_hash,
@@ -21,8 +23,6 @@ from networld_envs.store.episodes import (
     metadata,
     open_local,
 )
-from networld_envs.store.fingerprint import compare, fingerprint, fingerprints
-from networld_envs.store.ids import DATA, DatasetError, dataset_folder
 from networld_envs.store.recipes import Progress, catalog, find_recipe
 from networld_envs.store.remote import download
 

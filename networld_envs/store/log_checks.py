@@ -43,9 +43,10 @@ def checked(raw: Raw, k: int, spec: TaskSpec, one: spaces.Box) -> Raw:
                 k,
                 f"{name} has shape {array.shape}, not {shape} as its other fields and the task say",
             )
-    _within(k, "observations", obs, one.low, one.high)
-    _within(k, "actions", actions, np.array(spec.action_low), np.array(spec.action_high))
-    _within(k, "agent_rewards", rewards, np.array([-np.inf]), np.array([np.inf]))
+    _within(k, "observations", obs, one.low, one.high, spec)
+    low, high = np.array(spec.action_low), np.array(spec.action_high)
+    _within(k, "actions", actions, low, high, spec)
+    _within(k, "agent_rewards", rewards, np.array([-np.inf]), np.array([np.inf]), spec)
     _check_neighbours(k, table)
     if "truncations" not in raw:
         ends["truncations"] = np.arange(steps) == steps - 1
@@ -82,7 +83,14 @@ def fail(k: int, text: str) -> NoReturn:
     raise DatasetError(f"episode {k}: {text}")
 
 
-def _within(k: int, name: str, array: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> None:
+def _within(
+    k: int,
+    name: str,
+    array: NDArray[Any],
+    low: NDArray[Any],
+    high: NDArray[Any],
+    spec: TaskSpec,
+) -> None:
     """Check finiteness, also in float32, and bounds by column."""
     values = array if array.ndim == 3 else array[:, :, None]  # (rows, N, columns)
     with np.errstate(over="ignore"):
@@ -91,7 +99,7 @@ def _within(k: int, name: str, array: NDArray[Any], low: NDArray[Any], high: NDA
     if wrong.any():
         step, agent, column = (int(i) for i in np.argwhere(wrong)[0])
         value = values[step, agent, column]
-        which = f" column {column}" if array.ndim == 3 else ""
+        which = f" column {spec.column_name(name, column)}" if array.ndim == 3 else ""
         bounds = ""
         if np.isfinite(single[step, agent, column]):
             c = min(column, len(low) - 1)

@@ -42,9 +42,9 @@ from numpy.typing import NDArray
 from networld_envs.files import replacing
 from networld_envs.simulator import MAX_CYCLES, gymnasium_id, make_params, task_module
 from networld_envs.spec import TaskSpec
-from networld_envs.store.episodes import FIELDS, episode_buffer, episodes, open_local, write
 from networld_envs.store.ids import DatasetError
 from networld_envs.store.log_checks import Raw, checked, field
+from networld_envs.store.minari_io import FIELDS, episode_buffer, episodes, open_local, write
 from networld_envs.store.publishing import DATASET, new_dataset
 
 

@@ -22,8 +22,8 @@ import pooch
 import requests
 
 from networld_envs.files import locked, replace_text, replacing
-from networld_envs.store.episodes import METADATA_KEY
 from networld_envs.store.ids import DatasetError, dataset_folder
+from networld_envs.store.minari_io import METADATA_KEY
 from networld_envs.store.recipes import Progress
 
 INDEX = "index.json"

@@ -25,14 +25,14 @@ from minari.storage.remotes import get_cloud_storage
 from minari.storage.remotes.cloud_storage import CloudStorage
 
 from networld_envs.store import mirror
-from networld_envs.store.episodes import (
+from networld_envs.store.ids import DATA, DatasetError
+from networld_envs.store.minari_io import (
     METADATA_KEY,
     READ_ERRORS,
     content_hash,
     metadata,
     open_local,
 )
-from networld_envs.store.ids import DATA, DatasetError
 from networld_envs.store.publishing import DATASET, DatasetExistsError, new_dataset
 from networld_envs.store.recipes import Progress, catalog
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
 from numpy.typing import NDArray
 
-from networld_envs.simulator import make_params, task_module
+from networld_envs.simulator import TASKS, make_params, task_module
 from networld_envs.spec import TaskSpec
 from networld_envs.store.ids import DATA, DatasetError, dataset_folder
 from networld_envs.store.recipes import catalog
@@ -92,6 +93,24 @@ def metadata(dataset: minari.MinariDataset) -> dict[str, Any]:
     params = make_params(env.kwargs["task"], **given)
     spec: TaskSpec = task_module(env.kwargs["task"]).spec(params)
     return {"task": env.kwargs["task"], "spec": spec.to_dict()}
+
+
+def dataset_spec(about: dict[str, Any]) -> TaskSpec:
+    """The spec in a dataset's `metadata`, its columns named.
+
+    A dataset that was made before columns had names takes those of its task, at the preset it was
+    made with, if their numbers agree.
+    """
+    spec = TaskSpec.from_dict(about["spec"])
+    if spec.obs_columns or spec.task not in TASKS:
+        return spec
+    preset = about.get("recipe", about).get("preset", "default")
+    task = task_module(spec.task)
+    named: TaskSpec = task.spec(task.PRESETS.get(preset, task.PRESETS["default"]))
+    if (named.obs_dim, named.action_dim) != (spec.obs_dim, spec.action_dim):
+        return spec
+    names = ("obs_columns", "action_columns", "reward_column")
+    return replace(spec, **{name: getattr(named, name) for name in names})
 
 
 def episodes(
