@@ -62,7 +62,7 @@ def transition(
         np.float32(params.correlation),
     )
     cap_db = params.sinr_cap_db
-    signal, disturbance, ratio = kernels.measure(
+    signal, interference_plus_noise, ratio = kernels.measure(
         np.abs(inner.view(np.complex64)),
         state.gain,
         np.ascontiguousarray(moved.get("gain", state.gain)),
@@ -77,7 +77,7 @@ def transition(
         fading=fading.view(np.complex64).reshape(state.fading.shape),
         beamformer=beamformer,
         signal=signal,
-        disturbance=disturbance,
+        interference_plus_noise=interference_plus_noise,
         rate=rates,
         caused_loss=caused_loss,
     )
@@ -89,8 +89,8 @@ def observe(params: Params, state: State) -> NDArray[np.float32]:
         return observation.observe(params, state)
     return kernels.observe(
         state.geometry,
-        transmission.rate(params, state.signal, state.disturbance),
-        np.log10(state.disturbance),
+        transmission.rate(params, state.signal, state.interference_plus_noise),
+        np.log10(state.interference_plus_noise),
         _parts(state.beamformer),
         state.neighbours,
         observation.bounds(params)[1],

@@ -17,7 +17,7 @@ from networld_envs.physics import radio
 PHASES = 16
 RECEIVED_UNIT_MW = 1e-9
 GAIN_UNIT = 1e-9
-DISTURBANCE_UNIT_MW = 1e-7
+INTERFERENCE_UNIT_MW = 1e-7
 RATE_UNIT = 5.0
 
 
@@ -57,7 +57,7 @@ def remember(
     state: State,
     choice: NDArray[np.int64],
     power: NDArray[np.float64],
-    disturbance: NDArray[np.float64],
+    interference_plus_noise: NDArray[np.float64],
     rate: NDArray[np.float64],
 ) -> NDArray[np.float32]:
     """Features ``(E, K, 11U + 2)`` of a transmission, to be observed after it.
@@ -70,7 +70,7 @@ def remember(
         state: State before the transmission.
         choice: ``(E, K)`` actions.
         power: ``(E, user, station)`` received from the others.
-        disturbance: ``(E, K)`` of the transmission.
+        interference_plus_noise: ``(E, K)`` of the transmission.
         rate: ``(E, K)`` likewise.
     """
     envs, k, _ = power.shape
@@ -100,13 +100,17 @@ def remember(
         [
             _gain_of_beam(params, state, link, beams).reshape(envs, k, slots),
             rate[env, at] / RATE_UNIT,
-            power[env, at, here] / disturbance[env, at],
+            power[env, at, here] / interference_plus_noise[env, at],
         ],
         axis=-1,
     )
     caused = np.where(present[..., None], caused, 0.0).reshape(envs, k, 3 * slots)
     before = np.stack(
-        [effective_gain(params, state), state.disturbance * noise_mw / DISTURBANCE_UNIT_MW], axis=-1
+        [
+            effective_gain(params, state),
+            state.interference_plus_noise * noise_mw / INTERFERENCE_UNIT_MW,
+        ],
+        axis=-1,
     )
     previous = state.history[..., : 4 * slots]
     return np.concatenate([heard, previous, caused, before], axis=-1).astype(np.float32)
@@ -122,7 +126,7 @@ def observe(params: Params, state: State) -> NDArray[np.float32]:
             state.rate / RATE_UNIT,
             effective_gain(params, state),
             state.history[..., -2],
-            state.disturbance * noise_mw / DISTURBANCE_UNIT_MW,
+            state.interference_plus_noise * noise_mw / INTERFERENCE_UNIT_MW,
             state.history[..., -1],
         ],
         axis=-1,
@@ -163,8 +167,8 @@ def observation_high(params: Params, gain: float, max_rate: float) -> NDArray[np
     """
     peak_mw = 10.0**gain * float(radio.db_to_linear(params.noise_dbm))
     power, code = 10.0**gain * _gain_scale(params), params.codewords - 1.0
-    disturbed, rate = peak_mw / DISTURBANCE_UNIT_MW, max_rate / RATE_UNIT
-    own = [1.0, code, rate, power, power, disturbed, disturbed]
+    interference, rate = peak_mw / INTERFERENCE_UNIT_MW, max_rate / RATE_UNIT
+    own = [1.0, code, rate, power, power, interference, interference]
     heard = [1.0, peak_mw / RECEIVED_UNIT_MW, code, rate] * (2 * params.neighbours)
     caused = [power, rate, 1.0] * params.neighbours
     return np.array(own + heard + caused)

@@ -15,7 +15,7 @@ from numba import types  # pyright: ignore[reportMissingImports]
 from numba.extending import intrinsic  # pyright: ignore[reportMissingImports]
 from numpy.typing import NDArray
 
-from networld_envs.cbf.transmission import LEAST_DISTURBANCE
+from networld_envs.cbf.transmission import LEAST_INTERFERENCE_PLUS_NOISE
 
 LONGEST_SUM = 128  # NumPy splits longer rows in two first
 Floats = NDArray[np.float32]
@@ -220,7 +220,7 @@ def receive(
     rest: Doubles,
     every: bool,
     signal: Doubles,
-    disturbance: Doubles,
+    interference_plus_noise: Doubles,
     power: Doubles,
 ) -> None:
     """`networld_envs.cbf.transmission.receive` of one environment, from ``|w^H h|`` ``(M,)``."""
@@ -232,15 +232,15 @@ def receive(
         own = user if every else 0
         signal[user] = power[user, own]
         power[user, own] = 0.0
-        disturbance[user] = row_sum(power[user]) + 1.0
+        interference_plus_noise[user] = row_sum(power[user]) + 1.0
         if not every:
-            disturbance[user] += rest[user]
+            interference_plus_noise[user] += rest[user]
 
 
 @compile_loop
-def one_plus_sinr(signal: float, disturbance: float, cap: float) -> float:
-    """What the logarithm of a rate is taken of; the ratio of signal to disturbance is capped."""
-    return 1.0 + min(signal, cap * disturbance) / disturbance
+def one_plus_sinr(signal: float, interference_plus_noise: float, cap: float) -> float:
+    """``1 + S / IN``, the argument of a rate's logarithm, with ``S / IN`` at most ``cap``."""
+    return 1.0 + min(signal, cap * interference_plus_noise) / interference_plus_noise
 
 
 @compile_loop
@@ -262,28 +262,29 @@ def measure(
         rest: ``(E, K)``.
         links: ``(E, K, U)``.
         every: Whether users hear every base station.
-        cap: Largest useful ratio of signal to disturbance, or infinity.
+        cap: Largest useful ratio of signal to interference plus noise, or infinity.
 
     Returns:
-        Signal ``(E, K)`` and disturbance ``(E, K)`` after, and ``1 + S / IN`` ``(E, K, 1 + U)``:
-        of the user, and of each listed user without this station.
+        Signal ``(E, K)`` and interference plus noise ``(E, K)`` after the step, and ``1 + S / IN``
+        ``(E, K, 1 + U)`` during it: of the own user, then of each listed user without the power
+        that it receives from this station.
     """
     envs, cells, heard = gain.shape
     slots = links.shape[2]
-    signal, disturbance = np.empty((envs, cells)), np.empty((envs, cells))
+    signal, interference_plus_noise = np.empty((envs, cells)), np.empty((envs, cells))
     ratio = np.empty((envs, cells, 1 + slots))
     power = np.empty((cells, heard))
     for e in range(envs):
-        own, total = signal[e], disturbance[e]
+        own, total = signal[e], interference_plus_noise[e]
         receive(magnitude[0, e], gain[e], rest[e], every, own, total, power)
         for k in range(cells):
             ratio[e, k, 0] = one_plus_sinr(own[k], total[k], cap)
             for u in range(slots):
                 user, link = links[e, k, u] // heard, links[e, k, u] % heard
-                others = max(total[user] - power[user, link], LEAST_DISTURBANCE)
+                others = max(total[user] - power[user, link], LEAST_INTERFERENCE_PLUS_NOISE)
                 ratio[e, k, 1 + u] = one_plus_sinr(own[user], others, cap)
         receive(magnitude[1, e], gain_after[e], rest[e], every, own, total, power)
-    return signal, disturbance, ratio
+    return signal, interference_plus_noise, ratio
 
 
 @compile_loop
@@ -306,7 +307,7 @@ def losses(log_ratio: Doubles, links: Indices, heard: int) -> tuple[Doubles, Dou
 def observe(
     geometry: Floats,
     rates: Doubles,
-    log_disturbance: Doubles,
+    log_interference_plus_noise: Doubles,
     beam: Floats,
     neighbours: Indices,
     high: Floats,
@@ -321,7 +322,7 @@ def observe(
     for e in range(envs):
         for k in range(cells):
             told[k, 0] = min(np.float32(rates[e, k]), high[first])
-            told[k, 1] = min(np.float32(log_disturbance[e, k]), high[first + 1])
+            told[k, 1] = min(np.float32(log_interference_plus_noise[e, k]), high[first + 1])
             told[k, 2] = geometry[e, k, 0]
         for k in range(cells):
             row = obs[e, k]

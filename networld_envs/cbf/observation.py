@@ -123,8 +123,8 @@ def observe(params: Params, state: State) -> NDArray[np.float32]:
     first = static.shape[-1]
     report = np.zeros((envs, k + 1, 3), np.float32)  # rate, interference plus noise, own gain
     told = report[:, :k]
-    told[..., 0] = transmission.rate(params, state.signal, state.disturbance)
-    told[..., 1] = np.log10(state.disturbance)
+    told[..., 0] = transmission.rate(params, state.signal, state.interference_plus_noise)
+    told[..., 1] = np.log10(state.interference_plus_noise)
     told[..., 2] = static[..., 0]
     np.minimum(told[..., :2], high[first : first + 2], out=told[..., :2])
     obs = np.empty((envs, k, len(high)), np.float32)

@@ -37,9 +37,9 @@ def _slnr(view: View) -> NDArray[np.complex128]:
 
 def _best_response(
     view: View,
-    disturbance: NDArray[np.float64],
+    interference_plus_noise: NDArray[np.float64],
     heard_rate: NDArray[np.float64],
-    heard_disturbance: NDArray[np.float64],
+    heard_interference_plus_noise: NDArray[np.float64],
 ) -> NDArray[np.complex128]:
     """Best beam against the neighbours' interference prices.
 
@@ -47,13 +47,13 @@ def _best_response(
     also the weight ``w_j |u_j|^2`` that WMMSE gives its user; users not listed cost the median.
     """
     n = view.direct.shape[-1]
-    price = np.where(view.present, (1.0 - 2.0**-heard_rate) / heard_disturbance, np.nan)
+    price = np.where(view.present, (1.0 - 2.0**-heard_rate) / heard_interference_plus_noise, np.nan)
     alone = ~view.present.any(axis=-1)
     padded = np.concatenate([price, np.where(alone, 0.0, np.nan)[..., None]], axis=-1)
     unlisted = view.leakage * np.nanmedian(padded, axis=-1)
     cost = (np.nan_to_num(price)[..., None, None] * radio.outer(view.cross)).sum(axis=-3)
     cost = cost + unlisted[..., None, None] * np.eye(n)
-    return radio.priced_beamformer(cost, view.direct, disturbance)
+    return radio.priced_beamformer(cost, view.direct, interference_plus_noise)
 
 
 def random(
@@ -123,14 +123,16 @@ def swmmse(
     for _ in range(STATISTICAL_ITERATIONS):
         signal = radio.received_power(direct, beam)
         sent = radio.received_power(cross, beam[:, :, :, None])  # (E, K, M, U)
-        disturbance = (inside * sent[..., None]).sum(axis=(2, 3)) + leakage + 1.0
-        price = np.where(there, signal / (disturbance * (signal + disturbance)), np.nan)
+        interference_plus_noise = (inside * sent[..., None]).sum(axis=(2, 3)) + leakage + 1.0
+        price = np.where(
+            there, signal / (interference_plus_noise * (signal + interference_plus_noise)), np.nan
+        )
         median = np.nanmedian(price, axis=-1)[..., None]  # (E, K, 1)
         price = np.nan_to_num(price)
         cost = (inside * price[:, :, None, None, :]).sum(axis=-1) + beyond * median[..., None]
         covariance = (cost[..., None, None] * gram).sum(axis=3)
         covariance = covariance + (median * leakage)[..., None, None] * np.eye(n)
-        beam = radio.priced_beamformer(covariance, direct, disturbance, iterations=25)
+        beam = radio.priced_beamformer(covariance, direct, interference_plus_noise, iterations=25)
     return encode(params, beam[:, :, 0])
 
 
@@ -140,7 +142,9 @@ def expert(
     """Distributed WMMSE from the observation alone: own update to its fixed point each slot."""
     del rngs, step
     view = read(params, obs, neighbours)
-    beam = _best_response(view, view.disturbance, view.heard_rate, view.heard_disturbance)
+    beam = _best_response(
+        view, view.interference_plus_noise, view.heard_rate, view.heard_interference_plus_noise
+    )
     return encode(params, beam)
 
 
@@ -240,18 +244,22 @@ def wmmse(
         sent = beam[:, None] if stations is None else beam[env, sender]
         power = radio.received_power(channel, sent)
         signal = np.diagonal(power, axis1=1, axis2=2) if stations is None else power[..., 0]
-        disturbance = np.where(own, 0.0, power).sum(-1) + noise
-        return signal, disturbance
+        interference_plus_noise = np.where(own, 0.0, power).sum(-1) + noise
+        return signal, interference_plus_noise
 
     for i in range(iterations):
-        signal, disturbance = measure(beam)
-        history[i] = radio.rate(signal, disturbance).sum(-1)
-        weight = signal / (disturbance * (signal + disturbance))  # w_j |u_j|^2
+        signal, interference_plus_noise = measure(beam)
+        history[i] = radio.rate(signal, interference_plus_noise).sum(-1)
+        weight = signal / (
+            interference_plus_noise * (signal + interference_plus_noise)
+        )  # w_j |u_j|^2
         covariance = collect(weight[:, :, None, None, None], True)
         received = (np.conj(direct) * beam).sum(-1)
-        beam = radio.wmmse_beamformer(covariance, (received / disturbance)[..., None] * direct)
-    signal, disturbance = measure(beam)
-    history[-1] = radio.rate(signal, disturbance).sum(-1)
+        beam = radio.wmmse_beamformer(
+            covariance, (received / interference_plus_noise)[..., None] * direct
+        )
+    signal, interference_plus_noise = measure(beam)
+    history[-1] = radio.rate(signal, interference_plus_noise).sum(-1)
     return beam, history
 
 

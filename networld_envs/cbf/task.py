@@ -100,7 +100,7 @@ def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
     nothing = np.empty((envs, k, 0))
     beamformer = np.full((envs, k, n), np.sqrt(1.0 / n), np.complex64)
     on_paths = transmission.beam_on_paths(params, phasor, drawn.stations, beamformer)
-    signal, disturbance, _ = transmission.receive(
+    signal, interference_plus_noise, _ = transmission.receive(
         params, drawn.gain, drawn.rest, drawn.fading, on_paths
     )
     memory = 11 * params.neighbours + 2 if params.observation == "ge2020" else 0
@@ -122,7 +122,7 @@ def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
         beamformer=beamformer,
         choice=np.full((envs, k if codebook else 0), params.power_levels - 1, np.int64),
         signal=signal,
-        disturbance=disturbance,
+        interference_plus_noise=interference_plus_noise,
         rate=np.zeros((envs, k)),
         caused_loss=np.zeros((envs, k)),
         history=np.zeros((envs, k, memory), np.float32),
@@ -155,26 +155,30 @@ def transition(
     else:
         beamformer = applied_beamformer(actions)
     on_paths = transmission.beam_on_paths(params, state.phasor, state.stations, beamformer)
-    signal, disturbance, power = transmission.receive(
+    signal, interference_plus_noise, power = transmission.receive(
         params, state.gain, state.rest, state.fading, on_paths
     )
-    rates = transmission.rate(params, signal, disturbance)
-    caused_loss = transmission.caused_loss(params, state, signal, disturbance, power, rates)
+    rates = transmission.rate(params, signal, interference_plus_noise)
+    caused_loss = transmission.caused_loss(
+        params, state, signal, interference_plus_noise, power, rates
+    )
     history = state.history
     if params.observation == "ge2020":
-        history = ge2020.remember(params, state, choice, power, disturbance, rates)
+        history = ge2020.remember(params, state, choice, power, interference_plus_noise, rates)
 
     fading = radio.gauss_markov(state.fading, rngs, params.correlation)
     if params.user_speed_mps > 0:
         state = state.after(**network.move(params, state))
         on_paths = transmission.beam_on_paths(params, state.phasor, state.stations, beamformer)
-    signal, disturbance, _ = transmission.receive(params, state.gain, state.rest, fading, on_paths)
+    signal, interference_plus_noise, _ = transmission.receive(
+        params, state.gain, state.rest, fading, on_paths
+    )
     return state.after(
         fading=fading,
         beamformer=beamformer,
         choice=choice,
         signal=signal,
-        disturbance=disturbance,
+        interference_plus_noise=interference_plus_noise,
         rate=rates,
         caused_loss=caused_loss,
         history=history,

@@ -16,7 +16,7 @@ from networld_envs.cbf import ge2020, network
 from networld_envs.cbf.types import Params, State
 from networld_envs.physics import radio
 
-LEAST_DISTURBANCE = 0.5
+LEAST_INTERFERENCE_PLUS_NOISE = 0.5
 
 
 def applied_beamformer(actions: NDArray[Any]) -> NDArray[np.complex64]:
@@ -112,27 +112,29 @@ def receive(
     signal = power[:, own].copy()
     power[:, own] = 0.0
     power = power.reshape(envs, k, links)
-    disturbance = np.add.reduce(power, axis=-1)
-    disturbance += 1.0
+    interference_plus_noise = np.add.reduce(power, axis=-1)
+    interference_plus_noise += 1.0
     if params.truncated:
-        disturbance += rest
-    return signal, disturbance, power
+        interference_plus_noise += rest
+    return signal, interference_plus_noise, power
 
 
 def rate(
-    params: Params, signal: NDArray[np.float64], disturbance: NDArray[np.float64]
+    params: Params, signal: NDArray[np.float64], interference_plus_noise: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Spectral efficiency in bit/s/Hz, limited by ``sinr_cap_db`` if there is one."""
     if params.sinr_cap_db is not None:
-        signal = np.minimum(signal, radio.db_to_linear(params.sinr_cap_db) * disturbance)
-    return radio.rate(signal, disturbance)
+        signal = np.minimum(
+            signal, radio.db_to_linear(params.sinr_cap_db) * interference_plus_noise
+        )
+    return radio.rate(signal, interference_plus_noise)
 
 
 def caused_loss(
     params: Params,
     state: State,
     signal: NDArray[np.float64],
-    disturbance: NDArray[np.float64],
+    interference_plus_noise: NDArray[np.float64],
     power: NDArray[np.float64],
     rates: NDArray[np.float64],
 ) -> NDArray[np.float64]:
@@ -142,7 +144,7 @@ def caused_loss(
         params: Parameters of the task.
         state: State at the start of the slot.
         signal: ``(E, K)`` from `receive`, as the next two.
-        disturbance: ``(E, K)``.
+        interference_plus_noise: ``(E, K)``.
         power: ``(E, user, link)``.
         rates: ``(E, K)`` achieved.
     """
@@ -153,10 +155,10 @@ def caused_loss(
     if envs > 1:
         place = place + (np.arange(envs) * (k * links))[:, None, None]
     user = place // links  # (E, station, U)
-    others = disturbance.take(user)
+    others = interference_plus_noise.take(user)
     others -= power.take(place)  # zero for the own link, so an empty slot loses nothing
     # At least the noise, 1: less than half is what rounding leaves of powers beyond 150 dB.
-    np.maximum(others, LEAST_DISTURBANCE, out=others)
+    np.maximum(others, LEAST_INTERFERENCE_PLUS_NOISE, out=others)
     loss = rate(params, signal.take(user), others)
     loss -= rates.take(user)
     return np.add.reduce(loss, axis=-1)

@@ -168,7 +168,7 @@ class State:
         beamformer: ``(E, K, n)`` complex64 as last applied, own frame.
         choice: ``(E, K)`` int64 last codebook action; codebook only.
         signal: ``(E, K)`` power of the own signal, this slot's channel, last beamformers.
-        disturbance: ``(E, K)`` interference plus noise, likewise.
+        interference_plus_noise: ``(E, K)`` ``IN``, for the same channel and beamformers.
         rate: ``(E, K)`` achieved in the last transmission, bit/s/Hz; zero after a reset.
         caused_loss: ``(E, K)`` rate the last transmission cost the neighbours, bit/s/Hz.
         history: ``(E, K, 11U + 2)`` float32 what ``ge2020`` remembers of the last two slots.
@@ -191,7 +191,7 @@ class State:
     beamformer: NDArray[np.complex64]
     choice: NDArray[np.int64]
     signal: NDArray[np.float64]
-    disturbance: NDArray[np.float64]
+    interference_plus_noise: NDArray[np.float64]
     rate: NDArray[np.float64]
     caused_loss: NDArray[np.float64]
     history: NDArray[np.float32]

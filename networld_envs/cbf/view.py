@@ -21,9 +21,9 @@ class View:
     present: NDArray[np.bool_]  # (E, K, U)
     cross: NDArray[np.complex128]  # (E, K, U, n) channels to the listed users
     direct: NDArray[np.complex128]  # (E, K, n)
-    disturbance: NDArray[np.float64]  # (E, K)
+    interference_plus_noise: NDArray[np.float64]  # (E, K)
     heard_rate: NDArray[np.float64]  # (E, K, U)
-    heard_disturbance: NDArray[np.float64]  # (E, K, U)
+    heard_interference_plus_noise: NDArray[np.float64]  # (E, K, U)
 
 
 def read(params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32]) -> View:
@@ -58,9 +58,9 @@ def read(params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32]
         present=present,
         cross=np.sqrt(cross_gain)[..., None] * cross,
         direct=direct[..., None] * line,
-        disturbance=10.0 ** own[..., 1],
+        interference_plus_noise=10.0 ** own[..., 1],
         heard_rate=heard[..., 0],
-        heard_disturbance=10.0 ** heard[..., 1],
+        heard_interference_plus_noise=10.0 ** heard[..., 1],
     )
 
 

@@ -70,8 +70,8 @@ def transition(
     """
     rate = arrival_rate(params, state).transpose(0, 2, 1)  # (E, S, N)
     allocation = applied_allocation(params.bandwidth_hz, actions)
-    disturbance = neighbour_utilisation(params.rings, state.utilisation)
-    efficiency = spectral_efficiency(params, disturbance)
+    nearby = neighbour_utilisation(params.rings, state.utilisation)
+    efficiency = spectral_efficiency(params, nearby)
     bits = np.array(params.packet_bits)
     service = allocation * (efficiency * SUB_SLOT_S)[..., None] / bits
     innovation = np.empty_like(state.log_demand)

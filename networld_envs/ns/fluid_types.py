@@ -163,5 +163,5 @@ class State:
 
 def spectral_efficiency(params: Params, neighbour_utilisation: Any) -> Any:
     """``layers log2(1 + 1 / (noise + interference U))`` in bit/s/Hz, elementwise."""
-    disturbance = params.noise + params.interference * neighbour_utilisation
-    return params.layers * np.log2(1.0 + 1.0 / disturbance)
+    interference_plus_noise = params.noise + params.interference * neighbour_utilisation
+    return params.layers * np.log2(1.0 + 1.0 / interference_plus_noise)

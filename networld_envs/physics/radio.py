@@ -246,7 +246,7 @@ def wmmse_beamformer(
 
 
 def priced_beamformer(
-    cost: Complex, direct: Complex, disturbance: Real, iterations: int = 50
+    cost: Complex, direct: Complex, interference_plus_noise: Real, iterations: int = 50
 ) -> NDArray[np.complex128]:
     """Beamformer that maximises own rate minus priced interference, at most unit power.
 
@@ -260,7 +260,7 @@ def priced_beamformer(
         cost: ``M``, ``(..., N, N)`` Hermitian, positive semi-definite: sum of price times
             ``h h^H`` over the disturbed users.
         direct: ``h``, ``(..., N)`` channel to the own user.
-        disturbance: ``IN``, ``(...)`` interference plus noise at the own user.
+        interference_plus_noise: ``IN``, ``(...)`` interference plus noise at the own user.
         iterations: Bisection steps.
 
     Returns:
@@ -275,7 +275,7 @@ def priced_beamformer(
     def scale_and_power(mu: Real) -> tuple[Real, Real]:
         inverse = 1.0 / (values + mu[..., None])
         q = (size * inverse).sum(axis=-1)
-        alpha2 = np.maximum(q - disturbance, 0.0) / np.maximum(q, 1e-150) ** 2
+        alpha2 = np.maximum(q - interference_plus_noise, 0.0) / np.maximum(q, 1e-150) ** 2
         return np.sqrt(alpha2), alpha2 * (size * inverse**2).sum(axis=-1)
 
     low: Real = np.full(direct.shape[:-1], least)

@@ -84,14 +84,16 @@ def test_truncated_transition_equals_the_oracle_with_the_rest_as_noise():
         w = after.beamformer[e].astype(complex)
         power = np.abs((np.conj(channel[e]) * w).sum(-1)) ** 2
         own = np.diag(power)
-        disturbance = power.sum(axis=1) - own + 1.0 + before.rest[e]
-        rate = np.log2(1 + own / disturbance)
+        interference_plus_noise = power.sum(axis=1) - own + 1.0 + before.rest[e]
+        rate = np.log2(1 + own / interference_plus_noise)
         np.testing.assert_allclose(after.rate[e], rate, rtol=1e-3, atol=1e-4)
         for k in range(37):
             loss = 0.0
             for user in before.neighbours[e, k]:
                 if user >= 0:
-                    without = np.log2(1 + own[user] / (disturbance[user] - power[user, k]))
+                    without = np.log2(
+                        1 + own[user] / (interference_plus_noise[user] - power[user, k])
+                    )
                     loss += without - rate[user]
             np.testing.assert_allclose(rewards[e, k], rate[k] - loss, rtol=2e-3, atol=2e-3)
 

@@ -134,7 +134,7 @@ def test_any_parameters_keep_to_spaces_and_bounds(params, kind, seed):
         assert np.isfinite(cbf.global_state(params, state)).all()
         assert (state.caused_loss >= -1e-9 * (1 + state.rate.max())).all()
         assert (rewards <= state.rate + 1e-4).all()
-        assert (state.disturbance >= 1.0).all()
+        assert (state.interference_plus_noise >= 1.0).all()
         power = (np.abs(state.beamformer) ** 2).sum(-1)
         assert (power <= 1 + 1e-5).all()
         assert ((table >= -1) & (table < params.num_agents)).all()
@@ -147,7 +147,7 @@ def test_any_parameters_keep_to_spaces_and_bounds(params, kind, seed):
         if kind == "silent":
             assert (state.rate == 0).all()
             assert (rewards == 0).all()
-            assert (state.disturbance == 1.0 + state.rest).all()
+            assert (state.interference_plus_noise == 1.0 + state.rest).all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -224,7 +224,7 @@ def test_any_relabelling_of_the_cells_permutes_the_outcome(params, seed):
     one = cbf.transition(replace(params, correlation=1.0), state, actions, rngs(1))
     two = cbf.transition(replace(params, correlation=1.0), renamed, actions[:, order], rngs(1))
     atol = 1e-9 + rounding(state, params)
-    for name in ("rate", "caused_loss", "signal", "disturbance"):
+    for name in ("rate", "caused_loss", "signal", "interference_plus_noise"):
         np.testing.assert_allclose(
             getattr(two, name), getattr(one, name)[:, order], rtol=1e-9, atol=atol, err_msg=name
         )

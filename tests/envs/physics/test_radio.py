@@ -158,15 +158,15 @@ def test_priced_beam_maximises_rate_minus_cost():
     rng = np.random.default_rng(5)
     m = radio.outer(channels(rng, 40, 3, 4)).sum(1) * 10 ** rng.uniform(-4, 2, (40, 1, 1))
     h = channels(rng, 40, 4) * 10 ** rng.uniform(-1, 2, (40, 1))
-    disturbance = 10 ** rng.uniform(0, 2, 40)
+    interference_plus_noise = 10 ** rng.uniform(0, 2, 40)
 
     def value(w):
         return (
-            np.log1p(radio.received_power(h, w) / disturbance)
+            np.log1p(radio.received_power(h, w) / interference_plus_noise)
             - (np.conj(w) * (m @ w[..., None])[..., 0]).sum(-1).real
         )
 
-    w = radio.priced_beamformer(m, h, disturbance)
+    w = radio.priced_beamformer(m, h, interference_plus_noise)
     assert ((np.abs(w) ** 2).sum(-1) <= 1 + 1e-9).all()
     best = value(w)
     assert (best >= -1e-9).all()  # silence is always possible
