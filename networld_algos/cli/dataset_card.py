@@ -41,9 +41,8 @@ CARD = """# {dataset_id}
 |---|---|---|---|---|
 {ranges}
 
-The model and the sources of its values are those of task `{task}`
-([documentation](../../docs/reference/{task}.md)); `networld_envs/store/minari_io.py` says how an
-episode is stored.
+[The page of task `{task}`](../../docs/reference/{task}.md) describes the model and the columns.
+`networld_envs/store/minari_io.py` says how an episode is stored.
 
 <details><summary>Every column by name</summary>
 

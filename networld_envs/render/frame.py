@@ -68,7 +68,11 @@ def draw(
         _draw_rewards(
             canvas, np.asarray(rewards, np.float64), *_scale(about(task).reward_range, rewards)
         )
-    reward = "" if rewards is None else f"    mean reward {float(np.mean(rewards)):.3f}"
+    reward = ""
+    if rewards is not None:
+        column = module.spec(params).reward_column
+        unit = f" {column.unit}" if column is not None and column.unit else ""
+        reward = f"    mean reward {float(np.mean(rewards)):.3f}{unit}"
     canvas.text((14, HEADER_PX / 2), f"{task.upper()}    step {step}{reward}", 15, INK, "lm")
     return canvas.array()
 

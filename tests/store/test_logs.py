@@ -118,12 +118,13 @@ def change(name, function):
         (
             "rb",
             put("episode_1/observations", (3, 2, 1), np.nan),
-            "episode 1: step 3, agent 2: observations column 1 is nan",
+            r"episode 1: step 3, agent 2: observations column 1 \(queue\) is nan",
         ),
         (
             "rb",
             put("episode_0/observations", (0, 4, 0), -2),
-            r"episode 0: step 0, agent 4: observations column 0 is -2.0, outside \[0, ",
+            r"episode 0: step 0, agent 4: observations column 0 \(arrivals\) is -2.0, "
+            r"outside \[0, ",
         ),
         (
             "rb",
@@ -143,7 +144,8 @@ def change(name, function):
         (
             "cbf",
             put("episode_1/actions", (5, 3, 7), -1.5),
-            r"episode 1: step 5, agent 3: actions column 7 is -1.5, outside \[-1, 1\]",
+            r"episode 1: step 5, agent 3: actions column 7 \(beamformer.im3\) is -1.5, "
+            r"outside \[-1, 1\]",
         ),
         (
             "rb",
