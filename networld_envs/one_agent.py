@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from networld_envs.policies import best_policy, get_policy, policy_actions
 from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
-
-_OTHERS_STREAM = 0x07E5
+from networld_envs.spec import Stream
 
 
 class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
@@ -66,7 +65,7 @@ class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
         super().reset(seed=seed, options=options)
         self._simulator.rngs = [self.np_random]
         if seed is not None:
-            self._noise = np.random.default_rng([seed, _OTHERS_STREAM])
+            self._noise = np.random.default_rng([seed, Stream.OTHERS])
         self._obs = self._simulator.reset()  # (1, N, O)
         return self._obs[0, self._agent].copy(), {}
 

@@ -1,13 +1,15 @@
 """What a task says about itself: sizes, columns, policies and facts; no physics.
 
-`TaskSpec` is for learners, `Column` names one number of an observation, action or reward, `Policy`
-is a reference policy, and `About` holds what drawings, suites and reports need to know.
+`TaskSpec` is for learners. `Column` names one number of an observation, action or reward. `Policy`
+is a reference policy, and `Stream` lists the random streams that policies draw from. `About` holds
+what drawings, suites and reports need to know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from enum import IntEnum, unique
 from typing import Any, Literal
 
 import numpy as np
@@ -181,6 +183,23 @@ class TaskSpec:
         reward = values.get("reward_column")
         tuples["reward_column"] = None if reward is None else Column(**reward)
         return cls(**{**values, **tuples})
+
+
+@unique
+class Stream(IntEnum):
+    """Random streams beside an environment's own, one for each use.
+
+    An environment with seed ``s`` draws from ``default_rng(s)``. Whoever acts in it draws from
+    ``default_rng([s, stream])``, so a policy's random numbers do not change the network's. Datasets
+    and reference scores depend on these values.
+    """
+
+    BEHAVIOUR = 0xBE4A
+    """Actions of a rollout: datasets and reference scores."""
+    ANIMATION = 0xA417
+    """Actions of the policies in an animation."""
+    OTHERS = 0x07E5
+    """Actions of the other agents beside a single agent."""
 
 
 Role = Literal["random", "static", "heuristic", "expert", "genie"]

@@ -37,6 +37,7 @@ from networld_envs.render.canvas import (
 )
 from networld_envs.render.frame import draw
 from networld_envs.simulator import Simulator, make_params
+from networld_envs.spec import Stream
 
 TITLE_PX = 26
 CHART_PX = 84
@@ -45,7 +46,6 @@ SUFFIXES = (".gif", ".webp", ".png")
 PALETTE = 46
 CLEAR = PALETTE - 1
 KEPT = (PAPER, INK, SOFT, LINE, *COLOURS, COST, HIGH_RATE, QUEUE, SATISFIED, VIOLATED)
-_POLICY_STREAM = 0xA417
 
 
 def animate(
@@ -178,7 +178,7 @@ def _episode(
     """Pictures of the steps ``shown`` and the mean reward so far ``(steps,)``."""
     sim = Simulator(task, params, 1, steps)
     sim.seed(seed)
-    rngs = [np.random.default_rng([seed, _POLICY_STREAM])]
+    rngs = [np.random.default_rng([seed, Stream.ANIMATION])]
     chosen = get_policy(task, policy)
     obs = sim.reset()
     pictures: dict[int, NDArray[np.uint8]] = {}

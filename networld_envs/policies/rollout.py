@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from networld_envs import validate
 from networld_envs.policies.base import get_policy, policy_actions
 from networld_envs.simulator import Simulator
-
-_BEHAVIOUR_STREAM = 0xBE4A
+from networld_envs.spec import Stream
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def rollout(
     policy = get_policy(task, behaviour.policy, params)
     noise = get_policy(task, "random")
     sim.seed(list(seeds))
-    rngs = [np.random.default_rng([seed, _BEHAVIOUR_STREAM]) for seed in seeds]
+    rngs = [np.random.default_rng([seed, Stream.BEHAVIOUR]) for seed in seeds]
     obs = sim.reset()
     neighbours = sim.neighbours
     all_obs, all_actions, all_rewards = [obs], [], []
