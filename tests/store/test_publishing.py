@@ -15,8 +15,8 @@ from networld_algos.cli import command
 from networld_envs import store
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.store import builder, flatten, logs, publishing, remote
-from networld_envs.store.episodes import episode_buffer, episodes, open_local
 from networld_envs.store.ids import check_id, dataset_folder
+from networld_envs.store.minari_io import episode_buffer, episodes, open_local
 
 NEW = "networld/rb/new-v0"
 SOURCE = "networld/rb/source-v0"
