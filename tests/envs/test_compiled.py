@@ -122,7 +122,7 @@ def test_one_compilation_serves_all(task, numba):
         for step in range(2):
             simulator.step(some_actions(simulator, draw, step))
             simulator.reset(np.array([False, True, False]))
-    kernels = importlib.import_module(f"networld_envs.{task}_kernels")
+    kernels = importlib.import_module(f"networld_envs.{task}.kernels")
     counts = {n: len(f.signatures) for n, f in vars(kernels).items() if hasattr(f, "signatures")}
     counts.pop("row_sum", None)  # of float32 and of float64
     assert set(counts.values()) <= {0, 1}, counts
@@ -161,7 +161,7 @@ def test_numba_is_loaded_by_the_first_step(numba):
 
 
 def test_numpy_where_numba_is_missing(wanted, forget, monkeypatch):
-    for name in ("cbf_compiled", "cbf_kernels"):
+    for name in ("cbf.compiled", "cbf.kernels"):
         monkeypatch.delitem(sys.modules, f"networld_envs.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)  # importing it raises ImportError
     simulator = Simulator("cbf", make_params("cbf"))
