@@ -10,7 +10,7 @@ import tyro
 from rich.markup import escape
 from rich.table import Table
 
-from networld_algos.cli.terminal import console, download_bar, progress_bar, shown_in
+from networld_algos.cli.terminal import console, download_bar, progress_bar, shown_in, task_name
 from networld_envs import store
 from networld_envs.store.fingerprint import fingerprint, fingerprints, record_fingerprint
 from networld_envs.store.logs import export_npz, import_logs
@@ -199,7 +199,7 @@ def import_(
 
     Args:
         logs: .npz, .h5 or .hdf5; docs/datasets.md names the arrays.
-        task: cbf, rb or ns: whose observations and actions these are.
+        task: cbf, rb, ns, or your own task, path/to/file.py: the task that was logged.
         dataset_id: Id of the new dataset, e.g. networld/rb/campus-v0.
         preset: Named parameters of the task.
         policy: Who acted, in a few words.
@@ -209,7 +209,7 @@ def import_(
         force: Replace a dataset of that id.
     """
     dataset = import_logs(
-        logs, dataset_id, task, preset, policy, author, description, licence, force
+        logs, dataset_id, task_name(task), preset, policy, author, description, licence, force
     )
     console.print(f"{dataset_id}: {dataset.total_episodes} episodes, {dataset.total_steps} steps")
     return 0

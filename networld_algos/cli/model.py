@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 from rich.table import Table
 
-from networld_algos.cli.terminal import console, progress_bar, score_text
+from networld_algos.cli.terminal import console, progress_bar, score_text, task_name
 
 Positional = tyro.conf.Positional
 
@@ -31,7 +31,8 @@ def evaluate(
 
     Args:
         checkpoint: Folder written by `networld train`, or hf://owner/name.
-        task: Which of the model's tasks; not needed when it has one.
+        task: Which of the model's tasks, if it has several; your own task is always needed:
+            path/to/file.py.
         episodes: Episodes, all simulated as one batch.
         seed: Environment seed of the first episode. Those from 1000 are the benchmark's test
             networks; while you choose settings use others, such as the validation networks from
@@ -49,7 +50,7 @@ def evaluate(
     from networld_algos.training.hub import fetch, record_score
     from networld_envs.policies import usable_policies
     from networld_envs.policies.references import reference_rewards
-    from networld_envs.simulator import MAX_CYCLES, make_params
+    from networld_envs.simulator import MAX_CYCLES, TASKS, make_params
 
     configure_cpu()
     add_algorithms(algorithm)
@@ -62,9 +63,15 @@ def evaluate(
             "--record writes beside the checkpoint: give a folder of your own, not hf://"
         )
     folder = fetch(checkpoint)
+    task = task and task_name(task)
     model, _ = load(folder, expect_task=task)
     model.reconfigure(**dict(_setting(text) for text in decisions))
     task = task or _only_task(model.specs)
+    if task not in TASKS:
+        raise ValueError(
+            f"{checkpoint} was trained for your own task {task!r}; give its file: "
+            "--task path/to/file.py"
+        )
     seeds = range(seed, seed + episodes)
     rewards = {}
     with progress_bar("policies") as bar:
@@ -143,7 +150,7 @@ def health(
 
     Args:
         checkpoint: Folder written by `networld train`, or hf://owner/name.
-        task: Which of the model's tasks; not needed when it has one.
+        task: Which of the model's tasks, if it has several; your own: its name or path/to/file.py.
         dataset: Minari dataset to measure on. A model of `networld train` needs none: it knows its
             own, and the episodes that were held out are taken.
         episodes: Most episodes to measure on, 16 or fewer.
@@ -161,6 +168,7 @@ def health(
     add_algorithms(algorithm)
     if not 1 <= episodes <= HEALTH_EPISODES:
         raise ValueError(f"--episodes must be in 1 .. {HEALTH_EPISODES}, got {episodes}")
+    task = task and task_name(task)
     model, about = load(fetch(checkpoint), expect_task=task)
     task = task or _only_task(model.specs)
     if dataset is None:

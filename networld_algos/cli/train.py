@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union
 
 import tyro
 
-from networld_algos.cli.terminal import console, progress_bar, shown_in
+from networld_algos.cli.terminal import console, progress_bar, shown_in, task_name
 
 if TYPE_CHECKING:
     from networld_algos.base import Algorithm, Diagnostic
@@ -33,7 +33,7 @@ class TrainOptions(Generic[Config]):
 
     Attributes:
         algorithm: Key in `networld_algos.ALGORITHMS`.
-        task: cbf, rb or ns.
+        task: cbf, rb, ns, or your own task: path/to/file.py.
         out: Folder of the checkpoint. If it holds one already, that training is continued.
         dataset: Minari dataset id; the task's expert data by default.
         episodes: Use only so many episodes. A tenth of them is held out for diagnostics.
@@ -107,10 +107,10 @@ def train(options: TrainOptions[Any]) -> int:
     from networld_algos.training import distributed
     from networld_algos.training.cpu import configure_cpu
     from networld_algos.training.run import Training, run_training
-    from networld_envs.simulator import task_module
 
     configure_cpu(options.device)
-    task_module(options.task)
+    given = options.task
+    options = replace(options, task=task_name(given))
     if options.updates < 1:
         raise ValueError(f"--updates must be at least 1, got {options.updates}")
     device, cuda = options.device, torch.cuda.is_available()
@@ -143,7 +143,8 @@ def train(options: TrainOptions[Any]) -> int:
             console.print("health is not measured: nothing can be held out of a single episode")
         else:
             _print_health(model.health(heldout))
-        console.print(f"saved {options.out}; next: networld evaluate {options.out}")
+        own = "" if given == options.task else f" --task {given}"
+        console.print(f"saved {options.out}; next: networld evaluate {options.out}{own}")
     distributed.wait()
     distributed.stop()
     return 0

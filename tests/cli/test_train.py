@@ -44,7 +44,7 @@ def test_help_says_what_each_algorithm_is_and_what_a_preset_sets(capsys):
     assert "bc Behaviour cloning with shared parameters." in helped(capsys)
     text = helped(capsys, "bc")
     assert "Several processes train one model when torchrun starts them" in text
-    assert "--task STR cbf, rb or ns. (required)" in text
+    assert "--task STR cbf, rb, ns, or your own task: path/to/file.py. (required)" in text
     assert "--algorithm" not in text
     text = helped(capsys, "networld", "--preset", "faithful")
     assert "(default: faithful)" in text
