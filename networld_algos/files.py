@@ -1,12 +1,15 @@
-"""Files that are written whole or not at all.
+"""Files that are written whole or not at all, and locks between processes.
 
 `networld_envs.files` has the same for its package; reports must not import from there.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -34,3 +37,47 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
     """`write_bytes` for text in UTF-8."""
     return write_bytes(path, text.encode("utf-8"))
+
+
+@contextmanager
+def locked(
+    path: str | os.PathLike[str], *, wait: bool = True, remove: bool = False
+) -> Iterator[None]:
+    """Hold the lock that a file stands for.
+
+    The file is created if it is missing, and so is its folder. It is never emptied, and a symbolic
+    link is refused, so that no other file can be damaged through it.
+
+    Args:
+        path: The lock file.
+        wait: Wait while another process holds the lock.
+        remove: Delete the file at the end. A file that is left then shows that its holder died.
+
+    Raises:
+        BlockingIOError: If another process holds the lock and ``wait`` is false.
+        OSError: If ``path`` is a symbolic link or cannot be opened.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_open_as(handle, path):
+                continue  # the previous holder has deleted the file
+            try:
+                yield
+            finally:
+                if remove:
+                    path.unlink(missing_ok=True)
+            return
+        finally:
+            os.close(handle)
+
+
+def _is_open_as(handle: int, path: Path) -> bool:
+    """Whether an open file is still the one at ``path``."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

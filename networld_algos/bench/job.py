@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from networld_algos.bench.paths import Paths
@@ -63,23 +59,3 @@ def failed(job: Job, error: str, details: str) -> Outcome:
     record = Failure(suite=job.run.suite, run=job.run.title, error=error, traceback=details)
     write_failure(job.paths.failure(job.run), record)
     return Outcome(job.run, error)
-
-
-@contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold a run's lock, since a worker of a runner that was killed may still be at the run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with path.open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            try:
-                mine = path.stat().st_ino == os.fstat(handle.fileno()).st_ino
-            except FileNotFoundError:
-                mine = False
-            if not mine:
-                continue  # the previous holder has removed the file
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return

@@ -6,10 +6,9 @@ rows exist is not done again.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from networld_algos.bench import backends
@@ -21,6 +20,7 @@ from networld_algos.bench.runs import Run
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.tensorboard import load_writer
 from networld_algos.bench.unroll import unroll
+from networld_algos.files import locked
 from networld_algos.registry import ALGORITHMS
 from networld_algos.results.folder import record_command, write_display
 from networld_algos.results.rows import SUPERSEDED
@@ -187,9 +187,9 @@ def check_options(
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold a suite's folder, so that two runners never write the same checkpoint."""
-    with (folder / ".lock").open("w") as handle:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(folder / ".lock", wait=False))
         except BlockingIOError as error:
             raise ValueError(
                 f"another process is running the suite in {folder}; wait for it or stop it"

@@ -13,13 +13,13 @@ from typing import Any
 
 from networld_algos.base import Algorithm
 from networld_algos.bench.evaluator import learned_rows, reference_rows
-from networld_algos.bench.job import Job, Outcome, failed, held
+from networld_algos.bench.job import Job, Outcome, failed
 from networld_algos.bench.paths import FINISHED, Paths
 from networld_algos.bench.runs import Run
 from networld_algos.bench.tensorboard import Events
 from networld_algos.data.episodes import HOLDOUT, Episodes
 from networld_algos.data.load import load_episodes
-from networld_algos.files import write_text
+from networld_algos.files import locked, write_text
 from networld_algos.registry import ALGORITHMS, make, make_config
 from networld_algos.results.rows import Row, write_rows
 from networld_algos.training import checkpoint
@@ -39,7 +39,8 @@ def perform(job: Job) -> Outcome:
     run, paths = job.run, job.paths
     try:
         restore_tasks(job.tasks)
-        with held(paths.lock(run)):
+        # A worker of a runner that was killed may still be at this run.
+        with locked(paths.lock(run), remove=True):
             if not (paths.is_done(run) and (paths.has_model(run.key) or not job.keep)):
                 _do(job)
     except Exception as error:

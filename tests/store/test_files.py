@@ -1,6 +1,8 @@
-"""Both packages write files whole or not at all, and onto the disk before they are seen."""
+"""Both packages write files whole or not at all, and lock them without harm to other files."""
 
+import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,51 @@ def test_text_is_utf_8_with_line_ends_as_they_are(tmp_path):
     for i, function in enumerate((envs.replace_text, algos.write_text)):
         function(tmp_path / str(i), "ä\r\nb\n")
         assert (tmp_path / str(i)).read_bytes() == b"\xc3\xa4\r\nb\n"
+
+
+@pytest.mark.parametrize("locked", [envs.locked, algos.locked], ids=["envs", "algos"])
+def test_a_lock_does_not_follow_a_link_or_empty_a_file(locked, tmp_path):
+    treasure, link = tmp_path / "treasure", tmp_path / "link"
+    treasure.write_text("gold")
+    link.symlink_to(treasure)
+    with pytest.raises(OSError, match="symbolic links"), locked(link):
+        pass
+    with locked(treasure):
+        assert treasure.read_text() == "gold"
+    assert treasure.read_text() == "gold"
+
+
+def test_a_lock_that_is_held_is_refused_without_waiting(tmp_path):
+    path = tmp_path / "new" / ".lock"
+    with (
+        algos.locked(path),
+        pytest.raises(BlockingIOError),
+        algos.locked(path, wait=False),
+    ):
+        pass
+    with algos.locked(path, wait=False):
+        assert path.is_file()
+    assert path.is_file()
+
+
+def test_who_waited_for_a_lock_file_that_was_deleted_locks_a_new_one(tmp_path, monkeypatch):
+    path = tmp_path / ".lock"
+    opened, there = threading.Event(), []
+    flock = fcntl.flock
+
+    def watched(handle, how):
+        opened.set()
+        flock(handle, how)
+
+    def wait():
+        with algos.locked(path, remove=True):
+            there.append(path.exists())
+
+    waiter = threading.Thread(target=wait)
+    with algos.locked(path, remove=True):
+        monkeypatch.setattr(fcntl, "flock", watched)
+        waiter.start()
+        assert opened.wait(60)
+    waiter.join()
+    assert there == [True]
+    assert not path.exists()
