@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from networld_algos.data.streams import Stream
 from networld_envs.spec import TaskSpec
 
 HOLDOUT = 0.1
@@ -114,7 +115,7 @@ class Episodes:
             raise ValueError(f"holdout must be in (0, 1), got {holdout}")
         if len(self) == 1:
             return self, None
-        order = np.random.default_rng([seed, 0x5717]).permutation(len(self))
+        order = np.random.default_rng([seed, Stream.HOLDOUT]).permutation(len(self))
         count = min(max(1, round(holdout * len(self))), len(self) - 1)
         return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
 
@@ -123,7 +124,7 @@ def nested_subset(total: int, fraction: float, seed: int) -> NDArray[np.int64]:
     """Which of ``total`` episodes a share consists of, ascending; see `Episodes.fraction`."""
     if not 0.0 < fraction <= 1.0:
         raise ValueError(f"fraction must be in (0, 1], got {fraction}")
-    order = np.random.default_rng([seed, 0x5EED]).permutation(total)
+    order = np.random.default_rng([seed, Stream.SUBSET]).permutation(total)
     count = max(1, round(fraction * total))
     return np.sort(order[:count])
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from networld_algos.base import Algorithm
+from networld_algos.data.streams import Stream
 from networld_envs import make_vec
 
-LOSS_STREAM = 0x1055  # beside an environment's seed: its own stream for lost messages
 WARM_UP = 5  # decisions before those that are timed
 
 
@@ -86,7 +86,7 @@ def evaluate(
     generator = torch.Generator(device=device).manual_seed(sampling_seed)
     obs, info = envs.reset(seed=list(seeds))
     neighbours = torch.from_numpy(info["neighbours"].astype(np.int64)).to(device)
-    losses = [np.random.default_rng([seed, LOSS_STREAM]) for seed in seeds]
+    losses = [np.random.default_rng([seed, Stream.MESSAGE_LOSS]) for seed in seeds]
     carry = algorithm.initial_carry(len(seeds), task)
     if message_delay:
         carry["delay"] = message_delay

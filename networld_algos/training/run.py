@@ -25,6 +25,7 @@ import torch
 from networld_algos.base import Algorithm
 from networld_algos.data.batch import WindowSampler
 from networld_algos.data.episodes import Episodes
+from networld_algos.data.streams import Stream
 from networld_algos.training import checkpoint, distributed
 from networld_algos.training.train import OnUpdate, train
 
@@ -221,7 +222,7 @@ def keep_best(
         updates: Updates done.
     """
     sampler = WindowSampler(episodes, algorithm.window, algorithm.batch_size)
-    rng = np.random.default_rng([seed, 0x7A1])
+    rng = np.random.default_rng([seed, Stream.VALIDATION])
     device = next(algorithm.parameters()).device
     generator = torch.Generator(device=device).manual_seed(seed)
     algorithm.eval()
