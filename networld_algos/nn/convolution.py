@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -12,12 +14,41 @@ DENSE_ROWS = 64
 """Most rows for which the matrix product beats conv1d at any length (measured, one thread)."""
 
 
+@dataclass(frozen=True)
+class _Dense:
+    """A convolution as a matrix, and the weights it was made from.
+
+    Attributes:
+        sources: Weight and bias. They share memory with the layer's, which therefore is not given
+            to other tensors as long as this exists: an address stands for one tensor.
+        versions: How often each had been changed in place.
+        matrix: ``(C_in * L, C_out * L_out)``.
+        bias: ``(C_out * L_out,)``.
+    """
+
+    sources: tuple[Tensor, Tensor]
+    versions: tuple[int, int]
+    matrix: Tensor
+    bias: Tensor
+
+    def is_of(self, weight: Tensor, bias: Tensor) -> bool:
+        """Whether the weights are the same tensors, unchanged."""
+        return all(
+            old.data_ptr() == new.data_ptr() and version == new._version
+            for old, version, new in zip(self.sources, self.versions, (weight, bias), strict=True)
+        )
+
+
 class Convolution(nn.Module):
     """Temporal convolution, plain, strided or transposed, with a dense form for planning.
 
-    At a handful of positions a convolution is a small matrix over (channels x length). For few
-    rows, or at length 2, one matrix product is 1.4 to 3 times faster on a CPU than conv1d. The
-    matrix is built from the weights once and rebuilt when they change.
+    A convolution over a few positions is a small matrix over (channels x length). For few rows, or
+    at length 2, one matrix product is 1.4 to 3 times faster on a CPU than conv1d. The matrix is
+    built from the weights once and rebuilt when they change.
+
+    Only weights that need no gradient have a dense form. Fused optimisers change weights without a
+    trace, and these are the weights that no optimiser changes. The one change that goes unnoticed
+    is in place through ``.data``, which torch does not track; use ``torch.no_grad()`` instead.
 
     Args:
         conv: ``nn.Conv1d`` or ``nn.ConvTranspose1d``.
@@ -26,38 +57,46 @@ class Convolution(nn.Module):
     def __init__(self, conv: nn.Conv1d | nn.ConvTranspose1d) -> None:
         super().__init__()
         self.conv = conv
-        self._cache: dict[int, tuple[tuple[int, ...], Tensor, Tensor, int]] = {}
+        self._dense: dict[int, _Dense] = {}  # by length
 
     def forward(self, x: Tensor, *, frozen: bool = False) -> Tensor:
         """``(rows, C_in, L)`` to ``(rows, C_out, L_out)``.
 
         Args:
             x: Input.
-            frozen: The weights need no gradient, so that the dense form may be used.
+            frozen: The caller needs no gradient of the weights, so the dense form may be used.
         """
         rows, channels, length = x.shape
         wide = max(channels, self.conv.out_channels) * length > DENSE_WIDTH
-        if not frozen or wide or (rows > DENSE_ROWS and length > 2):
+        if not frozen or wide or (rows > DENSE_ROWS and length > 2) or not self._is_tracked():
             return self.conv(x)
-        matrix, bias, out_length = self._dense(channels, length)
-        flat = torch.addmm(bias, x.reshape(rows, channels * length), matrix)
-        return flat.view(rows, self.conv.out_channels, out_length)
+        dense = self._dense_form(channels, length)
+        flat = torch.addmm(dense.bias, x.reshape(rows, channels * length), dense.matrix)
+        return flat.view(rows, self.conv.out_channels, -1)
+
+    def _is_tracked(self) -> bool:
+        """Whether every change of the weights leaves a trace."""
+        weight = self.conv.weight
+        return not weight.requires_grad and not weight.is_inference()
 
     @torch.no_grad()
-    def _dense(self, channels: int, length: int) -> tuple[Tensor, Tensor, int]:
+    def _dense_form(self, channels: int, length: int) -> _Dense:
         weight, bias = self.conv.weight, self.conv.bias
         assert bias is not None
-        key = (weight.data_ptr(), weight._version, bias.data_ptr(), bias._version)
-        hit = self._cache.get(length)
-        if hit is None or hit[0] != key:
+        dense = self._dense.get(length)
+        if dense is None or not dense.is_of(weight, bias):
             size = channels * length
-            basis = torch.eye(size, device=weight.device).view(size, channels, length)
-            rows = self.conv(basis)
+            basis = torch.eye(size, dtype=weight.dtype, device=weight.device)
+            rows = self.conv(basis.view(size, channels, length))
             shift = bias[:, None].expand(-1, rows.shape[-1])
-            matrix = (rows - shift).reshape(size, -1).contiguous()
-            hit = (key, matrix, shift.reshape(-1).contiguous(), rows.shape[-1])
-            self._cache = {**self._cache, length: hit}
-        return hit[1], hit[2], hit[3]
+            dense = _Dense(
+                sources=(weight.detach(), bias.detach()),
+                versions=(weight._version, bias._version),
+                matrix=(rows - shift).reshape(size, -1).contiguous(),
+                bias=shift.reshape(-1).contiguous(),
+            )
+            self._dense = {**self._dense, length: dense}
+        return dense
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_cache": {}}
+        return {**self.__dict__, "_dense": {}}

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import copy
 import math
 
 import pytest
 import torch
 
-from networld_algos.nn.convolution import Convolution
 from networld_algos.nn.diffusion import SOLVERS, CosineSchedule, sample
 from networld_algos.nn.unet import MLPDenoiser, ReturnClassifier, TemporalUNet
 
@@ -151,28 +149,6 @@ def test_bad_sampler_settings_are_named(options, message):
         draw(CosineSchedule(50), **{"solver": "ddim", "steps": 5, **options})
 
 
-@pytest.mark.parametrize(
-    "conv",
-    [
-        torch.nn.Conv1d(8, 16, 5, padding=2),
-        torch.nn.Conv1d(8, 8, 3, stride=2, padding=1),
-        torch.nn.ConvTranspose1d(8, 8, 4, stride=2, padding=1),
-    ],
-)
-def test_dense_convolution_equals_the_convolution_and_follows_its_weights(conv):
-    layer = Convolution(conv)
-    x = torch.randn(10, 8, 8)
-    for _ in range(2):
-        torch.testing.assert_close(layer(x, frozen=True), conv(x), atol=1e-5, rtol=1e-4)
-        with torch.no_grad():
-            conv.weight.mul_(2.0)
-            conv.bias.add_(1.0)
-    twin = copy.deepcopy(layer)
-    with torch.no_grad():
-        twin.conv.weight.zero_()
-    assert not torch.equal(twin(x, frozen=True), layer(x, frozen=True))
-
-
 def test_networks_keep_rows_apart_and_shapes():
     task, present = torch.randn(16), torch.ones(5, 1, 8)
     x = torch.cat([torch.randn(5, 6, 8), present], dim=1)
@@ -184,6 +160,7 @@ def test_networks_keep_rows_apart_and_shapes():
     ]
     for net in nets:
         torch.nn.init.normal_(list(net.parameters())[-2], std=0.1)  # the classifier starts at 0
+        net.requires_grad_(False)  # otherwise frozen changes nothing
         for frozen in (False, True):
             out = net(x, t, task, frozen=frozen)
             assert out.shape == ((5, 21) if isinstance(net, ReturnClassifier) else (5, 6, 8))
