@@ -21,7 +21,9 @@ from networld_envs.policies import get_policy, usable_policies
 from networld_envs.policies.references import TABLE
 from networld_envs.simulator import BUILT_IN, MAX_CYCLES, Simulator, about, make_params
 
-MARKER = re.compile(r"^<!-- (facts|docstring|columns|presets|scores) ([\w.]+) -->$", re.MULTILINE)
+MARKER = re.compile(
+    r"^<!-- (facts|docstring|columns|face|presets|scores) ([\w.]+) -->$", re.MULTILINE
+)
 LEAD = re.compile(r"^(Action|Neighbours|Reward of an agent|Sources|Version history):(:?) ?(.*)$")
 RULER = re.compile(r"^\s*=+( +=+)+\s*$")
 UNITS = {"rate": "bit/s/Hz"}
@@ -87,6 +89,30 @@ def columns(task: str) -> str:
     if reward is not None:
         rows.append(("reward", "", f"`{reward.name}`", reward.unit, reward.range))
     return table(("of", "column", "name", "unit", "range"), rows)
+
+
+FACE = {
+    "ALGORITHMS": "Name -> (config, class) of every algorithm.",
+    "TASKS": "Name -> module of every task.",
+    "__version__": "Version of both packages.",
+}
+"""What data among the public names is; functions and classes say it themselves."""
+
+
+def face(package: str) -> str:
+    """The public names of a package, each with a line that says what it is."""
+    module = import_module(package)
+    rows = []
+    for name in sorted(module.__all__, key=str.lower):
+        value = getattr(module, name)
+        home = getattr(value, "__module__", package)
+        if name in FACE:
+            rows.append((f"`{name}`", FACE[name]))
+            continue
+        target = value.__name__ if inspect.ismodule(value) else f"{home}.{value.__qualname__}"
+        line = (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ")
+        rows.append((f"[`{name}`][{target}]", line))
+    return table(("name", "what it is"), rows)
 
 
 def presets(task: str) -> str:
@@ -245,6 +271,7 @@ SECTIONS: dict[str, Callable[[str], str]] = {
     "facts": facts,
     "docstring": docstring,
     "columns": columns,
+    "face": face,
     "presets": presets,
     "scores": scores,
 }

@@ -181,3 +181,13 @@ def test_the_committed_page_of_scores_is_the_generated_one(hooks):
     assert page.read_text() == hooks.all_scores(), (
         "run: python docs/hooks.py > benchmarks/REFERENCES.md"
     )
+
+
+@pytest.mark.parametrize("page", ["environments", "algorithms"])
+def test_the_api_pages_begin_with_the_public_names(page, hooks):
+    text = (DOCS / "api" / f"{page}.md").read_text()
+    made = hooks.on_page_markdown(text, page=None, config=None, files=None)
+    package = importlib.import_module(re.search(r"What `import (\w+)` gives", made)[1])
+    listed = {re.match(r"\[?`(\w+)`", row[0])[1]: row[1] for row in rows(made)[2:]}
+    assert listed.keys() == set(package.__all__) == set(dir(package))
+    assert all(len(what) > 10 for what in listed.values())
