@@ -22,8 +22,10 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
     learned = [r for r in rows if r.kind == "learned"]
     if not learned:
         found.append("No trained method is among these rows: only reference policies are shown.")
-    bare = {(r.task, scoring.condition_of(r)) for r in learned if not scoring.scale_of(scaled, r)}
-    missing = sorted({task for task, condition in bare if (task, scoring.PLAIN) not in scaled})
+    bare = {
+        (r.task, scoring.factor_level_of(r)) for r in learned if not scoring.scale_of(scaled, r)
+    }
+    missing = sorted({task for task, factor_level in bare if (task, scoring.PLAIN) not in scaled})
     if missing:
         found.append(
             f"No normalised score for {', '.join(missing)}: the rows lack test evaluations of "

@@ -1,8 +1,8 @@
 """Reference policies, what scores are normalised with, and how rows are selected.
 
-A *condition* is what a robustness or cost row varies: its (factor, level), (None, None) otherwise.
-Where the factor changes the environment, scores are normalised with the random and the expert of
-the same condition; message loss and decision settings leave both as they are.
+Rows of robustness and cost vary one factor, such as the number of agents, over several levels.
+Where the factor changes the environment, scores are normalised with random and expert at the same
+level. Message loss and decision settings do not affect random and expert.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ K = TypeVar("K")
 T = TypeVar("T")
 Panel = tuple[str, str]
 """(task, dataset): what one panel of a figure shows."""
-Condition = tuple[str | None, float | None]
-"""(factor, level) of a row."""
-Scales = Mapping[tuple[str, Condition], tuple[float, float]]
-"""(task, condition) -> average reward of (random, expert), see `scales`."""
+FactorLevel = tuple[str | None, float | None]
+"""What a row varies beside the method, and its value; (None, None) where it varies nothing."""
+Scales = Mapping[tuple[str, FactorLevel], tuple[float, float]]
+"""(task, factor and level) -> average reward of (random, expert), see `scales`."""
 
-PLAIN: Condition = (None, None)
+PLAIN: FactorLevel = (None, None)
 ENVIRONMENT_FACTORS = ("agents",)
 """Factors that change the environment: the plain references do not normalise their scores."""
 BEHAVIOUR = "behaviour"
@@ -68,17 +68,19 @@ def one_suite(rows: Sequence[Row]) -> str:
     return suites[0]
 
 
-def condition_of(row: Row) -> Condition:
+def factor_level_of(row: Row) -> FactorLevel:
     """(factor, level) of a row."""
     return row.factor, row.level
 
 
-def conditions(rows: Sequence[Row]) -> list[Condition]:
-    """Conditions that reference policies were scored in, in order of appearance."""
-    return list(dict.fromkeys(condition_of(r) for r in _references(rows)))
+def factor_levels(rows: Sequence[Row]) -> list[FactorLevel]:
+    """Factors and levels at which reference policies were scored, in order of appearance."""
+    return list(dict.fromkeys(factor_level_of(r) for r in _references(rows)))
 
 
-def references(rows: Sequence[Row], condition: Condition = PLAIN) -> dict[str, list[Reference]]:
+def references(
+    rows: Sequence[Row], factor_level: FactorLevel = PLAIN
+) -> dict[str, list[Reference]]:
     """Reference policies of each task, from random to genie, by average reward within a role.
 
     Raises:
@@ -86,14 +88,14 @@ def references(rows: Sequence[Row], condition: Condition = PLAIN) -> dict[str, l
     """
     one_suite(rows)
     scale = scales(rows)
-    here = [r for r in _references(rows) if condition_of(r) == condition]
+    here = [r for r in _references(rows) if factor_level_of(r) == factor_level]
     out: dict[str, list[Reference]] = {}
     for (task, name), group in grouped(here, lambda r: (r.task, r.algorithm)):
         reward = stats.t_interval([x for r in group for x in r.episode_returns])
         score = None
-        if (task, condition) in scale:
+        if (task, factor_level) in scale:
             value, low, high = stats.normalised_score(
-                [reward.value, reward.low, reward.high], *scale[task, condition]
+                [reward.value, reward.low, reward.high], *scale[task, factor_level]
             ).tolist()
             score = Interval(value, low, high, reward.count, reward.method)
         first = group[0]
@@ -124,27 +126,32 @@ def behaviours(rows: Sequence[Row], scores: Mapping[str, float]) -> dict[Panel, 
 
 
 def scales(rows: Sequence[Row]) -> Scales:
-    """Average reward of (random, expert), for the tasks and conditions that have both."""
-    found: dict[tuple[str, Condition, str], dict[str, list[float]]] = {}
+    """Average reward of (random, expert), for the tasks and factor levels that have both."""
+    found: dict[tuple[str, FactorLevel, str], dict[str, list[float]]] = {}
     for row in _references(rows):
         if row.role in ("random", "expert"):
-            key = (row.task, condition_of(row), row.role)
+            key = (row.task, factor_level_of(row), row.role)
             found.setdefault(key, {}).setdefault(row.algorithm, []).extend(row.episode_returns)
-    means: dict[tuple[str, Condition, str], float] = {}
-    for (task, condition, role), policies in found.items():
+    means: dict[tuple[str, FactorLevel, str], float] = {}
+    for (task, factor_level, role), policies in found.items():
         if len(policies) > 1:
             raise ValueError(f"task {task!r} has several {role} policies: {sorted(policies)}")
-        means[task, condition, role] = float(np.mean(next(iter(policies.values()))))
+        means[task, factor_level, role] = float(np.mean(next(iter(policies.values()))))
     return {
-        (task, condition): (means[task, condition, "random"], means[task, condition, "expert"])
-        for task, condition in dict.fromkeys((task, condition) for task, condition, _ in means)
-        if (task, condition, "random") in means and (task, condition, "expert") in means
+        (task, factor_level): (
+            means[task, factor_level, "random"],
+            means[task, factor_level, "expert"],
+        )
+        for task, factor_level in dict.fromkeys(
+            (task, factor_level) for task, factor_level, _ in means
+        )
+        if (task, factor_level, "random") in means and (task, factor_level, "expert") in means
     }
 
 
 def scale_of(scale: Scales, row: Row) -> tuple[float, float] | None:
     """(random, expert) that normalise a row, None where they are missing."""
-    own = scale.get((row.task, condition_of(row)))
+    own = scale.get((row.task, factor_level_of(row)))
     if own is not None or row.factor in ENVIRONMENT_FACTORS:
         return own
     return scale.get((row.task, PLAIN))

@@ -1,8 +1,10 @@
 """From rows to what tables and figures show: final scores and learning curves.
 
-Rules, in one place: the headline is the last checkpoint on test seeds, never a maximum over
-checkpoints; scores are normalised with the reference rows of the same suite, task and condition;
-intervals are over training seeds, and say so where one seed forces them over episodes.
+The rules, in one place:
+
+* The headline is the last checkpoint on test seeds, never a maximum over checkpoints.
+* Scores are normalised with the reference rows of the same suite, task and factor level.
+* Intervals are over training seeds. With a single seed they are over episodes, and say so.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ import numpy as np
 
 from networld_algos.report.scoring import (
     PLAIN,
-    Condition,
+    FactorLevel,
     Panel,
     check_unique,
-    condition_of,
+    factor_level_of,
     grouped,
     learned_rows,
     median_or_none,
@@ -50,7 +52,7 @@ class Final:
         bytes_per_step: Median over seeds.
         train_seconds: Median over seeds.
         extra: Mean over seeds of every diagnostic, non-finite values left out.
-        condition: (factor, level) under which it was evaluated.
+        factor_level: Factor and level at which it was evaluated.
     """
 
     panel: Panel
@@ -67,7 +69,7 @@ class Final:
     bytes_per_step: float | None
     train_seconds: float | None
     extra: dict[str, float]
-    condition: Condition = PLAIN
+    factor_level: FactorLevel = PLAIN
 
     @property
     def seed_scores(self) -> Floats | None:
@@ -140,7 +142,7 @@ def by_quality(found: Sequence[Final]) -> dict[str, list[Final]]:
 
 
 def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> list[Final]:
-    """Every method and condition of an experiment at its last checkpoint, in order of panel.
+    """Every method at every factor level at its last checkpoint, in order of panel.
 
     ``best_score`` is secondary: for each seed the checkpoint with the highest mean on validation
     seeds, scored on test seeds. Where a run has no validation rows at its test checkpoints, the
@@ -155,8 +157,8 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
     check_unique(last)
     order = {panel: i for i, panel in enumerate(panels(rows, experiment))}
     out: list[Final] = []
-    for (panel, label, condition), group in grouped(
-        last, lambda r: (*method_of(r), condition_of(r))
+    for (panel, label, factor_level), group in grouped(
+        last, lambda r: (*method_of(r), factor_level_of(r))
     ):
         scored = scale_of(scale, group[0])
         returns = [np.asarray(r.episode_returns) for r in group]
@@ -187,7 +189,7 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
                 bytes_per_step=median_or_none([r.bytes_per_step for r in group]),
                 train_seconds=median_or_none([r.train_seconds for r in group]),
                 extra=_mean_extra(group),
-                condition=condition,
+                factor_level=factor_level,
             )
         )
     return sorted(out, key=lambda f: order[f.panel])

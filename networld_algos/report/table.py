@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from networld_algos.report.scoring import Condition, Panel
+from networld_algos.report.scoring import FactorLevel, Panel
 from networld_algos.report.style import factor_name, level_text
 from networld_algos.report.summary import quality
 from networld_algos.results.stats import Interval
@@ -173,9 +173,9 @@ def verdict(change: Interval) -> str:
     return "loss" if change.high < 0 else "undecided"
 
 
-def condition_cell(condition: Condition) -> Cell:
-    """Factor and level of a condition, a dash for none."""
-    factor, level = condition
+def factor_level_cell(factor_level: FactorLevel) -> Cell:
+    """A factor and its level in words, a dash for none."""
+    factor, level = factor_level
     if factor is None or level is None:
         return Cell(DASH, "")
     text = f"{factor_name(factor)} {level_text(factor, level)}"

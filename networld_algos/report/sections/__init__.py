@@ -14,7 +14,7 @@ from networld_algos.report.sections import (
 )
 from networld_algos.report.source import Section, Source
 
-EXPERIMENTS = {
+SECTIONS = {
     "comparison": comparison.make,
     "fewshot": fewshot.make,
     "ablation": ablation.make,
@@ -26,6 +26,6 @@ EXPERIMENTS = {
 
 def all_sections(source: Source) -> list[Section]:
     """Every section that has something to show, in the order of the page."""
-    found = [make(source) for name, make in EXPERIMENTS.items() if name in source.experiments]
-    found += [other.make(source, name) for name in source.experiments if name not in EXPERIMENTS]
+    found = [make(source) for name, make in SECTIONS.items() if name in source.experiments]
+    found += [other.make(source, name) for name in source.experiments if name not in SECTIONS]
     return [s for s in [*found, references.make(source), health.make(source)] if s.parts]

@@ -35,7 +35,7 @@ from networld_algos.report.table import (
     Cell,
     Column,
     Table,
-    condition_cell,
+    factor_level_cell,
     interval_cell,
     number_cell,
     panel_name,
@@ -56,9 +56,9 @@ def make(source: Source) -> Section:
     """Score against decision time, with bytes, parameters and training time."""
     section = Section("cost", "Cost")
     finals = source.finals("cost")
-    settings = [f for f in finals if f.condition != scoring.PLAIN]
+    settings = [f for f in finals if f.factor_level != scoring.PLAIN]
     panels = {f.panel for f in finals}
-    fixed = [f for f in finals if f.condition == scoring.PLAIN]
+    fixed = [f for f in finals if f.factor_level == scoring.PLAIN]
     if not fixed:
         fixed = [f for f in source.finals("comparison") if f.panel in panels]
     found = responses.responses(settings, source.rng("cost", "responses"))
@@ -153,7 +153,7 @@ def table(finals: Sequence[Final], display: Display) -> Table:
             [
                 text_cell(panel_name(f.panel, several)),
                 text_cell(display.method(f.label)),
-                condition_cell(f.condition),
+                factor_level_cell(f.factor_level),
                 interval_cell(f.score, 1),
                 number_cell(f.latency_p50_ms, 1),
                 number_cell(f.extra.get(ONE_AGENT_MS), 2),

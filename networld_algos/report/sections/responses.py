@@ -47,7 +47,7 @@ class Response:
     @property
     def levels(self) -> list[float]:
         """Increasing levels."""
-        return [f.condition[1] or 0.0 for f in self.finals]
+        return [f.factor_level[1] or 0.0 for f in self.finals]
 
     @property
     def points(self) -> list[Interval]:
@@ -56,18 +56,18 @@ class Response:
 
 
 def responses(finals: Sequence[Final], rng: np.random.Generator) -> list[Response]:
-    """Scores against levels, for every factor, panel and method; conditions without score left out.
+    """Scores against levels, for every factor, panel and method; entries without score left out.
 
     Args:
         finals: Of the experiment ``"robustness"`` or ``"cost"``.
         rng: For intervals with one seed.
     """
-    scored = [f for f in finals if f.condition[0] is not None and f.score is not None]
+    scored = [f for f in finals if f.factor_level[0] is not None and f.score is not None]
     out: list[Response] = []
     for (factor, panel, label), group in grouped(
-        scored, lambda f: (f.condition[0] or "", f.panel, f.label)
+        scored, lambda f: (f.factor_level[0] or "", f.panel, f.label)
     ):
-        levels = sorted(group, key=lambda f: f.condition[1] or 0.0)
+        levels = sorted(group, key=lambda f: f.factor_level[1] or 0.0)
         first, last = levels[0], levels[-1]
         seeds = [s for s in last.seeds if s in first.seeds]
         change = None
