@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -182,8 +183,6 @@ class Simulator:
             )
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
-        if max_cycles < 1:
-            raise ValueError(f"max_cycles must be at least 1, got {max_cycles}")
         self.params = params
         self.num_envs = num_envs
         self.max_cycles = max_cycles
@@ -217,14 +216,15 @@ class Simulator:
             which: ``(E,)``, which environments; the others keep their generators. All by default.
 
         Raises:
-            ValueError: If there are not as many seeds as environments.
+            ValueError: If there are not as many seeds as environments, or one is negative.
+            TypeError: If a seed is not an integer.
         """
         if seed is None:
             return
         if isinstance(seed, Sequence | np.ndarray):
-            seeds = list(seed)
+            seeds = [None if value is None else _seed(value) for value in seed]
         else:
-            seeds = [int(seed) + e for e in range(self.num_envs)]
+            seeds = [_seed(seed) + e for e in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"{self.num_envs} environments need as many seeds, got {len(seeds)}")
         for e, value in enumerate(seeds):
@@ -251,6 +251,19 @@ class Simulator:
     def observe(self) -> NDArray[np.float32]:
         """Observations ``(E, N, O)`` float32."""
         return self.task.observe(self.params, self._require_state())
+
+    @property
+    def max_cycles(self) -> int:
+        """Steps after which an episode is truncated, an integer of at least 1."""
+        return self._max_cycles
+
+    @max_cycles.setter
+    def max_cycles(self, value: int) -> None:
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise TypeError(f"max_cycles must be an integer, got {value!r}")
+        if value < 1:
+            raise ValueError(f"max_cycles must be at least 1, got {value!r}")
+        self._max_cycles = int(value)
 
     @property
     def neighbours(self) -> NDArray[np.int32]:
@@ -326,6 +339,14 @@ class Simulator:
         if self.state is None:
             raise RuntimeError("call reset() before using the environment")
         return self.state
+
+
+def _seed(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"a seed must be an integer or None, got {value!r}")
+    if value < 0:
+        raise ValueError(f"a seed must be at least 0, got {value!r}")
+    return int(value)
 
 
 def _take(state: Any, index: NDArray[np.intp]) -> Any:

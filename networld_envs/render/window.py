@@ -61,13 +61,14 @@ class Renderer:
         return None
 
     def close(self) -> None:
-        """Close the window, if there is one; may be called twice."""
+        """Close this window, if it is open; other windows stay. May be called twice."""
         if self._window is not None:
-            import pygame
+            self._window.destroy()
+            self._window = self._clock = None
 
-            pygame.display.quit()
-            pygame.quit()
-            self._window = None
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of an environment opens a window of its own when it is drawn."""
+        return {**vars(self), "_window": None, "_clock": None}
 
     def _display(self, picture: NDArray[np.uint8]) -> None:
         try:
@@ -77,13 +78,12 @@ class Renderer:
                 "render_mode='human' needs pygame: pip install 'networld[render]'"
             ) from error
         if self._window is None:
-            pygame.init()
+            pygame.display.init()
             height, width, _ = picture.shape
-            self._window = pygame.display.set_mode((width, height))
-            pygame.display.set_caption(f"networld/{self.task}_v0")
+            self._window = pygame.Window(f"networld/{self.task}_v0", (width, height))
             self._clock = pygame.time.Clock()
         surface = pygame.surfarray.make_surface(picture.transpose(1, 0, 2))
-        self._window.blit(surface, (0, 0))
+        self._window.get_surface().blit(surface, (0, 0))
         pygame.event.pump()
-        pygame.display.flip()
+        self._window.flip()
         self._clock.tick(self.fps)
