@@ -1,7 +1,7 @@
-"""Steps of coordinated beamforming with compiled loops: the numbers of NumPy, to the bit.
+"""Steps of coordinated beamforming with compiled loops, bit for bit equal to the NumPy steps.
 
-Random draws, logarithms, sines and magnitudes stay with NumPy; what lies between is done in
-`networld_envs.cbf.kernels`. `networld_envs.compiled` compares the two before it uses this module.
+NumPy still computes random draws, logarithms, sines and magnitudes; `networld_envs.cbf.kernels`
+computes the rest. `networld_envs.compiled` compares both kinds of steps before it uses this module.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from networld_envs.physics import radio
 
 
 def covers(params: Params) -> bool:
-    """Whether these loops have what the parameters ask for."""
+    """Whether these loops support the parameters."""
     return (
         params.action == "box"
         and params.reward_set == "gain"
@@ -98,5 +98,5 @@ def observe(params: Params, state: State) -> NDArray[np.float32]:
 
 
 def _parts(values: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Real and imaginary parts in turn along the last axis."""
+    """Alternating real and imaginary parts along the last axis."""
     return np.ascontiguousarray(values).view(np.float32)

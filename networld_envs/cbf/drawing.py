@@ -27,7 +27,7 @@ from networld_envs.render.canvas import (
 
 FULL_RATE = 12.0  # bit/s/Hz at the dark end of the scale
 
-COSTLY = 1.0  # bit/s/Hz that a beam takes from its neighbours before its line is drawn
+COSTLY = 1.0  # bit/s/Hz: a line is drawn for beams that cost their neighbours more than this
 
 
 def draw(canvas: Canvas, params: task.Params, state: task.State) -> None:
@@ -40,7 +40,7 @@ def draw(canvas: Canvas, params: task.Params, state: task.State) -> None:
         share = float(state.rate[0, k]) / FULL_RATE
         canvas.polygon(corners, blend(LOW_RATE, HIGH_RATE, share), LINE, 1.0)
     for k in np.flatnonzero(state.caused_loss[0] > COSTLY):
-        victim = int(state.neighbours[0, k, 0])  # the user that this beam disturbs most
+        victim = int(state.neighbours[0, k, 0])  # the user with the largest gain from this beam
         if victim >= 0:
             width = min(1.0 + 0.35 * float(state.caused_loss[0, k]), 3.0)
             canvas.line(at[k], user_at[victim], COST, width)
@@ -74,11 +74,11 @@ def _lobes(to_user: NDArray[np.float64], w: NDArray[Any]) -> NDArray[np.float64]
     """Outlines ``(K, P, 2)`` of the field patterns, y down, 1 for full power in one direction.
 
     The field toward azimuth t is ``|sum_n e^{-j n pi (cos t - cos t_own)} w_n| / sqrt(N)``, with
-    the array along x and beamformers in the frame of the own user, see `cbf`. Its square is the
-    power; the field keeps weak beams visible.
+    the array along x and beamformers in the own frame, see `networld_envs.cbf`. Its square would be
+    the power; the field keeps weak beams visible.
 
     Args:
-        to_user: ``(K, 2)`` from base station to its user.
+        to_user: ``(K, 2)`` from each base station to its user.
         w: ``(K, N)`` beamformers, norm at most 1.
     """
     azimuth = np.linspace(0.0, 2 * np.pi, 180, endpoint=False)

@@ -1,8 +1,8 @@
 """Codebook action and observation of Ge et al. (2020), for `networld_envs.cbf`.
 
-The 62 features, their order, their scale and the two ranked sets of cells are those of the paper
-as its authors' public simulator computes them. Its transmit powers are in mW, so noise -114 dBm is
-``10^-11.4``; features are divided by the constants below.
+The 62 features, their order, their scale and the two ranked sets of cells are those of the paper,
+as computed by its authors' public simulator. Powers there are in mW, so noise of -114 dBm is
+``10^-11.4``. Features are divided by the units below.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def unit_beams(
 ) -> NDArray[np.complex64]:
     """Codewords ``(E, K, n)`` of the actions ``(E, K)``, in the own frame.
 
-    With observation ``ge2020`` the codebook is fixed in space as in the paper; with the others it
-    is given in the own frame, as everything the agent sees.
+    With observation ``ge2020`` the codebook is fixed in space, as in the paper. With the other
+    observations it is in the own frame, like everything else that the agent sees.
     """
     beams = codebook(params.antennas, params.codewords)[choice // params.power_levels]
     if params.observation == "ge2020":
@@ -60,10 +60,11 @@ def remember(
     interference_plus_noise: NDArray[np.float64],
     rate: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """Features ``(E, K, 11U + 2)`` of a transmission, to be observed after it.
+    """Features ``(E, K, 11U + 2)`` of a transmission that later observations show.
 
-    Interferers of this slot (4U), of the slot before (4U), disturbed users (3U), and what was
-    measured before the action: effective gain and interference plus noise (2).
+    Interferers of this slot (4U), interferers of the slot before (4U), users that received most
+    from the station (3U), and the effective gain and interference plus noise measured before the
+    action (2).
 
     Args:
         params: Parameters of the task.
@@ -71,7 +72,7 @@ def remember(
         choice: ``(E, K)`` actions.
         power: ``(E, user, station)`` received from the others.
         interference_plus_noise: ``(E, K)`` of the transmission.
-        rate: ``(E, K)`` likewise.
+        rate: ``(E, K)`` of the transmission, bit/s/Hz.
     """
     envs, k, _ = power.shape
     slots = params.neighbours
@@ -196,5 +197,5 @@ def _gain_of_beam(
 
 
 def _gain_scale(params: Params) -> float:
-    """From gain times power over noise to gain in units of `GAIN_UNIT`."""
+    """Factor from gain times power over noise to gain in units of `GAIN_UNIT`."""
     return float(radio.db_to_linear(params.noise_dbm - params.power_dbm)) / GAIN_UNIT

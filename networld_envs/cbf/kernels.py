@@ -1,8 +1,9 @@
-"""Compiled loops of coordinated beamforming, put together in `networld_envs.cbf.compiled`.
+"""Compiled loops of coordinated beamforming, used by `networld_envs.cbf.compiled`.
 
-To round as NumPy does, sums keep its order (pairwise along a row) and a complex product is fused
-as in its vector loops. Shapes as in `networld_envs.cbf.types.State`, flat over ``M = K D`` links
-where a link matters; complex numbers are real and imaginary parts in turn, ``2M``.
+To round as NumPy does, sums follow its order (pairwise along a row), and complex products use fused
+multiply-add as its vector loops do. Shapes are those of `networld_envs.cbf.types.State`, with users
+and links flattened to one axis of ``M = K D`` links. Complex numbers are stored as alternating real
+and imaginary parts, ``2M``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from networld_envs.cbf.transmission import LEAST_INTERFERENCE_PLUS_NOISE
 
-LONGEST_SUM = 128  # NumPy splits longer rows in two first
+LONGEST_SUM = 128  # NumPy splits longer rows before it adds
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Indices = NDArray[Any]  # int32 or int64
@@ -100,7 +101,7 @@ def entry_sums(actions: Floats) -> tuple[NDArray[np.complex128], Floats]:
 
 @compile_loop
 def apply(actions: Floats, total: NDArray[np.complex128], size: Doubles, square: Floats) -> Floats:
-    """`transmission.applied_beamformer` from the sums; real and imaginary in turn."""
+    """`transmission.applied_beamformer` from the sums; alternating real, imaginary."""
     rows, width = actions.shape
     n = width // 2
     beam = np.empty((rows, width), np.float32)
@@ -123,7 +124,7 @@ def apply(actions: Floats, total: NDArray[np.complex128], size: Doubles, square:
 def horner(
     path: Floats, sent_re: Floats, sent_im: Floats, total_re: Floats, total_im: Floats
 ) -> None:
-    """Beam on one path of every link, by Horner's rule; ``path`` holds real, imaginary in turn."""
+    """Beam on one path of every link, by Horner's rule; ``path`` alternates real, imaginary."""
     n, links = sent_re.shape
     if n == 1:
         for m in range(links):
@@ -167,14 +168,14 @@ def over_the_air(
     sine: Floats,
     memory: np.float32,
 ) -> tuple[Floats, Floats]:
-    """Inner products before and after the fading moves on, and the fading after.
+    """Inner products before and after the fading changes, and the new fading.
 
     Args:
-        beam: ``(E, K, 2n)``, real and imaginary in turn.
-        stations: ``(E, K, D)``, or without last axis' entries when every station is heard.
+        beam: ``(E, K, 2n)``, alternating real and imaginary parts.
+        stations: ``(E, K, D)``, or ``(E, K, 0)`` if every station is heard.
         scale: ``1 / sqrt(L)``.
         phasor: ``(E, L, 2M)`` in this slot.
-        phasor_after: ``(E, L, 2M)`` in the next one, or with ``E = 0`` if the same.
+        phasor_after: ``(E, L, 2M)`` in the next slot, or empty if it does not change.
         fading: ``(E, L, 2M)`` in this slot.
         size: ``(E, L, M)`` magnitude of the innovation.
         cosine: ``(E, L, M)`` of its phase.
@@ -253,12 +254,12 @@ def measure(
     every: bool,
     cap: float,
 ) -> tuple[Doubles, Doubles, Doubles]:
-    """Received powers of both slots and what the logarithms of rates and losses are taken of.
+    """Received powers of both slots, and the arguments of the logarithms in rates and losses.
 
     Args:
-        magnitude: ``(2, E, M)`` float32 ``|w^H h|`` before and after the fading moved on.
+        magnitude: ``(2, E, M)`` float32 ``|w^H h|`` before and after the fading changes.
         gain: ``(E, K, D)`` in this slot.
-        gain_after: ``(E, K, D)`` in the next one.
+        gain_after: ``(E, K, D)`` in the next slot.
         rest: ``(E, K)``.
         links: ``(E, K, U)``.
         every: Whether users hear every base station.
@@ -289,7 +290,7 @@ def measure(
 
 @compile_loop
 def losses(log_ratio: Doubles, links: Indices, heard: int) -> tuple[Doubles, Doubles]:
-    """Rates ``(E, K)`` and the losses caused ``(E, K)`` from the logarithms."""
+    """Rates ``(E, K)`` and caused losses ``(E, K)`` from the logarithms."""
     envs, cells, width = log_ratio.shape
     rates, loss = np.empty((envs, cells)), np.zeros((envs, cells))
     lost = np.empty(width - 1)

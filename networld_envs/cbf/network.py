@@ -1,9 +1,9 @@
 """Networks of the coordinated-beamforming task: who hears whom, how strongly and at which angle.
 
-Two ways to hold the links of a user (see `networld_envs.cbf.types.State`): all ``K`` base stations,
-or its own and the ``D - 1`` strongest of those around it. The second never forms a ``K x K``
-array: candidates come from the hexagonal geometry, and what lies beyond them enters as the mean
-over shadowing of the power received at the middle of the cell.
+A user has links to all ``K`` base stations, or only to its own and to the ``D - 1`` strongest
+around it (see `networld_envs.cbf.types.State`). The second way needs no ``K x K`` array: candidates
+come from the hexagonal geometry, and base stations beyond them count with the power received at the
+centre of the cell, averaged over shadowing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Network:
     fading: NDArray[np.complex64]
     stations: NDArray[np.int32]
     rest: NDArray[np.float64]
-    leak_rest: NDArray[np.float64]  # (E, K) mean power sent to users that do not keep the link
+    leak_rest: NDArray[np.float64]  # (E, K) mean power sent to users without a link to it
     neighbours: NDArray[np.int32]
     links: NDArray[np.int64]
 
@@ -52,7 +52,7 @@ def draw(params: Params, rngs: Sequence[np.random.Generator]) -> Network:
 
 
 def _place(params: Params, place: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Uniform samples ``(E, 2, K)`` to users relative to their base stations, ``(E, K, 2)`` m."""
+    """Users relative to their base stations, ``(E, K, 2)`` m, from uniforms ``(E, 2, K)``."""
     azimuth = 2 * np.pi * place[:, 0]
     distance_m = params.min_distance_m + place[:, 1] * (
         params.max_distance_m - params.min_distance_m
@@ -122,10 +122,11 @@ def _draw_some(params: Params, rngs: Sequence[np.random.Generator]) -> Network:
     row = np.arange(k)[:, None]
     far = _mean_beyond(params)
 
-    # The same numbers seen from base station k: candidate c of k is the user of cells[k, c], for
-    # whom k is candidate opposite[c].
+    # The same gains, seen from base station k: its candidate c is the user of cells[k, c], and k is
+    # candidate opposite[c] of that user.
     user = np.maximum(cells, 0)
-    # Contiguous: the order of an indexed copy, and so of the sums below, depends on E.
+    # Contiguous, because the memory order of an indexed copy depends on E, and the sums below
+    # round according to that order.
     sent = np.ascontiguousarray(gain[:, user, window.opposite])  # (E, station, candidate)
     sent = np.where(cells >= 0, sent, 0.0)
     sent_link = np.where(cells >= 0, link_of[:, user, window.opposite], -1)
@@ -160,7 +161,7 @@ def _draw_some(params: Params, rngs: Sequence[np.random.Generator]) -> Network:
 
 
 def candidates(params: Params) -> topology.HexWindow:
-    """The cells among which a user's links are sought, about four for each link."""
+    """The cells from which a user's links are chosen, about four per link."""
     widest = params.rings if params.wrap_around else 2 * params.rings
     window = 0
     while (
@@ -187,7 +188,7 @@ def _mean_beyond(params: Params) -> NDArray[np.float64]:
 
 
 def _nearest_image(params: Params, offset_m: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The shortest of the displacements ``(..., 2)`` that wrapping around makes equivalent."""
+    """The shortest of the displacements ``(..., 2)`` that are equivalent under wrap-around."""
     best = offset_m
     for shift in topology.hex_translations(params.rings)[1:] * params.inter_site_m:
         other = offset_m + shift
@@ -212,7 +213,7 @@ def strongest(power: NDArray[np.float64], count: int, axis: int) -> NDArray[np.i
     Args:
         power: ``(E, user, station)``.
         count: ``U``.
-        axis: 2 ranks the stations a user receives, 1 the users that a station disturbs.
+        axis: 2 ranks the stations that a user receives, 1 the users that receive a station.
 
     Returns:
         ``(E, K, U)``; ties go to the lower index.
@@ -252,7 +253,7 @@ def describe(
         params: Parameters of the task.
         gain: ``(E, K, D)`` large-scale gains [user, link], times power over noise.
         bearing: ``(E, K, D)`` azimuth from the base station of the link to the user, radians.
-        kept: Holds what motion does not change: path angles, stations, neighbours and links.
+        kept: Has what motion does not change: path angles, stations, neighbours and links.
     """
     stations, neighbours, links = kept.stations, kept.neighbours, kept.links
     envs, k, _ = gain.shape
@@ -273,7 +274,7 @@ def describe(
     relative = (radio.electrical_angle(bearing) - frame).reshape(envs, -1)[env, links]
     listed_gain = gain.reshape(envs, -1)[env, links]
     unlisted = gain.copy()
-    unlisted.reshape(envs, -1)[env, links] = 0.0  # an empty slot: the own link, left out anyway
+    unlisted.reshape(envs, -1)[env, links] = 0.0  # an empty slot is the own link
     if params.truncated:
         unlisted[..., 0] = 0.0
         sender = np.where(stations >= 0, stations, 0) + np.arange(envs)[:, None, None] * k
@@ -302,10 +303,10 @@ def _db10(params: Params, gain: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def move(params: Params, state: State) -> dict[str, NDArray[Any]]:
-    """Users one slot later: the fields of `State` that change with them.
+    """Move the users by one slot; returns the fields of `State` that change.
 
-    They go straight on and are reflected at the edges of the ring around their base station.
-    Shadowing, path angles relative to the line of sight and the kept links stay.
+    Users move straight ahead and are reflected at the edges of the ring around their base station.
+    Shadowing, path angles relative to the line of sight and the choice of links do not change.
     """
     site_m = station_positions_m(params)
     offset_m = state.user_m - site_m + state.velocity_mps * params.slot_s

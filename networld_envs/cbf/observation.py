@@ -39,9 +39,9 @@ def last_action(params: Params) -> tuple[int, ...]:
 def mirrored(params: Params) -> tuple[int, ...]:
     """Columns that change sign when the network is reflected perpendicular to the arrays.
 
-    Electrical angles change sign, so channels and beamformers become their complex conjugates and
-    every received power stays: sines and imaginary parts. Empty for ``ge2020``, whose codewords
-    have no sign.
+    The reflection changes the sign of electrical angles, so channels and beamformers become their
+    complex conjugates, and received powers stay the same. The columns are therefore the sines and
+    imaginary parts. Empty for ``ge2020``, whose codewords have no sign.
     """
     n, slots = params.antennas, params.neighbours
     if params.observation == "ge2020":
@@ -87,7 +87,7 @@ def names(params: Params) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=16)
 def bounds(params: Params) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lowest and highest observation ``(O,)``, nine sigma of shadowing away."""
+    """Lower and upper bounds ``(O,)``, with room for nine standard deviations of shadowing."""
     n, slots = params.antennas, params.neighbours
     gain = gain_ceiling_db10(params)
     received = gain + np.log10(n) + 2.0  # a fade of 20 dB above the mean
@@ -135,7 +135,7 @@ def observe(params: Params, state: State) -> NDArray[np.float32]:
     power = np.add.reduce(beam * beam, axis=-1)
     np.minimum(power, np.float32(1.0), out=obs[..., first + 2])
     if slots:
-        # An empty slot, -1, hears the row of zeros that ends the environment before.
+        # An empty slot, -1, reads the row of zeros at the end of the previous environment.
         at = state.neighbours
         if envs > 1:
             at = at + (np.arange(envs) * (k + 1))[:, None, None]

@@ -1,10 +1,10 @@
-"""Reference policies of the coordinated-beamforming task, weak to strong.
+"""Reference policies of the coordinated-beamforming task, from weak to strong.
 
-The local ones read the observation (see `networld_envs.cbf`) back into channels and reports. From
-observation ``angle`` every channel is its line-of-sight path ``h ~ sqrt(beta) a(psi)``; ``csi``
-gives the channels themselves; ``ge2020`` has neither, so that only ``random`` and ``genie`` act on
-it. With the codebook action a beam is rounded to the nearest codeword and power level, and the
-genie searches the codebook.
+Local policies recover channels and reports from the observation (see `networld_envs.cbf`). With
+observation ``angle`` every channel is taken as its line-of-sight path ``h ~ sqrt(beta) a(psi)``.
+``csi`` shows the channels themselves. ``ge2020`` shows neither, so only ``random`` and ``genie``
+can act on it. With the codebook action, beams are rounded to the nearest codeword and power level,
+and the genie searches the codebook.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STATISTICAL_ITERATIONS = 6
 
 
 def _slnr(view: View) -> NDArray[np.complex128]:
-    """Largest signal-to-leakage-plus-noise ratio; unlisted users are white leakage."""
+    """Beam of largest SLNR; leakage to unlisted users is treated as spatially white."""
     n = view.direct.shape[-1]
     leak = radio.outer(view.cross).sum(axis=-3)
     leak = leak + (view.leakage + 1.0)[..., None, None] * np.eye(n)
@@ -43,8 +43,8 @@ def _best_response(
 ) -> NDArray[np.complex128]:
     """Best beam against the neighbours' interference prices.
 
-    Cell j loses ``(1 - 2^{-C_j}) / IN_j`` nats of rate for each unit of interference, which is
-    also the weight ``w_j |u_j|^2`` that WMMSE gives its user; users not listed cost the median.
+    Cell j loses ``(1 - 2^{-C_j}) / IN_j`` nats of rate per unit of interference. This price is also
+    the weight ``w_j |u_j|^2`` that WMMSE gives its user. Users not listed have the median price.
     """
     n = view.direct.shape[-1]
     price = np.where(view.present, (1.0 - 2.0**-heard_rate) / heard_interference_plus_noise, np.nan)
@@ -94,13 +94,14 @@ def slnr(
 def swmmse(
     params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32], rngs: Rngs, step: int
 ) -> NDArray[Any]:
-    """WMMSE on what never changes in an episode: a constant beam.
+    """WMMSE on what stays constant in an episode; the result is a constant beam.
 
-    Each base station runs WMMSE (Shi et al., 2011) for the cells of its 1-hop neighbourhood, on
-    the gains and line-of-sight directions that it and its neighbours observe, with mean powers in
-    place of instantaneous ones, and takes its own beam. In each iteration every cell goes to the
-    fixed point of its own update. From cells beyond, a user is taken to receive what its own
-    station sends to users it does not list; users beyond cost the median price.
+    Each base station runs WMMSE (Shi et al., 2011) for the cells of its 1-hop neighbourhood and
+    uses its own beam from the result. The input is the gains and line-of-sight directions that it
+    and its neighbours observe, with mean powers in place of instantaneous ones. In each iteration
+    every cell moves to the fixed point of its own update. The power that a user receives from cells
+    outside the neighbourhood is assumed to equal what its own station sends to users that are not
+    listed. Users outside the neighbourhood have the median price.
     """
     del rngs, step
     view = read(params, obs, neighbours)
@@ -113,7 +114,7 @@ def swmmse(
     cross = view.cross[env, cell]  # (E, K, M, U, n)
     leakage = view.leakage[env, cell]
     listed = np.where(there[..., None] & view.present[env, cell], neighbours[env, cell], -2)
-    # (E, K, M, U, M): slot u of a member's list is which member
+    # (E, K, M, U, M): whether slot u of a member's list is a given member
     inside = listed[..., None] == members[:, :, None, None, :]
     beyond = ~inside.any(axis=-1)
     gram = radio.outer(cross)
@@ -139,7 +140,7 @@ def swmmse(
 def expert(
     params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32], rngs: Rngs, step: int
 ) -> NDArray[Any]:
-    """Distributed WMMSE from the observation alone: own update to its fixed point each slot."""
+    """Distributed WMMSE on the observation alone: the fixed point of the own update, each slot."""
     del rngs, step
     view = read(params, obs, neighbours)
     beam = _best_response(
@@ -149,9 +150,9 @@ def expert(
 
 
 def genie(params: Params, state: State, rngs: Rngs, step: int) -> NDArray[Any]:
-    """WMMSE on every channel of this slot from an SLNR start (Shi et al., 2011).
+    """WMMSE on all channels of this slot, started from SLNR beams (Shi et al., 2011).
 
-    With the codebook action: cells in turn take the choice of largest sum rate.
+    With the codebook action, the cells in turn choose the action with the largest sum rate.
     """
     del rngs, step
     if params.action == "codebook":
@@ -162,9 +163,9 @@ def genie(params: Params, state: State, rngs: Rngs, step: int) -> NDArray[Any]:
 
 
 def _search_codebook(params: Params, state: State, sweeps: int = 4) -> NDArray[np.int64]:
-    """Best response of one cell after the other, from silence.
+    """Best responses of one cell after another, starting from silence.
 
-    The sum rate never falls.
+    The sum rate never decreases.
     """
     if params.truncated:
         raise ValueError("the genie of the codebook action needs all links: max_links=None")
@@ -208,12 +209,12 @@ def wmmse(
         channel: ``(E, user, station, n)`` normalised channels, or ``(E, user, link, n)``.
         iterations: Full updates of receivers, weights and beamformers.
         stations: ``(E, user, link)`` base station of each link, the own one first, -1 for none;
-            None if link j is base station j.
+            None if link j leads to base station j.
         rest: ``(E, user)`` power to add to the noise.
 
     Returns:
-        Beamformers ``(E, K, n)`` and the sum rate ``(iterations + 1, E)`` before each update and
-        after the last, which never falls.
+        Beamformers ``(E, K, n)``, and the sum rate ``(iterations + 1, E)`` before each update and
+        after the last one. The sum rate never decreases.
     """
     envs, k, n = len(channel), channel.shape[1], channel.shape[-1]
     noise = 1.0 if rest is None else 1.0 + rest
@@ -264,17 +265,17 @@ def wmmse(
 
 
 def _shows_channel(params: Params) -> bool:
-    """The observation of `ge2020` has no channel in it."""
+    """Whether the observation shows channels or angles; ``ge2020`` does not."""
     return params.observation != "ge2020"
 
 
 def _is_searchable(params: Params) -> bool:
-    """The search of the codebook needs the links to all base stations."""
+    """Whether the genie can act: its search of the codebook needs links to all stations."""
     return params.action == "box" or not params.truncated
 
 
 def _shows_angles(params: Params) -> bool:
-    """The observation has what stays the same in an episode."""
+    """Whether the observation shows gains and angles, which are constant in an episode."""
     return params.observation == "angle"
 
 
@@ -285,7 +286,7 @@ POLICIES: dict[str, Policy] = {
         Policy(
             "mrt",
             "static",
-            "matched beam at full power, blind to others",
+            "matched beam at full power, ignores other users",
             local=mrt,
             needs=_shows_channel,
         ),
@@ -306,7 +307,7 @@ POLICIES: dict[str, Policy] = {
         Policy(
             "expert",
             "expert",
-            "best response to the interference prices heard",
+            "best response to the reported interference prices",
             local=expert,
             needs=_shows_channel,
         ),

@@ -29,7 +29,7 @@ ABOUT = About(
         "ge2020_box": {"mrt": ("rate", 6.0), "slnr": ("rate", 6.6), "genie": ("rate", 7.5)},
     },
     agent_counts={7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
-    pace={"": 2.4},  # it generalises over geometry, which takes longest to learn
+    pace={"": 2.4},  # a policy must generalise over geometry, which takes longest to learn
     compiled="networld_envs.cbf.compiled",
 )
 
@@ -69,7 +69,7 @@ def spec(params: Params) -> TaskSpec:
 
 
 def observation_space(params: Params) -> spaces.Box:
-    """Space of one agent's observation; `observe` clips to it (9 sigma of shadowing away)."""
+    """Space of one agent's observation; `observe` clips to it."""
     low, high = observation.bounds(params)
     return spaces.Box(low, high, dtype=np.float32)
 
@@ -84,8 +84,8 @@ def action_space(params: Params) -> spaces.Box | spaces.Discrete:
 def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
     """Draw a new topology for each generator.
 
-    Every base station starts with MRT. With observation ``ge2020`` two slots of random actions
-    are transmitted first, which fill what it remembers.
+    Every base station starts with MRT. With observation ``ge2020``, two slots with random actions
+    are simulated first to fill the history.
     """
     k, n, envs = params.num_agents, params.antennas, len(rngs)
     drawn = network.draw(params, rngs)
@@ -140,7 +140,7 @@ def transition(
     actions: NDArray[Any],
     rngs: Sequence[np.random.Generator],
 ) -> State:
-    """Apply the actions, transmit, then let the fading (and moving users) go one slot on.
+    """Apply the actions, transmit, then advance the fading and any moving users by one slot.
 
     Args:
         params: Parameters of the task.
@@ -194,7 +194,7 @@ def reward(
 
 
 def observe(params: Params, state: State) -> NDArray[np.float32]:
-    """Observations ``(E, K, O)``; the tables are in the module docstring."""
+    """Observations ``(E, K, O)``; `networld_envs.cbf` has the tables."""
     return observation.observe(params, state)
 
 
@@ -216,9 +216,10 @@ def metrics(params: Params, state: State) -> dict[str, NDArray[Any]]:
 
 
 def global_state(params: Params, state: State) -> NDArray[np.float32]:
-    """User positions (km), log10 gains, channel and beamformers, flat ``(E, S)``.
+    """User positions (km), log10 gains, channels and beamformers, flat ``(E, S)``.
 
-    With truncation also the base station of each link; links that do not exist read zero gain.
+    With truncation also the base station of each link. Missing links have zeros for gain and
+    channel.
     """
     envs = len(state.gain)
     gain = np.where(state.gain > 0, state.gain, 1.0)

@@ -1,8 +1,8 @@
 """One slot of the coordinated-beamforming task: from beams to received powers, rates and losses.
 
-Channels are not formed. With ``h = sqrt(beta / L) sum_l g_l a(psi_l)`` and ``a(psi)`` a geometric
-series, ``w^H h`` needs the beam's value on each path, which serves both uses of a beam: the
-transmission, and the measurement after the fading has moved on.
+Channels are not computed. Since ``h = sqrt(beta / L) sum_l g_l a(psi_l)``, ``w^H h`` only needs the
+value ``w^H a(psi_l)`` of the beam on each path, which is a polynomial. A beam's values are used
+twice: for the transmission, and for the measurement after the fading has changed.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ LEAST_INTERFERENCE_PLUS_NOISE = 0.5
 
 
 def applied_beamformer(actions: NDArray[Any]) -> NDArray[np.complex64]:
-    """Action ``(..., 2n)`` to the beamformer ``(..., n)`` that is transmitted.
+    """The transmitted beamformer ``(..., n)`` of an action ``(..., 2n)``.
 
-    Projected to ``|w| <= 1`` and turned until the sum of its entries is real and non-negative.
+    It is projected to ``|w| <= 1`` and rotated until the sum of its entries is real and
+    non-negative.
     """
     n = actions.shape[-1] // 2
     w = np.empty((*actions.shape[:-1], n), np.complex64)
     w.real, w.imag = actions[..., :n], actions[..., n:]
-    total = np.add.reduce(w, axis=-1, dtype=np.complex128)  # double: a sum may be tiny as well
+    total = np.add.reduce(w, axis=-1, dtype=np.complex128)  # double, as a sum can be tiny
     size = np.abs(total)
-    if not size.all():  # a sum of zero has no phase: keep the beam's
+    if not size.all():  # a zero sum has no phase: do not turn the beam
         total = np.where(size > 0.0, total, 1.0)
         size = np.where(size > 0.0, size, 1.0)
     size *= np.sqrt(np.maximum(np.add.reduce(actions * actions, axis=-1), 1.0))
@@ -45,7 +46,7 @@ def applied_beamformer(actions: NDArray[Any]) -> NDArray[np.complex64]:
 def chosen_beamformer(
     params: Params, state: State, choice: NDArray[np.int64]
 ) -> NDArray[np.complex64]:
-    """Codebook actions ``(E, K)`` to beamformers ``(E, K, n)`` in the own frame."""
+    """Beamformers ``(E, K, n)``, in the own frame, of codebook actions ``(E, K)``."""
     beams = ge2020.unit_beams(params, state.user_m, choice)
     beams *= np.sqrt(ge2020.power_level(params, choice))[..., None]
     parts = beams.view(np.float32)
@@ -138,12 +139,12 @@ def caused_loss(
     power: NDArray[np.float64],
     rates: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Rate ``(E, K)`` that each station's signal costs the users its reward counts (Eq. 13).
+    """Rate ``(E, K)`` that each station's signal costs the users of its reward set (Eq. 13).
 
     Args:
         params: Parameters of the task.
         state: State at the start of the slot.
-        signal: ``(E, K)`` from `receive`, as the next two.
+        signal: ``(E, K)`` from `receive`, as are the next two.
         interference_plus_noise: ``(E, K)``.
         power: ``(E, user, link)``.
         rates: ``(E, K)`` achieved.
@@ -157,7 +158,8 @@ def caused_loss(
     user = place // links  # (E, station, U)
     others = interference_plus_noise.take(user)
     others -= power.take(place)  # zero for the own link, so an empty slot loses nothing
-    # At least the noise, 1: less than half is what rounding leaves of powers beyond 150 dB.
+    # The exact value is at least 1, the noise. Less than half of it can only be the rounding error
+    # of powers beyond 150 dB.
     np.maximum(others, LEAST_INTERFERENCE_PLUS_NOISE, out=others)
     loss = rate(params, signal.take(user), others)
     loss -= rates.take(user)

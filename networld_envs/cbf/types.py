@@ -23,33 +23,33 @@ class Params:
     Attributes:
         rings: Rings of cells around the centre cell: 0, 1, 2 rings are 1, 7, 19 cells.
         antennas: Elements ``n`` of the linear array of a base station.
-        neighbours: Disturbed users ``U`` that an observation lists.
+        neighbours: Users ``U`` of other cells that an observation lists.
         inter_site_m: Distance of adjacent base stations, m.
         min_distance_m: Smallest distance of a user from its base station, m.
         max_distance_m: Largest distance of a user from its base station, m.
         power_dbm: Largest transmit power, dBm.
         noise_dbm: Noise power at a user, dBm.
         path_loss_1km_db: Path loss at 1 km, dB.
-        path_loss_slope_db: Increase of the path loss for each decade of distance, dB.
+        path_loss_slope_db: Increase of the path loss per decade of distance, dB.
         shadowing_db: Standard deviation of the log-normal shadowing, dB.
         paths: Propagation paths ``L`` of each link.
         angular_spread_deg: Total width of the cone of path angles, degrees.
         correlation: Correlation of the fading from one slot to the next, in [0, 1].
         observation: What an agent sees: ``"angle"``, ``"csi"`` or ``"ge2020"``.
-        action: ``"box"``, real beamformers, or ``"codebook"``, a beam and a power level.
+        action: ``"box"``, a continuous beamformer, or ``"codebook"``, a beam and a power level.
         power_levels: Power levels of the codebook action: 0, 1/(V-1), .., 1.
         codewords: Beams of the codebook action.
         reward_set: Users whose loss counts: ``"gain"``, the listed ones, or ``"power"``, those that
-            received most power in the slot.
+            received most power from the base station in the slot.
         wrap_around: Whether the borders are joined, so that every cell is surrounded.
         user_speed_mps: Speed of the users, m/s.
-        slot_s: Duration of a slot, s; only matters for moving users.
+        slot_s: Duration of a slot, s; matters only for moving users.
         sinr_cap_db: Largest useful ratio of signal to interference plus noise, dB; None for no
             limit.
-        max_links: Base stations that a user hears one by one; None for all.
+        max_links: Base stations that a user has a link to; None for all.
 
     Raises:
-        ValueError: If a value is out of range, or two values exclude each other.
+        ValueError: If a value is out of range, or two values are incompatible.
         TypeError: If a value is not a number.
     """
 
@@ -83,7 +83,7 @@ class Params:
         validate.integer(self, "antennas", low=1, high=256)
         validate.integer(self, "neighbours", low=0)
         validate.integer(self, "paths", low=1, high=64)
-        # Beyond any radio; without these limits powers overflow.
+        # These limits are beyond any real radio; without them powers overflow.
         validate.real(self, "inter_site_m", above=0.0, high=1e6)
         validate.real(self, "min_distance_m", low=1e-3, high=1e6)
         validate.real(self, "max_distance_m", low=self.min_distance_m, high=1e6)
@@ -108,13 +108,13 @@ class Params:
             validate.integer(self, "max_links", low=2)
         if self.observation == "ge2020" and self.action != "codebook":
             raise ValueError(
-                "observation='ge2020' shows the last codeword: it needs action='codebook', "
+                "observation='ge2020' shows the last codeword, so it needs action='codebook', "
                 f"got action={self.action!r}"
             )
         power_sets = self.observation == "ge2020" or self.reward_set == "power"
         if self.truncated and power_sets:
             raise ValueError(
-                "observation='ge2020' and reward_set='power' rank all received powers: they need "
+                "observation='ge2020' and reward_set='power' rank all received powers and need "
                 f"max_links=None or at least {self.num_agents}, got {self.max_links!r}"
             )
 
@@ -125,12 +125,12 @@ class Params:
 
     @property
     def truncated(self) -> bool:
-        """Whether users hear fewer base stations one by one than there are."""
+        """Whether users have links to only some of the base stations."""
         return self.max_links is not None and self.max_links < self.num_agents
 
     @property
     def num_links(self) -> int:
-        """Links ``D`` kept for each user."""
+        """Links ``D`` of each user."""
         return min(self.max_links or self.num_agents, self.num_agents)
 
     @property
@@ -141,11 +141,11 @@ class Params:
 
 @dataclass(frozen=True)
 class State:
-    """Batch of networks; ``K`` cells, ``D`` links a user, ``n`` antennas, ``L`` paths.
+    """Batch of networks; ``K`` cells, ``D`` links per user, ``n`` antennas, ``L`` paths.
 
-    Without truncation ``D = K`` and link ``j`` of a user is base station j; with it link 0 is the
-    own base station and the others follow by falling gain. Fields that an option alone needs have
-    the trailing axes of length zero without it.
+    Without truncation ``D = K``, and link ``j`` of a user leads to base station j. With truncation,
+    link 0 leads to the own base station, and the others follow by decreasing gain. Fields that only
+    one option needs have trailing axes of length zero without that option.
 
     Attributes:
         user_m: ``(E, K, 2)`` user positions, m.
@@ -153,22 +153,23 @@ class State:
         phasor: ``(E, L, K, D)`` complex64 ``e^{j psi}`` of each path, psi its electrical angle in
             the frame of the link's base station.
         fading: ``(E, L, K, D)`` complex64 path fading ``g`` of this slot.
-        neighbours: ``(E, K, U)`` int32 most disturbed users of a base station, padded with -1.
+        neighbours: ``(E, K, U)`` int32 listed users, those with the largest gain from the base
+            station, padded with -1.
         links: ``(E, K, U)`` int64 link from this base station to the listed user, as its place
-            ``user * D + link`` among those of the network; of the own link for an empty slot.
-        geometry: ``(E, K, 2 + 3U)`` float32: gains and angles as the observation ``angle`` has
-            them.
+            ``user * D + link`` among the links of the network; the own link for an empty slot.
+        geometry: ``(E, K, 2 + 3U)`` float32 gains and angles, as in the observation ``angle``.
         stations: ``(E, K, D)`` int32 base station of each link, -1 for none; truncated only.
         rest: ``(E, K)`` mean power of the base stations beyond the links; zero if not truncated.
-        leak_rest: ``(E, K)`` mean power sent to users that do not keep the link, likewise.
+        leak_rest: ``(E, K)`` mean power sent to users without a link to the station, likewise.
         shadow_db: ``(E, K, D)`` shadowing, dB; moving users only.
         spread: ``(E, K, D, L)`` path angles in units of the angular spread; moving users only.
-        site_m: ``(E, K, D, 2)`` from the own base station to that of the link, m; moving only.
-        velocity_mps: ``(E, K, 2)``; moving users only.
-        beamformer: ``(E, K, n)`` complex64 as last applied, own frame.
+        site_m: ``(E, K, D, 2)`` from the own base station to that of the link, m; moving users
+            only.
+        velocity_mps: ``(E, K, 2)`` of the users, m/s; moving users only.
+        beamformer: ``(E, K, n)`` complex64 beamformer last applied, own frame.
         choice: ``(E, K)`` int64 last codebook action; codebook only.
-        signal: ``(E, K)`` power of the own signal, this slot's channel, last beamformers.
-        interference_plus_noise: ``(E, K)`` ``IN``, for the same channel and beamformers.
+        signal: ``(E, K)`` power of the own signal with this slot's channel and last beamformers.
+        interference_plus_noise: ``(E, K)`` ``IN``, with the same channel and beamformers.
         rate: ``(E, K)`` achieved in the last transmission, bit/s/Hz; zero after a reset.
         caused_loss: ``(E, K)`` rate the last transmission cost the neighbours, bit/s/Hz.
         history: ``(E, K, 11U + 2)`` float32 what ``ge2020`` remembers of the last two slots.
@@ -197,7 +198,7 @@ class State:
     history: NDArray[np.float32]
 
     def after(self, **changes: Any) -> State:
-        """The state with some fields replaced, in a tenth of the time of `dataclasses.replace`."""
+        """The state with some fields replaced; faster than `dataclasses.replace`."""
         state = object.__new__(State)
         state.__dict__.update(self.__dict__, **changes)
         return state
@@ -206,7 +207,7 @@ class State:
     def channel(self) -> NDArray[np.complex64]:
         """Channel ``(E, K, D, n)`` of this slot [user, link], ``sqrt(beta / L) A g``.
 
-        Computed on demand: the simulation needs inner products only.
+        Computed on demand, since the simulation only needs inner products.
         """
         amplitude = np.sqrt(self.gain / self.phasor.shape[1])[..., None]
         unit = radio.multipath_channel(self.phasor, self.fading, self.beamformer.shape[-1])
@@ -214,7 +215,7 @@ class State:
 
 
 def gain_ceiling_db10(params: Params) -> float:
-    """Largest gain an observation shows, dB / 10: nine sigma of shadowing at the least distance."""
+    """Largest gain an observation shows, dB / 10: smallest distance, nine sigma of shadowing."""
     nearest_loss_db = radio.path_loss_db(
         np.array(params.min_distance_m / 1e3), params.path_loss_1km_db, params.path_loss_slope_db
     )

@@ -1,4 +1,4 @@
-"""Observations of coordinated beamforming read back into channels, and beams made into actions."""
+"""Recover channels from observations of coordinated beamforming; turn beams into actions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from networld_envs.physics import radio
 class View:
     """What one base station can infer from its observation; leading axes (E, K)."""
 
-    leakage: NDArray[np.float64]  # (E, K) gain to users not listed, sum
+    leakage: NDArray[np.float64]  # (E, K) sum of gains to users not listed
     present: NDArray[np.bool_]  # (E, K, U)
     cross: NDArray[np.complex128]  # (E, K, U, n) channels to the listed users
     direct: NDArray[np.complex128]  # (E, K, n)
@@ -27,7 +27,7 @@ class View:
 
 
 def read(params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32]) -> View:
-    """Observations ``(E, K, O)`` of ``angle`` or ``csi`` back into channels and reports.
+    """Recover channels and reports from observations ``(E, K, O)`` of ``angle`` or ``csi``.
 
     Raises:
         ValueError: For observation ``ge2020``, which shows no channel.
@@ -65,7 +65,7 @@ def read(params: Params, obs: NDArray[np.float32], neighbours: NDArray[np.int32]
 
 
 def encode(params: Params, beamformer: NDArray[Any]) -> NDArray[Any]:
-    """Beamformer ``(..., n)`` to the action ``(..., 2n)``, or to the nearest of the codebook."""
+    """The action ``(..., 2n)`` of a beamformer ``(..., n)``, or the nearest one of the codebook."""
     if params.action == "codebook":
         return _nearest_choice(params, beamformer)
     w = radio.canonical_phase(radio.project_power(beamformer))

@@ -5,8 +5,9 @@ video and URLLC - once per interval of 100 ms. Packets that are not served withi
 deadline violate its service level agreement (SLA). Demand drifts, and busy neighbours interfere.
 
 Presets: ``default``; ``hotspots``, the same with bursts that drift across cells; ``hua2019``, the
-packet-level model of [H], described at the end; ``hua2019_code``, one cell of it as the authors'
-public code has it, with all its defects and small URLLC packets, to compare with published values.
+packet-level model of [H], described at the end; ``hua2019_code``, a single cell of that model as in
+the authors' public code, with all its defects and small URLLC packets, for comparison with
+published values.
 
 Model
 -----
@@ -20,24 +21,27 @@ In interval k, BS n allocates ``b_s`` Hz to slice s; its sub-slots t last 1 ms::
     M_s(t)   = min(H_s(t-1) + c_s, A_s(t)),  H_s(t) = max(M_s(t), A_s(t - d_s + 1))
     u        = sum_s (served bits) / (W eta 100 ms)
 
-``A`` and ``H`` are cumulative arrivals and departures: queues are fluid, served oldest first, and
-carry over between intervals. A packet that arrives in sub-slot t is *in time* when it is served in
-sub-slots t .. t+d-1, ``d`` its slice's deadline in ms; otherwise it is *late*, and dropped at the
-end of sub-slot t+d-1. So queued before + arrived = in time + expired + queued after.
+``A`` and ``H`` are cumulative arrivals and departures. Queues are fluid, are served oldest first,
+and carry over between intervals. A packet that arrives in sub-slot t is *in time* if it is served
+in sub-slots t .. t+d-1, where ``d`` is its slice's deadline in ms. Otherwise it is *late* and
+expires at the end of sub-slot t+d-1. Hence queued before + arrived = in time + expired + queued
+after.
 
-Utilisation ``u`` is the share of the BS's band that carried traffic (spectrum that is allocated
-but has nothing to send is silent) and acts on its neighbours in the next interval. BSs at the
-border have fewer interferers. ``lambda0_s = load share_s W eta(U = load) 1 ms / packet_bits_s``: at
-load 1 the mean demand fills the band of a cell whose six neighbours are as busy.
+Utilisation ``u`` is the share of the BS's band that carried traffic; allocated spectrum with
+nothing to send is silent. It sets the interference to the neighbours in the next interval. BSs at
+the border have fewer interferers. ``lambda0_s = load share_s W eta(U = load) 1 ms /
+packet_bits_s``: at load 1 the mean demand fills the band of a cell whose six neighbours are equally
+busy.
 
 *Hotspots.* Each slice has ``hotspots`` points ``z_h`` that wander over the network. Near them its
-demand is multiplied by ``f_s = 1 + gain sum_h exp(-|p_n - z_h|^2 / (2 width^2))``, ``p_n`` the
-place of the BS, in inter-site distances. Each coordinate of ``z_h`` is an AR(1) process like x,
-with ``hotspot_tau`` and standard deviation ``(rings + 0.5) / 2``. Without hotspots ``f = 1``; with
-them ``load`` is that of a cell far from all.
+demand is multiplied by ``f_s = 1 + gain sum_h exp(-|p_n - z_h|^2 / (2 width^2))``, where ``p_n`` is
+the position of the BS and lengths are in inter-site distances. Each coordinate of ``z_h`` is an
+AR(1) process like x, with time constant ``hotspot_tau`` and standard deviation
+``(rings + 0.5) / 2``. Without hotspots ``f = 1``. With hotspots, ``load`` is the load of a cell far
+from all of them.
 
-At reset ``x`` and ``z`` are stationary, queues are empty, the demand of the last two intervals has
-been measured, and all cells have been utilised to the degree ``load``.
+At reset, ``x`` and ``z`` are drawn from their stationary distributions, queues are empty, the
+demand of the last two intervals is known, and every cell has the utilisation ``load`` (at most 1).
 
 Observation (23 numbers, raw magnitudes; slices in the order VoLTE, video, URLLC)
 ---------------------------------------------------------------------------------
@@ -61,8 +65,8 @@ spectrum unused.
 
 Neighbours: adjacent cells, at most 6.
 
-Reward of an agent: mean over slices of SSR = in time / (in time + expired), packets whose fate was
-settled in the interval; 1 if there are none. Options::
+Reward of an agent: the mean over slices of SSR = in time / (in time + expired), which counts the
+packets that were served or expired in the interval. SSR is 1 if there were none. With options::
 
     r = sum_s w_s SSR_s / sum_s w_s + se_weight (served bits / (W 100 ms))
         - violation_penalty (share of slices with SSR_s < ssr_target)
@@ -97,53 +101,57 @@ hotspot_tau       intervals            10                  [C]
 
 Preset ``hua2019``
 ------------------
-Packets, users and resource blocks one by one, as in the authors' public code for [H] where the
-paper leaves a choice. One decision lasts a learning window of 2,000 slots of 0.5 ms, 1 s. In a
-cell, 46 users have VoLTE, 46 video and 8 URLLC. Users do not move; cells do not interfere.
+This model simulates individual packets, users and resource blocks. Where the paper [H] leaves a
+choice, it follows the authors' public code. One decision lasts for a learning window of 2,000 slots
+of 0.5 ms, that is 1 s. A cell has 46 VoLTE, 46 video and 8 URLLC users. Users do not move, and
+cells do not interfere.
 
-*Traffic.* A user's next packet comes one slot and a gap, rounded up to slots, after its last one::
+*Traffic.* A user's next packet arrives one slot plus a gap after the last one. The gap is rounded
+up to whole slots::
 
             gap                                  size
     VoLTE   U(0, 160 ms)                         40 B
     video   6 ms (v^(-1/1.2) - 1) <= 12.5 ms     800 bit (v^(-1/1.2) - 1) <= 2000 bit, v ~ U(0, 1)
     URLLC   exponential, mean 180 ms             one of 0.3, 0.4, .. 0.7 MB
 
-A buffer holds 5 packets; one that finds it full is dropped.
+A buffer holds 5 packets. A packet that arrives at a full buffer is dropped.
 
-*Service.* In each slot a slice's ``floor(b_s / 180 kHz)`` blocks are shared in equal parts among
-its users with packets; what is left over goes round robin, one block each. With B Hz a user has the
-rate ``R = layers B log2(1 + S / (N0 B))``, S the received power in dBm::
+*Service.* In each slot the ``floor(b_s / 180 kHz)`` blocks of a slice are shared equally among its
+users with packets. The remaining blocks are handed out round robin, one each. A user with B Hz has
+the rate ``R = layers B log2(1 + S / (N0 B))``, where S is the received power in dBm::
 
-    S = 46 + 20 - 145.4 - 37.5 log10(distance in km) - N(0, 8^2), the last drawn in every slot
+    S = 46 + 20 - 145.4 - 37.5 log10(distance in km) - N(0, 8^2), with N drawn in every slot
 
-Oldest packets go first.
+Oldest packets are sent first.
 
-*SLA.* A packet is in time if its latency, whole slots from its arrival to the slot in which its
-last bit leaves, is below 10, 10 or 3 ms, and its rate at least 51 kbit/s, 100 Mbit/s or 10 Mbit/s:
-size over latency, or R for one that takes one slot. A packet that reaches the latency limit counts
-as expired there and then, but stays in its buffer until it is sent. So queued before + arrived =
-in time + expired + dropped + queued after, where *queued* are those that can still be in time.
+*SLA.* A VoLTE, video or URLLC packet is in time if its latency is below 10, 10 or 3 ms and its rate
+is at least 51 kbit/s, 100 Mbit/s or 10 Mbit/s. The latency is counted in whole slots, from arrival
+to the slot in which the last bit leaves. The rate is size over latency, or R for a packet that
+takes one slot. A packet that reaches the latency limit counts as expired at once, but stays in its
+buffer until it is sent. Hence queued before + arrived = in time + expired + dropped + queued after,
+where *queued* counts the packets that can still be in time.
 
-*Observation*: the same 23 numbers; an interval is a window. *spectral_efficiency* is the bits
-delivered over W times the window, *backlog* counts all packets in the buffers, expired ones too,
-*ssr* has the dropped packets in its denominator, *neighbour_utilisation* is of blocks granted, and
-*packets* and *bits* are zero until a window has passed.
+*Observation*: the same 23 numbers, with a window as the interval. *spectral_efficiency* is the
+number of bits delivered, divided by W and the duration of the window. *backlog* counts all packets
+in the buffers, including expired ones. The denominator of *ssr* includes dropped packets.
+*neighbour_utilisation* is computed from granted blocks. *packets* and *bits* are zero until the
+first window has passed.
 
 *Reward*: ``J = se_weight SE + sum_s slice_weights_s SSR_s`` [H].
 
-Defects of the public code are behind flags, off by default. With all on, one cell and small URLLC
-packets (6.4, 12.8, .. 32 kB), equal parts give J = 5.27 and 1, 8, 1 MHz give 7.40; reported are
-5.25 and 7.40, to 0.05. A slip in units there, bits taken off a rate when a user sends several
-packets in one slot, is not repeated.
+Flags turn on the defects of the public code; all are off by default. Preset ``hua2019_code`` turns
+all of them on, for one cell and small URLLC packets (6.4, 12.8, .. 32 kB). It reproduces the
+published J of equal parts and of 1, 8 and 1 MHz. One error of the public code is not reproduced: it
+subtracts bits from a rate when a user sends several packets in one slot.
 
 ===================== ========= ==================== ==========================================
 name                  unit      default              source
 ===================== ========= ==================== ==========================================
 rings                 rings     2                    [P]; [H] has one cell, 0
 bandwidth_hz          Hz        10e6                 [H]
-users                 users     (46, 46, 8)          [H] 100 by lot, 6 : 6 : 1; [C] fixed counts
+users                 users     (46, 46, 8)          [H] 100 drawn at 6 : 6 : 1; [C] fixed
 radius_m              m         40                   [H] users uniform in the disc
-min_distance_m        m         1                    [C] nearer users count as this far
+min_distance_m        m         1                    [C] nearer users count as this far away
 power_dbm             dBm       46                   [H]
 receive_gain_db       dB        20                   [H]
 noise_dbm_hz          dBm/Hz    -174                 [H]
@@ -166,14 +174,14 @@ sla_rate_bps          bit/s     (51e3, 100e6, 10e6)  [H]
 sla_latency_s         s         (10, 10, 3)e-3       [H]
 slice_weights                   (1, 1, 1)            [H] beta
 se_weight                       0.01                 [H] alpha
-pointer_by_number     flag      off                  [H] the round robin takes user numbers from
-                                                     the pointer on, active or not, and starts
-                                                     anew in every window
+pointer_by_number     flag      off                  [H] the round robin counts user numbers from
+                                                     its pointer on, active or not, and restarts
+                                                     in every window
 offered_efficiency    flag      off                  [H] SE counts the rate offered, not the bits
                                                      delivered
 decimal_logarithm     flag      off                  [H] log10 in place of log2
 wipe_queues           flag      off                  [H] buffers are emptied after every window
-stall_sources         flag      off                  [H] at a full buffer the packet waits
+stall_sources         flag      off                  [H] a packet waits while the buffer is full
 square_drop           flag      off                  [H] users uniform in the square of side 80 m
 ===================== ========= ==================== ==========================================
 
@@ -250,7 +258,7 @@ __all__ = [
 
 
 def draw(canvas: Canvas, params: Any, state: Any) -> None:
-    """Draw environment 0 of ``state``; Pillow is imported with the first drawing."""
+    """Draw environment 0 of ``state``. The first call imports Pillow."""
     from networld_envs.ns import drawing
 
     drawing.draw(canvas, params, state)

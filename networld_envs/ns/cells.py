@@ -1,4 +1,4 @@
-"""What both models of network slicing share: the grid of cells and what an action means."""
+"""Shared by both models of network slicing: the grid of cells and the meaning of an action."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def hex_table(rings: int) -> NDArray[np.int32]:
 
 
 def neighbour_utilisation(rings: int, utilisation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum of the neighbours' utilisation over 6, ``(E, N)``; cells off the border are silent."""
+    """Sum of the neighbours' utilisation over 6, ``(E, N)``; nothing interferes from outside."""
     table = hex_table(rings)
     padded = np.zeros((len(utilisation), utilisation.shape[1] + 1))
     padded[:, :-1] = utilisation
@@ -28,7 +28,7 @@ def neighbour_utilisation(rings: int, utilisation: NDArray[np.float64]) -> NDArr
 
 
 def applied_allocation(bandwidth_hz: float, actions: NDArray[Any]) -> NDArray[np.float64]:
-    """Scale down what exceeds the band: ``b <- b min(1, W / sum b)``, ``(..., 3)`` Hz."""
+    """Scale allocations down to the band: ``b <- b min(1, W / sum b)``, ``(..., 3)`` Hz."""
     wanted = np.asarray(actions, dtype=np.float64)
     total = wanted[..., 0] + wanted[..., 1] + wanted[..., 2]
     scale = bandwidth_hz / np.maximum(total, bandwidth_hz)

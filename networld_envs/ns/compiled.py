@@ -1,7 +1,7 @@
-"""Steps of network slicing, the fluid model, with compiled loops: the numbers of NumPy, to the bit.
+"""Steps of the fluid model of network slicing with compiled loops, equal to NumPy's bit for bit.
 
-Random draws, exponentials and logarithms stay with NumPy; what lies between is done in
-`networld_envs.ns.kernels`. `networld_envs.compiled` compares the two before it uses this module.
+NumPy still computes random draws, exponentials and logarithms; `networld_envs.ns.kernels` computes
+the rest. `networld_envs.compiled` compares both kinds of steps before it uses this module.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from networld_envs.ns.cells import hex_table
 from networld_envs.ns.fluid_types import SUB_SLOT_S, Params, State, spectral_efficiency
 from networld_envs.physics import arrivals
 
-MOST_SLOTS = 4096  # sums of arrivals stay below 2^53, so that any order gives the same
+MOST_SLOTS = 4096  # keeps sums of arrivals below 2^53, where every order of summation is exact
 
 
 def covers(params: Any) -> bool:
-    """Whether these loops have what the parameters ask for."""
+    """Whether these loops support the parameters."""
     return isinstance(params, Params) and params.sub_slots <= MOST_SLOTS
 
 

@@ -17,8 +17,8 @@ from networld_envs.physics.arrivals import poisson_slots
 from networld_envs.physics.queueing import serve_before_deadline
 from networld_envs.physics.topology import hex_grid
 
-MOST_PACKETS = 1e12  # largest mean per sub-slot: what generators can draw, far beyond any band
-GROUP_QUEUES = 256  # queues simulated side by side; changes no result
+MOST_PACKETS = 1e12  # largest mean per sub-slot: generators can draw it, and no band can serve it
+GROUP_QUEUES = 256  # queues simulated together; does not change results
 
 
 def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
@@ -80,7 +80,7 @@ def transition(
     in_time, expired = np.empty_like(packets), np.empty_like(packets)
     backlog = np.empty_like(state.backlog)
     envs, cells, slices = packets.shape
-    group = max(1, GROUP_QUEUES // (cells * slices))  # what the processor's cache holds
+    group = max(1, GROUP_QUEUES // (cells * slices))  # as many as fit the processor's cache
     for first in range(0, envs, group):
         some = slice(first, first + group)
         arrivals = np.empty((params.sub_slots, slices, *packets[some].shape[:2]))
@@ -123,7 +123,7 @@ def arrival_rate(params: Params, state: State) -> NDArray[np.float64]:
 
 
 def hotspot_factor(params: Params, hotspot: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What hotspots multiply the demand by, ``(..., N, S)``.
+    """Factor by which hotspots multiply the demand, ``(..., N, S)``.
 
     ``1 + gain sum_h exp(-|p_n - z_h|^2 / (2 width^2))`` over the hotspots of a slice.
 
@@ -149,7 +149,7 @@ def _mean_rate(
 def next_log_demand(
     params: Params, log_demand: NDArray[np.float64], innovation: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """X one interval on, from standard normal innovations of its shape."""
+    """Log-demand of the next interval, from standard normal innovations of the same shape."""
     phi = params.demand_memory
     return phi * log_demand + np.sqrt(1.0 - phi * phi) * params.demand_sigma * innovation
 
@@ -162,7 +162,7 @@ def _hotspot_spread(params: Params) -> float:
 def next_hotspot(
     params: Params, hotspot: NDArray[np.float64], innovation: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Z one interval on, from standard normal innovations of its shape."""
+    """Hotspots of the next interval, from standard normal innovations of the same shape."""
     phi = float(np.exp(-1.0 / params.hotspot_tau))
     return phi * hotspot + np.sqrt(1.0 - phi * phi) * _hotspot_spread(params) * innovation
 
@@ -198,5 +198,5 @@ def largest_efficiency(params: Params) -> float:
 
 
 def hidden(state: State) -> tuple[NDArray[np.float64], ...]:
-    """What the global state holds beside observations: log-demand and places of hotspots."""
+    """Parts of the global state that are not observed: log-demand and hotspot positions."""
     return state.log_demand, state.hotspot

@@ -28,7 +28,7 @@ class Params:
         load: Mean demand, as a share of the band of a cell with busy neighbours.
         demand_sigma: Standard deviation of the log-demand.
         demand_tau: Time constant of the demand, intervals.
-        interference: Interference of fully used neighbours, relative to the signal.
+        interference: Interference of six fully used neighbours, relative to the signal.
         noise: Noise, relative to the signal.
         layers: Spatial streams.
         sub_slots: Milliseconds between two decisions.
@@ -125,12 +125,12 @@ class State:
 
     Attributes:
         log_demand: ``(E, N, S)`` float64, x of the coming interval.
-        hotspot: ``(E, S, H, 2)`` float64, where the hotspots are, in inter-site distances.
+        hotspot: ``(E, S, H, 2)`` float64, positions of the hotspots, in inter-site distances.
         packets: ``(E, N, S)`` float64, packets that arrived in the last interval.
         packets_before: ``(E, N, S)`` float64, those of the interval before it.
         allocation_hz: ``(E, N, S)`` float64, as applied; zero right after reset.
         in_time: ``(E, N, S)`` float64, packets served within their deadline.
-        expired: ``(E, N, S)`` float64, packets dropped for being late.
+        expired: ``(E, N, S)`` float64, packets dropped because they were late.
         ssr: ``(E, N, S)`` float64, in time over settled packets; 1 where none were settled.
         backlog: ``(E, N, S, G)`` float64, packets queued that arrived at least g sub-slots before
             the last one; ``[..., 0]`` is the whole queue.

@@ -1,7 +1,7 @@
-"""Compiled loops of network slicing, the fluid model, put together in `networld_envs.ns.compiled`.
+"""Compiled loops of the fluid model of network slicing, used by `networld_envs.ns.compiled`.
 
-They add, multiply and compare in the order of `networld_envs.ns.fluid`; packets that arrive are
-whole numbers, which any order adds up exactly.
+They add, multiply and compare in the same order as `networld_envs.ns.fluid`. Arrivals are whole
+numbers, so every order of summation is exact.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Integers = NDArray[np.int64]
 compile_loop = numba.njit(cache=True, error_model="numpy")
 CELLS, LEFT_OVER = arrivals.CELLS, arrivals.LEFT_OVER
 MAX_COUNT, RATES, STEP = arrivals.MAX_COUNT, arrivals.RATES, arrivals.STEP
-LARGEST = (STEP * RATES) ** 2  # rate that the tables serve
+LARGEST = (STEP * RATES) ** 2  # largest rate that the tables cover
 
 
 @compile_loop
@@ -55,8 +55,8 @@ def look_up(
         counts: ``(T, Q)``, to be filled.
 
     Returns:
-        Row of the table ``(Q,)``, mean of the rest in all slots ``(Q,)``, and the places in
-        ``counts`` that hold no number yet; last, whether a rate is beyond the tables.
+        Row of the table ``(Q,)``, mean of the rest in all slots ``(Q,)``, the places in ``counts``
+        that are not filled yet, and whether a rate is beyond the tables.
     """
     cells, slices = rate.shape
     queues = cells * slices
@@ -85,7 +85,7 @@ def look_up(
 def draw_again(
     counts: Doubles, again: Integers, row: Integers, left_over: Doubles, uniform: Doubles
 ) -> None:
-    """Second part: what rounding down left over, by bisection in the row's distribution."""
+    """Second part: draw the numbers not in the tables, by bisection in the row's distribution."""
     queues = counts.shape[1]
     for i in range(len(again)):
         place = again[i]
@@ -103,7 +103,7 @@ def draw_again(
 
 @compile_loop
 def scatter(counts: Doubles, scattered: Integers, slot: Integers) -> None:
-    """Third part: packets of the rest in their slots."""
+    """Third part: add the packets of the rest to their slots."""
     i = 0
     for q in range(counts.shape[1]):
         for _ in range(scattered[q]):
@@ -130,7 +130,7 @@ def serve(
         deadlines: ``(S,)``.
         backlog: ``(N, S, G)``.
         packets: ``(N, S)``, to be filled with all arrivals.
-        in_time: ``(N, S)``, to be filled, as the next two.
+        in_time: ``(N, S)``, to be filled, as are the next two.
         expired: ``(N, S)``.
         left: ``(N, S, G)``.
     """
@@ -221,7 +221,7 @@ def observe(
     nearby: Doubles,
     bits: Doubles,
 ) -> NDArray[np.float32]:
-    """The columns are in `networld_envs.ns`."""
+    """Observations ``(E, N, 23)``; the columns are in `networld_envs.ns`."""
     envs, cells, slices = packets.shape
     obs = np.empty((envs, cells, 23), np.float32)
     for e in range(envs):

@@ -34,13 +34,13 @@ class PacketParams:
         bandwidth_hz: Band of each base station, Hz.
         users: Users of each slice in a cell.
         radius_m: Radius of a cell, m.
-        min_distance_m: Nearer users count as this far from the base station, m.
+        min_distance_m: Users nearer to the base station count as this far away, m.
         power_dbm: Transmit power, dBm.
         receive_gain_db: Receive gain, dB.
         noise_dbm_hz: Noise power density, dBm/Hz.
         path_loss_1km_db: Path loss at 1 km, dB.
-        path_loss_slope_db: Increase of the path loss for each decade of distance, dB.
-        shadowing_db: Standard deviation of the shadowing, drawn anew in every slot, dB.
+        path_loss_slope_db: Increase of the path loss per decade of distance, dB.
+        shadowing_db: Standard deviation of the shadowing, which is redrawn in every slot, dB.
         layers: Spatial streams.
         block_hz: Width of a resource block, Hz.
         slot_s: Duration of a slot, s.
@@ -57,13 +57,13 @@ class PacketParams:
         sla_latency_s: Latency of each slice at which its SLA is violated, s.
         slice_weights: Weight of each slice in the reward.
         se_weight: Weight of the spectral efficiency in the reward, per bit/s/Hz.
-        pointer_by_number: Defect of the public code: the round robin goes by user number and
-            restarts in every window.
+        pointer_by_number: Defect of the public code: the round robin counts all user numbers,
+            active or not, and restarts in every window.
         offered_efficiency: Defect of the public code: the spectral efficiency counts the rate
             offered.
         decimal_logarithm: Defect of the public code: log10 in place of log2.
         wipe_queues: Defect of the public code: buffers are emptied after every window.
-        stall_sources: Defect of the public code: at a full buffer the packet waits.
+        stall_sources: Defect of the public code: a packet waits while the buffer is full.
         square_drop: Defect of the public code: users are placed in a square.
 
     Raises:
@@ -181,18 +181,18 @@ class PacketState:
         bits: ``(E, N, U, B)`` float64, bits left of each packet in the buffer, oldest first.
         size: ``(E, N, U, B)`` float64, bits the packet had when it arrived; 0 for no packet.
         born: ``(E, N, U, B)`` int64, slot it arrived in, `NEVER` for no packet.
-        is_late: ``(E, N, U, B)`` bool, whether it has outlived its latency limit.
+        is_late: ``(E, N, U, B)`` bool, whether it has exceeded its latency limit.
         due: ``(E, N, U)`` int64, slot of the user's next packet.
-        pointer: ``(E, N, S)`` int64, user number at which the round robin goes on.
+        pointer: ``(E, N, S)`` int64, user number at which the round robin continues.
         packets: ``(E, N, S)`` float64, packets that arrived in the last window.
         packets_before: ``(E, N, S)`` float64, those of the window before it.
         arrived_bits: ``(E, N, S)`` float64, their bits, last window.
         arrived_bits_before: ``(E, N, S)`` float64, window before.
         allocation_hz: ``(E, N, S)`` float64, as applied; zero right after reset.
-        in_time: ``(E, N, S)`` float64, packets delivered as their SLA demands.
+        in_time: ``(E, N, S)`` float64, packets delivered as their SLA requires.
         expired: ``(E, N, S)`` float64, packets delivered otherwise, or late while still queued.
-        dropped: ``(E, N, S)`` float64, packets that found the buffer full, or
-            were removed with their fate undecided (`wipe_queues`).
+        dropped: ``(E, N, S)`` float64, packets that arrived at a full buffer, or that
+            `wipe_queues` removed before they were in time or expired.
         ssr: ``(E, N, S)`` float64, in time over in time, expired and dropped; 1 if none.
         backlog: ``(E, N, S)`` float64, packets in the buffers.
         queued: ``(E, N, S)`` float64, those of them that can still be in time.

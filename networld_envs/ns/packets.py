@@ -1,7 +1,7 @@
 """Reset and transition of preset ``hua2019`` of network slicing, packet by packet.
 
-In every slot the few users that have something to send are looked at, in all cells of all
-environments together; the many silent ones cost nothing.
+Each slot processes only the users that have packets, in all cells of all environments together.
+The many silent users cost nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from networld_envs.ns.cells import applied_allocation, satisfaction_ratio
 from networld_envs.ns.packet_types import NUM_SLICES, PacketParams, PacketState
 
 NEVER = 1 << 40  # slot in which no packet arrived
-LEAST = 2.0**-53
+LEAST = 2.0**-53  # smallest uniform number that becomes a normal one: its quantile is finite
 POOL = 1 << 15  # uniform numbers drawn at a time
 
 
 class _Uniforms:
-    """Uniform numbers of every environment from its own generator, taken as they are needed."""
+    """Uniform numbers for every environment, drawn in blocks from its own generator."""
 
     def __init__(self, rngs: Sequence[np.random.Generator], most: int) -> None:
         self.rngs = rngs
@@ -31,7 +31,7 @@ class _Uniforms:
         self.used = np.zeros(len(rngs), np.int64)
 
     def take(self, env: NDArray[np.int64]) -> NDArray[np.float64]:
-        """One number for each entry of ``env``, which is sorted; at most ``most`` of each."""
+        """One number for each entry of the sorted ``env``, at most ``most`` per environment."""
         count = np.bincount(env, minlength=len(self.rngs))
         for e in np.flatnonzero(self.used + count > self.size).tolist():
             self.pool[e] = self.rngs[e].random(self.size)
@@ -43,7 +43,7 @@ class _Uniforms:
 
 
 def reset(params: PacketParams, rngs: Sequence[np.random.Generator]) -> PacketState:
-    """Drop the users, empty buffers, first packets on their way.
+    """Place the users; buffers are empty, and each user's first packet is scheduled.
 
     Args:
         params: Parameters of the preset.
@@ -118,7 +118,7 @@ def transition(
 
 
 class _Window:
-    """The buffers during one window; users of all cells and environments in one row.
+    """The buffers during one window, with the users of all cells and environments on one axis.
 
     ``F = E N U`` users, ``Q = E N S`` queues: the users of one slice in one cell.
     """
@@ -167,7 +167,7 @@ class _Window:
         self.delivered_bits, self.offered_bits, self.granted = np.zeros((3, queues))
 
     def arrive(self, slot: int) -> None:
-        """Packets that are due enter their buffers; at a full one they are dropped, or wait."""
+        """Move due packets into their buffers; if one is full, they are dropped or wait."""
         params = self.params
         fits = self.count < params.buffer
         due = self.due <= slot
@@ -188,7 +188,7 @@ class _Window:
         self.count[f] = place + 1
 
     def serve(self, slot: int) -> None:
-        """Share the blocks among the users with packets and send; then see who is too late."""
+        """Share the blocks among users with packets, send, then mark late packets."""
         params = self.params
         f = np.flatnonzero(self.count)
         if not f.size:
@@ -210,7 +210,7 @@ class _Window:
             np.add.at(self.expired, self.queue[f[waiting]], 1.0)
 
     def _share(self, f: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Round robin: equal parts, and the blocks left over one each from the pointer on."""
+        """Share blocks equally; the rest go one each to the users from the pointer on."""
         queue, number = self.queue[f], self.number[f]
         active = np.bincount(queue, minlength=len(self.blocks))
         whole, rest = np.divmod(self.blocks, np.maximum(active, 1))
@@ -218,8 +218,8 @@ class _Window:
         rank = np.arange(f.size) - (np.cumsum(active) - active)[queue]
         pointer, spare = self.pointer[queue], rest[queue]
         if self.params.pointer_by_number:
-            # As in the public code: numbers in [pointer, pointer + rest), however few of them are
-            # active; near the end those above the pointer and the first active ones.
+            # As in the public code: to the numbers in [pointer, pointer + rest), even if few of
+            # them are active; near the end, to those above the pointer and the first active ones.
             above = number > pointer
             after = np.bincount(queue[above], minlength=len(self.blocks))[queue]
             wraps = after < spare
@@ -237,7 +237,7 @@ class _Window:
         return whole[queue] + extra
 
     def _send(self, slot: int, users: NDArray[np.int64], rate_bps: NDArray[np.float64]) -> None:
-        """Send oldest first; a user goes on to its next packet while its slot lasts."""
+        """Send oldest packets first; a user continues with its next one while the slot has room."""
         slot_s = self.params.slot_s
         room = rate_bps * slot_s  # bits
         while users.size:
@@ -372,5 +372,5 @@ def largest_efficiency(params: PacketParams) -> float:
 
 
 def hidden(state: PacketState) -> tuple[NDArray[np.float64], ...]:
-    """What the global state holds beside observations: the places of the users, m."""
+    """Part of the global state that is not observed: the positions of the users, m."""
     return (state.user_m,)

@@ -1,6 +1,6 @@
-"""Behaviour and reference policies of NS, weak to strong.
+"""Behaviour and reference policies of NS, from weak to strong.
 
-The local ones use an agent's own observation only: neighbours' demand adds less than 0.002.
+Local policies use only the agent's own observation; the demand of neighbours adds very little.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Table = NDArray[np.int32]
 Actions = NDArray[np.float32]
 AnyParams = Params | PacketParams
 
-GRID = 50  # parts the band is divided into by `expert` and `genie`: 200 kHz at the default
+GRID = 50  # parts into which `expert` and `genie` divide the band: 200 kHz each by default
 EQUAL_SPLIT = (1 / 3, 1 / 3, 1 / 3)
 STATIC_SPLIT = (0.1, 0.45, 0.45)  # `tune_static(Params(), range(1000, 1016))`
 # `tune_static(PacketParams(rings=0), range(1000, 1016), steps=3)`
@@ -49,7 +49,7 @@ def static(
     *,
     split: tuple[float, float, float] | None = None,
 ) -> Actions:
-    """The same split for ever and everywhere; by default the best one known for the model."""
+    """The same split in every cell and interval; by default the best one known for the model."""
     del neighbours, rngs, step
     if split is None:
         split = PACKET_STATIC_SPLIT if _has_packets(params) else STATIC_SPLIT
@@ -57,7 +57,7 @@ def static(
 
 
 def demand(params: AnyParams, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
-    """In proportion to the bits that arrived in the last interval; equal parts without any."""
+    """In proportion to the bits that arrived in the last interval; equal parts if none did."""
     del neighbours, rngs, step
     bits = obs[..., task.OBSERVATION["bits"]].astype(np.float64)
     total = bits[..., 0:1] + bits[..., 1:2] + bits[..., 2:3]
@@ -69,7 +69,7 @@ def expert(params: Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -
     """One-step model-predictive allocation from the own observation.
 
     Forecasts each slice's demand by regression to the mean of the log-demand, predicts the share
-    of packets in time for every part of the band, and takes the best of all splits.
+    of packets in time for every part of the band, and chooses the best of all splits.
     """
     del neighbours, rngs, step
     mean = params.mean_arrivals  # (3,) packets per sub-slot
@@ -86,7 +86,7 @@ def expert(params: Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -
 
 
 def genie(params: Params, state: State, rngs: Rngs, step: int) -> Actions:
-    """The expert's allocation with the coming interval's demand known."""
+    """The expert's allocation, but with the true demand of the coming interval."""
     del rngs, step
     rate = fluid.arrival_rate(params, state)
     utilisation = neighbour_utilisation(params.rings, state.utilisation)
@@ -104,7 +104,7 @@ def _best_split(
 
     A deadline of d sub-slots lets a slice use the service of d sub-slots for the packets ``X`` that
     arrive in them, so about ``E[min(X, d c)] / E[X]`` are in time, with ``c`` the service per
-    sub-slot. ``X`` is taken as normal with mean ``m`` and variance ``m + (spread m)^2``: Poisson
+    sub-slot. ``X`` is treated as normal with mean ``m`` and variance ``m + (spread m)^2``: Poisson
     arrivals at a log-normal rate. For a normal X, with ``z = (d c - m) / s``::
 
         E[min(X, d c)] = m - s (phi(z) - z Phi(-z))
@@ -135,7 +135,7 @@ def _best_split(
 
 @lru_cache(maxsize=1)
 def _all_splits() -> NDArray[np.int64]:
-    """Every way to give away all ``GRID`` parts: ``(1326, 3)`` for 50."""
+    """Every way to share out all ``GRID`` parts: ``(1326, 3)`` for 50."""
     first, second = np.divmod(np.arange((GRID + 1) ** 2), GRID + 1)
     third = GRID - first - second
     return np.stack([first, second, third], axis=-1)[third >= 0]
@@ -146,7 +146,7 @@ def _in_hz(params: AnyParams, split: NDArray[Any]) -> Actions:
 
 
 def _has_fluid_queues(params: Any) -> bool:
-    """The forecast is that of the default model: log-normal demand, Poisson arrivals."""
+    """Whether the forecast applies: log-normal demand and Poisson arrivals, the default model."""
     return isinstance(params, Params)
 
 
@@ -159,13 +159,13 @@ def tune_static(
 ) -> tuple[tuple[float, float, float], float]:
     """The best constant split, by grid search on common random numbers.
 
-    Searches a grid twice as coarse, then the fine grid around its best point.
+    Searches a grid with twice the spacing, then the fine grid around the best point.
 
     Args:
         params: Parameters of the task.
         seeds: One environment per seed.
         steps: Intervals per episode.
-        parts: Parts the band is divided into, even; 20 is a grid of 5%.
+        parts: Parts into which the band is divided, an even number; 20 is a grid of 5%.
 
     Returns:
         The split and its mean reward per agent and step.
@@ -222,7 +222,7 @@ POLICIES: dict[str, Policy] = {
         Policy(
             "genie",
             "genie",
-            "the same with the next demand known",
+            "the expert's allocation with the next demand known",
             privileged=genie,
             needs=_has_fluid_queues,
         ),

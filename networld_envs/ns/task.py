@@ -20,7 +20,6 @@ from networld_envs.spec import About, Column, TaskSpec, columns
 NAME = "ns"
 AGENT = "bs"
 
-# Columns of the observation, by name.
 OBSERVATION: dict[str, slice] = {
     "packets": slice(0, 3),
     "bits": slice(3, 6),
@@ -32,6 +31,7 @@ OBSERVATION: dict[str, slice] = {
     "backlog": slice(19, 22),
     "neighbour_utilisation": slice(22, 23),
 }
+"""Columns of the observation, by name."""
 OBS_DIM = 23
 UNITS = {
     "packets": "packets",
@@ -45,7 +45,6 @@ UNITS = {
     "neighbour_utilisation": "",
 }
 """Unit of each group of columns."""
-
 
 ABOUT = About(
     title="network slicing",
@@ -80,7 +79,7 @@ PRESETS: dict[str, Params | PacketParams] = {
 
 
 def _model(params: Params | PacketParams) -> ModuleType:
-    """The functions of the model that these parameters belong to; this is the only switch."""
+    """Module with the functions of the model that these parameters belong to."""
     return _MODELS[type(params)]
 
 
@@ -111,8 +110,8 @@ def spec(params: Params | PacketParams) -> TaskSpec:
 
 
 def observation_space(params: Params | PacketParams) -> Box:
-    """Observation of one agent, ``(23,)`` float32; counts end at the largest finite float32."""
-    # Gymnasium's checker refuses an infinite bound.
+    """Observation of one agent, ``(23,)`` float32; counts are bounded by the largest float32."""
+    # Gymnasium's checker rejects infinite bounds.
     high = np.full(OBS_DIM, np.finfo(np.float32).max, dtype=np.float32)
     high[OBSERVATION["allocation_hz"]] = params.bandwidth_hz
     high[OBSERVATION["ssr"]] = 1.0
@@ -175,7 +174,7 @@ def neighbours(params: Params | PacketParams, state: Any) -> NDArray[np.int32]:
 
 
 def metrics(params: Params | PacketParams, state: Any) -> dict[str, NDArray[Any]]:
-    """What the last interval did, ``(E, N, 3)`` or ``(E, N)``; zeros right after reset."""
+    """Results of the last interval, ``(E, N, 3)`` or ``(E, N)``; zeros right after reset."""
     del params
     elapsed = state.started
     per_slice = elapsed[..., None]
@@ -194,10 +193,11 @@ def metrics(params: Params | PacketParams, state: Any) -> dict[str, NDArray[Any]
 
 
 def global_state(params: Params | PacketParams, state: Any) -> NDArray[np.float32]:
-    """Everything that matters, flat ``(E, ...)`` float32, for centralised training.
+    """Global state, flat ``(E, ...)`` float32, for centralised training.
 
-    All observations, every BS's utilisation and, of the coming interval, the log-demand and where
-    the hotspots are. For ``hua2019`` the positions of the users (m) in place of the demand.
+    It holds all observations, the utilisation of every BS and, for the coming interval, the
+    log-demand and the positions of the hotspots. For ``hua2019`` it holds the positions of the
+    users (m) in place of the last two.
     """
     hidden = _model(params).hidden(state)
     envs = len(state.utilisation)

@@ -2,9 +2,9 @@
 
 Nodes form clusters. Each frame (one step, 20 ms) every node asks its cluster head for resource
 blocks (RBs) out of the ``channels x slots`` of the frame. Clusters whose heads are close use the
-same spectrum without a common scheduler, so what one cluster occupies destroys what its
-neighbours send. Nodes must find out, from their own and their neighbours' reports, who should
-transmit when; all share the cost of long queues.
+same spectrum without a common scheduler, so the blocks that one cluster occupies can destroy the
+transmissions of its neighbours. From their own and their neighbours' reports, the nodes must work
+out who should transmit and when. They all share the cost of long queues.
 
 Model
 -----
@@ -16,25 +16,28 @@ In frame t node i of cluster c requests ``x_i`` RBs. With ``F = channels * slots
     S_i   ~ Binomial(min(g_i, q_i), p_c)                             packets served; 1 RB each
     m_c   changes state with probability burst_flip                  cluster burst, 2 states
     a_i   ~ Poisson(rho F w_i m_c)                                   arrivals
-    q_i  <- min(q_i - S_i + a_i, buffer), the excess d_i is dropped
+    q_i  <- min(q_i - S_i + a_i, buffer); the excess d_i is dropped
 
 ``w_i`` are log-normal and sum to 1 in a cluster; ``m_c`` is ``burst_low`` or ``burst_high``.
-Equal remainders are drawn by lot. At reset the bursts start in either state; cluster c starts with
-backlogs ``floor(s_c U_i)``, ``s_c ~ U(0, 1)``, ``U_i ~ U(0, initial_backlog + 1)``.
+Ties between equal remainders are broken at random. At reset each burst starts in either state with
+equal probability. Cluster c starts with backlogs ``floor(s_c U_i)``, where ``s_c ~ U(0, 1)`` and
+``U_i ~ U(0, initial_backlog + 1)``.
 
-Every node belongs to one cluster: there are no gateways. ``topology`` says which clusters are in
-conflict:
+Every node belongs to one cluster: there are no gateways. ``topology`` determines which clusters are
+in conflict:
 
-* ``random``: heads uniform in the unit square, in conflict when nearer than ``conflict_radius``,
-  drawn again until the graph is connected and not bipartite. For a few clusters.
-* ``bounded``: the same for any number of clusters. Sides grow as ``sqrt(num_clusters / 6)`` in
-  units of ``conflict_radius``, no cluster has more than ``max_degree`` conflicts, and parts are
-  joined by their shortest links (`networld_envs.physics.graphs.bounded_conflict_graph`).
+* ``random``: heads are uniform in the unit square and in conflict when closer than
+  ``conflict_radius``. The graph is drawn again until it is connected and not bipartite. For small
+  numbers of clusters.
+* ``bounded``: the same for any number of clusters. The sides of the square grow as
+  ``sqrt(num_clusters / 6)`` in units of ``conflict_radius``, no cluster has more than
+  ``max_degree`` conflicts, and separate parts are joined by their shortest links
+  (`networld_envs.physics.graphs.bounded_conflict_graph`).
 * ``ring``: each cluster conflicts with the next and the previous one.
 * ``edges``: the given list of pairs of clusters.
 
-Observation (8 numbers, packet counts as they are)
---------------------------------------------------
+Observation (8 numbers, raw packet counts)
+------------------------------------------
 
 ===== ================ ======================================================== ================
 index name             meaning                                                  range
@@ -49,14 +52,14 @@ index name             meaning                                                  
 7     request          RBs requested in the last frame: the last action         [0, F]
 ===== ================ ======================================================== ================
 
-Observation ``cdmp`` is arrivals and queue alone (2 numbers), as in the planner of [P]; there is no
-beacon then, and the last action is not observed.
+Observation ``cdmp`` has only arrivals and queue (2 numbers), as in the planner of [P]. It has no
+beacon, and the last action is not observed.
 
-Action: ``Discrete(F + 1)``, RBs requested, an ordered integer.
+Action: ``Discrete(F + 1)``, the number of RBs requested, an ordered integer.
 
-Neighbours: the nodes of conflicting clusters (static; not the own cluster, which the beacon
-covers; without a beacon, in ``cdmp``, the other nodes of the own cluster come first). Agent ``i``
-is node ``i % K`` of cluster ``i // K``, ``K = nodes_per_cluster``.
+Neighbours: the nodes of conflicting clusters, fixed within an episode. The own cluster is not
+listed, since the beacon covers it. In ``cdmp``, which has no beacon, the other nodes of the own
+cluster come first. Agent ``i`` is node ``i % K`` of cluster ``i // K``, ``K = nodes_per_cluster``.
 
 Reward of an agent::
 
@@ -91,7 +94,7 @@ drop_cost          1/packet        0.5       [C]
 unused_cost        1/RB            0.01      [C]
 ================== =============== ========= ===================================================
 
-Episodes end by truncation only. Presets: ``default``; ``cdmp``, the default network seen as in [P];
+Episodes end by truncation only. Presets: ``default``; ``cdmp``, with the observation of [P];
 ``ring6``, six clusters on a ring at load 0.20; ``nodes12`` (3 clusters), ``nodes96`` (24) and
 ``nodes1000`` (250) of bounded degree.
 
@@ -154,7 +157,7 @@ __all__ = [
 
 
 def draw(canvas: Canvas, params: Any, state: Any) -> None:
-    """Draw environment 0 of ``state``; Pillow is imported with the first drawing."""
+    """Draw environment 0 of ``state``. The first call imports Pillow."""
     from networld_envs.rb import drawing
 
     drawing.draw(canvas, params, state)

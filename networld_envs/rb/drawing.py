@@ -81,7 +81,7 @@ def _little_pie(canvas: Canvas, x: float, y: float) -> None:
 def _apart(
     points: NDArray[np.float64], gap: float, canvas: Canvas, margin: float
 ) -> NDArray[np.float64]:
-    """Points ``(C, 2)`` pushed to ``gap`` from one another where there is room, in the picture."""
+    """Points ``(C, 2)`` pushed ``gap`` apart, if there is room, and kept inside the picture."""
     room = canvas.room
     low = np.array([10.0, HEADER_PX]) + margin
     high = np.array([10.0, HEADER_PX]) + room - margin - [0, 14]

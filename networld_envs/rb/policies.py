@@ -1,8 +1,8 @@
-"""Behaviour and reference policies of RB, weak to strong.
+"""Behaviour and reference policies of RB, from weak to strong.
 
-The local ones see what an agent sees: its observation and those of the nodes of conflicting
-clusters. All nodes of a cluster hear the same beacon, so they reach the same decision; in ``cdmp``,
-without a beacon, they add up the queues of the nodes they hear.
+Local policies see what an agent sees: its observation and those of the nodes of conflicting
+clusters. All nodes of a cluster hear the same beacon, so they reach the same decision. In ``cdmp``,
+which has no beacon, they add up the queues of the nodes they hear.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Actions = NDArray[np.int64]
 def level_queues(
     params: task.Params, queue: NDArray[Any], cluster_backlog: NDArray[Any], capacity: float
 ) -> Actions:
-    """Requests that bring the queues of a cluster to one level within ``capacity`` RBs.
+    """Requests that bring the queues of a cluster to one level with ``capacity`` RBs.
 
-    ``x_i = q_i - max(B - capacity, 0) / K``, rounded and clipped to [0, F]: what a node can work
-    out alone from its queue and the beacon. The head scales down what is too much.
+    ``x_i = q_i - max(B - capacity, 0) / K``, rounded and clipped to [0, F]. A node can compute this
+    alone, from its queue and the beacon. The head scales down requests that exceed the frame.
 
     Args:
         params: Parameters of the task.
@@ -60,7 +60,7 @@ def hard(params: task.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int
 
 
 def backlog(params: task.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
-    """As many RBs as packets wait."""
+    """One RB per waiting packet."""
     del neighbours, rngs, step
     return np.minimum(obs[..., QUEUE].astype(np.int64), params.resource_blocks)
 
@@ -68,14 +68,14 @@ def backlog(params: task.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: 
 def cap(
     params: task.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int, *, share: float = 0.5
 ) -> Actions:
-    """Levelled queues within a fixed share; 0.4 to 0.55 do about equally well at the default."""
+    """Levelled queues within a fixed share of the frame."""
     del rngs, step
     own = _own_backlog(params, obs, neighbours)
     return level_queues(params, obs[..., QUEUE], own, share * params.resource_blocks)
 
 
 def alternation(params: task.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
-    """Even clusters transmit in even frames, odd ones in odd frames, whoever conflicts."""
+    """Even clusters transmit in even frames, odd ones in odd frames, despite conflicts."""
     del rngs
     active = (_cluster(params, obs.shape[1]) + step) % 2 == 0
     own = _own_backlog(params, obs, neighbours)
@@ -94,7 +94,7 @@ def mean(params: task.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int
 def expert(params: task.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
     """Longest queue first: transmit when no conflicting cluster has a larger backlog.
 
-    Equal backlogs: the cluster of lower index transmits.
+    Between equal backlogs, the cluster with the lower index transmits.
     """
     del rngs, step
     own = _own_backlog(params, obs, neighbours)
@@ -110,7 +110,7 @@ def genie(
     """Clusters switch on and off in turn until the whole graph's weighted service stops growing.
 
     Maximises ``sum_c B_c min(B_c, F) p_c`` over the active set (max-weight scheduling, Tassiulas
-    and Ephremides, 1992) by best response: each change raises the sum, so it converges.
+    and Ephremides, 1992) by best response. Each change raises the sum, so this converges.
     """
     del rngs, step
     nodes, frame = params.nodes_per_cluster, params.resource_blocks
@@ -146,7 +146,7 @@ def _weighted_service(
 
 
 def _longest_first(backlogs: NDArray[np.int64], conflicts: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """``(E, C)``: no conflicting cluster has a larger backlog; ties to the lower index."""
+    """``(E, C)``: whether no conflicting cluster has a larger backlog; ties to lower indices."""
     theirs, present = _gather(backlogs, conflicts)
     own = backlogs[..., None]
     earlier = conflicts < np.arange(backlogs.shape[1])[:, None]
@@ -195,7 +195,7 @@ POLICIES: dict[str, Policy] = {
     for p in (
         Policy("random", "random", "uniform requests up to twice the fair share", local=random),
         Policy("hard", "heuristic", "always the fair share", local=hard),
-        Policy("backlog", "heuristic", "request what waits", local=backlog),
+        Policy("backlog", "heuristic", "one block per waiting packet", local=backlog),
         Policy("alternation", "heuristic", "even and odd clusters in turn", local=alternation),
         Policy("mean", "heuristic", "transmit when above the neighbours' mean", local=mean),
         Policy("cap", "static", "levelled queues within half the frame", local=cap),

@@ -24,14 +24,14 @@ from networld_envs.spec import About, Column, TaskSpec, columns
 NAME = "rb"
 AGENT = "node"
 BOUNDED_RADIUS = 0.4
-"""Gives graphs of bounded degree about the mean degree of the default: 2.8 with 24 clusters."""
+"""Conflict radius at which bounded graphs have about the mean degree of the default."""
 
 ABOUT = About(
     title="resource-block scheduling",
     reward_label="Average reward (negative cost)",
     reward_range=(-6.0, 0.0),
     recorded={"default": {}, "cdmp": {}, "ring6": {}},
-    agent_counts={  # graphs of like degree
+    agent_counts={  # graphs of similar degree
         12: {"preset": "nodes12"},
         24: {},
         48: {"preset": "nodes96", "num_clusters": 12},
@@ -70,8 +70,8 @@ def spec(params: Params) -> TaskSpec:
 
 
 def observation_space(params: Params) -> Box:
-    """Observation of one agent, float32; counts end at the largest finite float32."""
-    unbounded = np.finfo(np.float32).max  # Gymnasium's checker refuses an infinite bound
+    """Observation of one agent, float32; counts are bounded by the largest finite float32."""
+    unbounded = np.finfo(np.float32).max  # Gymnasium's checker rejects infinite bounds
     frame, buffer = params.resource_blocks, params.buffer
     high = [unbounded, buffer, frame, frame, params.nodes_per_cluster * buffer, 1.0, 1.0, frame]
     high = high[: len(params.columns)]
@@ -84,7 +84,7 @@ def action_space(params: Params) -> Discrete:
 
 
 def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
-    """New topologies, weights, burst states and backlogs.
+    """Draw topologies, weights, burst states and backlogs.
 
     Args:
         params: Parameters of the task.
@@ -155,7 +155,7 @@ def transition(
     """
     envs, agents = state.queue.shape
     clusters, nodes, frame = params.num_clusters, params.nodes_per_cluster, params.resource_blocks
-    uniform = np.stack([rng.random(agents + clusters) for rng in rngs])  # lots, then bursts
+    uniform = np.stack([rng.random(agents + clusters) for rng in rngs])  # tie breaks, then bursts
     requests = actions.astype(np.int64)
     grouped = (envs, clusters, nodes)
     grants = largest_remainder(
@@ -222,7 +222,7 @@ def neighbours(params: Params, state: State) -> NDArray[np.int32]:
 
 
 def metrics(params: Params, state: State) -> dict[str, NDArray[Any]]:
-    """What the last frame did, each ``(E, N)``; zeros right after reset."""
+    """Results of the last frame, each ``(E, N)``; zeros right after reset."""
     del params
     return {
         "arrivals": state.arrivals,
@@ -235,10 +235,10 @@ def metrics(params: Params, state: State) -> dict[str, NDArray[Any]]:
 
 
 def global_state(params: Params, state: State) -> NDArray[np.float32]:
-    """Everything that matters, ``(E, 9 N + 2 C)`` float32, for centralised training.
+    """Global state, ``(E, 9 N + 2 C)`` float32, for centralised training.
 
-    All observations (with beacon, whatever ``observation`` is), the mean arrivals of every node in
-    the present burst state, and the heads' positions.
+    It holds all observations (with beacon, whatever ``observation`` is), the mean arrivals of every
+    node in the present burst state, and the positions of the heads.
     """
     envs = len(state.queue)
     parts = (
@@ -268,7 +268,7 @@ def _conflict_graph(params: Params, rng: np.random.Generator) -> ConflictGraph:
 
 
 def _mates(params: Params) -> int:
-    """Nodes of the own cluster in the neighbour table: without a beacon all the others."""
+    """Nodes of the own cluster in the neighbour table: without a beacon, all other nodes."""
     return params.nodes_per_cluster - 1 if params.observation == "cdmp" else 0
 
 

@@ -26,7 +26,7 @@ UNITS = {
 """Unit of each column of the observation ``beacon``, in their order."""
 OBSERVATION = tuple(UNITS)
 LAST_ACTION = ("grant", "request")
-"""Entries that show the agent's own last action."""
+"""Columns that show the agent's own last action."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,14 @@ class Params:
             most = self.num_clusters - 1
             validate.integer(self, "max_degree", low=min(2, most), high=most)
         if (self.edges is None) == (self.topology == "edges"):
-            rule = f"given for topology 'edges' and for no other; topology is {self.topology!r}"
+            rule = f"given for topology 'edges' and only then; topology is {self.topology!r}"
             validate.fail(self, "edges", rule)
         if self.edges is not None:
             try:
                 pairs = tuple((index(a), index(b)) for a, b in self.edges)
             except (TypeError, ValueError):
                 validate.fail(self, "edges", "pairs of cluster indices")
-            object.__setattr__(self, "edges", pairs)  # lists, as from JSON, become hashable
+            object.__setattr__(self, "edges", pairs)  # lists, e.g. from JSON, become hashable
             edge_list_graph(self.num_clusters, pairs, self.cluster_degree)
 
     @property
@@ -138,7 +138,7 @@ class Params:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the observation's entries."""
+        """Names of the observation's columns."""
         return OBSERVATION if self.observation == "beacon" else OBSERVATION[:2]
 
 
@@ -149,7 +149,7 @@ class State:
     Attributes:
         heads: ``(E, C, 2)`` float64, positions of the cluster heads in the unit square.
         conflicts: ``(E, C, D)`` int32, conflicting clusters, padded with -1.
-        weights: ``(E, N)`` float64, share of its cluster's arrivals.
+        weights: ``(E, N)`` float64, share of each node in its cluster's arrivals.
         burst: ``(E, C)`` bool, True in the high state.
         queue: ``(E, N)`` int64, packets waiting.
         arrivals: ``(E, N)`` int64, packets that arrived in the last frame.
@@ -157,7 +157,7 @@ class State:
         grants: ``(E, N)`` int64, RBs granted in the last frame.
         sent: ``(E, N)`` int64, packets sent in the last frame.
         served: ``(E, N)`` int64, packets that got through.
-        dropped: ``(E, N)`` int64, packets dropped at the full buffer.
+        dropped: ``(E, N)`` int64, packets dropped because the buffer was full.
     """
 
     heads: NDArray[np.float64]
