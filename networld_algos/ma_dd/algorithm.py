@@ -40,7 +40,7 @@ from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import at_quantile, credited, quantile_grid, segment_returns
 from networld_algos.ma_dd.config import MADDConfig
-from networld_algos.ma_dd.nets import DecisionDiffuser, Segments
+from networld_algos.ma_dd.nets import DecisionDiffuser, StateSegments
 from networld_algos.nn.diffusion import sample
 from networld_algos.nn.features import shuffle_last_action
 from networld_algos.nn.losses import masked_mean
@@ -169,7 +169,7 @@ class MADD(Algorithm):
             "outlook_loss": self.outlook_loss(nets, data),
         }
 
-    def segments(self, batch: Batch, generator: torch.Generator) -> Segments:
+    def segments(self, batch: Batch, generator: torch.Generator) -> StateSegments:
         """Draw agents' segments; the return of one that is cut short is hidden."""
         config, nets = self.config, self.nets
         share, columns = config.action_dropout, self.spec.last_action
@@ -183,7 +183,7 @@ class MADD(Algorithm):
         powers = config.discount ** torch.arange(h - 1, device=inputs.device)
         mean, std = nets.return_stats
         returns = (batch.rewards[row, :, agent] * powers).sum(-1, keepdim=True)
-        return Segments(
+        return StateSegments(
             states=inputs[row, :, agent, : self.nets.width],
             context=inputs[row, 0, agent],
             actions=batch.actions[row, :, agent],
@@ -194,7 +194,7 @@ class MADD(Algorithm):
         )
 
     def diffusion_loss(
-        self, nets: DecisionDiffuser, data: Segments, generator: torch.Generator
+        self, nets: DecisionDiffuser, data: StateSegments, generator: torch.Generator
     ) -> Tensor:
         """``L_d`` over real states after the first."""
         config = self.config
@@ -214,7 +214,7 @@ class MADD(Algorithm):
         return masked_mean(errors, weights)
 
     def inverse_loss(
-        self, nets: DecisionDiffuser, data: Segments, generator: torch.Generator
+        self, nets: DecisionDiffuser, data: StateSegments, generator: torch.Generator
     ) -> Tensor:
         """``L_I``; a planned state is never exact, hence the noise."""
         states_next = data.states[:, 1:]
@@ -223,7 +223,7 @@ class MADD(Algorithm):
         logits = nets.action_logits(data.states[:, :-1], noised)
         return masked_mean(nets.head.loss(logits, data.actions), data.steps)
 
-    def outlook_loss(self, nets: DecisionDiffuser, data: Segments) -> Tensor:
+    def outlook_loss(self, nets: DecisionDiffuser, data: StateSegments) -> Tensor:
         """``L_q``: the quantiles of the returns that follow from the present state."""
         u = data.returns - nets.outlook(data.context)  # (S, Q)
         shares = nets.shares
@@ -232,7 +232,7 @@ class MADD(Algorithm):
 
     @torch.no_grad()
     def plan(self, context: Tensor, generator: torch.Generator) -> Tensor:
-        """Segments ``(rows, W, H)`` that begin at the states of ``context`` ``(rows, F)``."""
+        """StateSegments ``(rows, W, H)`` that begin at the states of ``context`` ``(rows, F)``."""
         config, nets = self.config, self.acting
         rows = len(context)
         grid = nets.outlook(context) if config.target == "state" else nets.return_quantiles

@@ -20,7 +20,7 @@ from networld_envs.spec import TaskSpec
 
 
 @dataclass(frozen=True)
-class Segments:
+class StateSegments:
     """Agents' segments drawn from a batch.
 
     Attributes:

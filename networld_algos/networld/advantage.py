@@ -26,31 +26,31 @@ MAX_WEIGHT = 10.0
 
 
 def step_weights(
-    task: TaskNets, averaged: TaskNets, data: Transitions, discount: float, beta: float
+    own: TaskNets, averaged: TaskNets, data: Transitions, discount: float, beta: float
 ) -> tuple[Tensor, Tensor]:
     """Weights ``(B, N)`` of the first steps, without gradient, and the loss of the value network.
 
     Args:
-        task: Networks being trained.
+        own: Networks of the task, being trained.
         averaged: Their moving average.
         data: First steps of a batch.
         discount: Per step, of ``G``.
         beta: Inverse temperature of the weights.
     """
     with torch.no_grad():
-        now = _inputs(task, data.z, data.mean, data.present)
-        end = _inputs(task, data.z_last, data.mean_last, data.present)
-        rewards = data.rewards / task.return_stats[1]
+        now = _inputs(own, data.z, data.mean, data.present)
+        end = _inputs(own, data.z_last, data.mean_last, data.present)
+        rewards = data.rewards / own.return_stats[1]
         powers = discount ** torch.arange(rewards.shape[1] + 1, device=rewards.device)
         length = data.steps.sum(1).long()  # (B,): what lies beyond has no reward
         last = (powers[length] * (1.0 - data.terminated))[:, None] * averaged.value_of(end)
         target = (rewards * powers[:-1, None]).sum(1) + last  # (B, N)
         advantage = (target - averaged.value_of(now)).unsqueeze(-1)
-        assert task.advantage_standardiser is not None
-        scaled = task.advantage_standardiser.batch(advantage).squeeze(-1)
+        assert own.advantage_standardiser is not None
+        scaled = own.advantage_standardiser.batch(advantage).squeeze(-1)
         weights = (beta * scaled).exp().clamp(max=MAX_WEIGHT)
-    return weights, row_mean((task.value_of(now) - target) ** 2)
+    return weights, row_mean((own.value_of(now) - target) ** 2)
 
 
-def _inputs(task: TaskNets, z: Tensor, mean: Tensor, present: Tensor) -> Tensor:
-    return torch.cat([z, task.mean_message(mean, present), present], dim=-1)
+def _inputs(own: TaskNets, z: Tensor, mean: Tensor, present: Tensor) -> Tensor:
+    return torch.cat([z, own.mean_message(mean, present), present], dim=-1)

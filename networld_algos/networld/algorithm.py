@@ -110,29 +110,30 @@ class NetWorld(Algorithm):
         ``total_updates`` counts the updates of all tasks in this stage (training or adaptation).
         """
         self.start(episodes, total_updates)
-        task, name = self.nets.task(episodes.spec.task), episodes.spec.task
-        task.features.fit(episodes)
-        task.head.set_range(*episodes.action_range)
+        task = episodes.spec.task
+        own = self.nets.task(task)
+        own.features.fit(episodes)
+        own.head.set_range(*episodes.action_range)
         config = self.config
         returns = torch.from_numpy(
             segment_returns(episodes, self.window, config.discount, config.return_of)
         ).float()
-        task.returns.set_range(returns.min()[None], returns.max()[None])
+        own.returns.set_range(returns.min()[None], returns.max()[None])
         std = returns.std(correction=0)
-        task.return_stats.copy_(torch.stack([returns.mean(), std.clamp(min=1e-6)]))
+        own.return_stats.copy_(torch.stack([returns.mean(), std.clamp(min=1e-6)]))
         with torch.no_grad():
-            obs = torch.as_tensor(episodes.obs[:8], device=task.return_stats.device)
+            obs = torch.as_tensor(episodes.obs[:8], device=own.return_stats.device)
             lengths = torch.as_tensor(episodes.lengths[:8], device=obs.device)
             real = torch.arange(obs.shape[1], device=obs.device) <= lengths[:, None]  # (K, T+1)
-            task.fit_latents(task.features(obs)[real].flatten(0, -2))
-            z = task.encode(obs)
+            own.fit_latents(own.features(obs)[real].flatten(0, -2))
+            z = own.encode(obs)
             table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
             table = table[:, None].expand(-1, z.shape[1], -1, -1)
-            mean, present = mean_over_neighbours(task.send(z), table)
+            mean, present = mean_over_neighbours(own.send(z), table)
             rows = mean[(present.squeeze(-1) > 0) & real[..., None]]
             if len(rows) > 1:
-                task.message_standardiser.fit(rows)
-        self.acting.task(name).load_state_dict(task.state_dict())
+                own.message_standardiser.fit(rows)
+        self.acting.task(task).load_state_dict(own.state_dict())
 
     def adapt(self, spec: TaskSpec) -> None:
         """Add a task to a trained model; call `prepare` with its episodes next.
@@ -150,11 +151,11 @@ class NetWorld(Algorithm):
             raise ValueError(f"task {spec.task!r} is known already; use a new name to adapt")
         device = self.nets.shared.schedule.alpha_bar.device
         with seeded(self.seed, len(self.specs)):
-            task = TaskNets(spec, self.config).to(device)
+            own = TaskNets(spec, self.config).to(device)
         self.specs[spec.task] = spec
         self.nets.load_state_dict(self.acting.state_dict())
         self.nets.shared.add_task(spec.task)
-        self.nets.tasks[spec.task] = task
+        self.nets.tasks[spec.task] = own
         self.ema = averaged(self.nets, self.config.ema)
         self._optimizers = self._make_optimizers()
         self.counters.update(stage_start=self.counters["updates"], adapted=1)
@@ -162,21 +163,21 @@ class NetWorld(Algorithm):
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on the losses of `NetWorldConfig` for the task of ``batch``."""
         self.known(batch.task, prepared=True)
-        task = self.nets.task(batch.task)
+        own = self.nets.task(batch.task)
         done = self.counters["updates"] - self.counters["stage_start"]
         total = self.counters["total_updates"]
         frozen = bool(self.counters["adapted"]) and (
             self.config.adapt_shared == "frozen" or done < self.config.adapt_share * total
         )
-        end_to_end = task.encoder_grad == "end_to_end"
+        end_to_end = own.encoder_grad == "end_to_end"
 
-        data = draw_segments(task, self.config, batch, generator)
+        data = draw_segments(own, self.config, batch, generator)
         z = data.z
-        if task.encoder_grad != "none":
-            z = task.standardiser.batch(task.encoder(data.features))  # (S, H, d), with gradient
-        losses = {"inverse_loss": self.inverse_loss(task, z, data, generator)}
-        if task.encoder_grad == "inverse+reconstruction":
-            losses["reconstruction_loss"] = self.reconstruction_loss(task, z, data)
+        if own.encoder_grad != "none":
+            z = own.standardiser.batch(own.encoder(data.features))  # (S, H, d), with gradient
+        losses = {"inverse_loss": self.inverse_loss(own, z, data, generator)}
+        if own.encoder_grad == "inverse+reconstruction":
+            losses["reconstruction_loss"] = self.reconstruction_loss(own, z, data)
         weights, value_loss = self.step_weights(batch.task, data.transitions)
         if value_loss is not None:
             losses["value_loss"] = value_loss
@@ -188,64 +189,64 @@ class NetWorld(Algorithm):
             )
 
         rate = self.config.learning_rate * cosine_decay(done, total)
-        own, shared = self._optimizers[f"task-{batch.task}"], self._optimizers["shared"]
+        optimizer, shared = self._optimizers[f"task-{batch.task}"], self._optimizers["shared"]
         scale = self.config.adapt_rate if self.counters["adapted"] else 1.0
-        set_learning_rate(own, rate)
+        set_learning_rate(optimizer, rate)
         set_learning_rate(shared, rate * scale)
         loss = torch.stack(list(losses.values())).sum()
-        descend([own] if frozen else [own, shared], loss, MAX_GRAD_NORM)
+        descend([optimizer] if frozen else [optimizer, shared], loss, MAX_GRAD_NORM)
         self.ema.update_parameters(self.nets)
         self.counters["updates"] += 1
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
         return dict(zip(losses, values, strict=True))
 
     def inverse_loss(
-        self, task: TaskNets, z: Tensor, data: Segments, generator: torch.Generator
+        self, own: TaskNets, z: Tensor, data: Segments, generator: torch.Generator
     ) -> Tensor:
         """``E[-log I(a | z_t, z_{t+1} + noise)]``; an imagined z_{t+1} is never exact."""
         z_next = z[:, 1:]
-        if task.encoder_grad != "end_to_end":
+        if own.encoder_grad != "end_to_end":
             noise = normal(z_next.shape, generator, z.device, picked=data.picked)
             z_next = z_next + self.config.inverse_noise * noise
-        logits = task.action_logits(z[:, :-1], z_next)
-        return masked_mean(task.head.loss(logits, data.actions), data.steps)
+        logits = own.action_logits(z[:, :-1], z_next)
+        return masked_mean(own.head.loss(logits, data.actions), data.steps)
 
-    def reconstruction_loss(self, task: TaskNets, z: Tensor, data: Segments) -> Tensor:
+    def reconstruction_loss(self, own: TaskNets, z: Tensor, data: Segments) -> Tensor:
         """``E[||D(z) - features||^2]``, mean over features."""
-        assert task.decoder is not None
-        return row_mean((task.decoder(z) - data.features) ** 2)
+        assert own.decoder is not None
+        return row_mean((own.decoder(z) - data.features) ** 2)
 
-    def step_weights(self, name: str, data: Transitions) -> tuple[Tensor, Tensor | None]:
+    def step_weights(self, task: str, data: Transitions) -> tuple[Tensor, Tensor | None]:
         """Weights ``(B, N)`` of the planner's losses, and the value's loss if there is one."""
-        config, task = self.config, self.nets.task(name)
+        config, own = self.config, self.nets.task(task)
         if config.weighting == "advantage":
-            averaged = self.acting.task(name)
+            averaged = self.acting.task(task)
             return advantage_weights(
-                task, averaged, data, config.value_discount, config.weighting_beta
+                own, averaged, data, config.value_discount, config.weighting_beta
             )
         if config.weighting == "return":
-            mean, std = task.return_stats
+            mean, std = own.return_stats
             whole = data.steps.amin(1, keepdim=True)  # (B, 1)
             standardised = torch.where(whole > 0, (data.returns - mean) / std, 0.0)
             return (config.weighting_beta * standardised).exp().clamp(max=MAX_WEIGHT), None
         return torch.ones_like(data.returns), None
 
-    def forecast_loss(self, name: str, data: Transitions, weights: Tensor) -> Tensor:
+    def forecast_loss(self, task: str, data: Transitions, weights: Tensor) -> Tensor:
         """Squared error of the forecast of the next latent, over agents drawn from all windows.
 
         The running statistics of the mean message follow the sender on the way.
         """
-        task, m = self.nets.task(name), data.mean
+        m = data.mean
         if self.config.mean_field != "off":
-            m = task.message_standardiser.batch(m) * data.present
-        errors = self._forecast_errors(self.nets, name, data, m)
+            m = self.nets.task(task).message_standardiser.batch(m) * data.present
+        errors = self._forecast_errors(self.nets, task, data, m)
         return masked_mean(errors, data.of_picked(weights))
 
     @staticmethod
-    def _forecast_errors(nets: Nets, name: str, data: Transitions, m: Tensor) -> Tensor:
+    def _forecast_errors(nets: Nets, task: str, data: Transitions, m: Tensor) -> Tensor:
         """``(rows,)`` of the agents picked, from the standardised mean messages ``(B, N, d)``."""
         z, m, present, z_next = map(data.of_picked, (data.z, m, data.present, data.z_next))
-        return ((nets.shared.forecast(z, m, present, name) - z_next) ** 2).mean(-1)
+        return ((nets.shared.forecast(z, m, present, task) - z_next) ** 2).mean(-1)
 
     def segment_losses(
         self,
@@ -290,11 +291,11 @@ class NetWorld(Algorithm):
     @torch.no_grad()
     def validation_loss(self, batch: Batch, generator: torch.Generator) -> float:
         """Inverse, forecast and diffusion loss of the averaged networks, by running statistics."""
-        nets, task = self.acting, self.acting.task(batch.task)
-        data = draw_segments(task, self.config, batch, generator)
-        losses = [self.inverse_loss(task, data.z, data, generator)]
+        nets, own = self.acting, self.acting.task(batch.task)
+        data = draw_segments(own, self.config, batch, generator)
+        losses = [self.inverse_loss(own, data.z, data, generator)]
         first = data.transitions
-        m = task.mean_message(first.mean, first.present)
+        m = own.mean_message(first.mean, first.present)
         losses.append(row_mean(self._forecast_errors(nets, batch.task, first, m)))
         if self.config.planner == "diffusion":
             planned = self.segment_losses(nets, batch.task, data.z, data, data.steps, generator)
@@ -305,9 +306,9 @@ class NetWorld(Algorithm):
         """``(E, N, d)``: the latent or what the sender makes of it."""
         if self.config.mean_field == "off":
             return None
-        task = self.acting.task(carry["task"])
+        own = self.acting.task(carry["task"])
         with torch.no_grad():
-            return task.send(task.encode(obs))
+            return own.send(own.encode(obs))
 
     @torch.no_grad()
     def act(
@@ -315,26 +316,26 @@ class NetWorld(Algorithm):
     ) -> tuple[Tensor, Carry]:
         """Encode, exchange, plan, recover the action; one forward for all agents."""
         self.known(carry["task"])
-        config, nets, name = self.config, self.acting, carry["task"]
-        task = nets.task(name)
+        config, nets, task = self.config, self.acting, carry["task"]
+        own = nets.task(task)
         e, n, _ = obs.shape
-        z = task.encode(obs)
+        z = own.encode(obs)
         memory: Carry = {}
         if config.mean_field == "off":
             m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
         else:
-            mean, present, memory = receive(task.send(z), neighbours, carry, config.message_max_age)
-            m = task.mean_message(mean, present)
+            mean, present, memory = receive(own.send(z), neighbours, carry, config.message_max_age)
+            m = own.mean_message(mean, present)
         init = carry.get("plan") if config.warm_start else None
         rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))
-        segment, ahead = plan(nets, config, name, *rows, generator, init)
+        segment, ahead = plan(nets, config, task, *rows, generator, init)
         if config.warm_start and not config.follows_forecast:
             memory["plan"] = torch.cat([segment[..., 1:], segment[..., -1:]], dim=-1)
         z_next = segment[:, : config.latent, 1]
         if config.forecast and config.deviation < 1.0:
             z_next = torch.lerp(ahead, z_next, config.deviation)
-        logits = task.action_logits(z, z_next.view(e, n, -1))
-        actions = task.head.decode(logits, config.decode, config.decode_temperature, generator)
+        logits = own.action_logits(z, z_next.view(e, n, -1))
+        actions = own.head.decode(logits, config.decode, config.decode_temperature, generator)
         return actions, {**carry, **memory}
 
     def health(self, episodes: Episodes) -> dict[str, Diagnostic]:
@@ -351,6 +352,6 @@ class NetWorld(Algorithm):
         made: dict[str, torch.optim.Optimizer] = {
             "shared": adam(self.nets.shared.parameters(), rate)
         }
-        for name, nets in self.nets.tasks.items():
-            made[f"task-{name}"] = adam(nets.parameters(), rate)
+        for task, own in self.nets.tasks.items():
+            made[f"task-{task}"] = adam(own.parameters(), rate)
         return made

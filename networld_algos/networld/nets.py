@@ -138,9 +138,9 @@ class Forecast(nn.Module):
         self.net = hidden.net(channels + config.dim, config.latent)
         self.latent = config.latent
 
-    def forward(self, x: Tensor, task: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """``(..., channels)`` and the embedding ``(dim,)`` to ``(..., d)``."""
-        inputs = torch.cat([x, task.expand(*x.shape[:-1], -1)], dim=-1)
+        inputs = torch.cat([x, embedding.expand(*x.shape[:-1], -1)], dim=-1)
         return x[..., : self.latent] + self.net(inputs)
 
 

@@ -88,35 +88,35 @@ class Segments:
 
 
 def draw_segments(
-    task: TaskNets, config: NetWorldConfig, batch: Batch, generator: torch.Generator
+    own: TaskNets, config: NetWorldConfig, batch: Batch, generator: torch.Generator
 ) -> Segments:
     """Encode every agent, average messages by the table, draw agent-sequences.
 
     Args:
-        task: Networks of the batch's task.
+        own: Networks of the batch's task.
         config: Of the model.
         batch: Windows of whole teams, ``T = H - 1``.
         generator: Draws which agents of which windows are trained on.
     """
     b, h, n, _ = batch.obs.shape
-    share, columns = config.action_dropout, task.last_action
+    share, columns = config.action_dropout, own.last_action
     table = batch.neighbours[:, None].expand(-1, h - 1, -1, -1)
     with torch.no_grad():
         shown = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
-        features = task.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, F)
-        z = task.standardiser(task.encoder(features))
+        features = own.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, F)
+        z = own.standardiser(own.encoder(features))
     if config.mean_field == "off":
         means = torch.zeros_like(z)
         mean, present = means[:, 0], torch.zeros_like(z[:, 0, :, :1])
     else:
-        mean, present = mean_over_neighbours(task.send(z[:, 0]), batch.neighbours)
+        mean, present = mean_over_neighbours(own.send(z[:, 0]), batch.neighbours)
         with torch.no_grad():
-            later, _ = mean_over_neighbours(task.send(z[:, 1:]), table)
+            later, _ = mean_over_neighbours(own.send(z[:, 1:]), table)
         means = torch.cat([mean.detach()[:, None], later], dim=1)
     sequences = pick(b * n, config.sequences, generator, z.device)
     row, agent = sequences.rows // n, sequences.rows % n
     with torch.no_grad():
-        m = task.mean_message(means[row, :, agent], present[row, agent, None])
+        m = own.mean_message(means[row, :, agent], present[row, agent, None])
     rewards = credit(batch.rewards, batch.neighbours, config.return_of)
     powers = config.discount ** torch.arange(h - 1, device=z.device)
     returns = (rewards * powers[:, None]).sum(1)  # (B, N)

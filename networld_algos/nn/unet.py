@@ -40,8 +40,8 @@ def check_unet(config: Any) -> None:
         validate.fail(config, "steps", f"at most train_steps={config.train_steps}")
 
 
-def step_embedding(t: Tensor, dim: int) -> Tensor:
-    """Sinusoidal embedding ``(rows, dim)`` of steps ``(rows,)`` (Vaswani et al., 2017)."""
+def sinusoids(t: Tensor, dim: int) -> Tensor:
+    """Sines and cosines ``(rows, dim)`` of steps ``(rows,)`` (Vaswani et al., 2017)."""
     half = dim // 2
     frequency = torch.exp(torch.arange(half, device=t.device) * (-math.log(10_000) / (half - 1)))
     angle = t[:, None].to(torch.float32) * frequency
@@ -76,28 +76,30 @@ class ResidualBlock(nn.Module):
         return h + (x if self.skip is None else self.skip(x, frozen=frozen))
 
 
-class Condition(nn.Module):
-    """Embeds the diffusion step and the task: ``(rows or 1, 2 dim)``."""
+class StepEmbedding(nn.Module):
+    """Embeds the diffusion step and puts a given embedding beside it: ``(rows or 1, 2 dim)``."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
         self.step = mlp([dim, dim * 2, dim], norm=False)
 
-    def forward(self, t: Tensor, task: Tensor) -> Tensor:
-        """Steps ``(rows or 1,)`` and the embedding ``(dim,)`` of the task."""
-        step = self.step(step_embedding(t, self.dim))
-        return F.silu(torch.cat([step, task.expand(len(step), -1)], dim=-1))
+    def forward(self, t: Tensor, embedding: Tensor) -> Tensor:
+        """Steps ``(rows or 1,)`` and an embedding ``(dim,)`` or ``(rows or 1, dim)``."""
+        step = self.step(sinusoids(t, self.dim))
+        return F.silu(torch.cat([step, embedding.expand(len(step), -1)], dim=-1))
 
 
 class Conditioned(nn.Module):
-    """A network whose blocks take the embedded diffusion step and task.
+    """A network whose blocks are told the diffusion step and an embedding.
+
+    The embedding is of the task for NetWorld and of the wanted return for MA-DD.
 
     Attributes:
-        condition: Embeds both.
+        condition: Embeds the step and joins the two.
     """
 
-    condition: Condition
+    condition: StepEmbedding
 
     def injectors(self) -> Iterator[nn.Linear]:
         """The layers that turn the embedding into what each block adds, in order."""
@@ -105,14 +107,14 @@ class Conditioned(nn.Module):
             if isinstance(module, ResidualBlock):
                 yield module.condition
 
-    def shifts(self, t: Tensor, task: Tensor) -> list[Tensor]:
+    def shifts(self, t: Tensor, embedding: Tensor) -> list[Tensor]:
         """What each block adds, ``(rows or 1, C_out)``; a plan needs it once for all its steps.
 
         Args:
             t: ``(rows or 1,)`` diffusion steps.
-            task: Embedding ``(dim,)`` of the task.
+            embedding: ``(dim,)`` or ``(rows or 1, dim)``.
         """
-        condition = self.condition(t, task)
+        condition = self.condition(t, embedding)
         return [layer(condition) for layer in self.injectors()]
 
 
@@ -159,7 +161,7 @@ class TemporalUNet(Conditioned):
     ) -> None:
         super().__init__()
         dims = [dim * m for m in mults]
-        self.condition = Condition(dim)
+        self.condition = StepEmbedding(dim)
         self.down = DownPath(channels + context, dims, blocks, 2 * dim)
         self.middle = ResidualBlock(dims[-1], dims[-1], 2 * dim)
         self.levels = nn.ModuleList()
@@ -178,13 +180,13 @@ class TemporalUNet(Conditioned):
         self,
         x: Tensor,
         t: Tensor,
-        task: Tensor,
+        embedding: Tensor,
         *,
         frozen: bool = False,
         shifts: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """``(rows, channels + context, H)`` to ``(rows, channels, H)``; see `shifts`."""
-        each = iter(self.shifts(t, task) if shifts is None else shifts)
+        each = iter(self.shifts(t, embedding) if shifts is None else shifts)
         skips = self.down(x, each, frozen)
         h = self.middle(skips[-1], next(each), frozen=frozen)
         for i, level in enumerate(self.levels):
@@ -208,7 +210,7 @@ class ReturnClassifier(Conditioned):
         super().__init__()
         self.channels = channels
         dims = [dim * m for m in mults]
-        self.condition = Condition(dim)
+        self.condition = StepEmbedding(dim)
         self.down = DownPath(channels, dims, blocks, 2 * dim)
         length = horizon >> (len(dims) - 1)
         self.linear = nn.Linear(dims[-1] * length, bins)
@@ -219,13 +221,13 @@ class ReturnClassifier(Conditioned):
         self,
         x: Tensor,
         t: Tensor,
-        task: Tensor,
+        embedding: Tensor,
         *,
         frozen: bool = False,
         shifts: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """``(rows, channels, H)`` to logits ``(rows, bins)``; see `shifts`."""
-        each = iter(self.shifts(t, task) if shifts is None else shifts)
+        each = iter(self.shifts(t, embedding) if shifts is None else shifts)
         outputs = self.down(x, each, frozen)
         return self.linear(outputs[-1].flatten(1))
 
@@ -237,7 +239,7 @@ class MLPDenoiser(Conditioned):
         self, channels: int, context: int, horizon: int, dim: int, hidden: int, blocks: int
     ) -> None:
         super().__init__()
-        self.condition = Condition(dim)
+        self.condition = StepEmbedding(dim)
         self.into = nn.Linear((channels + context) * horizon, hidden)
         self.injections = nn.ModuleList(nn.Linear(2 * dim, hidden) for _ in range(blocks))
         self.blocks = nn.ModuleList(
@@ -260,14 +262,14 @@ class MLPDenoiser(Conditioned):
         self,
         x: Tensor,
         t: Tensor,
-        task: Tensor,
+        embedding: Tensor,
         *,
         frozen: bool = False,
         shifts: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """``(rows, channels + context, H)`` to ``(rows, channels, H)``; see `shifts`."""
         del frozen
-        shifts = self.shifts(t, task) if shifts is None else shifts
+        shifts = self.shifts(t, embedding) if shifts is None else shifts
         h = self.into(x.flatten(1))
         for shift, block in zip(shifts, self.blocks, strict=True):
             h = h + block(h + shift)
