@@ -25,7 +25,7 @@ from torch import Tensor
 from networld_algos.base import Algorithm, Carry
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
-from networld_algos.data.returns import ReturnOf, credited
+from networld_algos.data.returns import ReturnOf, assign_rewards
 from networld_algos.nn.action_head import DECODES, Decode, UnitBox
 from networld_algos.nn.actor_critic import ChoiceNet, GaussianActor, RewardScale, TwinQ, follow
 from networld_algos.nn.features import FEATURES, FeatureKind
@@ -167,7 +167,7 @@ class MAIQL(Algorithm):
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on each of the three losses."""
         self.known(batch.task, prepared=True)
-        batch = credited(batch, self.config.return_of)
+        batch = assign_rewards(batch, self.config.return_of)
         inputs = self.inputs(batch, self.config.action_dropout, generator)
         x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         actions = batch.actions[:, 0]

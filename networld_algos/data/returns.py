@@ -23,7 +23,7 @@ from networld_algos.data.neighbours import sum_over_neighbours
 ReturnOf = Literal["agent", "neighbourhood"]
 
 
-def credit(values: Tensor, neighbours: Tensor, of: ReturnOf) -> Tensor:
+def assigned_rewards(values: Tensor, neighbours: Tensor, of: ReturnOf) -> Tensor:
     """Rewards or sums of rewards ``(B, T, N)`` as each agent counts them.
 
     Args:
@@ -38,25 +38,25 @@ def credit(values: Tensor, neighbours: Tensor, of: ReturnOf) -> Tensor:
     return ((per_agent + near) / (1.0 + count)).transpose(1, 2)
 
 
-def credited(batch: Batch, of: ReturnOf) -> Batch:
+def assign_rewards(batch: Batch, of: ReturnOf) -> Batch:
     """A batch with rewards and returns to go as each agent counts them."""
     if of == "agent":
         return batch
     return replace(
         batch,
-        rewards=credit(batch.rewards, batch.neighbours, of),
-        returns_to_go=credit(batch.returns_to_go, batch.neighbours, of),
+        rewards=assigned_rewards(batch.rewards, batch.neighbours, of),
+        returns_to_go=assigned_rewards(batch.returns_to_go, batch.neighbours, of),
     )
 
 
-def credited_episodes(episodes: Episodes, of: ReturnOf) -> Episodes:
+def assign_episode_rewards(episodes: Episodes, of: ReturnOf) -> Episodes:
     """Episodes with rewards as each agent counts them."""
     if of == "agent":
         return episodes
     rewards = np.empty_like(episodes.rewards)
     for k, table in enumerate(episodes.neighbours):  # one by one: memory of a single episode
         one = torch.as_tensor(episodes.rewards[k])[None]
-        rewards[k] = credit(one, torch.as_tensor(table).long()[None], of)[0].numpy()
+        rewards[k] = assigned_rewards(one, torch.as_tensor(table).long()[None], of)[0].numpy()
     return replace(episodes, rewards=rewards)
 
 
@@ -74,7 +74,7 @@ def segment_returns(
     Raises:
         ValueError: If every episode is shorter than a segment.
     """
-    episodes = credited_episodes(episodes, of)
+    episodes = assign_episode_rewards(episodes, of)
     powers = discount ** np.arange(steps, dtype=np.float64)
     found = [
         np.lib.stride_tricks.sliding_window_view(rewards[:length], steps, axis=0) @ powers

@@ -38,7 +38,7 @@ from torch import Tensor
 from networld_algos.base import Algorithm, Carry
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
-from networld_algos.data.returns import at_quantile, credited, quantile_grid, segment_returns
+from networld_algos.data.returns import assign_rewards, at_quantile, quantile_grid, segment_returns
 from networld_algos.ma_dd.config import MADDConfig
 from networld_algos.ma_dd.nets import DecisionDiffuser, StateSegments
 from networld_algos.nn.diffusion import sample
@@ -162,7 +162,7 @@ class MADD(Algorithm):
         self, nets: DecisionDiffuser, batch: Batch, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """The losses of ``nets``, trained or averaged, see the module's docstring."""
-        data = self.segments(credited(batch, self.config.return_of), generator)
+        data = self.segments(assign_rewards(batch, self.config.return_of), generator)
         return {
             "diffusion_loss": self.diffusion_loss(nets, data, generator),
             "inverse_loss": self.inverse_loss(nets, data, generator),

@@ -34,9 +34,9 @@ from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import (
     QUANTILES,
+    assign_episode_rewards,
+    assign_rewards,
     at_quantile,
-    credited,
-    credited_episodes,
     quantile_grid,
 )
 from networld_algos.ma_dt.config import MADTConfig
@@ -126,7 +126,7 @@ class MADT(Algorithm):
         self.inputs.fit(episodes)
         if isinstance(self.model.head, ActionHead):
             self.model.head.set_range(*episodes.action_range)
-        episodes = credited_episodes(episodes, self.config.return_of)
+        episodes = assign_episode_rewards(episodes, self.config.return_of)
         mask = episodes.step_mask
         rewards = episodes.rewards * mask[:, :, None]
         to_go = np.cumsum(rewards[:, ::-1], axis=1, dtype=np.float64)[:, ::-1]
@@ -140,7 +140,7 @@ class MADT(Algorithm):
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """One step on the sequence loss."""
         self.known(batch.task, prepared=True)
-        batch = credited(batch, self.config.return_of)
+        batch = assign_rewards(batch, self.config.return_of)
         states = self.inputs(batch, self.config.action_dropout, generator)[:, :-1]
         b, _, n, _ = states.shape
         picked = pick(b * n, self.config.sequences, generator, states.device)

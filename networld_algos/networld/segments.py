@@ -9,7 +9,7 @@ from torch import Tensor
 
 from networld_algos.data.batch import Batch
 from networld_algos.data.neighbours import mean_over_neighbours
-from networld_algos.data.returns import credit
+from networld_algos.data.returns import assigned_rewards
 from networld_algos.networld.config import NetWorldConfig
 from networld_algos.networld.nets import TaskNets
 from networld_algos.nn.features import shuffle_last_action
@@ -117,7 +117,7 @@ def draw_segments(
     row, agent = sequences.rows // n, sequences.rows % n
     with torch.no_grad():
         m = own.mean_message(means[row, :, agent], present[row, agent, None])
-    rewards = credit(batch.rewards, batch.neighbours, config.return_of)
+    rewards = assigned_rewards(batch.rewards, batch.neighbours, config.return_of)
     powers = config.discount ** torch.arange(h - 1, device=z.device)
     returns = (rewards * powers[:, None]).sum(1)  # (B, N)
     steps = batch.mask.to(z.dtype)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networld_algos.data.episodes import Episodes
-from networld_algos.data.returns import ReturnOf, credited_episodes
+from networld_algos.data.returns import ReturnOf, assign_episode_rewards
 from networld_algos.nn.action_head import ActionHead
 from networld_algos.nn.layers import Hidden
 from networld_envs.spec import TaskSpec
@@ -44,7 +44,7 @@ class RewardScale(nn.Module):
             centre: Subtract the mean, unless an episode terminates.
         """
         real = episodes.step_mask
-        rewards = credited_episodes(episodes, of).rewards[real]
+        rewards = assign_episode_rewards(episodes, of).rewards[real]
         std = float(rewards.std())
         self.std.fill_(std if std > 1e-8 else 1.0)
         centre = centre and not episodes.terminated[real].any()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from networld_algos.data.batch import WindowSampler
-from networld_algos.data.returns import credit, credited, credited_episodes
+from networld_algos.data.returns import assign_episode_rewards, assign_rewards, assigned_rewards
 
 
 def test_the_neighbourhood_shares_its_reward(toy):
@@ -14,15 +14,15 @@ def test_the_neighbourhood_shares_its_reward(toy):
     rewards, table = data.rewards, data.neighbours  # (K, T, N), (K, N, 3): two neighbours each
     near = rewards[0][:, table[0, :, :2]].mean(-1)  # (T, N)
     wanted = (rewards[0] + 2 * near) / 3
-    shared = credited_episodes(data, "neighbourhood")
+    shared = assign_episode_rewards(data, "neighbourhood")
     np.testing.assert_allclose(shared.rewards[0], wanted, rtol=1e-5)
-    assert credited_episodes(data, "agent") is data
+    assert assign_episode_rewards(data, "agent") is data
     sampler = WindowSampler(data, 4, 5)
     batch = sampler.sample(np.random.default_rng(0))
     other = WindowSampler(shared, 4, 5).sample(np.random.default_rng(0))
-    mine = credited(batch, "neighbourhood")
+    mine = assign_rewards(batch, "neighbourhood")
     torch.testing.assert_close(mine.rewards, other.rewards, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(mine.returns_to_go, other.returns_to_go, rtol=1e-5, atol=1e-5)
     alone = torch.full((1, 2, 3), -1)
     values = torch.randn(1, 4, 2)
-    torch.testing.assert_close(credit(values, alone, "neighbourhood"), values)
+    torch.testing.assert_close(assigned_rewards(values, alone, "neighbourhood"), values)
