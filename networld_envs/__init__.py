@@ -6,7 +6,7 @@
 >>> data = networld_envs.store.load("networld/rb/random-v0")  # a Minari dataset
 
 Importing this package registers ``networld/{cbf,rb,ns}_v0`` with PettingZoo and
-``networld/{CBF,RB,NS}-v0`` with Gymnasium. It loads neither torch, matplotlib nor pygame. `store`
+``networld/{CBF,RB,NS}-v0`` with Gymnasium. It does not load torch, matplotlib or pygame. `store`
 and `policies` are imported when they are first used.
 """
 
@@ -58,10 +58,10 @@ def make(
 
     Args:
         task: Key in `TASKS`.
-        preset: Named parameters of the task.
-        max_cycles: Steps of an episode, which ends by truncation.
+        preset: Name of a preset of the task's parameters.
+        max_cycles: Steps per episode; episodes end by truncation.
         render_mode: None, ``"rgb_array"`` or ``"human"``.
-        **params: Parameters of the task that differ from the preset;
+        **params: Parameters of the task that override the preset's;
             ``help(networld_envs.cbf_v0.parallel_env)`` lists them.
 
     Raises:
@@ -84,10 +84,10 @@ def make_vec(
     Args:
         task: Key in `TASKS`.
         num_envs: Environments ``E`` in the batch.
-        preset: Named parameters of the task.
-        max_cycles: Steps of an episode, which ends by truncation.
+        preset: Name of a preset of the task's parameters.
+        max_cycles: Steps per episode; episodes end by truncation.
         render_mode: None or ``"rgb_array"``.
-        **params: Parameters of the task that differ from the preset.
+        **params: Parameters of the task that override the preset's.
 
     Raises:
         ValueError: For an unknown task, preset or render mode, or a value out of range.

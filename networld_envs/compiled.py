@@ -1,15 +1,15 @@
-"""Compiled loops for the steps of CBF and NS, if numba is installed: the same numbers, sooner.
+"""Compiled loops for the steps of CBF and NS, used if numba is installed: same numbers, faster.
 
-A step of one environment costs NumPy more in calls than in arithmetic, and a batch more in passes
-over memory. With the extra ``fast`` (``pip install 'networld[fast]'``) the steps of
-`networld_envs.cbf` with ``action="box"`` and of the fluid model of `networld_envs.ns` run in loops
-that numba compiles. Compiling takes about ten seconds when an environment takes the first of all
-steps; the result is kept on disk, and later processes load it in half a second. Without numba, or
-with ``NETWORLD_COMPILED=0`` in the environment, all steps run in NumPy.
+With NumPy, a step of one environment spends more time in calls than in arithmetic, and a step of a
+batch spends most of its time on passes over memory. With the extra ``fast``
+(``pip install 'networld[fast]'``), numba compiles loops for the steps of `networld_envs.cbf` with
+``action="box"`` and of the fluid model of `networld_envs.ns`. They are compiled at the first step
+of an environment and kept on disk for later processes. Without numba, or with the environment
+variable ``NETWORLD_COMPILED=0``, all steps run in NumPy.
 
-Results are the same to the bit. Before loops are used for some parameters, a few steps are taken
-both ways and compared; where they differ, because a version of NumPy or a processor rounds
-otherwise, NumPy it is. A network of a single cell is such a case.
+Results are equal bit for bit. Before loops are used with some parameters, a few steps are run both
+ways and compared. If they differ, because a version of NumPy or a processor rounds differently,
+NumPy is used. A network with a single cell is such a case.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TRIAL_STEPS = 3
 
 
 class Loops(NamedTuple):
-    """The functions of a task that make up a step; arguments as in the task's module.
+    """The functions of a task that make up a step, with the arguments of the task's module.
 
     Attributes:
         transition: From state and actions to the next state.
@@ -45,7 +45,7 @@ class Loops(NamedTuple):
 
 
 def loops(task: ModuleType, params: Any) -> Loops:
-    """What to step a task with: compiled loops where they can be used, else NumPy.
+    """Choose the functions that step a task: compiled loops where possible, else NumPy.
 
     Args:
         task: The task's module, such as `networld_envs.cbf`.
@@ -63,27 +63,27 @@ def loops(task: ModuleType, params: Any) -> Loops:
 
 @lru_cache(maxsize=8)
 def _module(name: str) -> ModuleType | None:
-    """A task's compiled loops; None if it has none, without numba, or if numba cannot compile."""
+    """A task's compiled loops; None if it has none, or if numba is missing or cannot compile."""
     if not name:
         return None
     try:
         if import_module("numba").config.DISABLE_JIT:
             return None
         return import_module(name)
-    except (ImportError, RuntimeError):  # the second if no folder takes the compiled code
+    except (ImportError, RuntimeError):  # RuntimeError: no folder for the compiled code
         return None
 
 
 @lru_cache(maxsize=64)
 def _agree(task: ModuleType, params: Any, compiled: Loops) -> bool:
-    """Whether compiled and plain steps of one and of two environments are the same to the bit."""
+    """Whether compiled and plain steps of one and two environments are equal bit for bit."""
     try:
         return all(_agree_on(task, params, compiled, envs) for envs in (1, 2))
     except Exception as error:
         if not type(error).__module__.startswith("numba"):
             raise
         text = str(error).splitlines()[0]
-        warnings.warn(f"numba does not compile the loops of {task.NAME}, NumPy runs them: {text}",
+        warnings.warn(f"numba cannot compile the loops of {task.NAME}, so NumPy runs them: {text}",
                       RuntimeWarning, stacklevel=2)  # fmt: skip
         return False
 

@@ -16,13 +16,14 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of ``path`` when the block ends without an error.
+    """Write a new file that replaces ``path`` when the block ends without an error.
 
-    It is written beside ``path`` and is on the disk before it is moved: a reader, also one after a
-    crash, sees the old content or the new one, never a part. After an error nothing is left of it.
+    It is written beside ``path`` and flushed to disk before it is moved. A reader therefore sees
+    either the old or the new content in full, even after a crash. After an error the new file is
+    deleted.
 
     Args:
-        path: In a folder that exists.
+        path: File to write, in a folder that exists.
 
     Yields:
         The new file, open for writing bytes.
@@ -47,10 +48,10 @@ def replace_text(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock that a file stands for; others that want it wait.
+    """Hold the lock of a lock file; others that want the same lock wait.
 
-    The file is made if it is not there and stays: it is never emptied, and a symbolic link is
-    refused, so that no other file can be harmed through it.
+    The file is created if it does not exist, and it is not removed. It is never emptied, and
+    symbolic links are refused, so that no other file can be damaged through it.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
@@ -61,10 +62,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def run_file(path: Path) -> ModuleType:
-    """Execute a Python file of the user as a module of its own. It is code: only trusted files.
+    """Execute a user's Python file as a module. Only run files that you trust.
 
     Raises:
-        ValueError: If there is no such file, or it raises; names the file and the error.
+        ValueError: If there is no such file, or it raises an error; names the file and the error.
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
@@ -73,12 +74,12 @@ def run_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} is not a Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look up their module here
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ValueError(f"{path} does not run: {type(error).__name__}: {error}") from error
     finally:
-        # A worker process cannot import it by this name; without the entry it is sent by value.
+        # Worker processes cannot import it by name. Without the entry, it is sent by value.
         del sys.modules[name]
     return module

@@ -1,8 +1,9 @@
 """The Gymnasium view: the whole team as one environment, alone or batched.
 
-Minari stores this view (PettingZoo has none of its own), and training and evaluation step
-`JointVectorEnv`: one NumPy simulation of all environments, not one process each. The reward is the
-mean over agents; ``info["agent_rewards"]`` has each agent's and ``info["neighbours"]`` the graph.
+Minari stores this view, because there is no such format for PettingZoo. Training and evaluation use
+`JointVectorEnv`, which steps all environments in one NumPy simulation instead of one process per
+environment. The reward is the mean over agents; ``info["agent_rewards"]`` has the reward of each
+agent, and ``info["neighbours"]`` has the graph.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def joint_spaces(
 
 
 def _info(simulator: Simulator, rewards: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """Copies: the simulation goes on from some of these arrays, and callers may change theirs."""
+    """Info as copies, as the simulation continues from some arrays and callers may edit theirs."""
     info = {
         "agent_rewards": rewards,
         "neighbours": simulator.neighbours,
@@ -55,10 +56,10 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
     Args:
         task: Key in ``networld_envs.TASKS``.
-        preset: Named parameters of the task.
-        max_cycles: Steps of an episode, which ends by truncation.
+        preset: Name of a preset of the task's parameters.
+        max_cycles: Steps per episode; episodes end by truncation.
         render_mode: None, ``"rgb_array"`` or ``"human"``.
-        **params: Fields of the task's ``Params`` that replace the preset's.
+        **params: Fields of the task's ``Params`` that override the preset's.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
@@ -125,18 +126,18 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
 
 
 class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
-    """``E`` networks stepped as one batch; next-step autoreset, as Gymnasium's own default.
+    """``E`` networks stepped as one batch, with next-step autoreset, Gymnasium's default.
 
-    ``reset(seed=s)`` seeds environment e with ``s + e``; a list gives each its own.
-    ``reset(options={"reset_mask": mask})`` restarts some environments only.
+    ``reset(seed=s)`` seeds environment e with ``s + e``; a list has one seed per environment.
+    ``reset(options={"reset_mask": mask})`` resets only some environments.
 
     Args:
         task: Key in ``networld_envs.TASKS``.
-        num_envs: ``E``.
-        preset: Named parameters of the task.
-        max_cycles: Steps of an episode, which ends by truncation.
+        num_envs: Environments ``E`` in the batch.
+        preset: Name of a preset of the task's parameters.
+        max_cycles: Steps per episode; episodes end by truncation.
         render_mode: None or ``"rgb_array"``.
-        **params: Fields of the task's ``Params`` that replace the preset's.
+        **params: Fields of the task's ``Params`` that override the preset's.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
@@ -155,7 +156,9 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         **params: Any,
     ) -> None:
         if render_mode == "human":
-            raise ValueError("a batch has no window: render_mode must be None or 'rgb_array'")
+            raise ValueError(
+                "a batch has no window: render_mode must be None or 'rgb_array', got 'human'"
+            )
         self.simulator = Simulator(task, make_params(task, preset, **params), num_envs, max_cycles)
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = joint_spaces(self.simulator)
@@ -202,7 +205,7 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         NDArray[np.bool_],
         dict[str, Any],
     ]:
-        """Advance all environments; those that were truncated last time restart instead."""
+        """Advance all environments; those truncated in the previous step are reset instead."""
         finished = self._finished
         if finished.all():
             actions = self.simulator.check_actions(actions)
@@ -222,7 +225,7 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         return obs, team, terminated, truncated.copy(), self._vector_info(rewards)
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """One ``(H, W, 3)`` picture an environment."""
+        """One ``(H, W, 3)`` picture per environment."""
         sim = self.simulator
         frames = tuple(
             self._renderer.show(sim.params, sim.state, self._rewards[e], int(sim.elapsed[e]), e)
@@ -236,7 +239,7 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         self._renderer.close()
 
     def _vector_info(self, rewards: NDArray[np.float32]) -> dict[str, Any]:
-        """Arrays with leading axis E, and Gymnasium's mask of who has each entry."""
+        """Arrays with leading axis E, and Gymnasium's masks of environments that have them."""
         info = _info(self.simulator, rewards)
         everyone = np.ones(self.num_envs, bool)
         return {**info, **{f"_{key}": everyone for key in info}}

@@ -17,16 +17,16 @@ class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
     """One agent of a task as a Gymnasium environment; the others follow a reference policy.
 
     Args:
-        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
-        agent: Which agent acts: its position.
-        others: Reference policy of the others, one that needs no global state; by default the
-            strongest that can act at the parameters, usually the expert.
-        preset: Named parameters of the task.
-        max_cycles: Steps of an episode, which ends by truncation.
-        **params: Fields of the task's ``Params`` that replace the preset's.
+        task: Key in ``networld_envs.TASKS``.
+        agent: Index of the agent that acts.
+        others: Reference policy of the other agents, one that does not need the global state. By
+            default the strongest that can act with the parameters, usually the expert.
+        preset: Name of a preset of the task's parameters.
+        max_cycles: Steps per episode; episodes end by truncation.
+        **params: Fields of the task's ``Params`` that override the preset's.
 
     Raises:
-        ValueError: For an unknown name or agent, or a policy that cannot act at the parameters or
+        ValueError: For an unknown name or agent, or a policy that cannot act with the parameters or
             needs the global state.
     """
 
@@ -70,7 +70,7 @@ class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
         return self._obs[0, self._agent].copy(), {}
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Let the agent act as told and the others by their policy; the reward is the agent's.
+        """Apply the agent's action and the other agents' policy; returns the agent's reward.
 
         Raises:
             ValueError: For an illegal action; names the agent.

@@ -1,4 +1,4 @@
-"""The PettingZoo view of every task: one `ParallelEnv`, dictionaries on the outside."""
+"""The PettingZoo view of every task: a `ParallelEnv` with dictionaries keyed by agent."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
 
     Args:
         task: Key in ``networld_envs.TASKS``.
-        preset: Named parameters of the task.
-        max_cycles: Steps of an episode.
+        preset: Name of a preset of the task's parameters.
+        max_cycles: Steps per episode.
         render_mode: None, ``"rgb_array"`` or ``"human"``.
-        **params: Fields of the task's ``Params`` that replace the preset's.
+        **params: Fields of the task's ``Params`` that override the preset's.
 
     Raises:
         ValueError: For an unknown task, preset or render mode, or a value out of range.
@@ -60,14 +60,14 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
         self._rewards: NDArray[np.float32] | None = None
         self.possible_agents: list[str] = list(self.simulator.agents)
         self.agents: list[str] = []
-        # One space object an agent: PettingZoo seeds and compares them by identity.
+        # One space object per agent: PettingZoo seeds and compares them by identity.
         sim, names = self.simulator, self.possible_agents
         self._observation_spaces = {a: sim.task.observation_space(sim.params) for a in names}
         self._action_spaces = {a: sim.task.action_space(sim.params) for a in names}
 
     @property
     def max_cycles(self) -> int:
-        """Steps of an episode; PettingZoo's test kit assigns it."""
+        """Steps per episode; PettingZoo's test kit sets it."""
         return self.simulator.max_cycles
 
     @max_cycles.setter
@@ -112,7 +112,7 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
         """Start an episode on a new network.
 
         Args:
-            seed: Seeds the environment's generator; None goes on with the present one.
+            seed: Seed of the environment's generator; with None the current one continues.
             options: Ignored.
 
         Returns:
@@ -181,10 +181,10 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
         sim = self.simulator
         metrics = sim.metrics()
         keys = ("neighbours", *metrics)
-        # Copies: the simulation goes on from some of these arrays, and callers may change theirs.
+        # Copies: the simulation continues from some of these arrays, and callers may edit theirs.
         arrays = [value[0].copy() for value in (sim.neighbours, *metrics.values())]
         rows = zip(*arrays, strict=True)
-        # The inner zip is not strict, which would take as long as the rest.
+        # The inner zip is not strict, because that would take as long as the rest.
         return {a: dict(zip(keys, row)) for a, row in zip(self.agents, rows, strict=True)}  # noqa: B905
 
     def _stack(self, actions: dict[str, Any]) -> NDArray[Any]:
@@ -250,15 +250,15 @@ def task_factories(
 
 
 def _parameters(task: str) -> tuple[list[inspect.Parameter], dict[str, str]]:
-    """Keyword parameters of a task's constructors, and what each means.
+    """Keyword parameters of a task's constructors, and the meaning of each.
 
-    Defaults are those of the default preset. Parameters that only other presets have follow.
+    Defaults are those of the default preset. Parameters that only other presets have come last.
     """
     presets = task_module(task).PRESETS
     meanings = {
-        "preset": f"Named parameters: {', '.join(presets)}. Defaults below are those of "
-        "``default``; parameters that are given replace the preset's.",
-        "max_cycles": "Steps of an episode, which ends by truncation.",
+        "preset": f"Name of a preset: {', '.join(presets)}. The defaults below are those of "
+        "``default``. Parameters that you pass override the preset's.",
+        "max_cycles": "Steps per episode; episodes end by truncation.",
         "render_mode": "None, ``rgb_array`` or ``human``.",
     }
     defaults = {"preset": "default", "max_cycles": MAX_CYCLES, "render_mode": None}
@@ -270,7 +270,7 @@ def _parameters(task: str) -> tuple[list[inspect.Parameter], dict[str, str]]:
         }
         for field in fields(params):
             if field.name not in meanings:
-                only = "" if name == "default" else f" (preset ``{name}`` and alike only)"
+                only = "" if name == "default" else f" (only in preset ``{name}`` and its variants)"
                 meanings[field.name] = about_fields.get(field.name, "") + only
                 defaults[field.name] = getattr(params, field.name)
                 types[field.name] = str(field.type)

@@ -2,8 +2,8 @@
 
 A task is a module of pure functions (`networld_envs.cbf` documents one in full). It needs ``NAME``,
 ``AGENT``, ``PRESETS``, ``spec``, ``observation_space``, ``action_space``, ``reset``, ``observe``,
-``transition``, ``reward``, ``neighbours``, ``metrics``, ``global_state`` and ``layout``. It may
-have
+``transition``, ``reward``, ``neighbours``, ``metrics``, ``global_state`` and ``layout``. It can
+also have
 
 * ``ABOUT``, an `About`: title, labels, presets whose scores are recorded, ...;
 * ``POLICIES``, name -> `Policy`, weak to strong;
@@ -31,7 +31,7 @@ from networld_envs.spec import About
 
 TASKS: dict[str, ModuleType] = {module.NAME: module for module in (cbf, rb, ns)}
 BUILT_IN = frozenset(TASKS)
-"""Names that an added task must not take."""
+"""Names that an added task cannot have."""
 NEEDED = (
     "NAME", "AGENT", "PRESETS", "spec", "observation_space", "action_space", "reset", "observe",
     "transition", "reward", "neighbours", "metrics", "global_state", "layout",
@@ -84,7 +84,7 @@ def add_task(source: ModuleType | str | Path) -> str:
     """
     module = source if isinstance(source, ModuleType) else run_file(Path(source))
     if missing := [name for name in NEEDED if not hasattr(module, name)]:
-        raise ValueError(f"{source} is no task: it lacks {', '.join(missing)}")
+        raise ValueError(f"{source} is not a task: it lacks {', '.join(missing)}")
     name = module.NAME
     if name in BUILT_IN:
         raise ValueError(f"{source} has the NAME {name!r} of a built-in task; choose another")
@@ -104,7 +104,7 @@ def added_tasks() -> dict[str, str]:
 
 
 def restore_tasks(added: Mapping[str, str]) -> None:
-    """Add the tasks of `added_tasks` that this process, a worker, does not have."""
+    """Add those tasks of `added_tasks` that this worker process does not have."""
     for name, path in added.items():
         if name not in TASKS:
             add_task(path)
@@ -158,10 +158,10 @@ class Step:
 class Simulator:
     """``E`` environments of one task with one random generator each.
 
-    Environment e, seeded alike, behaves the same alone and in any batch.
+    With the same seed, an environment behaves the same alone and in any batch.
 
     Args:
-        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        task: Key in `TASKS`.
         params: The task's ``Params``; see `make_params`.
         num_envs: ``E``.
         max_cycles: Steps after which an episode is truncated.
@@ -201,7 +201,7 @@ class Simulator:
         return TASKS[self._task]
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but compiled loops, which a copy finds again."""
+        """All attributes except the compiled loops, which a copy looks up again."""
         return {key: value for key, value in vars(self).items() if key != "loops"}
 
     def seed(
@@ -212,11 +212,11 @@ class Simulator:
         """Seed the generators: environment e gets ``seed + e``, or its own entry of a list.
 
         Args:
-            seed: Seeds; an environment whose entry is None keeps its generator, all do for None.
-            which: ``(E,)``, which environments; the others keep their generators. All by default.
+            seed: One seed or a list. An environment whose seed is None keeps its generator.
+            which: ``(E,)``, True for the environments to seed. All by default.
 
         Raises:
-            ValueError: If there are not as many seeds as environments, or one is negative.
+            ValueError: If a list does not have one seed per environment, or a seed is negative.
             TypeError: If a seed is not an integer.
         """
         if seed is None:
@@ -226,7 +226,7 @@ class Simulator:
         else:
             seeds = [_seed(seed) + e for e in range(self.num_envs)]
         if len(seeds) != self.num_envs:
-            raise ValueError(f"{self.num_envs} environments need as many seeds, got {len(seeds)}")
+            raise ValueError(f"need {self.num_envs} seeds, one per environment, got {len(seeds)}")
         for e, value in enumerate(seeds):
             if value is not None and (which is None or which[e]):
                 self.rngs[e] = np.random.default_rng(value)
@@ -272,7 +272,7 @@ class Simulator:
         return self._neighbours
 
     def metrics(self) -> dict[str, NDArray[Any]]:
-        """What the last step did, each ``(E, N, ...)``."""
+        """The task's metrics of the last step, each ``(E, N, ...)``."""
         return self.task.metrics(self.params, self._require_state())
 
     def step(self, actions: NDArray[Any], only: NDArray[np.bool_] | None = None) -> Step:
@@ -283,7 +283,7 @@ class Simulator:
             only: Environments to advance; the others keep their state and get reward 0.
 
         Raises:
-            ValueError: For an illegal action, naming environment, agent, value and space.
+            ValueError: For an illegal action; names environment, agent, value and space.
             RuntimeError: If `reset` was never called.
         """
         state = self._require_state()
@@ -308,7 +308,7 @@ class Simulator:
         """Actions as an array of the space's dtype, or an error that says what is wrong.
 
         Raises:
-            ValueError: Wrong shape, dtype, NaN or out of the space.
+            ValueError: For a wrong shape or dtype, NaN, or a value outside the space.
         """
         array = np.asarray(actions)
         space = self.action_space

@@ -23,7 +23,7 @@ class Column:
     """One number of an observation, an action or a reward.
 
     Attributes:
-        name: Unique among the columns beside it, e.g. ``"queue"`` or ``"allocation_hz.video"``.
+        name: Unique among its array's columns, e.g. ``"queue"`` or ``"allocation_hz.video"``.
         unit: E.g. ``"packets"`` or ``"dB/10"``; empty for a pure number.
         low: Smallest value, None where there is no bound.
         high: Largest value, None where there is no bound.
@@ -49,11 +49,11 @@ def columns(
     Args:
         names: One entry per column.
         low: Smallest values, one per column; None for no bounds.
-        high: Largest values, likewise. The largest finite float32, with which Gymnasium's spaces
-            stand in for infinity, counts as no bound.
+        high: Largest values, likewise. The largest finite float32, which stands for infinity in
+            the tasks' spaces, counts as no bound.
 
     Raises:
-        ValueError: If there are not as many bounds as names, or a name appears twice.
+        ValueError: If the number of bounds is not that of the names, or a name appears twice.
     """
     pairs = [(name, "") if isinstance(name, str) else name for name in names]
     endless = float(np.finfo(np.float32).max)
@@ -66,9 +66,11 @@ def columns(
 
     lows, highs = bound(low), bound(high)
     if not len(lows) == len(highs) == len(pairs):
-        raise ValueError(f"{len(pairs)} columns need as many bounds, got {len(lows)}, {len(highs)}")
+        raise ValueError(
+            f"{len(pairs)} columns need {len(pairs)} bounds, got low {len(lows)}, high {len(highs)}"
+        )
     if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError(f"names of columns must differ, got {[name for name, _ in pairs]}")
+        raise ValueError(f"column names must differ, got {[name for name, _ in pairs]}")
     return tuple(Column(*pair, *ends) for pair, *ends in zip(pairs, lows, highs, strict=True))
 
 
@@ -78,7 +80,7 @@ class TaskSpec:
 
     Attributes:
         task: Name of the task, e.g. ``"cbf"``.
-        num_agents: Agents in the environment that made the data. A model may act for more or fewer.
+        num_agents: Agents in the environment that made the data; a model can act for more or fewer.
         obs_dim: Length ``O`` of one agent's observation.
         action_kind: ``"box"`` (real vector), ``"discrete"`` (unordered choices) or ``"ordered"``
             (integers whose distance means something, such as a number of resource blocks).
@@ -88,9 +90,8 @@ class TaskSpec:
         neighbour_slots: Width ``D`` of the neighbour table.
         last_action: Columns of the observation that show the agent's own last action.
         mirrored_obs: Columns of the observation that change sign when the whole network is
-            reflected, where a reflected network is as likely as the network; empty without such
-            a symmetry.
-        mirrored_action: Columns of the action that do.
+            reflected. Empty unless a reflected network is as likely as the original.
+        mirrored_action: Columns of the action that change sign then.
         obs_columns: Name, unit and range of each column of the observation; empty if the task does
             not name them.
         action_columns: The same for the action.
@@ -128,7 +129,7 @@ class TaskSpec:
             ("mirrored_action", self.action_dim),
         ):
             if any(not 0 <= column < width for column in getattr(self, name)):
-                raise ValueError(f"{name} must be in 0 .. {width - 1}: {getattr(self, name)}")
+                raise ValueError(f"{name} must be in 0 .. {width - 1}, got {getattr(self, name)}")
         for name, width in (("obs_columns", self.obs_dim), ("action_columns", self.action_dim)):
             if len(getattr(self, name)) not in (0, width):
                 raise ValueError(
@@ -136,7 +137,7 @@ class TaskSpec:
                     f"{len(getattr(self, name))}"
                 )
         if self.mirrored_action and self.action_kind != "box":
-            raise ValueError(f"mirrored_action needs a box action, not {self.action_kind!r}")
+            raise ValueError(f"mirrored_action needs a box action, got {self.action_kind!r}")
 
     @property
     def num_choices(self) -> int:
@@ -146,11 +147,11 @@ class TaskSpec:
             ValueError: For a ``"box"`` action.
         """
         if self.action_kind == "box":
-            raise ValueError(f"task {self.task!r} has a continuous action")
+            raise ValueError(f"task {self.task!r} has a continuous action, which has no choices")
         return int(self.action_high[0]) + 1
 
     def column_name(self, field: str, index: int) -> str:
-        """A column in words, for tables and errors: its name, or its number without one.
+        """A column as text, for tables and errors: its number, and its name if it has one.
 
         Args:
             field: ``"observations"`` or ``"actions"``.
@@ -160,9 +161,9 @@ class TaskSpec:
         return f"{index} ({named[index].name})" if index < len(named) else str(index)
 
     def mismatch(self, other: TaskSpec) -> str | None:
-        """First field in which a model of this spec does not fit ``other``, None if it does.
+        """The first field in which a model of this spec does not fit ``other``; None if it fits.
 
-        Numbers of agents and neighbour slots may differ: parameters are shared.
+        Numbers of agents and neighbour slots may differ, because agents share parameters.
         """
         for name in ("obs_dim", "action_kind", "action_dim", "action_low", "action_high"):
             if getattr(self, name) != getattr(other, name):
@@ -220,7 +221,7 @@ class Policy:
         local: ``(params, obs, neighbours, rngs, step) -> actions``. Agent i's action may depend
             only on its own row of ``obs`` ``(E, N, O)``, the rows of its 1-hop ``neighbours``
             ``(E, N, D)``, its own generator ``rngs[e]`` and the ``step`` since reset.
-        needs: Whether it can act at given parameters.
+        needs: Whether it can act with given parameters.
         privileged: ``(params, state, rngs, step) -> actions`` with global or future knowledge: an
             upper reference, never a source of expert data.
     """
@@ -234,9 +235,12 @@ class Policy:
 
     def __post_init__(self) -> None:
         if (self.local is None) == (self.privileged is None):
-            raise ValueError(f"policy {self.name!r} must be either local or privileged")
+            raise ValueError(f"policy {self.name!r} must have either local or privileged, not both")
         if (self.privileged is not None) != (self.role == "genie"):
-            raise ValueError(f"policy {self.name!r}: exactly the genies are privileged")
+            raise ValueError(
+                f"policy {self.name!r} must be privileged if its role is 'genie', and only then, "
+                f"got role {self.role!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -253,11 +257,11 @@ class About:
             preset; None takes them from the rewards at hand.
         recorded: Preset -> parameters that differ from it when its reference policies are scored.
             The scores of these presets are committed.
-        published: Preset -> policy -> (metric or ``"reward"``, value) as published, to compare.
-        agent_counts: Number of agents -> preset and parameters that give so many, for the
-            robustness part of suites; empty leaves the part out.
-        pace: Quality of data, or ``""`` for any -> factor on the updates of a training in the suite
-            `cpu`, relative to an algorithm's own budget.
+        published: Preset -> policy -> (metric or ``"reward"``, published value), for comparison.
+        agent_counts: Number of agents -> preset and parameters that give this number, for the
+            robustness part of suites. If empty, the part is left out.
+        pace: Data quality, or ``""`` for any -> factor by which the suite `cpu` multiplies an
+            algorithm's own number of updates.
         compiled: Module with compiled loops of the task's steps, see `networld_envs.compiled`.
     """
 

@@ -1,6 +1,6 @@
 """Checks of frozen dataclasses, with one wording: ``CLASS.FIELD must be RULE, got VALUE``.
 
-Both packages use them in ``__post_init__``. What is accepted is stored as plain Python numbers and
+Both packages use them in ``__post_init__``. Accepted values are stored as plain Python numbers and
 tuples, so that equal parameters have equal JSON.
 """
 
@@ -36,8 +36,8 @@ def real(
     Args:
         params: The dataclass.
         *names: Its fields.
-        low: Least value; None for no limit.
-        above: Limit that is not itself allowed, in place of ``low``.
+        low: Smallest value; None for no limit.
+        above: Lower limit that is itself excluded, in place of ``low``.
         high: Largest value; None for no limit.
 
     Raises:
@@ -61,7 +61,7 @@ def integer(params: Any, *names: str, low: int | None = None, high: int | None =
     Args:
         params: The dataclass.
         *names: Its fields.
-        low: Least value; None for no limit.
+        low: Smallest value; None for no limit.
         high: Largest value; None for no limit.
 
     Raises:
@@ -87,13 +87,13 @@ def numbers(
     high: float | None = None,
     integers: bool = False,
 ) -> None:
-    """Require a tuple of numbers in ``[low, high]``; a list, as from JSON or TOML, becomes one.
+    """Require a tuple of numbers in ``[low, high]``; a list, e.g. from JSON, becomes a tuple.
 
     Args:
         params: The dataclass.
         name: Its field.
         length: How many; None for one or more.
-        low: Least value; None for no limit.
+        low: Smallest value; None for no limit.
         high: Largest value; None for no limit.
         integers: Whether they must be integers.
 

@@ -66,9 +66,9 @@ def animate(
         seed: Of the network; all policies start from the same one.
         steps: Steps of the episode.
         every: Steps from one picture to the next; the last step is always shown.
-        preset: Named parameters of the task.
+        preset: Name of a preset of the task's parameters.
         size: Width and height of one policy's picture, px; at least 480 x 360.
-        **params: Fields of the task's ``Params`` that replace the preset's.
+        **params: Fields of the task's ``Params`` that override the preset's.
 
     Returns:
         Pictures ``(H, W, 3)``.

@@ -65,7 +65,7 @@ def import_logs(
         path: ``.npz``, ``.h5`` or ``.hdf5``; see the module's documentation.
         dataset_id: Id of the new dataset, e.g. ``"networld/rb/campus-v0"``.
         task: Whose observations and actions these are.
-        preset: Named parameters of the task.
+        preset: Name of a preset of the task's parameters.
         policy: Who acted, in a few words.
         author: Who recorded it.
         description: What it is.

@@ -33,7 +33,7 @@ class Recipe:
         max_cycles: Steps of an episode.
         seed: Seed of the first episode's network; episode i has ``seed + i``.
         behaviours: Episode i is made by ``behaviours[i % len(behaviours)]``.
-        preset: Named parameters of the task.
+        preset: Name of a preset of the task's parameters.
         chunk_episodes: Episodes simulated as one batch; a build is resumed by whole chunks.
         sha256: Expected content hash, or "" where none is recorded.
     """

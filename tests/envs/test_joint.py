@@ -74,7 +74,7 @@ def test_vector_env_restarts_after_truncation_and_on_request(task):
     again, _ = networld_envs.make_vec(task, 1).reset(seed=9)
     np.testing.assert_array_equal(listed[1], again[0])
     np.testing.assert_array_equal(listed[~mask], after[~mask])
-    with pytest.raises(ValueError, match="as many seeds, got 2"):
+    with pytest.raises(ValueError, match="seeds, one per environment, got 2"):
         vec.reset(seed=[1, 2], options={"reset_mask": mask})
     with pytest.raises(ValueError, match="no window"):
         networld_envs.make_vec(task, 2, render_mode="human")
