@@ -1,1 +1,1 @@
-"""Pure functions on arrays: radio, queues, topologies. Nothing here knows an environment API."""
+"""Pure functions on arrays: radio, queues, topologies. They depend on no environment API."""

@@ -1,12 +1,13 @@
 """Packet arrivals: exact Poisson numbers for many slots at once.
 
 A generator's own ``poisson`` costs about as much as everything else in a slotted simulation. Here
-a rate is split, ``Poisson(rate) = Poisson(grid) + Poisson(rate - grid)``: the first part is looked
-up in a table made once for every rate of a fixed grid, the second one is so small that its packets
-are drawn for the whole interval and scattered over the slots. Both steps are exact.
+a rate is split: ``Poisson(rate) = Poisson(grid) + Poisson(rate - grid)``. The first part is looked
+up in a table, computed once for every rate of a fixed grid. The second part is so small that its
+packets are drawn for the whole interval and scattered over the slots. Both steps are exact.
 
 The lookup is the condensed-table method: of ``CELLS`` equally likely cells, ``floor(CELLS p_k)``
-hold the number k, and what rounding down leaves over is drawn from its own distribution. Source:
+hold the number k. The probability lost to rounding down has its own distribution, from which the
+remaining cells draw. Source:
 G. Marsaglia, W. W. Tsang, J. Wang, "Fast generation of discrete random variables", J. Stat. Softw.
 11(3), 2004.
 """
@@ -23,7 +24,7 @@ CELLS = 1 << 11  # of each rate's table: 2 KiB, so the rates in use stay in the 
 RATES = 256
 STEP = 1.0 / 32.0  # the grid is (STEP r)^2, r = 0 .. RATES-1: up to 63.5 packets per slot
 MAX_COUNT = 255  # numbers 0 .. 254 are in the table; P(254) is below 1e-70 on the grid
-LEFT_OVER = 255  # mark of the cells that no number fills
+LEFT_OVER = 255  # marks cells that hold no number
 
 
 class Tables(NamedTuple):
@@ -31,8 +32,8 @@ class Tables(NamedTuple):
 
     Attributes:
         number: ``(RATES * CELLS,)`` uint8, the number each cell holds, or `LEFT_OVER`.
-        left_over: ``(RATES * MAX_COUNT,)`` float64, ``r +`` the cumulative distribution of what
-            rounding down left over at rate r: increasing over the whole array.
+        left_over: ``(RATES * MAX_COUNT,)`` float64, ``r +`` the cumulative distribution of the
+            probability lost to rounding down at rate r; increasing over the whole array.
     """
 
     number: NDArray[np.uint8]
@@ -41,7 +42,7 @@ class Tables(NamedTuple):
 
 @lru_cache(maxsize=1)
 def tables() -> Tables:
-    """The tables of all rates, made at the first call."""
+    """The tables of all rates, computed at the first call."""
     grid = (STEP * np.arange(RATES, dtype=np.float64))[:, None] ** 2
     grid[0] = 1.0  # stands in for 0, whose row is set below
     numbers = np.arange(MAX_COUNT, dtype=np.float64)
@@ -66,8 +67,8 @@ def poisson_slots(
 
     Args:
         rng: Source of randomness.
-        rate: ``(Q,)`` mean per slot, not negative. Beyond the grid the generator's own
-            ``poisson`` draws.
+        rate: ``(Q,)`` mean per slot, not negative. Rates beyond the grid use the generator's own
+            ``poisson``.
         slots: ``T``, at least 1.
 
     Returns:

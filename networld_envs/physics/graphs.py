@@ -1,7 +1,7 @@
 """Conflict graphs between clusters: random geometric, bounded in degree, rings and edge lists.
 
-Graphs travel as neighbour tables: integer arrays ``(N, D)`` padded with -1, the neighbours first.
-Nothing here is called within a step; the tables are made once at reset.
+Graphs are neighbour tables: integer arrays ``(N, D)`` that list the neighbours first and are padded
+with -1. Nothing here is called during a step: tables are computed once, at reset.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ def random_conflict_graph(
 ) -> ConflictGraph:
     """Random geometric graph: nodes uniform in the unit square, adjacent when nearer than radius.
 
-    With three nodes or more it is drawn again until it is connected, not bipartite and within
-    ``max_degree``: on a bipartite graph letting the two sides alternate blindly is optimal.
+    It is drawn again until no degree exceeds ``max_degree`` and, with three nodes or more, until it
+    is connected and not bipartite. On a bipartite graph it is optimal to let the two sides
+    alternate blindly.
 
     Args:
         rng: Source of the positions.
         num_nodes: Nodes ``N``, at least 1.
-        radius: Conflict distance, in sides of the square.
+        radius: Conflict distance, relative to the side of the square.
         max_degree: Width ``D`` of the neighbour table.
         max_attempts: Draws before giving up.
 
@@ -90,7 +91,7 @@ def ring_graph(num_nodes: int, max_degree: int = 2) -> ConflictGraph:
 def edge_list_graph(
     num_nodes: int, edges: Sequence[tuple[int, int]], max_degree: int
 ) -> ConflictGraph:
-    """A given graph, its nodes drawn on a circle.
+    """A given graph, with its nodes placed on a circle.
 
     Args:
         num_nodes: Nodes ``N``.
@@ -98,7 +99,8 @@ def edge_list_graph(
         max_degree: Width ``D`` of the neighbour table.
 
     Raises:
-        ValueError: If an edge is not a pair of different nodes or repeated, or a degree too large.
+        ValueError: If an edge does not join two different nodes or is repeated, or if a node has
+            more than ``max_degree`` neighbours.
     """
     seen: set[tuple[int, int]] = set()
     for a, b in edges:
@@ -123,9 +125,9 @@ def bounded_conflict_graph(
 
     Nodes are uniform in a square whose sides grow as ``sqrt(N / 6)``, so that the mean degree
     depends on the radius alone. Pairs nearer than ``radius`` are joined, shortest first, while
-    both ends have fewer than ``max_degree`` neighbours; then the shortest links between parts
-    that are still apart are added under the same bound. Drawn again until it is connected and,
-    with three nodes or more, not bipartite.
+    both ends have fewer than ``max_degree`` neighbours. Then the shortest links between separate
+    parts are added under the same bound. With three nodes or more, the graph is drawn again until
+    it is connected and not bipartite.
 
     Args:
         rng: Source of the positions.
@@ -185,7 +187,7 @@ def _bounded_edges(
 
 
 def _close_pairs(positions: NDArray[np.float64], radius: float) -> list[tuple[int, int]]:
-    """Pairs ``(a, b)``, a < b, nearer than ``radius``, shortest first; by square bins."""
+    """Pairs ``(a, b)``, a < b, nearer than ``radius``, shortest first; uses square bins."""
     bins = max(1, min(int(1.0 / max(radius, 1e-9)), len(positions)))
     cell = np.minimum((positions * bins).astype(np.int64), bins - 1)
     members: dict[tuple[int, int], list[int]] = {}

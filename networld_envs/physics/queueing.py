@@ -1,7 +1,7 @@
 """Queues: shared capacity, random access with conflicts, finite buffers, service with deadlines.
 
-Every result of an environment depends on that environment's numbers only: sums run over fixed
-axes and nothing is mixed across the leading (batch) axis.
+The results of an environment depend only on its own numbers: sums run over fixed axes, and nothing
+is mixed across the leading (batch) axis.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 def largest_remainder(
     requests: NDArray[np.int64], capacity: int, tie_break: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Grant integer requests; scale them down in proportion where they exceed the capacity.
+    """Grant integer requests, scaled down in proportion if they exceed the capacity.
 
-    What rounding down leaves over goes, one unit each, to the largest fractional parts
-    (Hamilton's method). Integer arithmetic: a group that exceeds gets exactly ``capacity``.
+    The units lost to rounding down go to the largest fractional parts, one unit each (Hamilton's
+    method). With integer arithmetic, a group that exceeds the capacity gets exactly ``capacity``.
 
     Args:
         requests: ``(..., K)`` non-negative int64, one group per row.
         capacity: Units that one group shares, at least 0.
-        tie_break: ``(..., K)`` in [0, 1): of equal fractional parts the larger one wins.
+        tie_break: ``(..., K)`` in [0, 1): among equal fractional parts, the largest value wins.
 
     Returns:
-        ``(..., K)`` int64, at most ``requests``, at most ``capacity`` in a row.
+        ``(..., K)`` int64, at most ``requests``; the sum of a row is at most ``capacity``.
     """
     total = requests.sum(axis=-1, keepdims=True)
     scaled = requests * capacity
@@ -44,8 +44,8 @@ def success_probability(
 ) -> NDArray[np.float64]:
     """Probability that no conflicting cluster hits a transmission.
 
-    ``p_c = prod over neighbours c' of (1 - conflict * load_c')``: each neighbour occupies a
-    share ``load_c'`` of the blocks at random and destroys a block it hits with probability
+    ``p_c = prod over neighbours c' of (1 - conflict * load_c')``: each neighbour occupies a random
+    share ``load_c'`` of the blocks, and destroys a block that it hits with probability
     ``conflict``.
 
     Args:
@@ -72,7 +72,7 @@ def finite_queue(
     arrivals: NDArray[np.int64],
     buffer: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lindley's recursion with a finite buffer: service first, then arrivals, excess dropped.
+    """Lindley's recursion with a finite buffer: service, then arrivals; the excess is dropped.
 
     Args:
         queue: Packets before the step, any shape.
@@ -119,23 +119,24 @@ def serve_before_deadline(
         H(t) = max(M(t), A(t-d+1))              after expiry
 
     so a packet that arrives in slot t leaves in time in one of the slots t .. t+d-1, or expires.
-    What is computed is ``H(t) - service t``: it only ever moves to a bound, with no sum to round.
+    The code computes ``H(t) - service t``, which only moves when it meets a bound, so no sum is
+    rounded.
 
     Args:
         arrivals: ``(T, S, ...)`` packets arriving in each of ``T`` slots, ``S`` queue classes.
         service: ``(S, ...)`` packets that can be served in one slot, constant over the ``T``.
         deadlines: ``S`` deadlines ``d`` in slots, each in 1 .. G+1.
         backlog: ``(G, S, ...)`` packets queued at the start that arrived at least ``g`` slots
-            before the last one, ``g = 0 .. G-1``: not increasing in ``g``, zero from ``d-1`` on.
+            before the last one, ``g = 0 .. G-1``; non-increasing in ``g``, zero from ``d-1`` on.
 
     Returns:
-        Packets served in time ``(S, ...)``, expired ``(S, ...)`` and the new ``backlog``. It
-        conserves: ``backlog[0] + sum(arrivals) == in_time + expired + new[0]``.
+        Packets served in time ``(S, ...)``, expired ``(S, ...)`` and the new ``backlog``.
+        Packets are conserved: ``backlog[0] + sum(arrivals) == in_time + expired + new[0]``.
     """
     slots, ages = len(arrivals), len(backlog)
     service = np.ascontiguousarray(service)
-    # Cumulative arrivals counted from H(0) = 0: row ages-1+t is A(t). In the rows of the past,
-    # packets that have left already are floored at zero, where they cannot bind.
+    # Cumulative arrivals counted from H(0) = 0: row ages-1+t is A(t). Rows of the past are zero
+    # at least, although packets that have left would make them negative; there they cannot bind.
     cumulative = np.empty((ages + slots, *service.shape))
     cumulative[:ages] = backlog[::-1]
     cumulative[ages:] = arrivals
@@ -155,7 +156,7 @@ def serve_before_deadline(
 
     low -= level[:-1]
     expired = np.maximum(low, 0.0, out=low).sum(axis=0)
-    # Back from the level; exactly A(T) where the queue is empty, exactly A(T-d+1) at least.
+    # Departures from the level: exactly A(T) where the queue is empty, and at least A(T-d+1).
     departed = level[-1] + slots * service
     empty = level[-1] == high[-1]
     departed[empty] = cumulative[-1][empty]
@@ -167,7 +168,7 @@ def serve_before_deadline(
 
 
 def _cumulate(rows: NDArray[np.float64]) -> None:
-    """Cumulative sum over the first axis in place, by doubling: ``cumsum`` is slow along it."""
+    """Cumulative sum over the first axis in place, by doubling; ``cumsum`` is slower there."""
     shift = 1
     while shift < len(rows):
         rows[shift:] += rows[:-shift]
@@ -179,8 +180,9 @@ def _clamp_in_turn(
 ) -> None:
     """Fill ``level[t+1] = max(min(level[t], high[t]), low[t])``, row by row from ``level[0]``.
 
-    Two clamps in a row are one clamp. Where rows are short and calls cost more than numbers, pairs
-    are joined first, which leaves half as many rows. The result is the same: nothing is rounded.
+    Two successive clamps are equivalent to one clamp. Where rows are short, so that calls cost more
+    than arithmetic, pairs are joined first, which halves the number of rows. The result is the
+    same, because nothing is rounded.
 
     Args:
         low: ``(T, Q)``.

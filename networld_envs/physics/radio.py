@@ -1,7 +1,7 @@
 """Path loss, multipath channels of linear arrays, SINR, rates and beamformers.
 
-Every function takes leading axes. Channels are normalised: with ``h`` scaled by ``sqrt(P) / sigma``
-the noise power is 1 and a beamformer of full power has unit norm.
+Every function accepts leading axes. Channels are normalised: with ``h`` scaled by
+``sqrt(P) / sigma`` the noise power is 1, and a beamformer of full power has unit norm.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def polar_normal(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """CN(0, variance) samples in polar form, each row from its own generator.
 
-    Box and Muller (1958): ``|g|^2`` is exponential and the phase uniform. From uniforms of 24 bits
-    ``|g|^2`` ends at 16.6 variances, beyond which lie 6e-8 of the samples. In whole-array
-    operations this is twice as fast as `numpy.random.Generator.standard_normal`.
+    Box and Muller (1958): ``|g|^2`` is exponential and the phase is uniform. With uniforms of 24
+    bits, ``|g|^2`` is at most 16.6 variances, which 6e-8 of all samples should exceed. Whole-array
+    operations make this faster than `numpy.random.Generator.standard_normal`.
 
     Args:
         rngs: One generator for each of the ``E`` rows.
@@ -166,7 +166,7 @@ def power_over_paths(
 
 
 def received_power(channel: Complex, beamformer: Complex) -> NDArray[np.float64]:
-    """``|h^H w|^2`` over the last axis, in float64 so that later differences are exact sums."""
+    """``|h^H w|^2`` over the last axis, in float64, which keeps later differences precise."""
     inner: Any = (np.conj(channel) * beamformer).sum(axis=-1)
     power = np.square(inner.real, dtype=np.float64)
     power += np.square(inner.imag, dtype=np.float64)
@@ -210,7 +210,7 @@ def slnr_beamformer(direct: Complex, leakage: Complex) -> Complex:
 def wmmse_beamformer(
     covariance: Complex, target: Complex, iterations: int = 40
 ) -> NDArray[np.complex128]:
-    """Beamformer step of WMMSE: ``(A + mu I)^{-1} b`` with the least ``mu >= 0`` of power <= 1.
+    """Beamformer step of WMMSE: ``(A + mu I)^{-1} b``, smallest ``mu >= 0`` with power <= 1.
 
     Shi et al., 2011, Table I, step 5. The multiplier is found by bisection on the eigenvalues of
     ``A``, where the power ``sum |v_n^H b|^2 / (lambda_n + mu)^2`` falls in ``mu``.
@@ -251,14 +251,14 @@ def priced_beamformer(
     """Beamformer that maximises own rate minus priced interference, at most unit power.
 
     Solves ``max_w ln(1 + |h^H w|^2 / IN) - w^H M w`` over ``|w|^2 <= 1``: the fixed point of the
-    WMMSE update of one transmitter with the others held. Stationarity gives
+    WMMSE update of one transmitter with the others held fixed. Stationarity gives
     ``w = alpha (M + mu I)^{-1} h`` with ``alpha^2 q^2 = q - IN`` and ``q = h^H (M + mu I)^{-1} h``;
-    silence when ``q <= IN``. Power falls in ``mu`` and is at most ``1 / mu``, so the multiplier
-    lies in [0, 1] and is found by bisection of its logarithm.
+    the beam is zero when ``q <= IN``. Power falls in ``mu`` and is at most ``1 / mu``, so the
+    multiplier lies in [0, 1] and is found by bisection of its logarithm.
 
     Args:
         cost: ``M``, ``(..., N, N)`` Hermitian, positive semi-definite: sum of price times
-            ``h h^H`` over the disturbed users.
+            ``h h^H`` over the other users.
         direct: ``h``, ``(..., N)`` channel to the own user.
         interference_plus_noise: ``IN``, ``(...)`` interference plus noise at the own user.
         iterations: Bisection steps.

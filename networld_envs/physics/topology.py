@@ -1,7 +1,7 @@
 """Hexagonal cell grids: sites, adjacent cells, windows around a cell, tiling of the plane.
 
-Graphs travel as neighbour tables: integer arrays ``(N, D)`` padded with -1, the neighbours first.
-Nothing here is called within a step; the tables are made once at reset.
+Graphs are neighbour tables: integer arrays ``(N, D)`` that list the neighbours first and are padded
+with -1. Nothing here is called during a step: tables are computed once, at reset.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ def hex_grid(rings: int) -> NDArray[np.float64]:
     Raises:
         ValueError: If ``rings`` is negative.
     """
-    axial = np.array(_axial_cells(rings), dtype=np.float64)
-    return np.stack([axial[:, 0] + 0.5 * axial[:, 1], np.sqrt(0.75) * axial[:, 1]], axis=-1)
+    return _axial_to_plane(_axial_cells(rings))
 
 
 def hex_neighbours(rings: int) -> NDArray[np.int32]:
@@ -63,10 +62,10 @@ def hex_neighbours(rings: int) -> NDArray[np.int32]:
 
 
 def hex_translations(rings: int) -> NDArray[np.float64]:
-    """Where the seven nearest copies of a hexagonal grid lie when it tiles the plane.
+    """Displacements of the seven nearest copies of a hexagonal grid that tiles the plane.
 
-    A grid of ``N = 3 R^2 + 3 R + 1`` cells repeats under the axial steps (2R+1, -R) and their
-    turns by 60 degrees, the cluster shifts of cellular reuse planning.
+    A grid of ``N = 3 R^2 + 3 R + 1`` cells repeats under the axial step (2R+1, -R) and its
+    rotations by 60 degrees, the cluster shifts of cellular reuse planning.
 
     Args:
         rings: Rings ``R`` around the centre cell.
@@ -74,8 +73,7 @@ def hex_translations(rings: int) -> NDArray[np.float64]:
     Returns:
         ``(7, 2)`` displacements in units of the inter-site distance, zero first.
     """
-    axial = np.array(_axial_translations(rings), dtype=np.float64)
-    return np.stack([axial[:, 0] + 0.5 * axial[:, 1], np.sqrt(0.75) * axial[:, 1]], axis=-1)
+    return _axial_to_plane(_axial_translations(rings))
 
 
 @dataclass(frozen=True)
@@ -134,6 +132,12 @@ def _axial_translations(rings: int) -> tuple[tuple[int, int], ...]:
         shifts.append((q, r))
         q, r = -r, q + r  # a turn by 60 degrees
     return tuple(shifts)
+
+
+def _axial_to_plane(cells: tuple[tuple[int, int], ...]) -> NDArray[np.float64]:
+    """Positions ``(C, 2)`` of axial coordinates, in units of the inter-site distance."""
+    axial = np.array(cells, dtype=np.float64)
+    return np.stack([axial[:, 0] + 0.5 * axial[:, 1], np.sqrt(0.75) * axial[:, 1]], axis=-1)
 
 
 def _check_rings(rings: int) -> None:
