@@ -80,12 +80,9 @@ def ring_graph(num_nodes: int, max_degree: int = 2) -> ConflictGraph:
         ValueError: If ``max_degree`` is below the graph's degree.
     """
     positions = _circle(num_nodes)
-    i = np.arange(num_nodes)
-    adjacent = np.zeros((num_nodes, num_nodes), dtype=np.bool_)
-    adjacent[i, (i + 1) % num_nodes] = True
-    adjacent |= adjacent.T
-    np.fill_diagonal(adjacent, False)
-    return ConflictGraph(positions, neighbour_table(adjacent, max_degree))
+    pairs = ((i, (i + 1) % num_nodes) for i in range(num_nodes))
+    edges = sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
+    return ConflictGraph(positions, _table_of_edges(num_nodes, edges, max_degree))
 
 
 def edge_list_graph(
@@ -236,7 +233,7 @@ def neighbour_table(adjacent: NDArray[np.bool_], max_degree: int) -> NDArray[np.
     """Adjacency matrix as a padded table.
 
     Args:
-        adjacent: ``(N, N)`` bool.
+        adjacent: ``(N, N)`` bool, symmetric.
         max_degree: Width ``D`` of the table.
 
     Returns:
@@ -245,17 +242,8 @@ def neighbour_table(adjacent: NDArray[np.bool_], max_degree: int) -> NDArray[np.
     Raises:
         ValueError: If a node has more than ``max_degree`` neighbours.
     """
-    degree = adjacent.sum(axis=1)
-    if degree.max() > max_degree:
-        raise ValueError(
-            f"node {int(degree.argmax())} has {int(degree.max())} neighbours, "
-            f"max_degree is {max_degree}"
-        )
-    table = np.full((len(adjacent), max_degree), -1, dtype=np.int32)
-    row, column = np.nonzero(adjacent)
-    first = np.cumsum(degree) - degree
-    table[row, np.arange(len(row)) - first[row]] = column
-    return table
+    edges = np.argwhere(np.triu(adjacent)).tolist()
+    return _table_of_edges(len(adjacent), edges, max_degree)
 
 
 def is_connected_odd(neighbours: NDArray[np.int32]) -> bool:
