@@ -25,13 +25,13 @@ ABOUT = About(
 class Params:
     links: int = 8
     levels: int = 5  # of power
-    noise: float = 0.1  # of the mean received power at full power
-    cross: float = 0.3  # gain from a link beside
-    price: float = 0.5  # bit/s/Hz at full power
+    noise: float = 0.1  # relative to the mean received power at full power
+    cross: float = 0.3  # gain from each neighbouring link
+    price: float = 0.5  # cost of full power, bit/s/Hz
 
     def __post_init__(self):
         if self.links < 3 or self.levels < 2:
-            raise ValueError(f"a ring needs 3 links and 2 levels, got {self}")
+            raise ValueError(f"a ring needs at least 3 links and 2 levels, got {self}")
 
 
 PRESETS = {"default": Params(), "large": Params(links=64)}
@@ -65,7 +65,7 @@ def spec(params):
 
 
 def observation_space(params):
-    """Own gain, own last power, mean last power of the two beside, last rate."""
+    """Own gain, own last power, mean last power of both neighbours, own last rate."""
     del params
     return Box(0.0, np.float32(1e6), (4,), np.float32)
 
@@ -117,7 +117,7 @@ def neighbours(params, state):
 
 
 def metrics(params, state):
-    """What `infos` show, each ``(E, N)``."""
+    """Shown in `infos`, each ``(E, N)``."""
     del params
     return {"rate": state.rate, "power": state.power}
 
@@ -139,7 +139,7 @@ def _random(params, obs, table, rngs, step):
 
 
 def _own_gain(params, obs, table, rngs, step):
-    """Power in proportion to the own gain: no message, no look at the others."""
+    """Power in proportion to the own gain, without using the neighbours' observations."""
     del table, rngs, step
     return np.rint((params.levels - 1) * np.minimum(obs[..., 0], 1.0)).astype(np.int64)
 

@@ -26,7 +26,7 @@ def reference(
     Args:
         task: cbf, rb, ns, or your own, path/to/file.py; without it all tasks at all presets with
             committed scores.
-        policies: Which ones; by default all that can act at the preset.
+        policies: Which ones; by default all that can act with the preset.
         episodes: Episodes of each, all policies on the same networks.
         preset: Named parameters of the task; "default" if a task is given.
         with_metrics: Also show the means of the task's metrics (rates, drops, ...).

@@ -1,7 +1,8 @@
 """Behaviour and reference policies of every task.
 
-A task module's ``POLICIES`` maps names to `Policy`, weak to strong. A behaviour is a policy with a
-share of random actions, in the dataset catalogue ``{ policy = "expert", random_share = 0.05 }``.
+A task module's ``POLICIES`` maps names to `Policy`, from weak to strong. A behaviour is a policy
+with a share of its actions replaced by random ones; the dataset catalogue writes it as
+``{ policy = "expert", random_share = 0.05 }``.
 """
 
 from networld_envs.policies.base import (

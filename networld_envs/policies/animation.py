@@ -1,7 +1,6 @@
 """Animations: reference policies side by side on the same network, as GIF, WebP or PNG.
 
-Below the pictures the mean reward so far of each policy is drawn as a curve that grows with the
-episode.
+A chart below the pictures shows each policy's mean reward so far.
 """
 
 from __future__ import annotations
@@ -58,23 +57,23 @@ def animate(
     size: tuple[int, int] = (480, 360),
     **params: Any,
 ) -> list[NDArray[np.uint8]]:
-    """Frames of an episode, with a policy in each column.
+    """Frames of an episode, with one policy per column.
 
     Args:
-        task: ``"cbf"``, ``"rb"`` or ``"ns"``.
+        task: Key in ``networld_envs.TASKS``.
         policies: One to four reference policies.
-        seed: Of the network; all policies start from the same one.
+        seed: Seed of the network, the same for all policies.
         steps: Steps of the episode.
-        every: Steps from one picture to the next; the last step is always shown.
+        every: Steps between two pictures; the last step is always shown.
         preset: Name of a preset of the task's parameters.
-        size: Width and height of one policy's picture, px; at least 480 x 360.
+        size: Width and height of one policy's picture in pixels, at least 480 x 360.
         **params: Fields of the task's ``Params`` that override the preset's.
 
     Returns:
         Pictures ``(H, W, 3)``.
 
     Raises:
-        ValueError: For an unknown task, preset or policy, a policy that cannot act at these
+        ValueError: For an unknown task, preset or policy, a policy that cannot act with these
             parameters, or a number out of range.
     """
     made = make_params(task, preset, **params)
@@ -92,18 +91,18 @@ def animate(
 
 
 def check_path(path: Path) -> None:
-    """Refuse a file whose suffix names no format of an animation."""
+    """Raise a ValueError unless the file's suffix is that of an animation format."""
     if path.suffix not in SUFFIXES:
         raise ValueError(f"{path} must end in one of {', '.join(SUFFIXES)}")
 
 
 def save(frames: Sequence[NDArray[np.uint8]], path: Path, fps: float = 4.0) -> Path:
-    """Write an endless animation; the suffix ``.gif``, ``.webp`` or ``.png`` tells the format.
+    """Write an animation that loops; the suffix ``.gif``, ``.webp`` or ``.png`` sets the format.
 
     Args:
         frames: Pictures ``(H, W, 3)`` of one size.
-        path: Where to.
-        fps: Frames a second; the last frame stays two seconds.
+        path: File to write.
+        fps: Frames per second; the last frame is shown for two seconds.
 
     Raises:
         ValueError: For another suffix, no frames, or a rate that is not positive.
@@ -132,9 +131,9 @@ def save(frames: Sequence[NDArray[np.uint8]], path: Path, fps: float = 4.0) -> P
 
 
 def _quantised(frames: Sequence[NDArray[np.uint8]]) -> list[Image.Image]:
-    """Pictures in one palette: what does not change is equal, and costs next to nothing.
+    """Pictures in one palette, so that unchanged pixels are equal and compress well.
 
-    Colours that mean something are kept as they are, the others are approximated.
+    Colours with a meaning are kept exactly; the others are approximated.
     """
     sample = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 6)]))
     others = sample.quantize(PALETTE - 1 - len(KEPT), Image.Quantize.MEDIANCUT).getpalette() or []
@@ -155,7 +154,7 @@ def _quantised(frames: Sequence[NDArray[np.uint8]]) -> list[Image.Image]:
 
 
 def _changes(pictures: Sequence[Image.Image]) -> list[Image.Image]:
-    """The same pictures, with what equals the one before made the last, clear colour."""
+    """The same pictures, with pixels that equal the previous picture's made transparent."""
     result = [pictures[0]]
     for before, after in pairwise(pictures):
         index = np.asarray(after)
@@ -212,7 +211,7 @@ def _frame(
 
 
 def _chart(canvas: Canvas, means: NDArray[np.float64], step: int) -> None:
-    """Curves ``(policies, steps)`` up to ``step``, on a scale that holds all of them."""
+    """Curves ``(policies, steps)`` up to ``step``, on a scale that fits all of them."""
     low, high = float(means.min()), float(means.max())
     span = max(high - low, 1e-9)
     x0, x1, top, bottom = 64.0, canvas.width - 24.0, 8.0, canvas.height - 18.0

@@ -13,7 +13,7 @@ from networld_envs.spec import Policy
 
 
 def task_policies(task: str) -> dict[str, Policy]:
-    """A task's own table of policies by name, weak to strong; entries may be added.
+    """A task's own table of policies by name, from weak to strong; entries can be added.
 
     Raises:
         ValueError: For an unknown task, or one without policies.
@@ -21,8 +21,8 @@ def task_policies(task: str) -> dict[str, Policy]:
     table = getattr(task_module(task), "POLICIES", None)
     if not table:
         raise ValueError(
-            f"task {task!r} has no policies: give its module POLICIES, a dictionary of Policy by "
-            "name, with at least 'random'"
+            f"task {task!r} has no policies: define POLICIES in its module, a dictionary from "
+            "names to Policy that has at least 'random'"
         )
     return table
 
@@ -33,11 +33,11 @@ def get_policy(task: str, name: str, params: Any = None) -> Policy:
     Args:
         task: Name of the task.
         name: Name of the policy.
-        params: The task's parameters, if the policy must be able to act at them.
+        params: The task's parameters, if the policy must be able to act with them.
 
     Raises:
-        ValueError: For an unknown task or policy, or one that cannot act at ``params``; lists the
-            valid ones.
+        ValueError: For an unknown task or policy, or one that cannot act with ``params``; lists
+            the valid ones.
     """
     known = task_policies(task)
     if name not in known:
@@ -47,19 +47,20 @@ def get_policy(task: str, name: str, params: Any = None) -> Policy:
     policy = known[name]
     if params is not None and not policy.needs(params):
         raise ValueError(
-            f"policy {name!r} cannot act at these parameters of task {task!r}; policies that can: "
+            f"policy {name!r} cannot act with these parameters of task {task!r}; policies "
+            "that can: "
             f"{', '.join(usable_policies(task, params))}"
         )
     return policy
 
 
 def usable_policies(task: str, params: Any) -> list[str]:
-    """Names of the policies that can act at these parameters, weak to strong."""
+    """Names of the policies that can act with these parameters, from weak to strong."""
     return [name for name, policy in task_policies(task).items() if policy.needs(params)]
 
 
 def best_policy(task: str, params: Any) -> str:
-    """The strongest policy that can act at these parameters without seeing the global state."""
+    """The strongest policy that can act with these parameters without the global state."""
     names = usable_policies(task, params)
     known = task_policies(task)
     return [name for name in names if known[name].privileged is None][-1]

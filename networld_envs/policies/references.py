@@ -1,4 +1,4 @@
-"""Scores of the reference policies: measuring them, and the committed table."""
+"""Scores of the reference policies: how they are measured, and the committed table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from networld_envs.simulator import MAX_CYCLES, make_params
 TABLE = Path(__file__).with_name("references.json")
 TEST_SEED = 1_000
 VALIDATION_SEED = 500_000
-"""First seeds of evaluation episodes. Datasets start at 10,000,000: the three never meet."""
+"""First seeds of evaluation episodes. Datasets start at 10,000,000, so none of them overlap."""
 
 
 class Score(TypedDict):
@@ -53,15 +53,15 @@ def measure(
     on_step: Callable[[], None] | None = None,
     **params: Any,
 ) -> Score:
-    """Score a reference policy on episodes seeded ``seed ..``.
+    """Score a reference policy on a number of episodes.
 
     Args:
         task: Name of the task.
         policy: Name of the policy.
-        episodes: How many episodes; at least 2.
-        seed: Seed of the first.
-        max_cycles: Steps of an episode.
-        batch: Episodes simulated at once.
+        episodes: Number of episodes, at least 2.
+        seed: Seed of the first episode; the others have consecutive seeds.
+        max_cycles: Steps per episode.
+        batch: Episodes simulated together.
         on_step: Called after each simulated step, for a progress bar.
         **params: Preset and parameters of the task.
     """
@@ -89,10 +89,10 @@ def measure(
 
 
 def reference_scores(task: str, preset: str = "default") -> dict[str, Score]:
-    """The committed scores of the policies that can act at a preset, weak to strong.
+    """The committed scores of the policies that can act with a preset, from weak to strong.
 
     Raises:
-        ValueError: If the table lacks a policy; says how to make it.
+        ValueError: If a score is missing; says how to measure it.
     """
     names = usable_policies(task, make_params(task, preset))
     text = TABLE.read_text(encoding="utf-8")
@@ -100,8 +100,8 @@ def reference_scores(task: str, preset: str = "default") -> dict[str, Score]:
     missing = [name for name in names if name not in table]
     if missing:
         raise ValueError(
-            f"no reference score for {_key(task, preset)}: {missing[0]}; `networld reference "
-            f"--task {task} --preset {preset} --record` measures and records it"
+            f"no reference score for policy {missing[0]!r} at {_key(task, preset)}: measure and "
+            f"record it with `networld reference --task {task} --preset {preset} --record`"
         )
     return {name: table[name] for name in names}
 

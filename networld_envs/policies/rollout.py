@@ -22,11 +22,11 @@ from networld_envs.spec import Stream
 
 @dataclass(frozen=True)
 class Behaviour:
-    """A reference policy of whose actions a random share is replaced.
+    """A reference policy with a share of its actions replaced by random ones.
 
     Attributes:
         policy: Name of the policy.
-        random_share: Probability that one agent's action in one step is that of ``random``.
+        random_share: Probability that an agent's action in a step is that of policy ``random``.
     """
 
     policy: str
@@ -76,13 +76,13 @@ def rollout(
     Args:
         task: Name of the task.
         params: The task's parameters.
-        behaviour: Who acts.
+        behaviour: Policy that acts, with its share of random actions.
         seeds: Seed of each episode.
         max_cycles: Steps ``T``.
         on_step: Called after each step, for a progress bar.
 
     Raises:
-        ValueError: If the policy is unknown or cannot act at these parameters.
+        ValueError: If the policy is unknown or cannot act with these parameters.
     """
     sim = Simulator(task, params, len(seeds), max_cycles)
     policy = get_policy(task, behaviour.policy, params)

@@ -1,4 +1,4 @@
-"""A picture in final pixels, drawn twice as large with Pillow, which smooths its edges."""
+"""A canvas with coordinates in final pixels; Pillow draws it larger, to smooth the edges."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PANEL_PX = 92
 
 
 class Canvas:
-    """Pillow in final pixels, origin top left; drawn `SCALE` times larger."""
+    """Canvas in final pixels, origin at the top left, drawn `SCALE` times larger."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.width, self.height = size
@@ -42,12 +42,12 @@ class Canvas:
 
     @property
     def room(self) -> NDArray[np.float64]:
-        """Width and height between header, legend and the panel at the right."""
+        """Width and height of the area between header, legend and the panel at the right."""
         panel = PANEL_PX * self.letters
         return np.array([self.width - 20 - panel, self.height - HEADER_PX - FOOTER_PX])
 
     def fit(self, points: NDArray[np.float64], margin: float) -> tuple[NDArray[np.float64], float]:
-        """Map ``(..., 2)`` points, y up, into the middle; also the pixels of one unit."""
+        """Map points ``(..., 2)``, y up, into the middle; also returns the pixels per unit."""
         flat = points.reshape(-1, 2)
         low, high = flat.min(axis=0) - margin, flat.max(axis=0) + margin
         room = self.room
@@ -87,7 +87,7 @@ class Canvas:
     def text(
         self, at: Any, text: str, size: float, colour: Colour, anchor: str = "mm", halo: int = 0
     ) -> float:
-        """Write, in a white halo if asked, and return the width in pixels."""
+        """Write text, in a halo ``halo`` pixels wide; returns the text's width in pixels."""
         font = ImageFont.load_default(size * self.letters * SCALE)
         x, y = at
         where = (x * SCALE, y * SCALE)
@@ -122,17 +122,17 @@ class Legend:
         self.gap = 14.0 * canvas.letters
 
     def item(self, text: str, symbol: Callable[[float, float], None]) -> None:
-        """A symbol, drawn at the place it is called with, and its name."""
+        """Add a symbol, which ``symbol(x, y)`` draws, and its name."""
         symbol(self.x + 8, self.y)
         self.x += 8 + 13 * self.canvas.letters
         self.note(text)
 
     def note(self, text: str) -> None:
-        """A text."""
+        """Add a text."""
         self.x += self.canvas.text((self.x, self.y), text, 11, INK, "lm") + self.gap
 
     def scale(self, name: str, low: str, high: str, first: Colour, last: Colour) -> None:
-        """A colour scale with a name and its two ends."""
+        """Add a colour scale with its name and both ends."""
         self.note(name)
         self.x -= 0.6 * self.gap
         self.note(low)
@@ -157,7 +157,7 @@ def header_note(canvas: Canvas, text: str) -> None:
 
 
 def hexagons(at: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-    """Corners ``(K, 6, 2)`` of hexagonal cells that touch along the lines between centres."""
+    """Corners ``(K, 6, 2)`` of adjacent hexagonal cells around their centres."""
     angle = np.pi / 6
     if len(at) > 1:
         nearest = at[1 + int(np.argmin(np.linalg.norm(at[1:] - at[0], axis=1)))] - at[0]

@@ -1,7 +1,7 @@
 """Drawings of a network and its state, with Pillow only: what ``render()`` returns.
 
-Colours are told apart in the common colour visions. Colour alone never carries a meaning that a
-shape or a number does not show too.
+The colours can be told apart with common colour vision deficiencies, and a shape or number always
+shows what a colour means.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from networld_envs.render.canvas import (
 )
 from networld_envs.simulator import about, task_module
 
-MANY = 60  # agents from which on their rewards are sorted
+MANY = 60  # with more agents than this, their rewards are drawn sorted
 
 
 def draw(
@@ -43,7 +43,7 @@ def draw(
     """Draw environment 0 of a batched state.
 
     Args:
-        task: Name of the task. One without a drawing of its own is drawn from its ``layout``.
+        task: Name of the task. A task without its own drawing is drawn from its ``layout``.
         params: The task's ``Params``.
         state: The task's ``State``.
         rewards: ``(N,)`` of the last step, or None right after a reset.
@@ -78,7 +78,7 @@ def draw(
 
 
 def _draw_layout(canvas: Canvas, task: ModuleType, params: Any, state: Any) -> None:
-    """Draw any task: agents at their ``layout``, lines to neighbours, means of metrics."""
+    """Draw any task: agents at their ``layout``, lines to neighbours, and mean metrics."""
     places = np.asarray(task.layout(params, state)[0], np.float64)  # (N, 2)
     at, _ = canvas.fit(places, 0.1 * max(float(np.ptp(places, axis=0).max()), 1e-9))
     table = task.neighbours(params, state)[0]
@@ -100,7 +100,7 @@ def _draw_layout(canvas: Canvas, task: ModuleType, params: Any, state: Any) -> N
 
 
 def _draw_rewards(canvas: Canvas, rewards: NDArray[np.float64], low: float, high: float) -> None:
-    """A bar for each agent at the right edge, from the top; sorted where there are many."""
+    """A bar per agent at the right edge, from top to bottom; sorted if there are many agents."""
     wide = PANEL_PX * canvas.letters - 22
     x0, x1 = canvas.width - 12 - wide, canvas.width - 12.0
     top, bottom = HEADER_PX + 26.0, canvas.height - FOOTER_PX - 8.0
@@ -122,7 +122,7 @@ def _draw_rewards(canvas: Canvas, rewards: NDArray[np.float64], low: float, high
 
 
 def _scale(ends: tuple[float, float] | None, rewards: NDArray[Any]) -> tuple[float, float]:
-    """Ends of the scale of rewards: the task's, or powers of two beyond a mean that leaves it."""
+    """Ends of the reward scale: the task's, or a power of two beyond a mean outside of it."""
     mean = float(np.mean(rewards))
     low, high = ends or ((0.0, 1.0) if mean >= 0 else (-1.0, 0.0))
     if mean > high:

@@ -1,4 +1,4 @@
-"""Shows the drawings of `networld_envs.render.frame`: as arrays, or in a window through pygame."""
+"""Show the drawings of `networld_envs.render.frame` as arrays, or in a window with pygame."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class Renderer:
         return None
 
     def close(self) -> None:
-        """Close this window, if it is open; other windows stay. May be called twice."""
+        """Close this window, if it is open. Other windows stay open. Can be called repeatedly."""
         if self._window is not None:
             self._window.destroy()
             self._window = self._clock = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy of an environment opens a window of its own when it is drawn."""
+        """Without the window: a copy of an environment opens its own window when it is drawn."""
         return {**vars(self), "_window": None, "_clock": None}
 
     def _display(self, picture: NDArray[np.uint8]) -> None:
