@@ -1,9 +1,9 @@
-"""Run suites of the benchmark: what to run, and the runner.
+"""Suites of the benchmark: their definition and the runner.
 
 >>> from networld_algos.bench import Entry, Suite, run_suite
 
-`networld_algos.bench.suite` describes suites, `networld_algos.bench.presets` holds those that come
-with the package.
+`networld_algos.bench.suite` describes suites. `networld_algos.bench.presets` holds the suites that
+come with the package.
 """
 
 from networld_algos.bench.job import Outcome

@@ -1,8 +1,8 @@
-"""Where runs are done: in processes of this machine, or as tasks of a Ray cluster.
+"""Where runs execute: in processes on this machine, or as tasks of a Ray cluster.
 
-Both give the outcome of every job, in any order. A worker process that dies loses nothing: what it
-had saved is there, its run is done once more, and one that kills its worker again is recorded as
-failed.
+Both backends return the outcome of every job, in any order. If a worker process dies, its
+checkpoint remains and its run is repeated once. A run whose worker dies a second time is recorded
+as failed.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ from networld_algos.bench.worker import perform
 Backend = Literal["local", "ray"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 
-DIED = "the worker process died twice, perhaps killed for want of memory; try fewer jobs"
+DIED = "the worker process died twice, perhaps because memory ran out; try fewer jobs"
 
 
 def local(todo: Sequence[Job], jobs: int) -> Iterator[Outcome]:
-    """Do jobs in ``jobs`` processes through joblib; a single one is this process.
+    """Run jobs in ``jobs`` joblib processes; with one, they run in this process.
 
     Args:
-        todo: What to do, the longest first.
-        jobs: Processes side by side.
+        todo: The jobs, longest first.
+        jobs: Number of parallel processes.
     """
     left = {job.run.key: job for job in todo}
     while left:
         work = [joblib.delayed(perform)(job) for job in left.values()]
-        # One by one: in a batch, a long run would wait for another, and be reported late.
+        # One job per batch: in a larger batch a run would wait for another and be reported late.
         options: dict[str, Any] = {"pre_dispatch": str(jobs), "batch_size": 1}
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", **options)
+        pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", **options)
         try:
-            for outcome in cast("Iterator[Outcome]", parallel(work)):
+            for outcome in cast("Iterator[Outcome]", pool(work)):
                 del left[outcome.run.key]
                 yield outcome
         except BrokenProcessPool:
-            # A dead worker takes the pool with it. Whose fault it was is not known: each run that
-            # was under way is done again with a pool of its own.
+            # A dead worker breaks the whole pool, and joblib does not say which job killed it.
+            # Each run that was in progress is repeated in its own pool.
             suspects = [job for job in left.values() if job.paths.lock(job.run).exists()]
             if not suspects:
                 raise
             for job in suspects:
-                yield _alone(job)
+                yield _in_own_pool(job)
                 del left[job.run.key]
 
 
-def _alone(job: Job) -> Outcome:
+def _in_own_pool(job: Job) -> Outcome:
     try:
-        # One process would be this one.
+        # With n_jobs=1 the job would run in this process.
         (outcome,) = joblib.Parallel(n_jobs=2)([joblib.delayed(perform)(job)])
     except BrokenProcessPool as error:
         return failed(job, f"{type(error).__name__}: {DIED}", str(error))
@@ -60,24 +60,24 @@ def _alone(job: Job) -> Outcome:
 
 
 def on_ray(todo: Sequence[Job], jobs: int, address: str | None) -> Iterator[Outcome]:
-    """Do jobs as Ray tasks of one CPU each, at most ``jobs`` at a time.
+    """Run jobs as Ray tasks of one CPU each, at most ``jobs`` at a time.
 
-    Every machine of the cluster needs this package and the same view of the results folder and of
-    the datasets. Ray itself does a task whose worker died once more.
+    Every machine of the cluster needs this package, and must see the results folder and the
+    datasets at the same paths. Ray repeats a task once if its worker dies.
 
     Args:
-        todo: What to do, the longest first.
-        jobs: Tasks at a time.
-        address: Of a running cluster, e.g. ``"auto"``; None starts one on this machine.
+        todo: The jobs, longest first.
+        jobs: Maximum number of concurrent tasks.
+        address: Address of a running cluster, e.g. ``"auto"``; None starts one on this machine.
 
     Raises:
         ImportError: If Ray is not installed.
-        ConnectionError: If there is no cluster at ``address``.
+        ConnectionError: If no cluster runs at ``address``.
     """
     ray = load_ray()
     own = not ray.is_initialized()
     if own:
-        # "local", because Ray would otherwise look for a cluster in the environment.
+        # Without "local", Ray would look for a cluster address in the environment variables.
         options: dict[str, Any] = {"address": "local", "num_cpus": jobs, "include_dashboard": False}
         if address is not None:
             options = {"address": address}
@@ -104,10 +104,10 @@ def on_ray(todo: Sequence[Job], jobs: int, address: str | None) -> Iterator[Outc
 
 
 def load_ray() -> Any:
-    """The module.
+    """Import Ray.
 
     Raises:
-        ImportError: If Ray is not installed; says how to install it.
+        ImportError: If Ray is not installed; the message says how to install it.
     """
     try:
         import ray  # pyright: ignore[reportMissingImports]

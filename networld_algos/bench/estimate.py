@@ -1,4 +1,4 @@
-"""What a run takes, roughly, on one core: to order runs, and for ``--dry-run`` and progress."""
+"""Rough run times on one core, used to order runs, by ``--dry-run`` and by the progress bar."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from networld_envs.simulator import make_params, task_module
 from networld_envs.spec import TaskSpec
 
 REFERENCE_S = 0.7
-START_S = 3.0  # reading the data, diagnostics, checkpoints
+START_S = 3.0  # to read the data, diagnose and save
 BASE_AGENTS = 20
 
 
 def run_seconds(run: Run, rates: Mapping[tuple[str, str], float] | None = None) -> float:
-    """Seconds of one core.
+    """Estimated seconds on one core.
 
     Args:
         run: The run.
-        rates: Seconds of an update where they are known, see `known_rates`.
+        rates: Measured seconds per update, see `known_rates`.
     """
     if run.stage == "reference":
         return sum(_size(run, c) * REFERENCE_S for c in _distinct(run))
@@ -34,7 +34,7 @@ def run_seconds(run: Run, rates: Mapping[tuple[str, str], float] | None = None) 
 
 
 def known_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
-    """(task, label) -> seconds of an update, from finished runs of the comparison."""
+    """(task, label) -> seconds per update, measured in finished runs of the comparison."""
     seconds: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         timed = row.train_seconds is not None and row.updates
@@ -51,7 +51,7 @@ def _distinct(run: Run) -> list[Condition]:
 
 
 def _size(run: Run, condition: Condition) -> float:
-    """Episodes and agents of an evaluation, in units of 16 and of `BASE_AGENTS`."""
+    """Size of an evaluation relative to 16 episodes of `BASE_AGENTS` agents."""
     agents = condition.level if condition.factor == "agents" and condition.level else BASE_AGENTS
     return run.eval_episodes / 16 * max(0.3, agents / BASE_AGENTS)
 

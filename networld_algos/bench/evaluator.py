@@ -1,4 +1,4 @@
-"""Score a policy or a model under the conditions of a run: the rows."""
+"""Score a policy or a model under the conditions of a run, and return the result rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from networld_envs.version import __version__
 
 
 def reference_rows(run: Run) -> list[Row]:
-    """A row for each condition of a reference policy."""
+    """One row per condition of a reference policy."""
     rewards = {c.what: _reference(run, c) for c in run.conditions}
     return [_reference_row(run, c, rewards[c.what]) for c in run.conditions]
 
@@ -58,15 +58,15 @@ def _eval_seeds(run: Run) -> range:
 def learned_rows(
     run: Run, algorithm: Algorithm, heldout: Episodes | None, progress: Progress
 ) -> list[Row]:
-    """A row for each condition of the run.
+    """One row per condition of the run.
 
-    Conditions that differ only in their label are evaluated once.
+    Conditions that differ only in label are evaluated once.
 
     Args:
-        run: Whose conditions.
+        run: The run that lists the conditions.
         algorithm: The model.
-        heldout: Episodes of the target task that the last rows' diagnostics are measured on; None
-            leaves them out.
+        heldout: Episodes of the target task on which the diagnostics of the last rows are measured;
+            None leaves the diagnostics out.
         progress: How the model was trained.
     """
     updates, trained = progress.updates, algorithm.config
@@ -134,9 +134,9 @@ def _short_hash(values: dict[str, Any]) -> str:
 
 
 def _score(task: str, reward: float) -> float | None:
-    """Normalised by the committed scores of random and expert, None for a task without them.
+    """Score normalised by the committed random and expert; None for a task without them.
 
-    A report uses the suite's own.
+    Reports do not use it: they normalise with the suite's own references.
     """
     if "default" not in about(task).recorded:
         return None
@@ -171,9 +171,9 @@ def _row(run: Run, condition: Condition, **values: Any) -> Row:
 
 @lru_cache(maxsize=1)
 def _git_commit() -> str | None:
-    """Commit of the checkout this package runs from, None for an installed wheel.
+    """Commit of the checkout this package runs from; None for an installed wheel.
 
-    Ends in ``-dirty`` where tracked files differ from that commit.
+    It ends in ``-dirty`` if tracked files differ from that commit.
     """
     folder = Path(__file__).resolve().parent
     if not (folder.parent / ".git").exists():

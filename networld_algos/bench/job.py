@@ -1,4 +1,4 @@
-"""What a worker is sent, and how a run ended."""
+"""The jobs that workers receive, and how they end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from networld_algos.results.folder import Failure, write_failure
 from networld_algos.training.cpu import SWITCH
 
 ENVIRONMENT = ("MINARI_DATASETS_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", SWITCH)
-"""Variables that a worker on another machine needs as the runner has them."""
+"""Environment variables that workers on other machines must share with the runner."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker process, perhaps on another machine, is sent.
+    """One run and everything a worker process, perhaps on another machine, needs to do it.
 
     Attributes:
-        run: What to do.
+        run: The run.
         paths: Where its files are.
-        keep: Leave the trained model for other runs.
-        algorithms: The runner's table of algorithms. A worker is a new process, without the entries
-            that the user has added.
-        tasks: Name -> file of the tasks of the suite that the user has added, likewise.
-        environment: Variables of `ENVIRONMENT` that are set where the runner is.
-        runner: Process id of the runner where workers are its children, which end when it does.
+        keep: Keep the trained model for other runs.
+        algorithms: The runner's table of algorithms. A worker is a new process and lacks the
+            algorithms that the user has added.
+        tasks: Name -> file of the suite's user-defined tasks, which a worker lacks as well.
+        environment: The runner's values of the variables in `ENVIRONMENT`.
+        runner: Process id of the runner if workers are its children, which end when it does;
+            None otherwise.
         tensorboard: Write losses and scores for TensorBoard.
     """
 
@@ -55,7 +56,7 @@ class Job:
 
 
 def failed(job: Job, error: str, details: str) -> Outcome:
-    """Record that a run failed."""
+    """Record a failed run."""
     record = Failure(suite=job.run.suite, run=job.run.title, error=error, traceback=details)
     write_failure(job.paths.failure(job.run), record)
     return Outcome(job.run, error)

@@ -1,7 +1,7 @@
-"""How reports show the tasks and algorithms in the tables.
+"""Titles, colours and markers of all tasks and algorithms, for reports.
 
-This needs torch and the environments, which reports do not load: `networld_algos.bench.runner`
-writes the result beside the rows.
+Collecting them loads torch and the environments, which reports must not load. The runner
+(`networld_algos.bench.runner`) therefore writes them to a file beside the rows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from networld_envs.simulator import TASKS, about
 
 
 def current_display() -> Display:
-    """Looks of every task in ``TASKS`` and every algorithm in ``ALGORITHMS``, in their order."""
+    """Looks of all tasks in ``TASKS`` and algorithms in ``ALGORITHMS``, in that order."""
     facts = {task: about(task) for task in TASKS}
     return Display(
         {task: TaskLook(fact.title, fact.reward_label) for task, fact in facts.items()},
@@ -21,5 +21,5 @@ def current_display() -> Display:
 
 
 def _own_look(kind: type) -> MethodLook | None:
-    """The look that a class itself states: an inherited one would show it under the base's name."""
+    """The look that the class itself defines; an inherited look would carry the base's name."""
     return vars(kind).get("look")

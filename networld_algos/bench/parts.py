@@ -1,4 +1,4 @@
-"""Parts of a suite: who takes part, in what, under which conditions."""
+"""Parts of a suite: entries, experiments and evaluation conditions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from networld_envs.simulator import TASKS, about
 
 
 def data_keys(tasks: Iterable[str]) -> set[str]:
-    """What settings by data may name: a task, or ``"task/quality"``."""
+    """Valid keys of settings by data: a task, or ``"task/quality"``."""
     return {key for task in tasks for key in (task, *(f"{task}/{q}" for q in QUALITIES))}
 
 
 def check_pace(pace: Mapping[str, float], keys: Iterable[str], whose: str) -> None:
-    """Raise unless ``pace`` gives positive factors to some of ``keys``.
+    """Check that ``pace`` maps keys among ``keys`` to positive factors.
 
     Raises:
-        ValueError: Naming what is wrong, and ``whose`` keys they should be.
+        ValueError: If it does not. The message lists the wrong entries and names the keys by
+            ``whose``.
     """
     if wrong := {k: f for k, f in pace.items() if k not in keys or not 0 < f < 1e6}:
         raise ValueError(f"pace must give {whose} positive factors, got {wrong}")
@@ -31,26 +32,27 @@ def check_pace(pace: Mapping[str, float], keys: Iterable[str], whose: str) -> No
 
 @dataclass(frozen=True)
 class Entry:
-    """An algorithm with a configuration, under the name it has in figures.
+    """An algorithm with a configuration and a label.
 
     Attributes:
         algorithm: Key in `networld_algos.ALGORITHMS`.
-        label: Name in figures and tables; the algorithm's by default.
+        label: Name in figures and tables; the algorithm's name by default.
         config: Fields of its config that differ from the preset.
-        by_data: Task, quality, or ``"task/quality"`` -> fields that differ there, for settings that
-            depend on who made the data (such as alpha of CQL) or on the task. Of several that
-            apply, quality goes before task, and ``"task/quality"`` before both.
+        by_data: Task, quality, or ``"task/quality"`` -> fields that differ on that data, for
+            settings that depend on the task or on the policy that made the data (such as alpha of
+            CQL). If several keys apply, quality overrides task, and ``"task/quality"`` overrides
+            both.
         preset: Named settings to start from, see `networld_algos.base.Algorithm.presets`.
-        qualities: Qualities of the data on which the comparison has this entry.
-        updates: Gradient steps; those of the part by default. A training step of one algorithm
-            takes many times that of another, so equal time may be fairer than equal steps.
-        pace: Task -> further factor of the updates, beside `Suite.pace`, where an update costs this
-            algorithm much less than on other tasks.
-        decisions: Label -> fields read only when acting. The model is trained once and scored
-            under each of these labels instead of its own.
+        qualities: Data qualities on which the comparison includes this entry.
+        updates: Gradient steps; the part's number by default. A step of one algorithm can take many
+            times as long as a step of another, so equal time may be fairer than equal steps.
+        pace: Task -> factor of the updates, on top of `Suite.pace`, for tasks on which an update of
+            this algorithm is much cheaper than elsewhere.
+        decisions: Label -> fields that are read only when acting. The model is trained once and
+            scored under each of these labels instead of its own.
         pretrained: In the few-shot part, start from a model of the suite's other tasks.
-        pretrain_updates: Gradient steps of that model; 0 leaves it untrained, a control. Those of
-            the part by default.
+        pretrain_updates: Gradient steps of that model; the part's number by default. With 0 it
+            stays untrained, as a control.
     """
 
     algorithm: str
@@ -99,7 +101,7 @@ class Entry:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Fields of the config that differ from the default, those of the preset included."""
+        """Fields of the config that differ from the default, including those of the preset."""
         return {**preset_values(self.algorithm, self.preset), **self.config}
 
     def values_on(self, task: str, quality: str) -> dict[str, Any]:
@@ -111,21 +113,21 @@ class Entry:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names its rows have."""
+        """Labels of its rows."""
         return tuple(self.decisions) or (self.label,)
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """One for each label."""
+        """One condition per label."""
         named = self.decisions or {self.label: {}}
         return tuple(Condition(label, decision=decision) for label, decision in named.items())
 
 
 def check_decision(entry: Entry, decision: dict[str, Any]) -> None:
-    """Raise unless a trained model of ``entry`` can be given these fields.
+    """Check that these fields of a trained model of ``entry`` can be changed.
 
     Raises:
-        ValueError: Naming the field or the value.
+        ValueError: If they cannot; names the field or the value.
     """
     allowed = ALGORITHMS[entry.algorithm][1].decision_fields
     if unknown := sorted(set(decision) - set(allowed)):
@@ -137,20 +139,20 @@ def check_decision(entry: Entry, decision: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class FewShot:
-    """The few-shot part of a suite, on data of its first quality.
+    """The few-shot part of a suite, on data of the suite's first quality.
 
-    What pre-training adds is shown for an entry that has a twin labelled
+    The report shows the gain from pre-training for every entry with a counterpart labelled
     ``"<label> (from scratch)"``.
 
     Attributes:
-        entries: Who takes part.
-        fractions: Shares of the target task's episodes, nested.
-        seeds: Training seeds.
-        updates: Gradient steps on the target task, where an entry does not say otherwise.
-        pretrain_updates: Gradient steps on the other tasks before, for `Entry.pretrained`.
-        early_stop: Hold 10% of the few episodes out and keep the weights with the smallest
-            `Algorithm.validation_loss` on them. Of one episode nothing is held out. An algorithm
-            without such a loss keeps its final weights.
+        entries: Methods to train.
+        fractions: Shares of the target task's episodes. Smaller subsets lie inside larger ones.
+        seeds: Number of training seeds.
+        updates: Gradient steps on the target task, unless an entry sets its own number.
+        pretrain_updates: Gradient steps on the other tasks beforehand, for `Entry.pretrained`.
+        early_stop: Hold out 10% of the few episodes and keep the weights with the smallest
+            `Algorithm.validation_loss` on them. Nothing is held out of a single episode. An
+            algorithm without such a loss keeps its final weights.
     """
 
     entries: tuple[Entry, ...]
@@ -165,22 +167,22 @@ class FewShot:
         if not self.fractions or not all(0.0 < f <= 1.0 for f in self.fractions):
             raise ValueError(f"fractions must be in (0, 1], got {self.fractions}")
         if len(set(self.fractions)) < len(self.fractions):
-            raise ValueError(f"fractions must differ, got {self.fractions}")
+            raise ValueError(f"fractions must be distinct, got {self.fractions}")
 
 
 @dataclass(frozen=True)
 class Ablation:
     """Variants of one method on data of the suite's first quality.
 
-    One entry is the whole method, with the algorithm's name as its label. Where the comparison or
-    an earlier entry trains the same, and an entry differs at most in how it decides, that model is
-    scored instead of training another.
+    One entry is the full method, labelled with the algorithm's name. An entry is not trained if the
+    comparison or an earlier entry trains the same weights: the existing model is scored with the
+    entry's decision settings instead.
 
     Attributes:
-        entries: The whole method and its variants.
-        seeds: Training seeds.
-        updates: Gradient steps; those of the suite by default.
-        tasks: Of the suite's tasks, those it is done on; all by default.
+        entries: The full method and its variants.
+        seeds: Number of training seeds.
+        updates: Gradient steps; the suite's number by default.
+        tasks: Tasks of the suite to run it on; all by default.
     """
 
     entries: tuple[Entry, ...]
@@ -191,22 +193,24 @@ class Ablation:
     def __post_init__(self) -> None:
         validate.integer(self, "seeds", low=1)
         if self.tasks is not None and (not self.tasks or len(set(self.tasks)) < len(self.tasks)):
-            raise ValueError(f"tasks must differ, and there must be one; got {self.tasks}")
+            raise ValueError(f"tasks must be distinct, at least one; got {self.tasks}")
         if self.updates is not None:
             validate.integer(self, "updates", low=1)
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """Models of the comparison, of the first quality, under conditions they were not trained in.
+    """Models of the comparison under conditions they were not trained for.
+
+    It uses the models trained on data of the suite's first quality.
 
     Attributes:
         labels: Entries of the comparison.
-        seeds: Of the comparison's seeds, the first so many.
-        agents: Let them act for the numbers of agents that tasks name in their ``ABOUT``.
+        seeds: How many of the comparison's seeds to use, from the first.
+        agents: Vary the number of agents over the values that tasks list in their ``ABOUT``.
         message_loss: Probabilities that a message is lost, see
             `networld_algos.training.evaluate.evaluate`.
-        message_delay: Steps that messages take.
+        message_delay: Delays of messages, in steps.
     """
 
     labels: tuple[str, ...]
@@ -216,7 +220,7 @@ class Robustness:
     message_delay: tuple[int, ...] = (0, 1)
 
     def conditions(self, entry: Entry, task: str) -> tuple[Condition, ...]:
-        """Every decision of an entry at every level of every factor."""
+        """Every decision setting of an entry at every level of every factor."""
         levels: list[dict[str, Any]] = []
         if self.agents:
             levels += agents_levels(task)
@@ -233,12 +237,12 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Cost:
-    """What decisions cost and bring: models of the comparison, decided in several ways.
+    """Cost and score of decisions: models of the comparison under several decision settings.
 
     Attributes:
         labels: Entries of the comparison.
-        seeds: Of the comparison's seeds, the first so many.
-        curves: Label of such an entry -> ways to decide beside those of the comparison.
+        seeds: How many of the comparison's seeds to use, from the first.
+        curves: Label of such an entry -> further decision settings.
     """
 
     labels: tuple[str, ...]
@@ -246,12 +250,12 @@ class Cost:
     curves: dict[str, tuple[Condition, ...]] = field(default_factory=dict)
 
     def conditions(self, entry: Entry) -> tuple[Condition, ...]:
-        """Ways in which an entry decides."""
+        """All decision settings of an entry."""
         return (*entry.conditions, *self.curves.get(entry.label, ()))
 
 
 def agents_levels(task: str) -> list[dict[str, Any]]:
-    """Fields of a `Condition` for each number of agents that a task names in its ``ABOUT``."""
+    """Fields of a `Condition` for each number of agents that a task lists in its ``ABOUT``."""
     return [
         {"factor": "agents", "level": float(n), "params": dict(params)}
         for n, params in about(task).agent_counts.items()

@@ -1,8 +1,8 @@
-"""Where the files of a suite are.
+"""Paths of the files of a suite.
 
 ``<results>/<suite>/`` holds ``<run>.jsonl`` for every finished run and ``<run>.failure.json`` for
-every failed one. ``checkpoints/<run>/`` below it holds the state of unfinished runs, and the models
-that other runs start from or score.
+every failed run. Its subfolders ``checkpoints/<run>/`` hold the state of unfinished runs, and the
+models that other runs start from or score.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 from networld_algos.bench.runs import Run
 from networld_algos.results.folder import FAILURE_SUFFIX
 
-FINISHED = "finished"  # file beside a model whose training came to its end
+FINISHED = "finished"  # file beside a fully trained model
 
 RESULT = re.compile(rf"(?P<key>(?P<stem>.+)-[0-9a-f]{{8}})(\.jsonl|{re.escape(FAILURE_SUFFIX)})")
-"""Names of rows and failures, see `networld_algos.bench.runs.Run.key`."""
+"""Names of row and failure files, see `networld_algos.bench.runs.Run.key`."""
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Where the files of a suite are."""
+    """Paths of the files of a suite below its folder ``root``."""
 
     root: Path
 
@@ -36,10 +36,9 @@ class Paths:
         return self.root / f"{run.key}{FAILURE_SUFFIX}"
 
     def stale(self, runs: Iterable[Run]) -> list[Path]:
-        """Rows and failures of these runs that were made with other settings or another version.
+        """Row and failure files of these runs from other settings or another version.
 
-        Several runs may share a stem, as pre-trainings do: what belongs to one of them is not
-        stale.
+        Several runs may share a stem, as pre-trainings do. A file of any current run is not stale.
         """
         current = {run.key: run.stem for run in runs}
         stems = set(current.values())
@@ -52,7 +51,7 @@ class Paths:
         ]
 
     def checkpoint(self, key: str) -> Path:
-        """State of a run under way, or the model of a finished one."""
+        """State of a run in progress, or the model of a finished run."""
         return self.root / "checkpoints" / key
 
     def progress(self, run: Run) -> Path:
@@ -60,19 +59,19 @@ class Paths:
         return self.root / "checkpoints" / f"{run.key}.progress"
 
     def lock(self, run: Run) -> Path:
-        """Held by the process that does the run; left behind by one that died."""
+        """Lock of the process that does the run; a process that dies leaves the file behind."""
         return self.root / "checkpoints" / f"{run.key}.lock"
 
     def events(self, run: Run) -> Path:
-        """TensorBoard's files."""
+        """Folder of TensorBoard's files."""
         return self.root / "tensorboard" / run.key
 
     def is_done(self, run: Run) -> bool:
-        """Whether the run need not be done again for its own sake."""
+        """Whether the run has its results; its model may still be missing."""
         if run.stage == "pretrain":
             return self.has_model(run.key)
         return self.rows(run).is_file()
 
     def has_model(self, key: str) -> bool:
-        """Whether a training came to its end: a checkpoint alone may be one on the way."""
+        """Whether a training is finished; a checkpoint alone may be of an unfinished one."""
         return (self.checkpoint(key) / FINISHED).is_file()

@@ -1,4 +1,4 @@
-"""Who takes part in the suites that come with the package: entries, ablations, solver settings."""
+"""Entries, ablations and solver settings of the suites that come with the package."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from networld_algos.bench.parts import Entry
 from networld_algos.bench.runs import Condition
 
 LATER: dict[str, Any] = {"weighting": "advantage", "weighting_beta": 0.5}
-"""Weights where actions differ in worth and it shows in later rewards, of neighbours too: RB. On
-CBF's mixed data it does as well as what follows."""
+"""Advantage weights where a good action shows in later rewards and in those of neighbours: RB and
+CBF's mixed data."""
 AT_ONCE: dict[str, Any] = {
     "weighting": "advantage",
     "weighting_beta": 3.0,
     "value_discount": 0.0,
     "return_of": "agent",
 }
-"""The same where it shows in the agent's next reward: CBF queues nothing and counts there what
-neighbours lose to the agent, and a split of NS serves the window that follows."""
+"""Advantage weights where a good action shows in the agent's next reward. CBF has no queues, and
+its reward includes what neighbours lose to the agent; a split of NS serves the next window."""
 IQL_AT_ONCE: dict[str, Any] = {"beta": 3.0, "discount": 0.0, "return_of": "agent"}
 BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
     "networld": {
@@ -35,13 +35,14 @@ BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
         **dict.fromkeys(("ns/medium", "ns/mixed"), IQL_AT_ONCE),
     },
 }
-"""Settings of comparison and ablations that depend on the data: weights where actions differ in
-worth, and what suited a task on validation networks, with one training seed (`docs/tried.md`)."""
+"""Settings of comparison and ablations that depend on the data: advantage weights for data of mixed
+quality, and what suited a task on validation networks (`docs/tried.md`)."""
 PLANNERS = {"networld": {}, "networld (regression)": {"deviation": 0.0}}
-"""The whole method, and the same networks without diffusion: next-latent regression, the control.
+"""The full method, and a control that decides by regression of the next latent, without diffusion.
 
-The noise model reaches the control's weights only through the task's embedding and the common
-clipping of gradients; the ablation "trained as regression" has no noise model at all."""
+Both use the same trained networks. The noise model affects the control's weights only through the
+task embedding and the joint gradient clipping. The ablation "trained as regression" has no noise
+model at all."""
 IQL_DECISIONS = {"ma-iql": {"decode": "argmax"}, "ma-iql (sample)": {"decode": "sample"}}
 SHARED = {"return_of": "neighbourhood"}
 LIGHT_CQL = {"batch_size": 4}
@@ -52,7 +53,7 @@ BC_DECISIONS = {
     "bc (expectation)": {"decode": "expectation"},
 }
 
-ZOO = (
+EVERY_ALGORITHM = (
     Entry("networld", by_data=BY_DATA["networld"]),
     Entry("bc"),
     Entry("ma-iql", config=SHARED),
@@ -60,7 +61,7 @@ ZOO = (
     Entry("ma-dt", config={**LIGHT_DT, **SHARED}),
     Entry("ma-dd", config=SHARED),
 )
-"""Every algorithm: the slow ones on less an update than by default, MA-DT at a higher rate."""
+"""Every algorithm. The slow ones use less data per update than by default, MA-DT a higher rate."""
 FEWSHOT = (
     Entry("networld", pretrained=True),
     Entry("networld", "networld (from scratch)"),
@@ -78,23 +79,24 @@ CONTROLS = (
         pretrain_updates=0,
     ),
 )
-"""NetWorld in the few-shot part, and the controls that every few-shot result carries."""
+"""NetWorld in the few-shot part, with the controls that every few-shot result needs."""
 
 
 def comparison(
     updates: dict[str, int], pace: dict[str, dict[str, float]] | None = None, light: bool = False
 ) -> tuple[Entry, ...]:
-    """NetWorld and its controls; every baseline with the mean field and, as its paper, without.
+    """NetWorld with its controls, and every baseline with and without the mean field.
 
-    With the mean field, baselines also learn from the neighbourhood's reward but where `BY_DATA`
-    says otherwise. The entries without it are on expert data only. On data of mixed worth NetWorld
-    weights steps by their advantage. "networld (regression)" is the same networks without
-    diffusion.
+    The papers of the baselines have no mean field. Baselines with it also learn from the
+    neighbourhood's reward, unless `BY_DATA` says otherwise. Entries without it are run on expert
+    data only. On data of mixed quality NetWorld weights steps by their advantage.
+    "networld (regression)" uses the same networks without diffusion.
 
     Args:
         updates: Algorithm -> gradient steps of a training.
         pace: Algorithm -> `Entry.pace`.
-        light: Give MA-CQL and MA-DT more updates of less data in their time, for small budgets.
+        light: For small budgets: smaller batches for MA-CQL and MA-DT, so that they get more
+            updates in the same time.
     """
 
     def entry(algorithm: str, label: str = "", **config: Any) -> Entry:
@@ -131,10 +133,10 @@ def comparison(
 
 
 def ablations(updates: int) -> tuple[Entry, ...]:
-    """NetWorld and what is taken from it, one thing at a time.
+    """NetWorld, and variants of it that change one part each.
 
-    What is about the sampler is done on plans followed wholly, beside "whole plan": through
-    the share of a plan that is followed by default it could not show.
+    Variants of the sampler follow the plan completely and are compared with "whole plan". By
+    default only a small share of a plan is followed, which would hide their effect.
 
     Args:
         updates: Gradient steps of a training.
@@ -166,7 +168,7 @@ def ablations(updates: int) -> tuple[Entry, ...]:
 
 
 def _beside(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """NetWorld's settings by data, but for what an ablation sets itself."""
+    """NetWorld's settings by data, without the fields that an ablation sets."""
     return {
         data: {name: value for name, value in fields.items() if name not in config}
         for data, fields in BY_DATA["networld"].items()
@@ -174,11 +176,10 @@ def _beside(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def cost_curve() -> tuple[Condition, ...]:
-    """Solvers and their steps without guidance, and with it; numbers of candidates to choose from.
+    """Solver steps with and without guidance, and numbers of candidates to choose from.
 
-    Plans are followed wholly, so that the score is that of the sampler.
-
-    Guidance leaves the last two steps alone, so it needs three.
+    Plans are followed completely, so that the score is that of the sampler. Guidance skips the
+    last two steps, so it needs at least three.
     """
     free = [
         Condition(

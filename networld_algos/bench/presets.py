@@ -6,9 +6,9 @@ from pathlib import Path
 
 from networld_algos.bench.preset_entries import (
     CONTROLS,
+    EVERY_ALGORITHM,
     FEWSHOT,
     SHARED,
-    ZOO,
     ablations,
     comparison,
     cost_curve,
@@ -20,9 +20,8 @@ from networld_envs.simulator import about
 
 TASKS = ("cbf", "rb", "ns")
 CPU_UPDATES = {name: ALGORITHMS[name][1].budget for name in BUILT_IN}
-"""Budgets of the same order in time, not equal steps. NetWorld's takes longest: the minutes on
-expert data are in `benchmarks/REPORT.md`, what twice the updates did for cloning and MA-IQL in
-`docs/tried.md`."""
+"""Gradient steps that take times of the same order, not equal numbers of steps. NetWorld takes the
+longest; the minutes are in `benchmarks/REPORT.md`."""
 CPU_PACE = {
     f"{task}/{quality}" if quality else task: factor
     for task in TASKS
@@ -31,17 +30,13 @@ CPU_PACE = {
 CPU_ALGORITHM_PACE = {name: dict(ALGORITHMS[name][1].pace) for name in BUILT_IN}
 PAPER_UPDATES = dict.fromkeys(BUILT_IN, 100_000)
 
-
-ZOO_LABELS = BUILT_IN
-
-
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         Suite(
             name="smoke",
             tasks=TASKS,
-            entries=ZOO,
+            entries=EVERY_ALGORITHM,
             seeds=1,
             updates=20,
             data_episodes=4,
@@ -69,7 +64,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             name="demo",
             tasks=TASKS,
-            entries=ZOO,
+            entries=EVERY_ALGORITHM,
             seeds=2,
             updates=250,
             data_episodes=100,
@@ -107,7 +102,7 @@ SUITES: dict[str, Suite] = {
                 seeds=3,
             ),
             cost=Cost(
-                labels=ZOO_LABELS,
+                labels=BUILT_IN,
                 seeds=2,
                 curves={"networld": cost_curve()},
             ),
@@ -165,7 +160,7 @@ def get_suite(name: str) -> Suite:
     """A suite by name.
 
     Raises:
-        ValueError: If there is none; lists the valid ones.
+        ValueError: If there is none of that name; lists the valid ones.
     """
     if name not in SUITES:
         raise ValueError(f"unknown suite {name!r}; valid suites: {', '.join(SUITES)}")
@@ -173,13 +168,13 @@ def get_suite(name: str) -> Suite:
 
 
 def load_suite(source: str) -> Suite:
-    """Run a Python file and take the suite that it calls ``SUITE``.
+    """Execute a Python file and return its ``SUITE``.
 
     Args:
         source: ``path/to/file.py``.
 
     Raises:
-        ValueError: If the file is not there, does not run, or has no ``SUITE``.
+        ValueError: If the file is missing, raises, or has no ``SUITE``.
     """
     path = Path(source)
     found = getattr(run_file(path), "SUITE", None)

@@ -1,7 +1,7 @@
-"""Run a suite: in parallel, resumable, a failing run recorded and the rest done.
+"""Run a suite in parallel. A stopped suite resumes; a failed run is recorded and the rest go on.
 
-`networld_algos.bench.worker` does a run, `networld_algos.bench.backends` decides where. A run whose
-rows exist is not done again.
+`networld_algos.bench.worker` does a run, and `networld_algos.bench.backends` decides where. A run
+whose rows exist is not repeated.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def suite_paths(results: Path, suite: Suite) -> Paths:
 
 
 def unfinished(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> list[Run]:
-    """Runs that are to be done, what others start from first.
+    """Runs that are still to be done. Runs that others start from come first.
 
-    A training whose rows are there, or a pre-training, is done again only if its model is gone and
-    a run that is to be done needs it.
+    A pre-training, or a training whose rows exist, is repeated only if its model is gone and a run
+    that is still to be done needs it.
 
     Args:
         suite: The suite.
@@ -53,17 +53,17 @@ def unfinished(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> list[Run
 
 
 def set_aside(suite: Suite, paths: Paths) -> int:
-    """Move results of a suite's runs that were made with other settings or another version away.
+    """Set aside results of a suite's runs that are from other settings or another version.
 
-    They go to the folder `networld_algos.results.rows.SUPERSEDED`. Nothing is lost, and a report
-    does not find two results of one run.
+    They are moved to the folder `networld_algos.results.rows.SUPERSEDED`, so that nothing is lost
+    and a report does not find two results of one run.
 
     Args:
-        suite: The whole suite: a report shows parts and seeds that are not run now beside the rest.
+        suite: The whole suite, since a report also shows parts and seeds that are not run now.
         paths: Where its files are.
 
     Returns:
-        How many files were moved.
+        Number of files moved.
     """
     stale = paths.stale(unroll(suite))
     folder = paths.root / SUPERSEDED
@@ -93,26 +93,26 @@ def run_suite(
     """Do every run of a suite that is not done yet.
 
     Args:
-        suite: What to run.
-        results: Folder of results; the suite's own folder is made in it.
-        jobs: Processes side by side, each with one thread.
+        suite: The suite.
+        results: Folder of results; the suite gets a subfolder.
+        jobs: Number of parallel processes, each with one thread.
         on_start: Called once with the runs that are to be done.
         on_done: Called after each run.
-        on_dataset: Progress of building datasets that are absent.
+        on_dataset: Called with the progress of building missing datasets.
         on_superseded: Called with the number of files that `set_aside` moved, if any.
         only: Parts of the suite to run, see `networld_algos.bench.suite.PARTS`; all by default.
-        seeds: Run only so many training seeds of each part.
-        backend: ``"local"`` processes, or tasks of ``"ray"``.
-        ray_address: Of a running Ray cluster; None starts one on this machine.
-        tensorboard: Write losses and scores below ``<results>/<suite>/tensorboard``.
-        command: What was typed after ``networld``, kept beside the results for their report.
+        seeds: Number of training seeds of each part to run; all by default.
+        backend: ``"local"`` for processes on this machine, ``"ray"`` for tasks of a Ray cluster.
+        ray_address: Address of a running Ray cluster; None starts one on this machine.
+        tensorboard: Write losses and scores to ``<results>/<suite>/tensorboard``.
+        command: The arguments after ``networld``, recorded beside the results for the report.
 
     Returns:
-        The outcome of each run that was done now.
+        The outcomes of the runs that this call did.
 
     Raises:
-        ValueError: If a part, the backend or the number of jobs is not valid, or another process
-            is running the suite in the same folder.
+        ValueError: If a part, the backend or the number of jobs is invalid, or another process is
+            running the suite in the same folder.
         ImportError: If the extra for Ray or TensorBoard is missing.
     """
     check_options(suite, jobs, only, backend, ray_address, tensorboard)
@@ -120,7 +120,7 @@ def run_suite(
     paths = suite_paths(results.absolute(), suite)
     kept = {run.start for run in unroll(suite)}
     paths.root.mkdir(parents=True, exist_ok=True)
-    with _alone(paths.root):
+    with _only_runner(paths.root):
         if command:
             record_command(paths.root, command)
         write_display(paths.root, current_display())
@@ -170,7 +170,7 @@ def check_options(
     ray_address: str | None,
     tensorboard: bool,
 ) -> None:
-    """Raise for options that `run_suite` refuses, before anything is written."""
+    """Raise for options that `run_suite` does not accept, before anything is written."""
     unroll(suite, only)
     if backend not in backends.BACKENDS:
         raise ValueError(f"backend must be one of {backends.BACKENDS}, got {backend!r}")
@@ -185,8 +185,8 @@ def check_options(
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a suite's folder, so that two runners never write the same checkpoint."""
+def _only_runner(folder: Path) -> Iterator[None]:
+    """Lock a suite's folder, so that two runners never write the same checkpoint."""
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(folder / ".lock", wait=False))

@@ -1,4 +1,4 @@
-"""One unit of work of a suite: what it does, the name of its files, and roughly what it takes."""
+"""One unit of work of a suite: what it does, and the names of its files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Stage = Literal["reference", "pretrain", "train", "evaluate"]
 
 @dataclass(frozen=True)
 class Condition:
-    """One way to score a model; each gives a row.
+    """One way to score a model. Each condition gives one row per evaluation.
 
     Attributes:
         label: Name in figures.
@@ -24,7 +24,7 @@ class Condition:
         level: Value of the factor.
         params: Preset and parameters of the task that differ from the default.
         message_loss: Probability that a message is lost.
-        message_delay: Steps a message takes.
+        message_delay: Delay of messages in steps.
         decision: Fields of the config that are read only when acting.
     """
 
@@ -38,7 +38,7 @@ class Condition:
 
     @property
     def what(self) -> str:
-        """Text that is equal where the same is measured, whatever it is called."""
+        """Text that is equal for conditions that differ only in label, factor or level."""
         values = asdict(self)
         names = ("params", "message_loss", "message_delay", "decision")
         return json.dumps({name: values[name] for name in names}, sort_keys=True)
@@ -46,28 +46,29 @@ class Condition:
 
 @dataclass(frozen=True)
 class Run:
-    """One unit of work; equal runs give equal rows.
+    """One unit of work. Equal runs give equal rows.
 
     Attributes:
         suite: Name of the suite.
         stage: ``"reference"`` scores a policy, ``"pretrain"`` makes a model that other runs start
             from, ``"train"`` trains and evaluates, ``"evaluate"`` scores another run's model.
         experiment: One of `networld_algos.results.rows.EXPERIMENTS`, or ``"pretrain"``.
-        task: The task that is evaluated; of a pre-training, the task that is left out.
-        algorithm: Name of an algorithm, or of a reference policy.
+        task: The task that is evaluated; in a pre-training, the task that is left out.
+        algorithm: Name of an algorithm or of a reference policy.
         label: Name in figures.
-        config: The algorithm's configuration as a dictionary of differences from the default.
+        config: Fields of the algorithm's configuration that differ from the default.
         seed: Training seed; -1 for a reference.
-        data_tasks: Tasks whose data is trained on.
+        data_tasks: Tasks whose data it trains on.
         quality: Quality of the data, e.g. ``"expert"``; "" for a reference.
-        data_episodes: Episodes taken from each data set before ``fraction``; None takes all.
-        fraction: Share of those used of the target task.
+        data_episodes: Episodes taken from each dataset before ``fraction``; None takes all.
+        fraction: Share of the target task's episodes that is used.
         updates: Gradient steps.
-        evaluations: Evaluations on the way, evenly spaced, the last at the end.
-        eval_episodes: Episodes of each evaluation.
-        conditions: What is scored; a row of each at each evaluation.
-        start: Key of the run whose model this one starts from, or scores, or "".
-        early_stop: Keep the weights with the least validation loss, see `suites.FewShot`.
+        evaluations: Evaluations during training, evenly spaced, the last at the end.
+        eval_episodes: Episodes per evaluation.
+        conditions: How the model is scored; each condition gives one row per evaluation.
+        start: Key of the run whose model this run starts from or scores; "" for none.
+        early_stop: Keep the weights with the smallest validation loss, see
+            `networld_algos.bench.parts.FewShot`.
     """
 
     suite: str
@@ -91,10 +92,10 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Name of the run's files: readable, and unique through a hash of everything in it.
+        """Name of the run's files: readable, and unique through a hash of its content.
 
-        The hash takes in the whole configuration and the version, so a changed default is a new
-        run. Changed code is not seen: give an edited algorithm a new label.
+        The hash covers the whole configuration and the version, so a changed default makes a new
+        run. It does not cover code: give an edited algorithm a new label.
         """
         whole: dict[str, Any] = {**asdict(self), "version": __version__}
         if self.stage != "reference":
@@ -104,7 +105,7 @@ class Run:
 
     @property
     def stem(self) -> str:
-        """`key` without the hash: the same run under other settings has the same."""
+        """`key` without the hash; the same for the same run with other settings."""
         words = [self.experiment, self.task, self.quality, self.label]
         if self.stage != "reference":
             words.append(f"s{self.seed}")
@@ -114,7 +115,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """The run in words, for progress and failures."""
+        """The run in words, for progress bars and failure records."""
         words = [self.experiment, self.task, *([self.quality] if self.quality else []), self.label]
         if self.stage != "reference":
             words.append(f"seed {self.seed}")
@@ -124,5 +125,5 @@ class Run:
 
     @property
     def dataset_ids(self) -> list[str]:
-        """Data that is trained on, the target task's last."""
+        """Datasets it trains on, the target task's last."""
         return [f"networld/{task}/{self.quality}-v0" for task in self.data_tasks]

@@ -1,13 +1,13 @@
-"""What to run. A suite is a frozen dataclass; it unrolls into independent runs.
+"""Suites. A suite is a frozen dataclass that unrolls into independent runs.
 
-Write your own in a few lines::
+You can write your own in a few lines::
 
     from networld_algos.bench import Entry, Suite
 
     SUITE = Suite(name="mine", tasks=("rb",), entries=(Entry("bc"), Entry("networld")), seeds=5,
                   updates=5_000)
 
-and start it with ``networld bench run my_suite.py``. The suites that come with the package are in
+Start it with ``networld bench run my_suite.py``. The suites that come with the package are in
 `networld_algos.bench.presets`.
 """
 
@@ -35,26 +35,26 @@ from networld_envs.store.recipes import find_recipe
 __all__ = ["PARTS", "Ablation", "Condition", "Cost", "Entry", "FewShot", "Robustness", "Suite"]
 
 PARTS = ("comparison", "fewshot", "ablation", "robustness", "cost")
-"""Parts of a suite; the reference policies belong to all of them."""
+"""Parts of a suite. Every part includes the reference policies."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Runs that belong together: reference policies, a comparison, and perhaps further parts.
+    """Reference policies, a comparison of algorithms, and optional further parts.
 
     Attributes:
-        name: Folder of the results.
-        tasks: Tasks, each evaluated on its own.
+        name: Name of the results folder.
+        tasks: Tasks. Each is trained on and evaluated separately.
         entries: Algorithms of the comparison.
-        seeds: Training seeds of the comparison, 0 .. seeds - 1.
-        updates: Gradient steps of each training, where its entry does not say otherwise.
-        pace: Task, or ``"task/quality"``, which goes before it -> factor of the updates of every
+        seeds: Number of training seeds of the comparison: 0 .. seeds - 1.
+        updates: Gradient steps per training, unless its entry sets its own number.
+        pace: Task, or ``"task/quality"``, which overrides it -> factor of the updates of every
             training on it; 1 by default. Tasks differ in how many updates they need. See also
             `Entry.pace`. The few-shot part has its own number of updates, the same on every task.
-        qualities: Qualities of the data the comparison is done on; the other parts use the first.
-        data_episodes: Episodes of each data set that are used; None takes all.
-        evaluations: Evaluations during a training of the comparison.
-        eval_episodes: Episodes of an evaluation; reference policies are scored on the same ones.
+        qualities: Data qualities of the comparison; the other parts use only the first.
+        data_episodes: Episodes to use of each dataset; None takes all.
+        evaluations: Evaluations during each training of the comparison.
+        eval_episodes: Episodes per evaluation; reference policies are scored on the same ones.
         fewshot: The few-shot part, or None.
         ablation: The ablations, or None.
         robustness: Agent-count shift, message loss and delay, or None.
@@ -86,7 +86,7 @@ class Suite:
             raise ValueError(f"unknown task {unknown or self.tasks}; valid: {', '.join(TASKS)}")
         for name, values in (("tasks", self.tasks), ("qualities", self.qualities)):
             if not values or len(set(values)) < len(values):
-                raise ValueError(f"{name} must differ, and there must be one; got {values}")
+                raise ValueError(f"{name} must be distinct, at least one; got {values}")
         for task in self.tasks:
             for quality in self.qualities:
                 find_recipe(f"networld/{task}/{quality}-v0")  # raises for an unknown one
@@ -96,12 +96,12 @@ class Suite:
             labels = [label for entry in entries for label in entry.labels]
             names = [entry.label for entry in entries]
             if len(set(labels)) < len(labels) or len(set(names)) < len(names):
-                raise ValueError(f"labels must differ, got {labels} of {names}")
+                raise ValueError(f"labels must be distinct, got {labels} of {names}")
         ablated_tasks = (self.ablation and self.ablation.tasks) or ()
         if foreign := sorted(set(ablated_tasks) - set(self.tasks)):
-            raise ValueError(f"the ablation is on {foreign}, not among the tasks {self.tasks}")
+            raise ValueError(f"the ablation uses tasks {foreign}, which are not among {self.tasks}")
         if len(self.tasks) == 1 and any(e.pretrained for e in few):
-            raise ValueError(f"pre-training needs a task beside {self.tasks[0]!r}")
+            raise ValueError(f"pre-training needs at least one task besides {self.tasks[0]!r}")
         check_pace(self.pace, data_keys(self.tasks), "its own tasks")
         self._check_trained_entries()
 
@@ -113,28 +113,32 @@ class Suite:
             validate.integer(part, "seeds", low=1)
             if missing := [label for label in part.labels if label not in known]:
                 raise ValueError(
-                    f"{name} uses models of the comparison, which has no {missing}; it has "
+                    f"{name} uses models of the comparison, which has no labels {missing}; it has "
                     f"{sorted(known)}"
                 )
             for label in part.labels:
                 if self.qualities[0] not in known[label].qualities:
                     raise ValueError(
                         f"{name} uses models trained on {self.qualities[0]} data; {label!r} is "
-                        f"only on {', '.join(known[label].qualities)}"
+                        f"trained only on {', '.join(known[label].qualities)}"
                     )
             if part.seeds > self.seeds:
-                raise ValueError(f"{name} has {part.seeds} seeds, the comparison {self.seeds}")
+                raise ValueError(
+                    f"{name} has {part.seeds} seeds, but the comparison has only {self.seeds}"
+                )
         if self.cost is not None:
             for label, conditions in self.cost.curves.items():
                 if label not in self.cost.labels:
-                    raise ValueError(f"cost has a curve for {label!r}, not among its labels")
+                    raise ValueError(
+                        f"cost has a curve for {label!r}, which is not among its labels"
+                    )
                 for condition in conditions:
                     check_decision(known[label], condition.decision)
 
     def first_seeds(self, count: int | None) -> Suite:
-        """The suite with at most ``count`` training seeds in every part; some of the same runs.
+        """This suite with at most ``count`` training seeds in every part.
 
-        With None it is the suite as it is.
+        Its runs are a subset of this suite's runs. None returns the suite unchanged.
 
         Raises:
             ValueError: If ``count`` is less than 1.

@@ -1,4 +1,4 @@
-"""Losses and scores of a run for TensorBoard, the ``[tensorboard]`` extra."""
+"""Losses and scores of a run for TensorBoard; needs the extra ``[tensorboard]``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from networld_algos.results.rows import Row
 
-EVERY = 20  # updates between two points of a loss
+EVERY = 20  # updates between two points of a loss curve
 
 
 class Events:
     """Writes one run's curves; a context manager.
 
     Args:
-        folder: Where TensorBoard's files of the run go.
+        folder: Folder for TensorBoard's files of the run.
 
     Raises:
         ImportError: If TensorBoard is not installed.
@@ -27,17 +27,17 @@ class Events:
         self.writer: Any = None
 
     def start(self, updates: int) -> None:
-        """Begin after ``updates`` updates; what an interrupted run wrote beyond them is hidden."""
+        """Start after ``updates`` updates; hide what an interrupted process wrote beyond them."""
         self.writer = self.kind(str(self.folder), purge_step=updates + 1)
 
     def losses(self, update: int, values: dict[str, float]) -> None:
-        """Metrics of one update; every `EVERY` updates are kept."""
+        """Record the metrics of one update, at every `EVERY`-th update."""
         if update % EVERY == 0:
             for name, value in values.items():
                 self.writer.add_scalar(f"loss/{name}", value, update)
 
     def scores(self, rows: Sequence[Row]) -> None:
-        """Rewards, scores and diagnostics of one evaluation."""
+        """Record rewards, scores and diagnostics of one evaluation."""
         for row in rows:
             values = {"reward": row.mean_return, "score": row.score, **row.extra}
             for name, value in values.items():
@@ -53,10 +53,10 @@ class Events:
 
 
 def load_writer() -> type[Any]:
-    """TensorBoard's writer.
+    """Import TensorBoard's writer class.
 
     Raises:
-        ImportError: If it is not installed; says how to install it.
+        ImportError: If TensorBoard is not installed; the message says how to install it.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter

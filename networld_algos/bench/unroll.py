@@ -1,4 +1,4 @@
-"""How a suite unrolls into runs, in the order of its parts."""
+"""Unroll a suite into runs, part by part."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from networld_envs.simulator import make_params
 
 
 def unroll(suite: Suite, only: Iterable[str] = ()) -> list[Run]:
-    """The runs of a suite, in an order that can be kept: what others start from comes first.
+    """The runs of a suite. Runs that others start from come first.
 
     Args:
-        suite: What to run.
-        only: Parts to run, with what they start from; all by default.
+        suite: The suite.
+        only: Parts to run, together with the runs they start from; all by default.
 
     Raises:
         ValueError: If the suite has no such part.
@@ -153,7 +153,7 @@ def _fewshot(suite: Suite) -> list[Run]:
 
 
 def _pretraining(suite: Suite, entry: Entry, task: str, seed: int, updates: int) -> Run:
-    """Training on the other tasks, shared by entries that differ in what comes after it."""
+    """Training on the other tasks. Entries that differ only in later settings share it."""
     kind = ALGORITHMS[entry.algorithm][1]
     later = {*kind.decision_fields, *kind.adapt_fields}
     values = entry.values_on(task, suite.qualities[0])  # if pre-trained, the same on every task
@@ -174,7 +174,7 @@ def _pretraining(suite: Suite, entry: Entry, task: str, seed: int, updates: int)
 
 
 def _ablation(suite: Suite) -> list[Run]:
-    """Variants that differ only in how they decide score one model, perhaps the comparison's."""
+    """Variants that differ only in decisions score one model, if possible the comparison's."""
     part = suite.ablation
     if part is None:
         return []
@@ -197,7 +197,7 @@ def _ablation(suite: Suite) -> list[Run]:
 
 
 def _split(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A run's full configuration: what shapes the model, and what is read only when acting."""
+    """A run's full configuration in two parts: for training, and read only when acting."""
     config = asdict(make_config(run.algorithm, run.config))
     later = ALGORITHMS[run.algorithm][1].decision_fields
     decision = {name: config.pop(name) for name in later}
@@ -205,13 +205,13 @@ def _split(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _training(run: Run) -> str:
-    """What makes two trainings give the same model; ways to decide are set afterwards."""
+    """Key that is equal for trainings that give the same model; decision settings do not count."""
     config, _ = _split(run)
     return repr((run.task, run.quality, run.seed, run.algorithm, config, run.updates))
 
 
 def _trained(suite: Suite, part: Robustness | Cost, experiment: str) -> Iterable[tuple[Entry, Run]]:
-    """Evaluations of the comparison's models that a part is about; conditions are its own."""
+    """Entries and evaluation runs of the comparison's models that a part uses."""
     by_label = {entry.label: entry for entry in suite.entries}
     for run in _comparison(suite):
         if run.quality != suite.qualities[0] or run.seed >= part.seeds:

@@ -1,4 +1,4 @@
-"""Do one run of a suite: train, validate, evaluate, save on the way, and write its rows."""
+"""Do one run of a suite: train, validate, evaluate, save checkpoints, and write its rows."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from networld_algos.training.cpu import configure_cpu
 from networld_algos.training.run import Progress, Training, finish, resume, run_training
 from networld_envs.simulator import restore_tasks
 
-SAVE_EVERY = 500  # most updates between checkpoints
-VALIDATION = 0.1  # share of the episodes that early stopping looks at
+SAVE_EVERY = 500  # at most so many updates between checkpoints
+VALIDATION = 0.1  # share of the episodes that early stopping validates on
 
 
 def perform(job: Job) -> Outcome:
-    """Do a run; an exception becomes a record, not the end of the suite."""
+    """Do a run. An exception is recorded and does not end the suite."""
     os.environ.update(job.environment)
     configure_cpu()
     ALGORITHMS.update(job.algorithms)
@@ -104,7 +104,7 @@ def _train_run(job: Job, log: Events | None) -> None:
 
 
 def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:
-    """A fresh model, or a pre-trained one with the target task added; prepared either way."""
+    """A new model, or a pre-trained one with the target task added; prepared in both cases."""
     if run.start:
         algorithm, _ = _model_of(run, paths)
         algorithm.config = make_config(run.algorithm, run.config)
@@ -120,18 +120,18 @@ def _model_of(run: Run, paths: Paths) -> tuple[Algorithm, Progress]:
     """The trained model that a run starts from, and how it was trained."""
     if not paths.has_model(run.start):
         raise ValueError(
-            f"the training that this run starts from is not finished: {run.start}; "
-            "see its own failure, then start the suite again"
+            f"this run starts from a training that is not finished: {run.start}; "
+            "see why that one failed, then start the suite again"
         )
     algorithm, extra = checkpoint.load(paths.checkpoint(run.start))
     return algorithm, Progress.from_extra(extra)
 
 
 def _training_data(run: Run, task: str) -> tuple[Episodes, Episodes | None]:
-    """Training and held-out episodes; None if the dataset is a single episode.
+    """Training and held-out episodes; the latter are None if the dataset is a single episode.
 
-    Held-out episodes are set aside before the fraction is taken. Smaller training sets therefore
-    lie inside larger ones, and every fraction is diagnosed on the same episodes.
+    Episodes are held out before the fraction is taken. Smaller training sets therefore lie inside
+    larger ones, and every fraction is diagnosed on the same episodes.
     """
     dataset_id = f"networld/{task}/{run.quality}-v0"
     episodes = load_episodes(dataset_id, task, episodes=run.data_episodes, seed=run.seed)
@@ -140,7 +140,7 @@ def _training_data(run: Run, task: str) -> tuple[Episodes, Episodes | None]:
 
 
 def _on_update(job: Job, log: Events | None) -> Callable[[int, dict[str, float]], None]:
-    """Record progress; end a worker whose runner was killed, before a new runner starts over."""
+    """Record progress, and end this worker if its runner was killed."""
 
     def note(update: int, losses: dict[str, float]) -> None:
         if job.runner is not None and job.runner not in (os.getpid(), os.getppid()):
@@ -156,7 +156,7 @@ def _on_update(job: Job, log: Events | None) -> Callable[[int, dict[str, float]]
 
 
 def _rows_of_another_model(job: Job) -> list[Row]:
-    """The conditions of a run, scored on the model of the run that it starts from."""
+    """Rows of a run that scores the model of another run, the one it starts from."""
     algorithm, progress = _model_of(job.run, job.paths)
     last = Row.from_dict(progress.rows[-1]).extra
     rows = learned_rows(job.run, algorithm, None, progress)

@@ -218,7 +218,7 @@ def test_no_run_starts_from_an_unfinished_pre_training(tmp_path, monkeypatch):
     assert [error.split(":")[0] for error in errors] == ["FloatingPointError"] * 2 + [
         "ValueError"
     ] * 2
-    assert "training that this run starts from is not finished" in errors[-1]
+    assert "this run starts from a training that is not finished" in errors[-1]
     monkeypatch.setattr(run_module, "train", real)
     assert [o.error for o in bench.run_suite(suite, tmp_path)] == [""] * 4
 
@@ -324,11 +324,11 @@ def test_unknown_names_in_a_suite_are_named():
         Entry("bc", config={"colour": 3})
     with pytest.raises(ValueError, match="cannot be pre-trained"):
         Entry("bc", pretrained=True)
-    with pytest.raises(ValueError, match="labels must differ"):
+    with pytest.raises(ValueError, match="labels must be distinct"):
         tiny(entries=(Entry("bc"), Entry("bc")))
-    with pytest.raises(ValueError, match="fractions must differ"):
+    with pytest.raises(ValueError, match="fractions must be distinct"):
         FewShot((Entry("bc"),), fractions=(0.1, 0.1), seeds=1, updates=1, pretrain_updates=1)
-    with pytest.raises(ValueError, match="tasks must differ"):
+    with pytest.raises(ValueError, match="tasks must be distinct"):
         tiny(tasks=("rb", "rb"))
     with pytest.raises(ValueError, match=r"unknown task \['csma'\]"):
         tiny(tasks=("csma",))

@@ -344,11 +344,11 @@ def test_what_a_suite_cannot_do_is_said_at_once():
         Entry("bc", decisions={"odd": {"decode": "mean"}})
     with pytest.raises(ValueError, match="unknown preset 'big' of 'networld'; it has default"):
         Entry("networld", preset="big")
-    with pytest.raises(ValueError, match=r"robustness .* has no \['ma-dt'\]; it has \['bc'"):
+    with pytest.raises(ValueError, match=r"robustness .* has no labels \['ma-dt'\]; it has \['bc'"):
         suite(robustness=Robustness(("ma-dt",), 1))
-    with pytest.raises(ValueError, match="cost has 2 seeds, the comparison 1"):
+    with pytest.raises(ValueError, match="cost has 2 seeds, but the comparison has only 1"):
         suite(cost=Cost(("bc",), 2))
-    with pytest.raises(ValueError, match="labels must differ"):
+    with pytest.raises(ValueError, match="labels must be distinct"):
         suite(entries=(Entry("bc", decisions=TWO), Entry("bc", "a")))
     with pytest.raises(ValueError, match="networld/rb/best-v0"):
         suite(qualities=("best",))

@@ -149,9 +149,9 @@ def test_pace_is_by_task_or_by_task_and_quality_and_not_for_few_shot():
             Entry("bc", pace=wrong)
     with pytest.raises(ValueError, match="pace must give its own tasks"):
         replace(suite, pace={"rb/best": 1.0})
-    with pytest.raises(ValueError, match="the ablation is on"):
+    with pytest.raises(ValueError, match="the ablation uses tasks"):
         replace(suite, ablation=replace(ablation, tasks=("cbf",)))
-    with pytest.raises(ValueError, match="tasks must differ"):
+    with pytest.raises(ValueError, match="tasks must be distinct"):
         replace(ablation, tasks=())
 
 
