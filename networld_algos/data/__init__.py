@@ -1,1 +1,1 @@
-"""Datasets in memory: episodes, batches cut from them, neighbours and returns."""
+"""Datasets in memory: episodes, batches cut from them, neighbours, returns and random streams."""

@@ -1,11 +1,11 @@
-"""The one `Batch` every algorithm trains on, and the sampler that cuts it from episodes.
+"""The `Batch` that every algorithm trains on, and the sampler that cuts it from episodes.
 
 Axes: ``K`` episodes, ``B`` windows, ``T`` steps, ``N`` agents, ``D`` neighbour slots, ``O``
 observation, ``A`` action. Step ``t`` of a window starting at step ``s`` of an episode::
 
     obs[t]  = o_{s+t}         t = 0 .. T   (one more than actions)
     actions[t], rewards[t]    t = 0 .. T-1 (chosen at, and received after, obs[t])
-    mask[t] = s + t < length  False marks padding: obs repeats the last, the rest is zero
+    mask[t] = s + t < length  False marks padding: obs repeats the last one, the rest is zero
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from networld_algos.data.episodes import Episodes
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows of one task, whole teams: every agent of an environment is in the window.
+    """Windows of one task. A window has every agent of its environment.
 
     Attributes:
         obs: ``(B, T+1, N, O)`` float32.
         actions: ``(B, T, N, A)`` float32 for box actions, ``(B, T, N)`` int64 otherwise.
         rewards: ``(B, T, N)`` float32, per agent.
         returns_to_go: ``(B, T, N)`` float32, undiscounted sum of rewards to the episode's end.
-        terminated: ``(B, T)`` bool; only this zeroes a bootstrap.
+        terminated: ``(B, T)`` bool; only this stops a bootstrap.
         truncated: ``(B, T)`` bool.
         mask: ``(B, T)`` bool, True where the step is real.
         neighbours: ``(B, N, D)`` int64, padded with -1.
         timesteps: ``(B, T)`` int64, index of the step in its episode.
-        task: Name of the task all windows come from.
+        task: Name of the task that all windows come from.
     """
 
     obs: Tensor
@@ -62,7 +62,7 @@ class Batch:
 def _gather(
     values: NDArray[Any], rows: NDArray[np.integer[Any]], steps: NDArray[np.integer[Any]]
 ) -> NDArray[Any]:
-    """``values[rows, steps]`` as one `take` of whole steps, 1.5 times as fast as two indices."""
+    """``values[rows, steps]`` as one `take` of whole steps, which is faster than two indices."""
     flat = np.asarray(values).reshape(-1, *values.shape[2:])  # (K * T, ...), a view
     return flat.take(rows * values.shape[1] + steps, axis=0)
 
@@ -70,12 +70,12 @@ def _gather(
 class WindowSampler:
     """Draws windows of ``T`` steps uniformly over all (episode, first step) pairs.
 
-    Windows may run past an episode's end; what lies beyond is padded and masked. Where the task is
-    symmetric under reflection (`TaskSpec.mirrored_obs`), half of the windows are reflected, chosen
-    at random: data of twice as many networks.
+    Windows may run past the end of an episode; the steps beyond it are padded and masked. If the
+    task is symmetric under reflection (`TaskSpec.mirrored_obs`), each window is reflected with
+    probability one half, which doubles the number of networks in the data.
 
     Args:
-        episodes: Where windows come from.
+        episodes: Episodes to cut windows from.
         window: Steps ``T`` of a window.
         batch_size: Windows ``B`` in a batch.
     """
@@ -96,13 +96,13 @@ class WindowSampler:
         self._obs_sign[list(spec.mirrored_obs)] = -1.0
         self._action_sign = torch.ones(spec.action_dim)
         self._action_sign[list(spec.mirrored_action)] = -1.0
-        self._ends = np.cumsum(episodes.lengths)  # (K,): real steps of all episodes so far
+        self._ends = np.cumsum(episodes.lengths)  # (K,): real steps up to the end of each episode
         rewards = episodes.rewards * episodes.step_mask[:, :, None]
         to_go = np.cumsum(rewards[:, ::-1], axis=1)[:, ::-1]
         self._returns_to_go = np.ascontiguousarray(to_go, np.float32)
 
     def sample(self, rng: np.random.Generator) -> Batch:
-        """One batch, drawn with ``rng`` only."""
+        """Draw one batch. All randomness comes from ``rng``."""
         flat = rng.integers(self._ends[-1], size=self.batch_size)
         episode = np.searchsorted(self._ends, flat, side="right")
         first = flat - (self._ends[episode] - self.episodes.lengths[episode])

@@ -20,7 +20,7 @@ from networld_algos.data.streams import Stream
 from networld_envs.spec import TaskSpec
 
 HOLDOUT = 0.1
-"""Share of the episodes that training sets aside; only health diagnostics see them."""
+"""Share of the episodes that training sets aside; only health diagnostics use them."""
 HEALTH_EPISODES = 16
 """Most episodes that health diagnostics are measured on."""
 
@@ -37,7 +37,7 @@ class Episodes:
         terminated: ``(K, T)`` bool.
         truncated: ``(K, T)`` bool.
         neighbours: ``(K, N, D)`` int32, padded with -1.
-        lengths: ``(K,)`` int64, steps of each episode; what follows is padding.
+        lengths: ``(K,)`` int64, steps of each episode; later steps are padding.
     """
 
     spec: TaskSpec
@@ -60,7 +60,7 @@ class Episodes:
 
     @property
     def returns(self) -> NDArray[np.float64]:
-        """``(K,)``: undiscounted episode return of the average agent."""
+        """``(K,)``: undiscounted return of each episode, averaged over agents."""
         team: NDArray[np.float64] = self.rewards.mean(axis=2, dtype=np.float64)  # (K, T)
         returns: NDArray[np.float64] = np.where(self.step_mask, team, 0.0).sum(axis=1)
         return returns
@@ -73,7 +73,7 @@ class Episodes:
         return rows.amin(0), rows.amax(0)
 
     def take(self, index: NDArray[np.integer[Any]]) -> Episodes:
-        """The episodes at ``index``, in that order; memory-mapped ones stay on disk."""
+        """The episodes at ``index``, in that order; memory-mapped arrays stay on disk."""
         return replace(
             self,
             obs=_take(self.obs, index),
@@ -98,15 +98,15 @@ class Episodes:
         return self.take(nested_subset(len(self), fraction, seed))
 
     def split(self, holdout: float, seed: int) -> tuple[Episodes, Episodes | None]:
-        """Split by episode into (train, held out); at least one episode is in each.
+        """Split by episode into (train, held out), with at least one episode in each.
 
         Args:
             holdout: Share of episodes held out, in (0, 1).
-            seed: Which ones.
+            seed: Chooses which ones.
 
         Returns:
-            Both parts. The second is None if there is only one episode: it is for training, and
-            nothing can be held out.
+            Both parts. If there is only one episode, it is for training and the second part is
+            None.
 
         Raises:
             ValueError: If ``holdout`` is not in (0, 1).
@@ -121,7 +121,7 @@ class Episodes:
 
 
 def nested_subset(total: int, fraction: float, seed: int) -> NDArray[np.int64]:
-    """Which of ``total`` episodes a share consists of, ascending; see `Episodes.fraction`."""
+    """Ascending indices of the episodes that a share of ``total`` has, see `Episodes.fraction`."""
     if not 0.0 < fraction <= 1.0:
         raise ValueError(f"fraction must be in (0, 1], got {fraction}")
     order = np.random.default_rng([seed, Stream.SUBSET]).permutation(total)
@@ -130,13 +130,13 @@ def nested_subset(total: int, fraction: float, seed: int) -> NDArray[np.int64]:
 
 
 def disk_array(shape: tuple[int, ...], dtype: Any, folder: Path) -> NDArray[Any]:
-    """Zeros in a file of ``folder``, mapped into memory; deleted with the array."""
+    """Zeros in a memory-mapped file in ``folder``; the file is deleted with the array."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".networld-") as file:
         return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def _take(array: NDArray[Any], index: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """Entries of the first axis; those of a memory-mapped array into an unnamed file on disk."""
+    """Entries along the first axis; a memory-mapped array is copied to an unnamed file on disk."""
     if not isinstance(array, np.memmap):
         return array[index]
     folder = Path(str(array.filename)).parent

@@ -1,4 +1,4 @@
-"""Minari datasets read once into `Episodes`."""
+"""Read Minari datasets into `Episodes`."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def load_episodes(
 ) -> Episodes:
     """Read a dataset, or a random part of it, into arrays.
 
-    Only the episodes that are kept are read. ``load_episodes(d, fraction=f, seed=s)`` equals
+    Only the episodes to keep are read. ``load_episodes(d, fraction=f, seed=s)`` equals
     ``load_episodes(d).fraction(f, s)``.
 
     Args:
-        dataset: A Minari dataset of the joint view, whole or filtered, or the id of one. One of
-            the catalogue that is not in the local store is downloaded or built first.
-        task: Raise unless the data is of this task.
-        episodes: Keep at most so many, the same ones whatever ``seed`` is; smaller numbers lie
-            inside larger ones. None keeps all.
-        fraction: Then keep this share of them, nested in the same way.
-        seed: Which ones ``fraction`` keeps.
-        memory_gb: Arrays that take more in total are mapped from temporary files beside the
-            dataset instead of held in memory. None holds them in memory.
+        dataset: A Minari dataset of the joint view, whole or filtered, or its id. A dataset of the
+            catalogue that is not in the local store is downloaded or built first.
+        task: Raise an error unless the data is of this task.
+        episodes: Number of episodes to keep at most. They do not depend on ``seed``, and a smaller
+            number keeps a subset of a larger one. None keeps all.
+        fraction: Share of these to keep, nested in the same way.
+        seed: Chooses which ones ``fraction`` keeps.
+        memory_gb: Arrays that need more in total are mapped from temporary files beside the
+            dataset. None holds them in memory.
 
     Raises:
-        networld_envs.store.DatasetError: If the dataset is unknown, damaged, empty, of another
-            task, or holds values that are not finite.
+        networld_envs.store.DatasetError: If the dataset is unknown, damaged, empty or of another
+            task, or has values that are not finite.
         ValueError: If ``episodes`` or ``fraction`` is out of range.
     """
     if isinstance(dataset, str):
@@ -74,7 +74,7 @@ def _read(
     chosen: NDArray[np.int64],
     memory_gb: float | None,
 ) -> Episodes:
-    """Fill padded arrays episode by episode, with a clear error for what cannot be used."""
+    """Fill padded arrays episode by episode; an episode that cannot be used is an error."""
     about = dataset.storage.get_episode_metadata(dataset.episode_indices[chosen])
     try:
         lengths = np.array([m["total_steps"] for m in about], np.int64)

@@ -1,4 +1,4 @@
-"""Values of neighbours: gathered, summed and averaged along the neighbour table."""
+"""Gather, sum and average the values of neighbours, given the neighbour table."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def gather_neighbours(values: Tensor, neighbours: Tensor) -> Tensor:
-    """What each agent's neighbours hold.
+    """Values of each agent's neighbours.
 
     Args:
         values: ``(..., N, M)``.
         neighbours: ``(..., N, D)`` int64, padded with -1, the same leading axes.
 
     Returns:
-        ``(..., N, D, M)``; padded slots repeat agent 0 and must be masked by the caller.
+        ``(..., N, D, M)``; padded slots repeat agent 0, and the caller must mask them.
     """
     n, d = neighbours.shape[-2:]
     m = values.shape[-1]
@@ -24,12 +24,12 @@ def gather_neighbours(values: Tensor, neighbours: Tensor) -> Tensor:
 
 
 DENSE_AGENTS = 256
-"""Most agents for which a mean over neighbours is one product with the adjacency matrix: 5 to 9
-times faster than gathering at 19 agents and 6 to 18 neighbours, level at 400 (one thread)."""
+"""Most agents for which a sum over neighbours is a product with the adjacency matrix. For few
+agents that is faster than gathering."""
 
 
 def sum_over_neighbours(values: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum ``(..., N, M)`` of what each agent's neighbours hold, and their number ``(..., N, 1)``.
+    """Sum ``(..., N, M)`` over each agent's neighbours, and their number ``(..., N, 1)``.
 
     Args:
         values: ``(..., N, M)``.
@@ -51,7 +51,7 @@ def mean_over_neighbours(messages: Tensor, neighbours: Tensor) -> tuple[Tensor, 
         neighbours: ``(..., N, D)`` int64, padded with -1, the same leading axes.
 
     Returns:
-        Mean ``(..., N, M)``, zero for an agent without neighbours, and ``(..., N, 1)`` 1.0 where
+        Mean ``(..., N, M)``, zero for an agent without neighbours, and ``(..., N, 1)``, 1.0 where
         there is at least one neighbour.
     """
     near, count = sum_over_neighbours(messages, neighbours)

@@ -1,9 +1,9 @@
-"""Returns that agents learn from: whose rewards count, segment returns, quantiles to ask for.
+"""Returns that agents learn from: whose rewards count, segment returns, and target quantiles.
 
-An agent that learns from its own reward alone learns to take what its neighbours need: on RB,
-weighting by the advantage in the own reward scores far below no weighting at all, in the
-neighbourhood's far above (`docs/tried.md`). Neighbours' rewards travel over the same links as
-messages, in training only.
+An agent that learns from its own reward alone learns to take what its neighbours need. If it is
+assigned the mean reward of its neighbourhood instead, it learns what is good for all of them. On RB
+the difference is large (`docs/tried.md`). Only training uses neighbours' rewards, and they come
+from the neighbours that send messages.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ ReturnOf = Literal["agent", "neighbourhood"]
 
 
 def assigned_rewards(values: Tensor, neighbours: Tensor, of: ReturnOf) -> Tensor:
-    """Rewards or sums of rewards ``(B, T, N)`` as each agent counts them.
+    """Rewards, or sums of rewards, ``(B, T, N)`` that each agent learns from.
 
     Args:
-        values: Of each agent.
+        values: ``(B, T, N)`` what each agent received.
         neighbours: ``(B, N, D)`` int64, padded with -1.
-        of: ``"agent"`` leaves them; ``"neighbourhood"`` averages over the agent and its neighbours.
+        of: ``"agent"`` keeps them; ``"neighbourhood"`` averages over the agent and its neighbours.
     """
     if of == "agent":
         return values
@@ -39,7 +39,7 @@ def assigned_rewards(values: Tensor, neighbours: Tensor, of: ReturnOf) -> Tensor
 
 
 def assign_rewards(batch: Batch, of: ReturnOf) -> Batch:
-    """A batch with rewards and returns to go as each agent counts them."""
+    """A batch with the rewards and returns-to-go that each agent learns from."""
     if of == "agent":
         return batch
     return replace(
@@ -50,11 +50,11 @@ def assign_rewards(batch: Batch, of: ReturnOf) -> Batch:
 
 
 def assign_episode_rewards(episodes: Episodes, of: ReturnOf) -> Episodes:
-    """Episodes with rewards as each agent counts them."""
+    """Episodes with the rewards that each agent learns from."""
     if of == "agent":
         return episodes
     rewards = np.empty_like(episodes.rewards)
-    for k, table in enumerate(episodes.neighbours):  # one by one: memory of a single episode
+    for k, table in enumerate(episodes.neighbours):  # one by one, to save memory
         one = torch.as_tensor(episodes.rewards[k])[None]
         rewards[k] = assigned_rewards(one, torch.as_tensor(table).long()[None], of)[0].numpy()
     return replace(episodes, rewards=rewards)
@@ -63,12 +63,12 @@ def assign_episode_rewards(episodes: Episodes, of: ReturnOf) -> Episodes:
 def segment_returns(
     episodes: Episodes, steps: int, discount: float, of: ReturnOf
 ) -> NDArray[np.float64]:
-    """Discounted return ``(S,)`` of every segment that lies inside its episode, of every agent.
+    """Discounted returns ``(S,)`` of all segments that lie inside their episode, of all agents.
 
     Args:
-        episodes: Of one task.
-        steps: Transitions of a segment.
-        discount: Per step.
+        episodes: Episodes of one task.
+        steps: Number of transitions in a segment.
+        discount: Discount per step.
         of: Whose rewards count.
 
     Raises:
@@ -90,17 +90,17 @@ def segment_returns(
 
 
 QUANTILES = 21
-"""The quantiles 0, 0.05 .. 1 are kept."""
+"""Number of quantiles kept: 0, 0.05 .. 1."""
 
 
 def quantile_grid(values: ArrayLike) -> Tensor:
-    """The kept quantiles ``(QUANTILES,)`` float32 of ``values``."""
+    """Quantiles ``(QUANTILES,)`` float32 of ``values``, evenly spaced from 0 to 1."""
     grid = np.quantile(np.asarray(values, np.float64), np.linspace(0.0, 1.0, QUANTILES))
     return torch.from_numpy(grid.astype(np.float32))
 
 
 def at_quantile(grid: Tensor, share: float) -> Tensor:
-    """The quantile ``share`` from ``grid`` ``(QUANTILES, ...)``, linear between those kept."""
+    """The quantile ``share`` of ``grid`` ``(QUANTILES, ...)``, interpolated linearly."""
     at = share * (QUANTILES - 1)
     lower = min(int(at), QUANTILES - 2)
     return torch.lerp(grid[lower], grid[lower + 1], at - lower)

@@ -1,6 +1,6 @@
-"""Networks and what they are built from; nothing here knows an algorithm.
+"""Building blocks of networks and training; nothing here depends on an algorithm.
 
-The names below are what a new algorithm needs most:
+A new algorithm needs these names most:
 
 >>> from networld_algos.nn import ActionHead, LocalInputs, adam, descend, seeded
 """

@@ -14,10 +14,10 @@ from networld_envs.spec import TaskSpec
 
 
 class UnitBox(nn.Module):
-    """Box actions scaled to [-1, 1] and back; it holds no weights and saves nothing.
+    """Scales box actions to [-1, 1] and back. It has no weights and adds nothing to state_dict.
 
     Args:
-        spec: Of the task, whose bounds are scaled.
+        spec: The task whose bounds are used.
     """
 
     low: Tensor
@@ -34,7 +34,7 @@ class UnitBox(nn.Module):
         return (actions - self.low) / self.scale - 1.0
 
     def from_unit(self, values: Tensor) -> Tensor:
-        """Inverse of `to_unit`; rounding does not leave the box."""
+        """Inverse of `to_unit`; the result stays in the box in spite of rounding."""
         return ((values + 1.0) * self.scale + self.low).clamp(self.low, self.low + 2 * self.scale)
 
 
@@ -58,14 +58,14 @@ class ActionHead(nn.Module):
     discrete      most likely choice   the same as argmax      drawn choice
     ============  ===================  ======================  ===========================
 
-    An average across separate modes is an action nobody took, hence the windows.
+    An average across separate modes is an action that nobody took. The windows prevent that.
 
     Args:
         spec: The task.
         in_dim: Width of the features.
         bins: Bins of each column of a box action.
-        coding: Of a box action, see `TwoHot`; integers have a bin each.
-        symlog: Of the bins of a box action, see `TwoHot`.
+        coding: Coding of a box action, see `TwoHot`; each integer has its own bin.
+        symlog: Whether the bins of a box action are spaced in the symlog domain, see `TwoHot`.
     """
 
     RADIUS = 5
@@ -97,18 +97,19 @@ class ActionHead(nn.Module):
         self.linear = nn.Linear(in_dim, self.columns * self.choices)
 
     def set_range(self, low: Tensor, high: Tensor) -> None:
-        """Put the bins of a box action over the range seen in the data, within the bounds."""
+        """Spread the bins of a box action over the range seen in the data, within the bounds."""
         if self.kind == "box":
             bound_low, bound_high = self.bounds.to(low)
             low = low.clamp(bound_low, bound_high)
             self.twohot.set_range(low, high.clamp(bound_low, bound_high))
 
     def forward(self, features: Tensor, legal: Tensor | None = None) -> Tensor:
-        """Logits ``(..., A, K)``, -inf where a choice is not legal.
+        """Logits ``(..., A, K)``, -inf for choices that are not legal.
 
         Args:
             features: ``(..., F)``.
-            legal: Optional ``(..., K)`` bool, choices allowed now; discrete and ordered only.
+            legal: Optional ``(..., K)`` bool, the choices allowed now; for discrete and ordered
+                actions only.
         """
         logits = self.linear(features)
         logits = logits.view(*logits.shape[:-1], self.columns, self.choices)
@@ -118,7 +119,7 @@ class ActionHead(nn.Module):
         return logits
 
     def loss(self, logits: Tensor, actions: Tensor) -> Tensor:
-        """Cross-entropy summed over columns, one value ``(...)`` for each action."""
+        """Cross-entropy ``(...)`` of each action, summed over columns."""
         if self.kind == "box":
             return self.twohot.loss(logits, actions).sum(-1)
         log_p = F.log_softmax(logits.squeeze(-2), dim=-1)
@@ -136,8 +137,8 @@ class ActionHead(nn.Module):
         Args:
             logits: From `forward`.
             how: See the table above.
-            temperature: Divides the logits of ``"sample"``; unused by the others.
-            generator: Source of randomness of ``"sample"``.
+            temperature: Divides the logits of ``"sample"``; the others ignore it.
+            generator: Source of randomness for ``"sample"``.
 
         Raises:
             ValueError: If ``how`` is unknown.
@@ -146,7 +147,7 @@ class ActionHead(nn.Module):
             raise ValueError(f"decode must be one of {DECODES}, got {how!r}")
         if how == "sample":
             probabilities = F.softmax(logits / temperature, dim=-1)
-            # Inverse transform sampling: one uniform for each row, whatever the other rows hold.
+            # Inverse transform sampling: one uniform number per row, whatever the other rows are.
             u = uniform((*logits.shape[:-1], 1), generator, logits.device)
             cumulative = probabilities.cumsum(-1)
             index = (cumulative <= u * cumulative[..., -1:]).sum(-1).clamp(max=self.choices - 1)

@@ -33,10 +33,10 @@ Denoiser = Callable[[Tensor, int], Tensor]
 Guidance = Callable[[Tensor, int], Tensor]
 
 EPSILON_BOUND = 5.0
-"""Bound of a clean estimate derived from predicted noise, in deviations of the data."""
+"""Bound of a clean estimate derived from predicted noise, in standard deviations of the data."""
 
 UNGUIDED_STEPS = 2
-"""Last solver steps without guidance: there the classifier sees almost clean data."""
+"""Number of last solver steps without guidance, where the classifier sees almost clean data."""
 
 
 class CosineSchedule(nn.Module):
@@ -62,7 +62,7 @@ class CosineSchedule(nn.Module):
         self.levels: tuple[float, ...] = tuple(alpha_bar.tolist())  # the same, on the host
 
     def corrupt(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """``x_t`` of ``x`` ``(rows, C, H)`` at steps ``t`` ``(rows,)`` int64."""
+        """``x_t`` for ``x`` ``(rows, C, H)`` at steps ``t`` ``(rows,)`` int64."""
         ab = self.alpha_bar[t][:, None, None]
         return ab.sqrt() * x + (1 - ab).sqrt() * noise
 
@@ -84,20 +84,21 @@ class CosineSchedule(nn.Module):
         """Training steps ``(rows,)`` with density proportional to ``(t / T)^(skew - 1)``.
 
         Args:
-            rows: How many.
-            skew: 1 is uniform; above 1 favours high noise, where a few-step sampler decides.
+            rows: Number of steps to draw.
+            skew: 1 is uniform. Above 1, high noise is more likely; a sampler with few steps decides
+                most there.
             generator: Source of randomness.
-            picked: Set if the rows were chosen by `parallel.pick`.
+            picked: Set if the rows were chosen by `networld_algos.nn.sharding.pick`.
         """
         u = uniform((rows,), generator, self.alpha_bar.device, picked=picked) ** (1.0 / skew)
         return (u * self.train_steps).long().clamp(max=self.train_steps - 1)
 
     def entry(self, share: float) -> int:
-        """Step at which a given plan enters, ``share`` of the way to pure noise."""
+        """Step at which a given plan enters: ``share`` of the way to pure noise."""
         return round(share * (self.train_steps - 1))
 
     def grid(self, steps: int, first: int | None = None) -> list[int]:
-        """At most ``steps`` falling steps from ``first`` (default ``T - 1``) to 0."""
+        """At most ``steps`` decreasing steps from ``first`` (default ``T - 1``) to 0."""
         first = self.train_steps - 1 if first is None else first
         if steps == 1 or first == 0:
             return [first]
@@ -113,7 +114,7 @@ def _clamped(x: Tensor, first: Tensor | None) -> Tensor:
 
 
 def _direction(gradient: Tensor, clamp: Tensor | None) -> Tensor:
-    """Unit norm for each row, zero on the clamped position."""
+    """The gradient with unit norm per row and zero at the clamped position."""
     if clamp is not None:
         gradient = torch.cat([torch.zeros_like(gradient[..., :1]), gradient[..., 1:]], dim=-1)
     norm = gradient.flatten(1).norm(dim=1)[:, None, None]
@@ -137,17 +138,18 @@ def sample(
 ) -> Tensor:
     """Draw ``x_0``.
 
-    The guided estimate is ``x_0 + w sqrt(1 - ab_t) g`` with ``g`` the unit-norm gradient, so a
-    weight means the same at every noise level and for every solver. The clamp is applied to x_t
-    and to the estimate before a multistep solver stores it; estimates are not clipped.
+    The guided estimate is ``x_0 + w sqrt(1 - ab_t) g``, where ``g`` is the unit-norm gradient. A
+    weight therefore means the same at every noise level and for every solver. The clamp is
+    applied to x_t, and to the estimate before a multistep solver stores it. Estimates are not
+    clipped.
 
     Args:
         denoiser: ``(x_t, t) -> x_0`` estimate.
         schedule: The schedule it was trained with.
         shape: ``(rows, C, H)``.
-        steps: Solver steps, i.e. calls of ``denoiser``.
+        steps: Solver steps, that is, calls of ``denoiser``.
         solver: ``"ddpm"``, ``"ddim"`` or ``"dpm-solver++"``.
-        generator: Source of all noise; one draw of ``shape`` for each noise term.
+        generator: Source of all noise; one draw of ``shape`` per noise term.
         temperature: Scale of all noise drawn.
         clamp: ``(rows, C)`` known value of position 0 of the last axis.
         guidance: ``(x_t, t) -> gradient`` of a score with respect to x_t.

@@ -15,7 +15,7 @@ from networld_algos.nn.random import uniform
 from networld_algos.nn.twohot import symlog
 
 CLIP = 10.0
-"""Bound of a standardised feature: states far outside the data must not blow up a network."""
+"""Bound of a standardised feature, so that states far outside the data do no harm."""
 
 
 FeatureKind = Literal["symlog", "linear", "both"]
@@ -31,8 +31,9 @@ def feature_width(obs_dim: int, kind: FeatureKind) -> int:
 class ObsFeatures(nn.Module):
     """``(f(o) - mean) / std`` with the statistics of a dataset; f is symlog, the identity, or both.
 
-    Symlog tells small values apart, the identity large ones: backlogs beyond all that the data
-    holds are nearly equal after symlog. A feature that is constant in the data keeps unit scale.
+    Symlog separates small values and the identity separates large ones. For example, backlogs
+    larger than any in the data are nearly equal after symlog. A feature that is constant in the
+    data keeps unit scale.
 
     Args:
         obs_dim: Length ``O`` of an observation.
@@ -53,7 +54,7 @@ class ObsFeatures(nn.Module):
         self.register_buffer("std", torch.ones(self.width))
 
     def fit(self, episodes: Episodes, chunk: int = 32) -> None:
-        """Take mean and standard deviation over all real observations of all agents."""
+        """Set mean and standard deviation to those of all real observations of all agents."""
         total = square = np.zeros(self.width)
         count = 0
         for start in range(0, len(episodes), chunk):
@@ -81,13 +82,13 @@ class ObsFeatures(nn.Module):
 
 
 class RunningStandardiser(nn.Module):
-    """Zero mean and unit variance for each column, without learned scale or shift.
+    """Zero mean and unit variance per column, without learned scale or shift.
 
-    `batch` uses the statistics of the rows at hand, with gradients, and updates the running
-    ones; calling the module uses the running ones.
+    `batch` uses the statistics of the given rows, with gradients, and updates the running
+    statistics. Calling the module uses the running statistics.
 
     Args:
-        dim: Columns.
+        dim: Number of columns.
         momentum: Weight of a new batch in the running statistics.
     """
 
@@ -107,7 +108,7 @@ class RunningStandardiser(nn.Module):
         return (x - self.mean) * torch.rsqrt(self.var + self.EPS)
 
     def batch(self, x: Tensor) -> Tensor:
-        """``(..., dim)`` standardised with its own statistics; needs more than one row."""
+        """``(..., dim)`` standardised with its own statistics; there must be more than one row."""
         rows = x.reshape(-1, x.shape[-1])
         if sharding.shard() is None:
             var, mean = torch.var_mean(rows, dim=0, correction=0)
@@ -131,16 +132,16 @@ class RunningStandardiser(nn.Module):
 def shuffle_last_action(
     obs: Tensor, columns: Sequence[int], share: float, generator: torch.Generator
 ) -> Tensor:
-    """Give a share of the observations the last action of another one, drawn at random.
+    """Replace the last action shown in a share of the observations by that of random others.
 
-    Demonstrations repeat themselves, so a model that sees the last action learns to copy it, and
-    then goes on with whatever it did first (the copycat problem; de Haan et al., 2019, "Causal
-    confusion in imitation learning"). What is shuffled cannot be relied on.
+    Demonstrators often repeat an action. A model that sees the last action learns to copy it and
+    then repeats whatever it did first (the copycat problem; de Haan et al., 2019, "Causal confusion
+    in imitation learning"). It cannot rely on a shuffled action.
 
     Args:
         obs: ``(..., O)``; not changed in place.
-        columns: Which columns show the last action.
-        share: Probability that an observation is given another's.
+        columns: Columns that show the last action.
+        share: Probability that an observation shows another one's last action.
         generator: Source of randomness.
     """
     if not columns or share == 0.0:

@@ -1,4 +1,4 @@
-"""What one agent knows: its own features and, with a mean field, the average of its neighbours'."""
+"""What an agent knows: its own features and, with a mean field, the mean of its neighbours'."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from networld_envs.spec import TaskSpec
 
 
 class LocalInputs(nn.Module):
-    """``x = [f(o_i); mean of f(o_j) over neighbours j; 1 if there is one]``, or ``f(o_i)`` alone.
+    """``x = [f(o_i); mean of f(o_j) over neighbours j; 1 if there are any]``, or ``f(o_i)`` alone.
 
     Args:
         spec: The task.
         mean_field: Whether agents send their features to their 1-hop neighbours.
-        features: Of which kind, see `ObsFeatures`.
+        features: Kind of features, see `ObsFeatures`.
 
     Attributes:
         width: Columns ``F`` of x.
@@ -34,7 +34,7 @@ class LocalInputs(nn.Module):
         self.width = 2 * self.features.width + 1 if mean_field else self.features.width
 
     def fit(self, episodes: Episodes) -> None:
-        """Take the statistics of the features."""
+        """Fit the statistics of the features."""
         self.features.fit(episodes)
 
     def forward(self, batch: Batch, action_dropout: float, generator: torch.Generator) -> Tensor:
@@ -42,9 +42,9 @@ class LocalInputs(nn.Module):
 
         Args:
             batch: Windows of whole teams.
-            action_dropout: Share of observations whose last action is another's, see
+            action_dropout: Share of observations that show another one's last action, see
                 `networld_algos.nn.features.shuffle_last_action`.
-            generator: Draws which.
+            generator: Chooses which.
         """
         obs = shuffle_last_action(batch.obs, self.last_action, action_dropout, generator)
         features = self.features(obs)
@@ -60,13 +60,13 @@ class LocalInputs(nn.Module):
     def receive(
         self, obs: Tensor, neighbours: Tensor, carry: Carry, max_age: int
     ) -> tuple[Tensor, Carry]:
-        """Inputs ``(E, N, F)`` of an acting team, and what it keeps of the messages.
+        """Inputs ``(E, N, F)`` of an acting team, and the messages it keeps as carry entries.
 
         Args:
             obs: ``(E, N, O)``.
             neighbours: ``(E, N, D)`` int64, padded with -1.
-            carry: Of the team.
-            max_age: Steps the last message of a neighbour stands in for lost ones.
+            carry: History of the team.
+            max_age: Steps for which a neighbour's last message replaces lost ones.
         """
         features = self.features(obs)
         if not self.mean_field:

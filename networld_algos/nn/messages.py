@@ -1,4 +1,4 @@
-"""Messages between neighbours: what an agent receives and keeps of them."""
+"""Messages between neighbours: which ones an agent receives and keeps."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from networld_algos.base import Carry
 from networld_algos.data.neighbours import gather_neighbours
 
 MESSAGE_MAX_AGE = 5
-"""Steps for which the last message of a neighbour stands in for lost ones."""
+"""Steps for which a neighbour's last message replaces lost ones, by default."""
 
 
 def receive(
     messages: Tensor, neighbours: Tensor, carry: Carry, max_age: int
 ) -> tuple[Tensor, Tensor, Carry]:
-    """Mean field of what arrives now, lost messages replaced by the last ones from that slot.
+    """Mean of the messages that arrive now; a lost one is replaced by the last from its slot.
 
-    A slot of the neighbour table that was filled before and is -1 now is a lost message: its last
-    value counts for at most ``max_age`` steps. A slot that was never filled counts for nothing.
+    A slot of the neighbour table that was filled before and is -1 now is a lost message. Its last
+    value is used for at most ``max_age`` steps. A slot that was never filled is ignored.
     The neighbour table must not reorder its slots within an episode.
 
-    A carry with ``"delay"`` (`networld_algos.base.Carry`) delivers what was sent so many steps ago;
-    what is on its way is the entry ``"in_flight"``. Nothing arrives in the first steps.
+    If the carry has ``"delay"`` (`networld_algos.base.Carry`), messages arrive that many steps
+    after they were sent. The entry ``"in_flight"`` holds those under way. Nothing arrives in the
+    first ``"delay"`` steps.
 
     Args:
-        messages: ``(E, N, M)`` sent now.
+        messages: ``(E, N, M)`` messages sent now.
         neighbours: ``(E, N, D)`` int64, -1 for none or lost.
-        carry: Of the receiving agents.
-        max_age: Steps a message stays in use; 0 uses only what arrives now.
+        carry: History of the receiving agents.
+        max_age: Steps for which a message is used; with 0, only those that arrive now are.
 
     Returns:
         Mean ``(E, N, M)``, presence ``(E, N, 1)``, and the entries ``held`` ``(E, N, D, M)`` and

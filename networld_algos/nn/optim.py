@@ -52,13 +52,13 @@ def descend(
     loss: Tensor,
     max_norm: float | None = None,
 ) -> None:
-    """One step down the gradient of ``loss``, averaged over the processes of a job.
+    """Take one gradient step on ``loss``, averaged over the processes of a job.
 
     Args:
-        optimizers: One, or several that share the backward pass.
+        optimizers: One optimiser, or several that share the backward pass.
         loss: A scalar.
         max_norm: Largest norm of the gradient of all parameters of an optimiser together; a larger
-            one is scaled down to it. None leaves gradients as they are.
+            gradient is scaled down to it. None leaves gradients unchanged.
     """
     if isinstance(optimizers, torch.optim.Optimizer):
         optimizers = [optimizers]
@@ -77,8 +77,8 @@ def descend(
 def averaged(model: nn.Module, decay: float) -> AveragedModel:
     """Exponential moving average of weights; buffers are copied.
 
-    The decay of average ``n`` is ``min(decay, (1 + n) / (10 + n))``, so that a short run is not
-    ruled by its initial weights.
+    The decay of average ``n`` is ``min(decay, (1 + n) / (10 + n))``, so that initial weights do
+    not dominate a short run.
     """
 
     def ema(averages: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:

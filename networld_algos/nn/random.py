@@ -1,4 +1,4 @@
-"""Seeded initial weights, and noise that several processes share."""
+"""Seeded initial weights, and noise that agrees between processes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from networld_algos.nn import sharding
 
 @contextmanager
 def seeded(*seeds: int) -> Iterator[None]:
-    """Draw initial weights from ``seeds`` and leave the global generator as it was.
+    """Seed torch's global generator inside this context, and restore it afterwards.
 
     Args:
-        seeds: One or more integers; the order matters.
+        seeds: One or more integers; their order matters.
     """
     mixed = 0
     for seed in seeds:
@@ -35,13 +35,13 @@ def normal(
     axis: int = 0,
     picked: sharding.Picked | None = None,
 ) -> Tensor:
-    """Standard normal noise drawn where ``generator`` lives, used on ``device``.
+    """Standard normal noise, drawn on the device of ``generator`` and moved to ``device``.
 
     Args:
-        shape: Of the noise.
+        shape: Shape of the noise.
         generator: Source of randomness.
         device: Where the noise is used.
-        axis: The axis of windows, or of their rows window by window, see
+        axis: The axis of windows, or of rows ordered by window, see
             `networld_algos.nn.sharding`.
         picked: Set where ``axis`` counts rows chosen by `networld_algos.nn.sharding.pick`.
     """

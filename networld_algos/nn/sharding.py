@@ -1,14 +1,14 @@
 """One batch shared by several processes: draws, sums and means that agree with a single process.
 
 Every process draws the same global batch and the same random numbers, and works on its own block
-of windows. Losses and gradients are summed over the processes, so the result equals that of one
+of windows. Losses and gradients are combined over the processes, so the result equals that of one
 process with the whole batch, up to rounding. `networld_algos.training.distributed` starts and ends
 such a job.
 
 DistributedDataParallel expects one forward and one backward pass through its wrapper. Here an
 update has several losses and optimisers, calls parts of a model by name and freezes some for a
-while, so gradients are summed where every update passes anyway: in `networld_algos.nn.optim`, as
-one flat array for each optimiser. A user-defined algorithm trains in parallel too if it draws with
+while, so gradients are averaged in `networld_algos.nn.optim`, which every update calls, as one flat
+array per optimiser. A user-defined algorithm trains in parallel too if it draws with
 `normal` and `uniform`, averages with `masked_mean` or `row_mean`, and steps with `descend`;
 `networld_algos.training.distributed.assert_equal` detects one that does not.
 """
@@ -31,11 +31,11 @@ from networld_algos.data.batch import Batch
 
 @dataclass(frozen=True)
 class Shard:
-    """Which share of a batch this process works on.
+    """The share of a batch that this process works on.
 
     Attributes:
         rank: Number of this process, 0 .. world - 1.
-        world: Processes in all.
+        world: Number of processes.
     """
 
     rank: int
@@ -54,12 +54,12 @@ class Shard:
 
 @dataclass(frozen=True)
 class Picked:
-    """Rows chosen at random from those of a batch.
+    """Rows chosen at random from a batch.
 
     Attributes:
-        rows: ``(S,)`` positions among this process's rows.
-        total: How many all processes chose together.
-        order: ``(S,)`` where in that choice ours are; None for a single process.
+        rows: ``(S,)`` positions among the rows of this process.
+        total: Number of rows that all processes chose together.
+        order: ``(S,)`` positions of this process's rows in that choice; None for a single process.
     """
 
     rows: Tensor
@@ -68,20 +68,20 @@ class Picked:
 
 
 class PeerLostError(ConnectionError):
-    """Another process of the job is gone or does not answer."""
+    """Another process of the job has ended or does not answer."""
 
 
 _SHARD: ContextVar[Shard | None] = ContextVar("shard", default=None)
 
 
 def shard() -> Shard | None:
-    """Share of the update under way; None outside of one and for a single process."""
+    """Share of the update in progress; None outside an update and for a single process."""
     return _SHARD.get()
 
 
 @contextmanager
 def sharing(share: Shard | None) -> Iterator[None]:
-    """Within, draws and averages are those of the whole batch."""
+    """Make draws and averages those of the whole batch inside this context."""
     token = _SHARD.set(share)
     try:
         yield
@@ -91,7 +91,7 @@ def sharing(share: Shard | None) -> Iterator[None]:
 
 @contextmanager
 def peers() -> Iterator[None]:
-    """Say clearly that another process is gone."""
+    """Turn communication errors into a `PeerLostError` that says what to do."""
     try:
         yield
     except RuntimeError as error:
@@ -99,7 +99,7 @@ def peers() -> Iterator[None]:
         name = f"process {os.environ.get('RANK', '?')} of {os.environ.get('WORLD_SIZE', '?')}"
         raise PeerLostError(
             f"{name} lost another process of the job ({first}); look for its error above, then "
-            "start the same command again: it goes on from the last checkpoint"
+            "start the same command again: it continues from the last checkpoint"
         ) from error
 
 
@@ -113,8 +113,8 @@ def draw(
 
     Args:
         make: Draws an array of a given shape.
-        shape: Of the part.
-        axis: The axis that counts windows, or rows of them window by window.
+        shape: Shape of the part.
+        axis: The axis that counts windows, or rows ordered by window.
         picked: Set where ``axis`` counts rows chosen by `pick`.
     """
     size, share = list(shape), shard()
@@ -128,11 +128,11 @@ def draw(
 
 
 def pick(count: int, most: int, generator: torch.Generator, device: torch.device) -> Picked:
-    """Choose at most ``most`` rows of the whole batch, equally likely.
+    """Choose at most ``most`` rows of the whole batch, all equally likely.
 
     Args:
-        count: Rows that this process holds, window by window.
-        most: Of all processes together.
+        count: Number of rows of this process, ordered by window.
+        most: Largest number of rows for all processes together.
         generator: Source of randomness.
         device: Where the positions are used.
     """
@@ -147,13 +147,13 @@ def pick(count: int, most: int, generator: torch.Generator, device: torch.device
 
 
 def own_stream() -> tuple[int, ...]:
-    """Further seeds for what cannot be drawn for the whole batch, such as dropout."""
+    """Extra seeds for noise that cannot be drawn for the whole batch, such as dropout."""
     share = shard()
     return () if share is None else (share.rank,)
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over processes; so is its gradient, since every process's loss depends on it."""
+    """Sum over processes; the gradient is also summed, since every loss depends on the result."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def _all_reduced(values: Tensor) -> Tensor:
 
 
 def total(values: Tensor) -> Tensor:
-    """Sum of ``values`` over the processes of an update, with gradient; itself for one process."""
+    """Sum of ``values`` over processes, with gradient; unchanged for a single process."""
     if shard() is None:
         return values
     summed = _Sum.apply(values)
@@ -183,13 +183,13 @@ def total(values: Tensor) -> Tensor:
 
 
 def mean_share(weight: Tensor) -> Tensor:
-    """What a process divides its sum by so that the mean over processes is that of the batch."""
+    """Divisor of a process's sum that makes the mean over processes that of the batch."""
     share = shard()
     return weight if share is None else total(weight) / share.world
 
 
 def all_rows(values: Tensor) -> Tensor:
-    """Rows ``(R, ...)`` of every process one after the other; itself for a single process."""
+    """Rows ``(R, ...)`` of all processes in order; unchanged for a single process."""
     share = shard()
     if share is None:
         return values
@@ -206,7 +206,7 @@ def own_rows(values: Tensor) -> Tensor:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace gradients by their mean over processes; nothing for a single process."""
+    """Replace gradients by their mean over processes; does nothing for a single process."""
     share = shard()
     if share is None:
         return

@@ -28,9 +28,9 @@ class TwoHot(nn.Module):
 
     Args:
         columns: Scalars ``A``, each with its own range.
-        bins: Bin centres ``K`` of each.
-        coding: ``"twohot"``, or ``"onehot"``: the nearest bin has all the weight.
-        symlog: Space the bins in the symlog domain; otherwise in the range itself.
+        bins: Number ``K`` of bin centres per column.
+        coding: ``"twohot"``, or ``"onehot"``, which gives the nearest bin all the weight.
+        symlog: Space the bins evenly in the symlog domain; otherwise in the range itself.
 
     Attributes:
         centres: ``(A, K)`` bin centres in raw units.
@@ -101,10 +101,10 @@ class TwoHot(nn.Module):
         return -((1.0 - weight) * below + weight * above)
 
     def expectation(self, probabilities: Tensor) -> Tensor:
-        """Mean over bin centres ``(..., A)`` of ``(..., A, K)``.
+        """Mean ``(..., A)`` of the bin centres under probabilities ``(..., A, K)``.
 
         Bins are summed in pairs from the outside in, so that a uniform distribution over a
-        symmetric range has mean zero exactly.
+        symmetric range has a mean of exactly zero.
         """
         weighted = probabilities * self.centres.to(probabilities.dtype)
         half = self.bins // 2
@@ -113,9 +113,9 @@ class TwoHot(nn.Module):
         return pairs.sum(-1) + middle.sum(-1)
 
     def score(self, logits: Tensor) -> Tensor:
-        """Expectation ``(..., A)`` of the bin's index scaled to [0, 1]: in the symlog domain.
+        """Expectation ``(..., A)`` of the bin index, scaled to [0, 1].
 
-        Its gradient is of order one whatever the units, which is what guidance needs.
+        Its gradient is of order one whatever the units are, as guidance needs.
         """
         ramp = torch.linspace(0, 1, self.bins, dtype=logits.dtype, device=logits.device)
         return (F.softmax(logits, dim=-1) * ramp).sum(-1)

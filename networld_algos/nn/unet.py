@@ -20,10 +20,10 @@ GROUPS = 8
 
 
 def check_unet(config: Any) -> None:
-    """Check in a config that the sizes of a U-Net over a segment fit together.
+    """Check that the sizes of a U-Net over a segment fit together in a config.
 
     Args:
-        config: With ``dim``, ``mults``, ``horizon``, ``steps`` and ``train_steps``.
+        config: Config with ``dim``, ``mults``, ``horizon``, ``steps`` and ``train_steps``.
 
     Raises:
         ValueError: If the normalisation cannot split ``dim`` into its groups, the levels cannot
@@ -53,7 +53,7 @@ def _temporal(in_channels: int, out_channels: int) -> Convolution:
 
 
 class ResidualBlock(nn.Module):
-    """Two (convolution, GroupNorm, SiLU); the condition is added after the first."""
+    """Convolution, GroupNorm and SiLU, twice; the condition is added after the first."""
 
     def __init__(self, in_channels: int, out_channels: int, condition: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, shift: Tensor, *, frozen: bool = False) -> Tensor:
-        """``(rows, C_in, L)`` and the injected ``(rows or 1, C_out)`` to ``(rows, C_out, L)``."""
+        """``(rows, C_in, L)`` and the shift ``(rows or 1, C_out)`` to ``(rows, C_out, L)``."""
         h = F.silu(self.norm1(self.first(x, frozen=frozen)))
         h = h + shift.unsqueeze(-1)
         h = F.silu(self.norm2(self.second(h, frozen=frozen)))
@@ -77,7 +77,7 @@ class ResidualBlock(nn.Module):
 
 
 class StepEmbedding(nn.Module):
-    """Embeds the diffusion step and puts a given embedding beside it: ``(rows or 1, 2 dim)``."""
+    """Embeds the diffusion step and appends a given embedding: ``(rows or 1, 2 dim)``."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Conditioned(nn.Module):
                 yield module.condition
 
     def shifts(self, t: Tensor, embedding: Tensor) -> list[Tensor]:
-        """What each block adds, ``(rows or 1, C_out)``; a plan needs it once for all its steps.
+        """What each block adds, ``(rows or 1, C_out)``; a plan computes them once.
 
         Args:
             t: ``(rows or 1,)`` diffusion steps.
@@ -134,7 +134,7 @@ class DownPath(nn.Module):
             width = dim
 
     def forward(self, x: Tensor, shifts: Iterator[Tensor], frozen: bool) -> list[Tensor]:
-        """Output of each level, the shortest last; takes one of ``shifts`` for each block."""
+        """Output of each level, the shortest last; takes one of ``shifts`` per block."""
         outputs: list[Tensor] = []
         for i, level in enumerate(self.levels):
             for block in level.children():
@@ -149,8 +149,8 @@ class TemporalUNet(Conditioned):
     """Noise model: U-Net over the segment.
 
     Args:
-        channels: Channels of the segment that are denoised.
-        context: Further input channels that are given, not denoised.
+        channels: Channels of the segment, which are denoised.
+        context: Further input channels, which are given and not denoised.
         dim: Channels of the first level and width of each embedding.
         mults: Channels of each level as multiples of ``dim``.
         blocks: Residual blocks in a level.
@@ -201,7 +201,7 @@ class TemporalUNet(Conditioned):
 class ReturnClassifier(Conditioned):
     """The U-Net's down path and a linear layer to two-hot return logits.
 
-    The linear layer starts at zero: an untrained classifier pushes a plan nowhere.
+    The linear layer starts at zero, so an untrained classifier does not guide a plan.
     """
 
     def __init__(
@@ -253,7 +253,7 @@ class MLPDenoiser(Conditioned):
         self.channels = channels
 
     def injectors(self) -> Iterator[nn.Linear]:
-        """One layer for each block."""
+        """One layer per block."""
         for layer in self.injections:
             assert isinstance(layer, nn.Linear)
             yield layer
