@@ -7,7 +7,7 @@
 >>> networld_algos.train(model, [episodes], updates=100, seed=0)
 >>> print(networld_algos.evaluate(model, "rb", range(500_000, 500_008)).mean)
 
-Each name is imported when it is first used, since most need torch and reading results does not.
+A name is imported when it is first used. Most need torch, but reading results does not.
 """
 
 from __future__ import annotations

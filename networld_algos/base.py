@@ -1,7 +1,7 @@
-"""The contract of an offline multi-agent algorithm, and how one is saved and loaded.
+"""The contract of an offline multi-agent algorithm.
 
 An algorithm holds networks, statistics and optimisers. It holds no environment, logger, file or
-loop: `networld_algos.training.train` trains it, `networld_algos.training.evaluate` lets it act.
+loop: `networld_algos.training.train` trains it, and `networld_algos.training.evaluate` lets it act.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
 Carry = dict[str, Any]
-"""History of an acting team, explicit. Always has ``"task"``; tensors have leading axes (E, N).
+"""Explicit history of an acting team. It always has ``"task"``; tensors have leading axes (E, N).
 
-``"delay"``, where present, is the number of steps that messages take. It is heeded by
-`networld_algos.nn.messages.receive`, so an algorithm that takes its messages from there works with
-late ones. What an algorithm does not know it hands on.
+``"delay"``, if present, is the number of steps that messages take to arrive.
+`networld_algos.nn.messages.receive` applies it, so an algorithm that takes its messages from there
+works with late ones. An algorithm passes on carry entries it does not know.
 """
 
 
@@ -55,12 +55,12 @@ class Diagnostic:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the value lies in its range; one that is not a number does not."""
+        """Whether the value lies in its range; NaN never does."""
         return self.low <= self.value <= self.high
 
     @property
     def healthy_range(self) -> str:
-        """The range in words; empty if every number is healthy."""
+        """The range in words; empty if any number is healthy."""
         if math.isinf(self.high):
             return "" if math.isinf(self.low) else f"at least {self.low:g}"
         if math.isinf(self.low):
@@ -69,27 +69,27 @@ class Diagnostic:
 
 
 class Algorithm(nn.Module, ABC):
-    """Base of every algorithm: parameter sharing across agents, decentralised execution.
+    """Base class of all algorithms: agents share parameters and act on local information.
 
     Args:
-        specs: The tasks it is for. Most algorithms take one; NetWorld takes any number.
-        config: The algorithm's own frozen dataclass.
-        seed: Seeds the initial weights, and nothing else.
+        specs: The tasks to learn. Most algorithms take one; NetWorld takes any number.
+        config: The algorithm's frozen dataclass of settings.
+        seed: Seeds the initial weights and nothing else.
 
     Attributes:
         name: Key in `networld_algos.ALGORITHMS`.
-        look: Title, colour and marker in reports; subclasses do not inherit it. Without one an
-            algorithm is shown under its name, in an unused colour.
-        presets: Name -> fields of the config that differ from the default, beside ``"default"``.
-        budget: Updates of a training in the suite `cpu`, before a task's pace.
-        pace: Task -> further factor on the budget, where an update on it costs this algorithm much
-            less than elsewhere.
-        decision_fields: Fields of the config that are read only when acting; `reconfigure` may
-            change them after training.
-        adapt_fields: Fields read only by `adapt` and after it; they may be set on a trained model.
-        counters: Integers that belong to the training state, such as updates done.
-        window: Steps ``T`` of the windows `update` wants.
-        batch_size: Windows ``B`` that `update` wants.
+        look: Title, colour and marker in reports; subclasses do not inherit it. An algorithm
+            without a look is shown under its name, in an unused colour.
+        presets: Name -> fields of the config that differ from ``"default"``, which always exists.
+        budget: Number of updates in the suite `cpu`, before it is multiplied by the pace of a task.
+        pace: Task -> factor on the budget, for tasks on which an update costs this algorithm much
+            less than on others.
+        decision_fields: Fields of the config that are used only to act; `reconfigure` can change
+            them after training.
+        adapt_fields: Fields that are used only from `adapt` on; they can be set on a trained model.
+        counters: Integers that are part of the training state, such as the updates done.
+        window: Steps ``T`` of the windows that `update` takes.
+        batch_size: Windows ``B`` that `update` takes.
     """
 
     name: ClassVar[str]
@@ -111,7 +111,7 @@ class Algorithm(nn.Module, ABC):
         self.prepared: set[str] = set()
 
     def get_extra_state(self) -> Tensor:
-        """Counters and the names of prepared tasks as bytes, so that they travel in state_dict."""
+        """Counters and the names of prepared tasks as bytes, so that state_dict contains them."""
         state = {"counters": self.counters, "prepared": sorted(self.prepared)}
         return torch.tensor(list(json.dumps(state, sort_keys=True).encode()), dtype=torch.uint8)
 
@@ -126,7 +126,7 @@ class Algorithm(nn.Module, ABC):
 
         Args:
             task: Name of a task.
-            prepared: Also ask that `prepare` has been called for it.
+            prepared: Also require that `prepare` has been called for it.
 
         Raises:
             ValueError: If the algorithm does not know ``task``, or `prepare` was not called.
@@ -140,7 +140,7 @@ class Algorithm(nn.Module, ABC):
         return self.specs[task]
 
     def single_spec(self) -> TaskSpec:
-        """The only task, for algorithms that learn one task.
+        """The spec of the only task, for algorithms that learn one.
 
         Raises:
             ValueError: If there are several.
@@ -150,7 +150,7 @@ class Algorithm(nn.Module, ABC):
         return next(iter(self.specs.values()))
 
     def start(self, episodes: Episodes, total_updates: int) -> None:
-        """First lines of every `prepare`: check the task and note how long training will be.
+        """Check the task and store the length of training; every `prepare` calls this first.
 
         Raises:
             ValueError: If the episodes are not of a known task or ``total_updates`` is below 1.
@@ -186,10 +186,10 @@ class Algorithm(nn.Module, ABC):
 
     @classmethod
     def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
-        """What an update takes, roughly: seconds of one core, to order runs and tell the time left.
+        """Rough cost of an update in seconds on one core, to order runs and estimate the time left.
 
         Args:
-            config: The algorithm's own dataclass.
+            config: The algorithm's dataclass of settings.
             spec: The task.
         """
         del config, spec
@@ -197,41 +197,47 @@ class Algorithm(nn.Module, ABC):
 
     @classmethod
     def evaluation_seconds(cls, config: Any) -> float:
-        """What 16 episodes of 50 steps and about 20 agents take, roughly: seconds of one core."""
+        """Rough cost in seconds on one core of 16 episodes with 50 steps and about 20 agents."""
         del config
         return 0.4
 
     @property
     @abstractmethod
     def window(self) -> int:
-        """Steps ``T`` of the windows `update` wants."""
+        """Steps ``T`` of the windows that `update` takes."""
 
     @property
     @abstractmethod
     def batch_size(self) -> int:
-        """Windows ``B`` that `update` wants."""
+        """Windows ``B`` that `update` takes."""
 
     @abstractmethod
     def prepare(self, episodes: Episodes, total_updates: int) -> None:
         """Look at one task's training data once, before the first update on it.
 
-        Sets normalisation statistics, bin ranges and learning-rate schedules; all of it is part
+        Sets normalisation statistics, bin ranges and learning-rate schedules, all of which are part
         of ``state_dict``. Called once for each task.
         """
 
     @abstractmethod
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """One gradient step on ``batch``; returns metrics. All randomness is ``generator``'s."""
+        """Take one gradient step on ``batch`` and return metrics.
+
+        Args:
+            batch: Windows of one task.
+            generator: Source of all randomness.
+        """
 
     def validation_loss(self, batch: Batch, generator: torch.Generator) -> float:
-        """Loss of the weights that act, on data not trained on, for early stopping.
+        """Loss on held-out data of the weights that act, for early stopping.
 
         Args:
             batch: Windows as for `update`.
-            generator: Source of all randomness; equal ones make losses comparable.
+            generator: Source of all randomness; equal seeds make losses comparable.
 
         Raises:
-            ValueError: If the algorithm has none; early stopping then leaves it alone.
+            ValueError: If the algorithm has no validation loss; it then trains without early
+                stopping.
         """
         raise ValueError(f"{self.name} has no validation loss")
 
@@ -254,7 +260,7 @@ class Algorithm(nn.Module, ABC):
             carry: History.
 
         Returns:
-            ``(E, N, M)``, or None when the algorithm does not communicate.
+            ``(E, N, M)``, or None if the algorithm does not communicate.
         """
 
     @abstractmethod
@@ -276,19 +282,19 @@ class Algorithm(nn.Module, ABC):
 
     @abstractmethod
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Named optimisers, so that a run can be saved and resumed exactly."""
+        """The optimisers by name, so that a run can be saved and resumed exactly."""
 
     def adapt(self, spec: TaskSpec) -> None:
         """Add a task to a trained model; call `prepare` with its episodes next.
 
         Raises:
-            ValueError: If the algorithm cannot, or knows the task already.
+            ValueError: If the algorithm cannot adapt or already knows the task.
         """
         raise ValueError(
             f"{self.name} cannot adapt to task {spec.task!r}; train a new model for it"
         )
 
     def health(self, episodes: Episodes) -> dict[str, Diagnostic]:
-        """Diagnostics on held-out data by name; empty for algorithms that have none."""
+        """Diagnostics by name, measured on held-out data; empty if an algorithm has none."""
         del episodes
         return {}

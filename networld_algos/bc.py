@@ -1,6 +1,6 @@
-"""Behaviour cloning: the reference every offline method has to beat.
+"""Behaviour cloning: the reference that every offline method has to beat.
 
-``min_theta  E_D [ -log pi_theta(a_i | o_i, m_i) ]`` with ``m_i`` the mean of the neighbours'
+``min_theta  E_D [ -log pi_theta(a_i | o_i, m_i) ]``, where ``m_i`` is the mean of the neighbours'
 features. Continuous actions are two-hot coded, see `networld_algos.nn.twohot`.
 """
 
@@ -37,17 +37,16 @@ class BCConfig:
         network: ``"gated"`` or ``"mlp"``, see `networld_algos.nn.layers.Hidden`.
         hidden: Width of the hidden layers.
         layers: Number of hidden layers or blocks.
-        bins: Bins of each column of a continuous action.
-        learning_rate: Of Adam, decayed to zero along a cosine.
-        batch_size: Windows (whole teams, one step) in an update.
-        action_dropout: Share of observations whose last action is another's, see
-            `shuffle_last_action`.
-        features: Of observations, see `ObsFeatures`. On RB 73 with both kinds, 46 with ``"symlog"``
-            and 38 with ``"linear"``; on CBF 89, 88 and 87 (validation, one training seed).
-        mean_field: Let agents send their features and see the neighbours' mean.
-        message_max_age: Steps the last message of a neighbour stands in for lost ones.
+        bins: Bins for each column of a continuous action.
+        learning_rate: Learning rate of Adam; decays to zero along a cosine.
+        batch_size: Windows per update; each is one step of a whole team.
+        action_dropout: Share of training observations that show another observation's last action,
+            see `shuffle_last_action`.
+        features: Features of observations, see `ObsFeatures`.
+        mean_field: Whether agents send their features and see the mean of their neighbours'.
+        message_max_age: Steps for which a neighbour's last message replaces lost ones.
         decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`.
-        temperature: Of ``"sample"``.
+        temperature: Divides the logits of ``"sample"``.
     """
 
     network: NetworkKind = "gated"
@@ -123,7 +122,7 @@ class BC(Algorithm):
         self.head.set_range(*episodes.action_range)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """One step on the cloning loss."""
+        """Take one step on the cloning loss."""
         self.known(batch.task, prepared=True)
         loss = self.cloning_loss(batch, generator)
         decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])

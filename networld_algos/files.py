@@ -1,6 +1,6 @@
 """Files that are written whole or not at all, and locks between processes.
 
-`networld_envs.files` has the same for its package; reports must not import from there.
+`networld_envs.files` does the same for its package, from which reports must not import.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from pathlib import Path
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
-    """Write a file, and its folder if that is missing.
+    """Write a file, and create its folder if that is missing.
 
-    It is written beside ``path`` and is on the disk before it is moved: a reader, also one after a
-    crash, sees the old content or the new one, never a part. After an error nothing is left of it.
+    The data goes to a temporary file beside ``path``, is synced to disk, and is then moved into
+    place. A reader sees the old or the new content, never a part, even after a crash. An error
+    leaves no temporary file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,17 +12,18 @@ Box actions, scaled to [-1, 1]: twin critics and the actor of SAC (Haarnoja et a
     L_pi   = E[ eta log pi(a' | x) - min_k Q_k(x, a') ],     a' ~ pi(. | x)
     L_eta  = -E[ eta (log pi(a' | x) - A) ]
 
-The ``a_j`` are n uniform actions, n of ``pi(. | x)`` and n of ``pi(. | x_next)``, with ``rho`` the
-density each was drawn from (importance sampling). Those of the next state are scored at the present
-``x`` on purpose, as in the authors' code. The backup has no entropy term, the default there.
+The ``a_j`` are n uniform actions, n from ``pi(. | x)`` and n from ``pi(. | x_next)``; ``rho`` is
+the density that each was drawn from (importance sampling). Actions of the next state are scored at
+the present ``x`` on purpose, as in the authors' code. The backup has no entropy term, which is the
+default there.
 
 Discrete and ordered actions: one critic, double Q-learning (van Hasselt et al., 2016)::
 
     y      = r + gamma (1 - done) Q'(x_next, argmax_a Q(x_next, a))
     L_Q    = E[ huber(Q(x, a) - y) ] + alpha E[ log sum_b exp Q(x, b) - Q(x, a) ]
 
-over legal choices; `MACQLConfig.decode` says how an action is read from Q, the argmax or near it.
-``Q'`` follows ``Q`` with rate ``polyak``.
+over legal choices. `MACQLConfig.decode` says how Q becomes an action.
+``Q'`` follows ``Q`` at rate ``polyak``.
 """
 
 from __future__ import annotations
@@ -60,30 +61,29 @@ class MACQLConfig:
     """Conservative Q-learning; the losses are in the module's docstring.
 
     Attributes:
-        network: ``"gated"`` or ``"mlp"`` policy, see `networld_algos.nn.layers.Hidden`. Critics are
-            MLPs: gated ones cost five times as much an update and diverged on CBF.
+        network: ``"gated"`` or ``"mlp"``, see `networld_algos.nn.layers.Hidden`: the policy for box
+            actions, whose critics are always MLPs, or the critic for choices.
         hidden: Width of the hidden layers of all networks.
         layers: Number of hidden layers or blocks.
-        conservative_weight: ``alpha``. None is 10 for a box (5 suits mixed data), 1 for choices.
-        action_samples: ``n``, box actions.
+        conservative_weight: ``alpha``. None means 10 for box actions, where 5 suits mixed
+            data, and 1 for choices.
+        action_samples: ``n``, for box actions.
         discount: ``gamma``.
         polyak: Rate at which target critics follow the critics.
-        learning_rate: Of the Adams of the critics and of ``eta``.
-        actor_learning_rate: Of the actor's Adam.
-        batch_size: Windows (whole teams, one step) in an update.
-        action_dropout: Share of observations whose last action is another's, see
-            `shuffle_last_action`.
+        learning_rate: Learning rate of Adam for the critics and for ``eta``.
+        actor_learning_rate: Learning rate of Adam for the actor.
+        batch_size: Windows per update; each is one step of a whole team.
+        action_dropout: Share of training observations that show another observation's last action,
+            see `shuffle_last_action`.
         return_of: Whose reward counts, see `networld_algos.data.returns`.
-        centre_rewards: Learn from rewards less their mean, unless episodes terminate
-            (validation, one training seed; NS, expert data, 900
-            updates: 80 with, 38 without).
-        features: Of observations, see `ObsFeatures`. On RB 64 with ``"symlog"``, 53 with both kinds
-            (5,000 updates, validation, one training seed).
-        mean_field: Let agents send their features and see the neighbours' mean.
-        message_max_age: Steps the last message of a neighbour stands in for lost ones.
-        decode: ``"argmax"``, ``"expectation"`` (rounded; ordered actions) or ``"sample"`` of the
-            softmax of Q. Box actions: the mean serves both of the first two.
-        temperature: Of ``"sample"``: divides Q, scales the Gaussian's deviation.
+        centre_rewards: Subtract the mean from rewards, unless episodes terminate.
+        features: Features of observations, see `ObsFeatures`.
+        mean_field: Whether agents send their features and see the mean of their neighbours'.
+        message_max_age: Steps for which a neighbour's last message replaces lost ones.
+        decode: ``"argmax"``, ``"expectation"`` (rounded; for ordered actions) or ``"sample"`` from
+            the softmax of Q. Box actions take the mean of the policy for either of the first two.
+        temperature: Used by ``"sample"``: divides Q, or multiplies the standard deviation of the
+            Gaussian.
     """
 
     network: NetworkKind = "gated"
@@ -193,7 +193,7 @@ class MACQL(Algorithm):
         self.reward_scale.fit(episodes, self.config.return_of, self.config.centre_rewards)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """One step on the critics' loss, then one on the actor's and the temperature's."""
+        """Take one step on the critics' loss, then on the actor's and the temperature's."""
         self.known(batch.task, prepared=True)
         batch = assign_rewards(batch, self.config.return_of)
         inputs = self.inputs(batch, self.config.action_dropout, generator)
@@ -233,7 +233,7 @@ class MACQL(Algorithm):
 
     @torch.no_grad()
     def next_value(self, x_next: Tensor) -> Tensor:
-        """Value ``(B, N)`` to bootstrap from, see the module's docstring."""
+        """Value ``(B, N)`` of the next state for the bootstrap, see the module's docstring."""
         if self.actor is not None:
             actions = torch.tanh(self.actor(x_next)[0])
             return self.target_critic(x_next, actions).amin(0)
@@ -244,7 +244,7 @@ class MACQL(Algorithm):
     def propose(
         self, x: Tensor, x_next: Tensor, eps: Tensor, eps_next: Tensor, u: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Actions ``(3n, B, N, A)`` of both policies and the uniform one, and ``log rho``.
+        """Draw actions ``(3n, B, N, A)`` from both policies and uniformly, with their ``log rho``.
 
         Args:
             x: ``(B, N, F)``.
@@ -270,10 +270,10 @@ class MACQL(Algorithm):
         """``C_k`` summed over the twins.
 
         Args:
-            values: ``(2, 3n, B, N)`` of the proposed actions.
-            log_density: ``(3n, B, N)`` they were drawn with.
-            data_values: ``(2, B, N)`` of the actions in the data.
-            weights: ``(B, N)``.
+            values: ``(2, 3n, B, N)`` values of the proposed actions.
+            log_density: ``(3n, B, N)`` log density that they were drawn with.
+            data_values: ``(2, B, N)`` values of the actions in the data.
+            weights: ``(B, N)`` 1.0 where the step is real.
         """
         gap = torch.logsumexp(values - log_density, dim=1) - data_values
         return masked_mean(gap.sum(0), weights)
@@ -281,13 +281,13 @@ class MACQL(Algorithm):
     def choice_losses(
         self, values: Tensor, actions: Tensor, target: Tensor, weights: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Huber temporal-difference error, and ``log sum exp Q - Q``; values ``(B, N, K)``."""
+        """Huber temporal-difference error, and ``log sum exp Q - Q``, of values ``(B, N, K)``."""
         chosen = values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
         bellman = masked_mean(F.huber_loss(chosen, target, reduction="none"), weights)
         return bellman, masked_mean(torch.logsumexp(values, dim=-1) - chosen, weights)
 
     def actor_loss(self, x: Tensor, noise: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """SAC's policy loss, and ``log pi`` ``(B, N)`` of the drawn actions."""
+        """The policy loss of SAC, and ``log pi`` ``(B, N)`` of the actions drawn."""
         assert self.actor is not None
         assert self.log_temperature is not None
         actions, log_pi = self.actor.draw(x, noise)
@@ -295,7 +295,7 @@ class MACQL(Algorithm):
         return masked_mean(eta * log_pi - self.critic(x, actions).amin(0), weights), log_pi
 
     def temperature_loss(self, log_pi: Tensor, weights: Tensor) -> Tensor:
-        """Pulls the policy's entropy to ``-A``."""
+        """Loss that moves the policy's entropy to ``-A``."""
         assert self.log_temperature is not None
         surplus = masked_mean(log_pi.detach() - self.spec.action_dim, weights)
         return -self.log_temperature.exp() * surplus
@@ -335,5 +335,5 @@ class MACQL(Algorithm):
         return self.box.from_unit(torch.tanh(raw)), {**carry, **memory}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Adam of the critics; of the actor and the temperature for a box."""
+        """One Adam for the critics; for box actions also one each for actor and temperature."""
         return dict(self._optimizers)

@@ -7,9 +7,10 @@ With ``L_tau(u) = |tau - 1(u < 0)| u^2``, local input ``x = (o_i, mean of neighb
     critic   L_Q  = E[ sum_k ( r + gamma (1 - terminated) V(x_next) - Q_k(x, a) )^2 ]
     actor    L_pi = E[ -min(exp(beta (min_k Q'_k(x, a) - V(x))), 100) log pi(a | x) ]
 
-``Q'`` follows ``Q`` with rate ``polyak``. Truncation never zeroes the bootstrap. Discrete and
-ordered actions: Q has one output for each choice, the actor is categorical. Box actions, scaled to
-[-1, 1]: Q(x, a), and a Gaussian actor with a tanh mean and one log standard deviation per column.
+``Q'`` follows ``Q`` at rate ``polyak``. Truncation never zeroes the bootstrap. For discrete
+and ordered actions, Q has one output per choice and the actor is categorical. Box actions are
+scaled to [-1, 1]; the critic is Q(x, a), and the actor is a Gaussian with a tanh mean and one log
+standard deviation per column.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class MAIQLConfig:
 
     Attributes:
         network: ``"gated"`` or ``"mlp"`` policy, see `networld_algos.nn.layers.Hidden`. Critics are
-            MLPs: gated ones cost five times as much an update and diverged on CBF.
+            always MLPs.
         hidden: Width of the hidden layers of all networks.
         layers: Number of hidden layers or blocks.
         expectile: ``tau`` of the value loss.
@@ -54,20 +55,19 @@ class MAIQLConfig:
         max_weight: Largest advantage weight.
         discount: ``gamma``.
         polyak: Rate at which target critics follow the critics.
-        learning_rate: Of all three Adams; the actor's decays to zero along a cosine.
-        batch_size: Windows (whole teams, one step) in an update.
-        action_dropout: Share of observations whose last action is another's, see
-            `shuffle_last_action`.
+        learning_rate: Learning rate of all three Adams; the actor's decays to zero along a cosine.
+        batch_size: Windows per update; each is one step of a whole team.
+        action_dropout: Share of training observations that show another observation's last action,
+            see `shuffle_last_action`.
         return_of: Whose reward counts, see `networld_algos.data.returns`.
-        centre_rewards: Learn from rewards less their mean, unless episodes terminate
-            (validation, one training seed; NS, medium data, 600 updates: 95 with, 94 without).
-        features: Of observations, see `ObsFeatures`. On RB 71 with both kinds, 54 with ``"symlog"``
-            and 49 with ``"linear"`` (validation, one training seed).
-        mean_field: Let agents send their features and see the neighbours' mean.
-        message_max_age: Steps the last message of a neighbour stands in for lost ones.
-        decode: ``"argmax"``, ``"expectation"`` (rounded; ordered actions) or ``"sample"``. The
-            Gaussian's mean serves both of the first two.
-        temperature: Of ``"sample"``: divides the logits, scales the Gaussian's deviation.
+        centre_rewards: Subtract the mean from rewards, unless episodes terminate.
+        features: Features of observations, see `ObsFeatures`.
+        mean_field: Whether agents send their features and see the mean of their neighbours'.
+        message_max_age: Steps for which a neighbour's last message replaces lost ones.
+        decode: ``"argmax"``, ``"expectation"`` (rounded; for ordered actions) or ``"sample"``. Box
+            actions take the mean of the Gaussian for either of the first two.
+        temperature: Used by ``"sample"``: divides the logits, or multiplies the standard deviation
+            of the Gaussian.
     """
 
     network: NetworkKind = "gated"
@@ -165,7 +165,7 @@ class MAIQL(Algorithm):
         self.reward_scale.fit(episodes, self.config.return_of, self.config.centre_rewards)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """One step on each of the three losses."""
+        """Take one step on each of the three losses."""
         self.known(batch.task, prepared=True)
         batch = assign_rewards(batch, self.config.return_of)
         inputs = self.inputs(batch, self.config.action_dropout, generator)
@@ -197,7 +197,7 @@ class MAIQL(Algorithm):
         }
 
     def value_loss(self, x: Tensor, q: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Expectile regression of V toward Q; also the advantage ``(B, N)``."""
+        """Loss of the expectile regression of V on Q, and the advantage ``(B, N)``."""
         advantage = q - self.value(x).squeeze(-1)
         expectile = torch.where(advantage < 0, 1 - self.config.expectile, self.config.expectile)
         return masked_mean(expectile * advantage**2, weights), advantage.detach()

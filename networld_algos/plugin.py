@@ -1,7 +1,7 @@
-"""Algorithms and suites of one's own, from a Python file outside the package.
+"""User-defined algorithms, from Python files outside the package.
 
-An algorithm is named as ``path/to/file.py:Name``; a suite is ``SUITE`` in ``path/to/file.py``. The
-file is code and is executed: name only files you trust.
+An algorithm is named as ``path/to/file.py:Name``. The file is executed, so name only files that you
+trust.
 """
 
 from __future__ import annotations
@@ -13,17 +13,13 @@ from dataclasses import is_dataclass
 from inspect import get_annotations, isabstract
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from networld_algos.base import Algorithm
 from networld_algos.registry import ALGORITHMS, BUILT_IN
 from networld_envs.files import run_file
 
-if TYPE_CHECKING:
-    pass
-
-
-_modules: dict[str, ModuleType] = {}  # those of algorithms, by name
+_modules: dict[str, ModuleType] = {}  # modules of user-defined algorithms, by name
 
 
 def is_plugin(name: str) -> bool:
@@ -32,25 +28,25 @@ def is_plugin(name: str) -> bool:
 
 
 def add_algorithm(source: str) -> str:
-    """Run a Python file and put one of its classes into `ALGORITHMS`.
+    """Run a Python file and add one of its classes to `ALGORITHMS`.
 
-    The class subclasses `Algorithm`; its annotation ``config: MyConfig`` says which frozen
-    dataclass holds its options.
+    The class must be a subclass of `Algorithm`. Its annotation ``config: MyConfig`` names the
+    frozen dataclass that holds its settings.
 
     Args:
         source: ``path/to/file.py:ClassName``.
 
     Returns:
-        The class's ``name``, by which suites, ``make`` and the command line now know it.
+        The ``name`` of the class, which suites, ``make`` and the command line now accept.
 
     Raises:
-        ValueError: If the file or the class is not there, the class is no complete algorithm, or
-            its name is that of a built-in one.
+        ValueError: If the file or the class does not exist, the class is not a complete algorithm,
+            or its name is that of a built-in algorithm.
     """
     path_text, _, class_name = source.rpartition(":")
     path = Path(path_text)
     if not class_name or path.suffix != ".py":
-        raise ValueError(f"an algorithm is named as path/to/file.py:ClassName, got {source!r}")
+        raise ValueError(f"name an algorithm as path/to/file.py:ClassName, got {source!r}")
     if not path.is_file():
         raise ValueError(f"there is no file {path} (from {source!r})")
     module = run_file(path)
@@ -72,7 +68,9 @@ def add_algorithm(source: str) -> str:
     if not isinstance(name, str) or not name:
         raise ValueError(f'{class_name} of {path} needs a name: name = "my-algorithm"')
     if name in BUILT_IN:
-        raise ValueError(f"{class_name} of {path} is named {name!r} like a built-in algorithm")
+        raise ValueError(
+            f"{class_name} of {path} has the name of a built-in algorithm, {name!r}; choose another"
+        )
     ALGORITHMS[name] = (config_type, found)
     _modules[module.__name__] = module
     return name
@@ -80,7 +78,7 @@ def add_algorithm(source: str) -> str:
 
 @contextmanager
 def importable() -> Iterator[None]:
-    """Meanwhile the modules of added algorithms are where `inspect` looks for their source."""
+    """Let `inspect` find the source of user-defined algorithms inside this context."""
     sys.modules.update(_modules)
     try:
         yield
@@ -90,7 +88,7 @@ def importable() -> Iterator[None]:
 
 
 def _config_type(found: type[Algorithm], module: ModuleType) -> type[Any]:
-    """The dataclass that the nearest annotation of ``config`` names."""
+    """The dataclass that annotates ``config``, looked up along the method resolution order."""
     for base in found.__mro__:
         hint = get_annotations(base).get("config")
         if isinstance(hint, str):  # from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The algorithms: a plain table of them, and how to make one."""
+"""The table of algorithms, and how to make one."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ ALGORITHMS: dict[str, tuple[type[Any], type[Algorithm]]] = {
     "ma-dt": (MADTConfig, MADT),
     "ma-dd": (MADDConfig, MADD),
 }
-"""Name -> (config, class), in the order of figures and tables."""
+"""Name -> (config class, algorithm class), in the order of figures and tables."""
 BUILT_IN = tuple(ALGORITHMS)
-"""Names that an added algorithm must not take."""
+"""Names that a user-defined algorithm must not take."""
 
 
 def preset_values(name: str, preset: str) -> dict[str, Any]:
     """Fields of algorithm ``name`` that ``preset`` sets; none for ``"default"``.
 
     Raises:
-        ValueError: If there is no such algorithm or preset; lists those there are.
+        ValueError: If the algorithm or preset does not exist; the message lists valid names.
     """
     known = {"default": {}, **_entry(name)[1].presets}
     if preset not in known:
@@ -41,11 +41,11 @@ def preset_values(name: str, preset: str) -> dict[str, Any]:
 
 
 def make_config(name: str, values: dict[str, Any] | str | None = None) -> Any:
-    """The config dataclass of algorithm ``name``, with ``values`` in place of its defaults.
+    """The config dataclass of algorithm ``name``, with ``values`` replacing defaults.
 
     Args:
         name: Key in `ALGORITHMS`.
-        values: Changed fields, or the name of a preset, see `Algorithm.presets`.
+        values: Fields to change, or the name of a preset, see `Algorithm.presets`.
 
     Raises:
         ValueError: If ``name``, the preset or a key of ``values`` is unknown, or a value is not
@@ -71,9 +71,9 @@ def make(
 
     Args:
         name: Key in `ALGORITHMS`.
-        specs: The task or tasks it is for.
-        config: The algorithm's config dataclass, a dict of changed fields, the name of a preset,
-            or None for defaults.
+        specs: The task or tasks to learn.
+        config: An instance of the algorithm's config class, a dict of fields to change, the name of
+            a preset, or None for the defaults.
         seed: Seeds the initial weights.
 
     Raises:
@@ -98,5 +98,5 @@ def _entry(name: str) -> tuple[type[Any], type[Algorithm]]:
 
 
 def config_dict(algorithm: Algorithm) -> dict[str, Any]:
-    """The algorithm's config as plain types, the inverse of `make_config`."""
+    """The config of an algorithm as plain types; the inverse of `make_config`."""
     return asdict(algorithm.config)

@@ -82,7 +82,7 @@ def test_its_diagnostics_are_shown_and_judged_by_its_own_ranges(tmp_path, capsys
     assert command.main(["train", source, "--task", "rb", "--out", out, "--updates", "2"]) == 0
     said = capsys.readouterr().out
     assert "episodes_seen 1  latent_std 90\n" in said
-    assert "unhealthy: episodes_seen is 1, healthy is at least 2" in said
+    assert "unhealthy: episodes_seen is 1; healthy range: at least 2" in said
     assert said.count("unhealthy") == 1
     show = ["health", out, "--algorithm", source]
     assert command.main(show) == 1
@@ -111,7 +111,11 @@ def test_it_runs_in_a_suite_beside_the_others(tmp_path):
         ("class X: pass", "X", "no Algorithm subclass 'X'; its classes: \\['X'\\]"),
         ("from networld_algos.base import Algorithm\nclass X(Algorithm): pass", "X", "lacks: act"),
         ("1/0", "X", "does not run: ZeroDivisionError"),
-        ("from networld_algos.bc import BC\nclass X(BC): pass", "X", "like a built-in"),
+        (
+            "from networld_algos.bc import BC\nclass X(BC): pass",
+            "X",
+            "the name of a built-in algorithm, .bc.;",
+        ),
         ("", "", "path/to/file.py:ClassName"),
     ],
 )
