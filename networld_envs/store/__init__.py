@@ -1,8 +1,8 @@
-"""Datasets: the catalogue, building, downloading, checking and loading, in one place.
+"""Datasets: the catalogue, and how to build, download, check and load its datasets.
 
 A dataset is an ordinary Minari dataset of the joint Gymnasium view; `networld_envs.store.minari_io`
-says what an episode holds. Those of the catalogue end by truncation. An episode's seed, given to
-``env.reset(seed=seed)``, and its stored actions replay it.
+says what an episode holds. Episodes of the catalogue end by truncation. To replay an episode, pass
+its seed to ``env.reset(seed=seed)`` and step through its stored actions.
 """
 
 from networld_envs.store.builder import build

@@ -1,4 +1,4 @@
-"""Building a dataset from its recipe: in chunks, in parallel, resumable, the same however done."""
+"""Build a dataset from its recipe in chunks, in parallel and resumably, always with one result."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def build(
 ) -> minari.MinariDataset:
     """Make a dataset from its recipe and put it into Minari's local store.
 
-    Finished chunks are kept on disk, so a build that was killed goes on where it stopped, and
-    memory holds one chunk per process; the dataset appears under its id only when it is complete.
-    Two builds of one id at a time wait for each other.
+    Finished chunks are kept on disk, so a build that was killed continues where it stopped, and
+    memory holds one chunk per process. The dataset appears under its id only when it is complete.
+    Concurrent builds of the same id wait for each other.
 
     Args:
-        recipe: What to make; see `networld_envs.store.recipes.find_recipe`.
-        jobs: Processes that simulate side by side. The result does not depend on it.
-        force: Replace a dataset of that id.
+        recipe: Recipe of the dataset; see `networld_envs.store.recipes.find_recipe`.
+        jobs: Number of processes. The result does not depend on it.
+        force: Replace an existing dataset of that id.
         progress: Called with (episodes done, episodes).
-        keep: Return a dataset of that id that is there already, or that another process has just
-            made, instead of raising.
+        keep: Return an existing dataset of that id, which another process may just have made,
+            instead of raising an error.
 
     Raises:
-        networld_envs.store.DatasetError: If the dataset exists already, unless ``force`` or
+        networld_envs.store.DatasetError: If the dataset already exists, unless ``force`` or
             ``keep`` is given.
     """
     try:
@@ -70,7 +70,7 @@ def build(
 
 
 def _simulate(recipe: Recipe, partial: Path, jobs: int, progress: Progress | None) -> list[Path]:
-    """Simulate the chunks that are missing; returns the files of all, in order."""
+    """Simulate the missing chunks; returns the files of all chunks, in order."""
     starts = range(0, recipe.episodes, recipe.chunk_episodes)
     missing = [s for s in starts if not chunk_path(partial, s).is_file()]
     done = recipe.episodes - sum(_chunk_size(recipe, s) for s in missing)
@@ -87,7 +87,7 @@ def _simulate(recipe: Recipe, partial: Path, jobs: int, progress: Progress | Non
 
 
 def keep_only_same_recipe(partial: Path, recipe: Recipe) -> None:
-    """Make the folder of an unfinished build; drop one of another recipe or version, or damaged."""
+    """Make the folder of a build; discard one that is damaged or of another recipe or version."""
     note = partial / "recipe.json"
     try:
         if json.loads(note.read_text(encoding="utf-8")) == recipe.record():
@@ -107,7 +107,7 @@ def chunk_path(partial: Path, start: int) -> Path:
 def simulate_chunk(
     recipe: Recipe, start: int, partial: Path, tasks: Mapping[str, str] | None = None
 ) -> int:
-    """Simulate the chunk from episode ``start`` on, save it, and return how many it holds.
+    """Simulate and save the chunk that begins at episode ``start``; returns its size.
 
     A worker process adds the user-defined ``tasks`` first.
     """
@@ -189,7 +189,7 @@ def _assemble(recipe: Recipe, root: Path, chunks: list[Path]) -> None:
 
 
 def _scores_for_minari(recipe: Recipe) -> dict[str, float]:
-    """Returns of random actions and of the expert; nothing for a preset that has no such scores."""
+    """Returns of random actions and of the expert; empty for a preset without these scores."""
     scores = {}
     if recipe.preset in about(recipe.task).recorded:
         scores = reference_scores(recipe.task, recipe.preset)

@@ -1,8 +1,9 @@
-"""What a dataset looks like in a few numbers, to compare a rebuild made on another processor.
+"""A dataset in a few numbers, to check a rebuild that was made on another processor.
 
-Processors and NumPy builds may round differently, so a rebuild need not have the recorded content
-hash. Then its fingerprint is compared with the committed one: mean, standard deviation and
-quantiles of every column, and the first episode's observations averaged over agents at a few steps.
+Processors and NumPy builds may round differently, so a rebuild may not have the recorded content
+hash. In that case its fingerprint is compared with the committed one: mean, standard deviation and
+quantiles of every column, and the first episode's observations, averaged over agents, at a few
+steps.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from networld_envs.store.minari_io import episodes
 
 FINGERPRINTS = Path(__file__).with_name("fingerprints.json")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-QUANTILE_EPISODES = 50  # quantiles are over so many evenly spaced episodes: bounded memory
+QUANTILE_EPISODES = 50  # evenly spaced episodes that quantiles use, to bound memory
 COLUMN_FIELDS = ("observations", "actions", "agent_rewards")
 FIRST_EPISODE_TOLERANCE = 1e-3  # in standard deviations of the column
 MOMENT_TOLERANCE = 0.02
@@ -36,7 +37,7 @@ class Comparison:
         first_episode: Largest difference of the first episode's observations.
         moments: Largest difference of a mean or a standard deviation.
         quantiles: Largest difference of a quantile.
-        why_not: A sentence where sizes differ, else "".
+        why_not: How sizes differ, or "" if they are equal.
     """
 
     first_episode: float
@@ -46,7 +47,7 @@ class Comparison:
 
     @property
     def equal_to_rounding(self) -> bool:
-        """Whether nothing but rounding can have made the difference."""
+        """Whether rounding alone can explain the differences."""
         return (
             not self.why_not
             and self.first_episode <= FIRST_EPISODE_TOLERANCE
@@ -62,9 +63,9 @@ class Comparison:
 
 
 def fingerprint(dataset: minari.MinariDataset) -> dict[str, Any]:
-    """Sizes, moments, quantiles and the first episode of a dataset, as plain types for JSON.
+    """Sizes, moments, quantiles and first episode of a dataset, as plain types for JSON.
 
-    Reads one episode at a time.
+    Episodes are read one at a time.
     """
     total = dataset.total_episodes
     sampled = set(np.linspace(0, total - 1, min(total, QUANTILE_EPISODES)).round().astype(int))
@@ -132,7 +133,7 @@ def fingerprints() -> dict[str, dict[str, Any]]:
 
 
 def record_fingerprint(dataset_id: str, values: dict[str, Any]) -> None:
-    """Write a fingerprint into the table of this checkout, atomically; one dataset a line."""
+    """Write a fingerprint into the table of this checkout, atomically; one dataset per line."""
     table = {**fingerprints(), dataset_id: values}
     lines = [f"{json.dumps(key)}: {json.dumps(table[key])}" for key in sorted(table)]
     replace_text(FINGERPRINTS, "{\n" + ",\n".join(lines) + "\n}\n")

@@ -1,9 +1,8 @@
 """Datasets for single-agent libraries: every agent of every episode becomes an episode.
 
-Observations are ``(T+1, O)``, actions ``(T, A)`` or ``(T,)``, rewards the agent's own. d3rlpy,
-TorchRL and others read such a dataset through their own support of Minari. They do not see the
-neighbours.
-The environment that the dataset names is `networld_envs.one_agent.OneAgentEnv`.
+Observations are ``(T+1, O)``, actions ``(T, A)`` or ``(T,)``, and rewards are the agent's own.
+d3rlpy, TorchRL and others read such a dataset through their support of Minari. They do not see the
+neighbours. The environment that the dataset names is `networld_envs.one_agent.OneAgentEnv`.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ def flatten_agents(
     force: bool = False,
     progress: Progress | None = None,
 ) -> minari.MinariDataset:
-    """Make a Minari dataset with one episode per agent and episode; agent 0 of episode 0 first.
+    """Make a Minari dataset with one episode per agent and episode, from agent 0 of episode 0 on.
 
     Args:
-        dataset: Whole or filtered.
+        dataset: Dataset to read, whole or filtered.
         new_id: Id of the new dataset.
-        force: Replace a dataset of that id.
+        force: Replace an existing dataset of that id.
         progress: Called with (episodes of ``dataset`` done, episodes).
 
     Raises:
@@ -43,7 +42,7 @@ def flatten_agents(
             or the source is damaged.
     """
     about = metadata(dataset)
-    # Logs of another number of agents name no environment; then the preset's stands in.
+    # Logs with another number of agents name no environment; the preset's is used instead.
     given = {} if dataset.env_spec is None else dataset.env_spec.kwargs
     options = {
         "task": about["task"],

@@ -1,4 +1,4 @@
-"""Ids of datasets: the one place where they are checked and turned into folders of the store."""
+"""Ids of datasets: only this module checks them and turns them into folders of the store."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from minari.storage.datasets_root_dir import get_dataset_path
 
 DATA = "data"
-"""Folder of a dataset that holds its files; Minari takes any folder that has it for a dataset."""
+"""Folder with a dataset's files; Minari treats every folder that contains it as a dataset."""
 
 FORM = re.compile(r"(\w[\w-]*/)*\w[\w-]*-v\d+")
-LONGEST_BYTES = 200  # file systems allow 255 for a name, and ours are a little longer
+LONGEST_BYTES = 200  # file systems allow 255 per name; names of locks are a little longer
 
 
 class DatasetError(ValueError):
@@ -23,10 +23,10 @@ def check_id(dataset_id: str) -> str:
     """Check the form of an id, ``namespace/name-v<number>``, and return it.
 
     Namespaces may be nested or absent. Letters, digits, ``_`` and ``-`` are allowed, so that no id
-    leads out of the store. What is accepted here Minari accepts too.
+    leads out of the store. Minari also accepts every id that is accepted here.
 
     Raises:
-        DatasetError: If it has another form.
+        DatasetError: If it has any other form.
     """
     try:
         good = FORM.fullmatch(dataset_id) and len(dataset_id.encode()) <= LONGEST_BYTES
@@ -72,5 +72,5 @@ def dataset_folder(dataset_id: str) -> Path:
 
 
 def listed(names: list[str], most: int = 3) -> str:
-    """A few names in words."""
+    """The first few names as text."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")

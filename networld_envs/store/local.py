@@ -1,4 +1,4 @@
-"""Datasets in Minari's local store: obtained when absent, loaded, verified, listed."""
+"""Obtain, load, verify and list the datasets of Minari's local store."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Summary:
 
     Attributes:
         dataset_id: Its id.
-        episodes: How many.
-        steps: Over all episodes.
-        megabytes: Of its arrays or files.
-        mean_reward: Per agent and step; None where unknown.
+        episodes: Number of episodes.
+        steps: Number of steps in all episodes.
+        megabytes: Size of its arrays or files.
+        mean_reward: Mean reward per agent and step; None if unknown.
         sha256: Content hash, or "".
-        policy: Who acted.
-        fault: Why the dataset cannot be used; "" if nothing is known to be wrong with it.
+        policy: Policy that acted.
+        fault: Why the dataset cannot be used; "" if no fault is known.
     """
 
     dataset_id: str
@@ -56,10 +56,10 @@ class Summary:
 
 
 def load(dataset_id: str, jobs: int = 1, progress: Progress | None = None) -> minari.MinariDataset:
-    """Load a dataset; one of the catalogue that is absent is downloaded or built first.
+    """Load a dataset; if it is in the catalogue but not local, download or build it first.
 
-    It is downloaded where the environment variable ``NETWORLD_MIRROR`` names a mirror that has it,
-    and built otherwise. Which of the two is logged.
+    It is downloaded if the environment variable ``NETWORLD_MIRROR`` names a mirror that has it, and
+    built otherwise. The log says which.
 
     Raises:
         DatasetError: If the id is unknown, or the local files are damaged.
@@ -83,7 +83,7 @@ def obtain(
         jobs: Processes of a build.
         progress: Progress of a build, in episodes.
         on_download: Progress of a download, in bytes.
-        say: Told in a sentence where the data come from; logged by default.
+        say: Called with a sentence that says where the data come from; by default it is logged.
 
     Raises:
         DatasetError: If it can be neither downloaded nor built.
@@ -108,14 +108,14 @@ def obtain(
 def verify(dataset_id: str) -> tuple[bool, str]:
     """Check a local dataset against the catalogue.
 
-    A rebuild whose content hash is another than the catalogue's is compared with the committed
-    fingerprint: other processors may round differently.
+    If the content hash differs from the catalogue's, the dataset is compared with the committed
+    fingerprint, because other processors may round differently.
 
     Returns:
-        Whether it is what it claims to be, and a sentence that says why or why not.
+        Whether the dataset is what it claims to be, and a sentence that says why or why not.
 
     Raises:
-        DatasetError: If it is not there or cannot be read.
+        DatasetError: If it is not local or cannot be read.
     """
     dataset = open_local(dataset_id)
     found = content_hash(dataset)
@@ -124,7 +124,7 @@ def verify(dataset_id: str) -> tuple[bool, str]:
         return False, f"content {found[:16]} differs from {written[:16]} recorded when it was made"
     recipe = catalog().get(dataset_id)
     if recipe is None or not recipe.sha256:
-        return True, f"content {found[:16]} is as when it was made; the catalogue has no hash"
+        return True, f"content {found[:16]} has not changed; the catalogue has no hash to compare"
     if found == recipe.sha256:
         return True, f"content {found[:16]} equals the catalogue's"
     differs = f"content {found[:16]} differs from the catalogue's {recipe.sha256[:16]}"
@@ -133,15 +133,15 @@ def verify(dataset_id: str) -> tuple[bool, str]:
         return False, f"{differs}, and there is no fingerprint to compare it with"
     comparison = compare(fingerprint(dataset), expected)
     if comparison.equal_to_rounding:
-        return True, f"{differs} but is equal to rounding ({comparison})"
+        return True, f"{differs}, but is equal up to rounding ({comparison})"
     return False, f"{differs} by more than rounding ({comparison})"
 
 
 def local_datasets() -> dict[str, Summary]:
-    """The datasets of NetWorld's tasks in Minari's local store: built, downloaded, imported.
+    """The datasets of NetWorld's tasks in Minari's local store: built, downloaded or imported.
 
-    A dataset whose description is damaged, or whose id Minari cannot read, is listed with its
-    fault and hides no other. Sound datasets of other projects are left out.
+    A dataset with damaged metadata, or with an id that Minari cannot read, is listed with its
+    fault, and the others are still listed. Intact datasets of other projects are left out.
     """
     root = get_dataset_path()
     found = {}
@@ -157,11 +157,13 @@ def local_datasets() -> dict[str, Summary]:
 
 
 def _summary(dataset_id: str) -> Summary | None:
-    """One line about a dataset of the local store, None if it is not of a NetWorld task."""
+    """Summary of a dataset of the local store; None if it is not of a NetWorld task."""
     try:
         about = MinariStorage.read_raw_metadata(dataset_folder(dataset_id) / DATA)
         if about["dataset_id"] != dataset_id:
-            raise DatasetError(f"it is {about['dataset_id']!r} in a folder of another name")
+            raise DatasetError(
+                f"its id is {about['dataset_id']!r}, which its folder does not match"
+            )
         ours = about.get(METADATA_KEY)
         if ours is None:
             return None

@@ -16,7 +16,7 @@ Raw = dict[str, NDArray[Any]]
 
 
 def checked(raw: Raw, k: int, spec: TaskSpec, one: spaces.Box) -> Raw:
-    """One episode in the stored types, or an error that says where it is wrong."""
+    """One episode in the stored types; an error says what is wrong, and where."""
     n, box = spec.num_agents, spec.action_kind == "box"
     obs = field(raw, "observations", k, "f", ("T+1", "N", "O"))
     columns = ("T", "N", "A") if box else ("T", "N")
@@ -25,7 +25,7 @@ def checked(raw: Raw, k: int, spec: TaskSpec, one: spaces.Box) -> Raw:
     table = field(raw, "neighbours", k, "iu", ("N", "D"))
     steps = len(actions)
     if steps == 0:
-        fail(k, "has no step")
+        fail(k, "has no steps")
     ends = {name: np.zeros(steps, bool) for name in ("terminations", "truncations")}
     for name in ends:
         if name in raw:
@@ -41,7 +41,7 @@ def checked(raw: Raw, k: int, spec: TaskSpec, one: spaces.Box) -> Raw:
         if array.shape != shape:
             fail(
                 k,
-                f"{name} has shape {array.shape}, not {shape} as its other fields and the task say",
+                f"{name} must have shape {shape}, got {array.shape}: see the task and other fields",
             )
     _within(k, "observations", obs, one.low, one.high, spec)
     low, high = np.array(spec.action_low), np.array(spec.action_high)
@@ -53,7 +53,10 @@ def checked(raw: Raw, k: int, spec: TaskSpec, one: spaces.Box) -> Raw:
         ends["truncations"][-1] &= not ends["terminations"][-1]
     ended = ends["terminations"] | ends["truncations"]
     if ended[:-1].any():
-        fail(k, f"step {int(np.argmax(ended))}: ends before its last step; split it in two")
+        fail(
+            k,
+            f"step {int(np.argmax(ended))}: the episode ends before its last step; split it in two",
+        )
     if not ended[-1]:
         fail(k, f"step {steps - 1}: the last step is neither a termination nor a truncation")
     return {
@@ -66,7 +69,7 @@ def checked(raw: Raw, k: int, spec: TaskSpec, one: spaces.Box) -> Raw:
 
 
 def field(raw: Raw, name: str, k: int, kinds: str, axes: tuple[str, ...]) -> NDArray[Any]:
-    """A field whose type and number of axes are right."""
+    """A field of an episode, after a check of its type and number of axes."""
     if name not in raw:
         fail(k, f"{name} is missing; every episode needs {', '.join(NEEDED)}")
     array = raw[name]
@@ -91,7 +94,7 @@ def _within(
     high: NDArray[Any],
     spec: TaskSpec,
 ) -> None:
-    """Check finiteness, also in float32, and bounds by column."""
+    """Check that values are finite, also in float32, and within the bounds of their column."""
     values = array if array.ndim == 3 else array[:, :, None]  # (rows, N, columns)
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)

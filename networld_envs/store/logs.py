@@ -1,11 +1,11 @@
-"""A user's own logs as a dataset, and a dataset as plain arrays.
+"""Import a user's logs as a dataset, and export a dataset as plain arrays.
 
-A log file is ``.npz`` or HDF5 (``.h5``, ``.hdf5``) with one group an episode, counted from 0. ``T``
-is the number of steps, ``N`` of agents (the same in all episodes), ``O`` and ``A`` are those of the
-task and preset, ``D`` is the largest number of neighbours:
+A log file is ``.npz`` or HDF5 (``.h5``, ``.hdf5``) with one group per episode, numbered from 0.
+``T`` is the number of steps and ``N`` the number of agents (the same in all episodes). ``O`` and
+``A`` are those of the task and preset. ``D`` is the largest number of neighbours:
 
 ============================  ====================  ===========================================
-name                          shape                 what, in which unit
+name                          shape                 meaning and unit
 ============================  ====================  ===========================================
 episode_0/observations        (T+1, N, O) float     columns and units as the task documents them
 episode_0/actions             (T, N, A) float, or   as applied at step t, after observation t, in
@@ -64,17 +64,17 @@ def import_logs(
     Args:
         path: ``.npz``, ``.h5`` or ``.hdf5``; see the module's documentation.
         dataset_id: Id of the new dataset, e.g. ``"networld/rb/campus-v0"``.
-        task: Whose observations and actions these are.
+        task: Task that the observations and actions belong to.
         preset: Name of a preset of the task's parameters.
-        policy: Who acted, in a few words.
-        author: Who recorded it.
-        description: What it is.
-        licence: Of the data.
-        force: Replace a dataset of that id.
+        policy: Policy that acted, in a few words.
+        author: Who recorded the data.
+        description: Description of the data.
+        licence: Licence of the data.
+        force: Replace an existing dataset of that id.
 
     Raises:
-        DatasetError: If something is wrong with the logs, naming episode, step, agent and field,
-            or the dataset exists already.
+        DatasetError: If something is wrong with the logs (names episode, step, agent and field), or
+            if the dataset already exists.
     """
     params = make_params(task, preset)
     module = task_module(task)
@@ -129,19 +129,19 @@ def export_npz(dataset: minari.MinariDataset, path: Path) -> int:
     """Write a dataset as a log file that `import_logs` reads back, one episode at a time.
 
     Args:
-        dataset: Whole or filtered.
+        dataset: Dataset to write, whole or filtered.
         path: A new ``.npz`` file.
 
     Returns:
-        How many episodes were written.
+        The number of episodes written.
 
     Raises:
         DatasetError: If the file exists, or the dataset is damaged.
     """
     if path.suffix != ".npz":
-        raise DatasetError(f"an export is an .npz file, got {path.name!r}")
+        raise DatasetError(f"the name of an export must end in .npz, got {path.name!r}")
     if path.exists():
-        raise DatasetError(f"{path} exists already")
+        raise DatasetError(f"{path} already exists")
     count = 0
     with (
         replacing(path) as whole,
@@ -175,17 +175,19 @@ class _Log:
             self.count = len(numbers)
             absent = sorted(set(range(self.count)) - numbers)
             if absent:
-                raise DatasetError(f"episode {absent[0]} is missing; they count from 0")
+                raise DatasetError(f"episode {absent[0]} is missing; episodes are numbered from 0")
         else:
             lengths = {name: len(array) for name, array in arrays.items()}
             if not lengths or not all(lengths.values()):
-                raise DatasetError("the file holds no episode")
+                raise DatasetError("the file holds no episodes")
             self.count = min(lengths.values())
             if max(lengths.values()) != self.count:
-                raise DatasetError(f"fields are ragged: numbers of episodes are {lengths}")
+                raise DatasetError(
+                    f"fields are ragged: they have different numbers of episodes, {lengths}"
+                )
 
     def episode(self, k: int) -> Raw:
-        """The fields of one episode that the file has, as they are."""
+        """The fields of one episode, as the file has them."""
         if self._stacked:
             return {name: np.asarray(array[k]) for name, array in self._arrays.items()}
         names = {name: f"episode_{k}/{name}" for name in FIELDS}
@@ -194,7 +196,7 @@ class _Log:
 
 
 class _Member:
-    """An array of an npz file, read when it is indexed and kept only if the layout is stacked."""
+    """An array of an npz file, read when it is indexed, and kept only in the stacked layout."""
 
     def __init__(self, file: Any, name: str) -> None:
         self._file, self._name = file, name
@@ -216,7 +218,7 @@ class _Member:
 
 @contextmanager
 def _open(path: Path) -> Iterator[_Log]:
-    """A log file; every error in it begins with its name."""
+    """Open a log file; the message of every error in the block begins with the file's name."""
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:

@@ -52,7 +52,7 @@ def is_local(dataset_id: str) -> bool:
     """Whether a finished dataset of that id is in Minari's local store."""
     try:
         return (dataset_folder(dataset_id) / DATA / METADATA_FILE_NAME).is_file()
-    except DatasetError:  # no id of a dataset
+    except DatasetError:  # not a dataset id
         return False
 
 
@@ -60,11 +60,13 @@ def open_local(dataset_id: str) -> minari.MinariDataset:
     """Open a dataset of the local store.
 
     Raises:
-        DatasetError: If it is not there, its files are damaged, or this is no id of a dataset.
+        DatasetError: If it is not local, its files are damaged, or this is not a dataset id.
     """
     dataset_folder(dataset_id)
     if not is_local(dataset_id):
-        raise DatasetError(f"dataset {dataset_id!r} is not here; {remedy(dataset_id)}")
+        raise DatasetError(
+            f"dataset {dataset_id!r} is not in the local store; {remedy(dataset_id)}"
+        )
     try:
         return minari.load_dataset(dataset_id)
     except READ_ERRORS as error:
@@ -72,10 +74,10 @@ def open_local(dataset_id: str) -> minari.MinariDataset:
 
 
 def metadata(dataset: minari.MinariDataset) -> dict[str, Any]:
-    """What NetWorld knows of a dataset: ``task``, ``spec`` and, if it made it, recipe and hash.
+    """NetWorld's record of a dataset: ``task``, ``spec``, and recipe and hash if NetWorld made it.
 
-    A dataset that Minari itself made of ours (combined, or collected with its ``DataCollector``)
-    has no such record; its environment says what it is.
+    A dataset that Minari itself made from ours (combined, or collected with its ``DataCollector``)
+    has no record. Its task and spec are found from its environment.
 
     Raises:
         DatasetError: If the data is not of a NetWorld task.
@@ -98,8 +100,8 @@ def metadata(dataset: minari.MinariDataset) -> dict[str, Any]:
 def dataset_spec(about: dict[str, Any]) -> TaskSpec:
     """The spec in a dataset's `metadata`, its columns named.
 
-    A dataset that was made before columns had names takes those of its task, at the preset it was
-    made with, if their numbers agree.
+    A dataset that was made before columns had names gets the names of its task, at the preset it
+    was made with, if the numbers of columns agree.
     """
     spec = TaskSpec.from_dict(about["spec"])
     if spec.obs_columns or spec.task not in TASKS:
@@ -120,7 +122,7 @@ def episodes(
 
     Args:
         dataset: Whole or filtered.
-        index: Positions of the wanted episodes; only these are read. All by default.
+        index: Positions of the episodes to read; all by default.
 
     Yields:
         ``observations``, ``actions``, ``agent_rewards`` ``(T, N)``, ``neighbours`` ``(N, D)``,
@@ -199,11 +201,11 @@ def write(
     """Write a Minari dataset into the new folder ``root``, one episode after another.
 
     Args:
-        root: Where; `networld_envs.store.publishing` moves it to its place.
+        root: New folder; `networld_envs.store.publishing` moves it to its place.
         buffers: The episodes; only one is held in memory at a time.
-        observation_space: Of the team, ``(N, O)``.
-        action_space: Of the team.
-        env_spec: The joint Gymnasium view, or None where no environment fits the data.
+        observation_space: Observation space of the team, ``(N, O)``.
+        action_space: Action space of the team.
+        env_spec: The joint Gymnasium view, or None if no environment fits the data.
         about: Minari's own metadata: ``dataset_id``, ``algorithm_name``, ...
         record: NetWorld's metadata; the mean reward and the content hash are added to it.
     """
@@ -240,7 +242,7 @@ def write(
 
 
 def remedy(dataset_id: str, force: bool = False) -> str:
-    """How to get a dataset that is absent or damaged, in words."""
+    """How to get a dataset that is absent or damaged, as text for an error."""
     if dataset_id in catalog():
         return f"`networld dataset build {dataset_id}{' --force' * force}` makes it"
     return "it is not in the catalogue: import or download it" + " again" * force

@@ -1,8 +1,7 @@
-"""The one door by which a dataset enters Minari's local store.
+"""The only way in which a dataset enters Minari's local store.
 
-A new dataset is made in a hidden folder beside its place and moved there when it is complete.
-Nothing is removed but the unfinished work itself and, with ``force``, the dataset of exactly that
-id.
+A new dataset is made in a hidden folder beside its place and moved there when it is complete. Only
+the unfinished work is removed and, with ``force``, the dataset of exactly that id.
 """
 
 from __future__ import annotations
@@ -20,36 +19,37 @@ from networld_envs.files import locked, replace_text
 from networld_envs.store.ids import DATA, DatasetError, dataset_folder, listed
 
 DATASET = "dataset"
-"""Where in the folder of unfinished work the new dataset is written."""
+"""Name of the new dataset in the folder of unfinished work."""
 
 
 class DatasetExistsError(DatasetError):
-    """A dataset of that id is in the local store already."""
+    """A dataset of that id is already in the local store."""
 
 
 @contextmanager
 def new_dataset(
     dataset_id: str, suffix: str, *, force: bool, verb: str, resume: bool = False
 ) -> Iterator[Path]:
-    """Make a dataset: write it into ``folder / DATASET`` of the folder that this yields.
+    """Make a dataset: yields a ``folder``, and the caller writes into ``folder / DATASET``.
 
     When the block ends without an error, the dataset is moved to its place in the local store and
     the folder is removed. After any error, and when the process is interrupted, the folder is
-    removed and the local store is as before. Others that make a dataset of the same id wait.
+    removed and the local store is as before. Other processes that make a dataset of the same id
+    wait.
 
     Args:
         dataset_id: Its id.
         suffix: Ending of the folder's name, so that different kinds of unfinished work differ.
-        force: Replace a dataset of that id.
+        force: Replace an existing dataset of that id.
         verb: What is done to the dataset, for the error message.
-        resume: Keep the rest of the folder after an error, and pass it on to the next try. Only
-            ``folder / DATASET`` is removed.
+        resume: After an error, remove only ``folder / DATASET`` and keep the rest of the folder for
+            the next try.
 
     Yields:
         The folder for unfinished work; empty unless ``resume`` is given.
 
     Raises:
-        DatasetExistsError: If the dataset exists already and ``force`` is not given.
+        DatasetExistsError: If the dataset already exists and ``force`` is not given.
         DatasetError: If the id cannot be used, or replacing would remove more than a dataset.
     """
     with exclusive(dataset_id, suffix) as folder:
@@ -70,11 +70,11 @@ def new_dataset(
 
 @contextmanager
 def exclusive(dataset_id: str, suffix: str) -> Iterator[Path]:
-    """Hold the dataset's lock; others that make or fetch it wait.
+    """Hold the dataset's lock; other processes that make or fetch it wait.
 
     Yields:
         A folder for unfinished work beside the dataset's place, its name ending in ``suffix``.
-        It may be there from an earlier try, or not at all.
+        It may exist from an earlier try.
     """
     target = dataset_folder(dataset_id)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def refuse_existing(dataset_id: str, verb: str) -> None:
     """
     if (dataset_folder(dataset_id) / DATA).exists():
         raise DatasetExistsError(
-            f"dataset {dataset_id!r} exists already; use --force to {verb} it again"
+            f"dataset {dataset_id!r} already exists; use --force to {verb} it again"
         )
 
 
@@ -98,15 +98,15 @@ def refuse_foreign(dataset_id: str) -> None:
     """Raise if the dataset's place holds anything that is not the dataset's.
 
     Raises:
-        DatasetError: Says what is in the way.
+        DatasetError: Says what else is there.
     """
     target = dataset_folder(dataset_id)
     if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise DatasetError(f"{target} is not a folder of its own; move it away")
+        raise DatasetError(f"{target} is a link or a file, not a folder; move it away")
     others = sorted({p.name for p in target.iterdir()} - {DATA}) if target.is_dir() else []
     if others:
         raise DatasetError(
-            f"{target} holds {listed(others)} beside the dataset, which would be lost; move it away"
+            f"{target} also holds {listed(others)}, which would be lost; move this away first"
         )
 
 
@@ -116,8 +116,8 @@ def publish(root: Path, dataset_id: str, force: bool) -> None:
     Args:
         root: The dataset, complete.
         dataset_id: Its id.
-        force: Put it in place of a dataset of that id. Without this, one that appeared meanwhile
-            is an error.
+        force: Replace an existing dataset of that id. Otherwise a dataset that has appeared in the
+            meantime is an error.
     """
     target = dataset_folder(dataset_id)
     _make_namespaces(target.parent)
@@ -131,12 +131,12 @@ def publish(root: Path, dataset_id: str, force: bool) -> None:
 
 
 def _old(target: Path) -> Path:
-    """Where a dataset waits while another takes its place."""
+    """Where a dataset is kept while another replaces it."""
     return target.with_name(f".{target.name}.replaced")
 
 
 def _restore(target: Path) -> None:
-    """Put a dataset back that was not replaced after all; remove one that was."""
+    """Put back a dataset whose replacement failed; remove one that was replaced."""
     if _old(target).exists():
         if target.exists():
             shutil.rmtree(_old(target))
@@ -154,7 +154,7 @@ def _make_namespaces(folder: Path) -> None:
 
 
 def _clear(folder: Path, resume: bool) -> None:
-    """Remove unfinished work; all but a dataset being written is kept where it can be resumed."""
+    """Remove unfinished work; with ``resume``, only the dataset that was being written."""
     shutil.rmtree(folder / DATASET if resume else folder, ignore_errors=True)
     if resume:
         with suppress(OSError):  # not there, or not empty

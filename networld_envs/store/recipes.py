@@ -1,4 +1,4 @@
-"""Recipes of the datasets: the catalogue that lists them, and how each is made."""
+"""Recipes: how each dataset is made, and the catalogue that lists them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Recipe:
         dataset_id: Minari id, ``networld/<task>/<quality>-v<n>``.
         task: Name of the task.
         episodes: Number of episodes.
-        max_cycles: Steps of an episode.
+        max_cycles: Steps per episode.
         seed: Seed of the first episode's network; episode i has ``seed + i``.
         behaviours: Episode i is made by ``behaviours[i % len(behaviours)]``.
         preset: Name of a preset of the task's parameters.
-        chunk_episodes: Episodes simulated as one batch; a build is resumed by whole chunks.
-        sha256: Expected content hash, or "" where none is recorded.
+        chunk_episodes: Episodes simulated as one batch; builds are resumed in whole chunks.
+        sha256: Expected content hash, or "" if none is recorded.
     """
 
     dataset_id: str
@@ -62,7 +62,7 @@ class Recipe:
         return ", ".join(str(b) for b in self.behaviours)
 
     def record(self) -> dict[str, Any]:
-        """What the content depends on, as plain types for JSON: all but the hash."""
+        """All fields that the content depends on, as plain types for JSON; not the hash."""
         record = asdict(self)
         del record["sha256"]
         return json.loads(json.dumps({**record, "version": __version__}))
@@ -74,13 +74,13 @@ QUALITIES: dict[str, tuple[Behaviour, ...]] = {
     "mixed": (Behaviour("random"), Behaviour("expert", 0.40), Behaviour("expert", 0.05)),
     "random": (Behaviour("random"),),
 }
-"""Quality -> who makes the data, for the tasks that users add."""
+"""Quality -> behaviours that make the data, for user-defined tasks."""
 ADDED_SEED = 100_000_000
 """First seed of the first quality of an added task; evaluation seeds are far below."""
 
 
 def _recipes_of_added_tasks() -> dict[str, Recipe]:
-    """Recipes as the catalogue has them, for each added task with the policies they need."""
+    """Recipes like the catalogue's, for each added task that has the policies they need."""
     recipes = {}
     for task in sorted(set(TASKS) - BUILT_IN):
         known = getattr(TASKS[task], "POLICIES", {})

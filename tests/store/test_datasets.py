@@ -138,7 +138,9 @@ def test_killed_build_leaves_nothing_under_the_id_and_goes_on(local_store):
     assert killed.returncode == -9
     assert not store.is_local("networld/rb/tiny-v0")
     assert len(list((local_store / "networld/rb/.tiny-v0.partial").glob("chunk-*.npz"))) == 2
-    with pytest.raises(store.DatasetError, match="not here; it is not in the catalogue"):
+    with pytest.raises(
+        store.DatasetError, match="not in the local store; it is not in the catalogue"
+    ):
         store.verify("networld/rb/tiny-v0")
     store.build(recipe(episodes=8, behaviours=(Behaviour("random"),), chunk_episodes=2))
     assert store.verify("networld/rb/tiny-v0")[0]
@@ -243,7 +245,7 @@ def test_catalogue_is_complete_and_its_seeds_never_meet():
 
 @pytest.mark.parametrize("task", ["rb", "cbf"])
 def test_a_catalogued_dataset_is_what_its_recipe_makes(task):
-    """The whole way of the real thing: recorded hash, or equal to rounding on other processors."""
+    """The real thing as a whole: the recorded hash, or equal up to rounding elsewhere."""
     dataset_id = f"networld/{task}/random-v0"
     store.build(store.find_recipe(dataset_id))
     good, why = store.verify(dataset_id)

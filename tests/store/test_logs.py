@@ -100,7 +100,7 @@ def test_export_and_import_give_the_same_content(tmp_path, task):
     assert again.recover_environment().spec.id == networld_envs.gymnasium_id(task)
     with np.load(tmp_path / "plain.npz") as file:
         np.testing.assert_array_equal(file["episode_2/actions"], built[2].actions)
-    with pytest.raises(store.DatasetError, match="exists already"):
+    with pytest.raises(store.DatasetError, match="already exists"):
         export_npz(built, tmp_path / "plain.npz")
 
 
@@ -150,17 +150,17 @@ def change(name, function):
         (
             "rb",
             change("episode_1/actions", lambda x: x[:-1]),
-            r"episode 1: observations has shape \(8, 5, 8\), not \(7, 5, 8\)",
+            r"episode 1: observations must have shape \(7, 5, 8\), got \(8, 5, 8\)",
         ),
         (
             "rb",
             change("episode_1/observations", lambda x: x[:, :4]),
-            r"episode 1: observations has shape \(8, 4, 8\), not \(8, 5, 8\)",
+            r"episode 1: observations must have shape \(8, 5, 8\), got \(8, 4, 8\)",
         ),
         (
             "rb",
             change("episode_0/observations", lambda x: x[..., :6]),
-            r"episode 0: observations has shape \(5, 5, 6\), not \(5, 5, 8\)",
+            r"episode 0: observations must have shape \(5, 5, 8\), got \(5, 5, 6\)",
         ),
         (
             "rb",
@@ -201,7 +201,7 @@ def change(name, function):
         (
             "rb",
             lambda a: a.update({"episode_1/terminations": np.arange(7) == 2}),
-            "episode 1: step 2: ends before its last step",
+            "episode 1: step 2: the episode ends before its last step",
         ),
         (
             "rb",

@@ -234,7 +234,7 @@ def test_verify_tells_rounding_from_difference(monkeypatch):
     right = prints.fingerprint(dataset)
     monkeypatch.setattr(local, "fingerprints", lambda: {dataset.id: right})
     good, why = store.verify(dataset.id)
-    assert (good, "equal to rounding" in why) == (True, True)
+    assert (good, "equal up to rounding" in why) == (True, True)
     other = prints.fingerprint(build("rb", episodes=20, name="other", seed=5))
     monkeypatch.setattr(local, "fingerprints", lambda: {dataset.id: other})
     good, why = store.verify(dataset.id)

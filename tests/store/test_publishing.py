@@ -130,7 +130,7 @@ def test_an_existing_dataset_is_untouched_without_force(makers, local_store, nam
         makers.serve(NEW, monkeypatch)
     store.build(recipe())
     before = files(local_store)
-    with pytest.raises(store.DatasetError, match="exists already; use --force"):
+    with pytest.raises(store.DatasetError, match="already exists; use --force"):
         makers.make(name, NEW)
     assert files(local_store) == before
     with monkeypatch.context() as patched:
@@ -171,7 +171,7 @@ def test_a_process_killed_while_replacing_loses_nothing(local_store):
     store.build(recipe())
     before = files(dataset_folder(NEW))
     dataset_folder(NEW).rename(local_store / "networld/rb/.new-v0.replaced")
-    with pytest.raises(store.DatasetError, match="exists already"):
+    with pytest.raises(store.DatasetError, match="already exists"):
         store.build(recipe())
     assert files(dataset_folder(NEW)) == before
 
@@ -262,7 +262,7 @@ def test_a_users_files_are_never_removed(makers, local_store, name, whole, monke
 def test_a_link_is_neither_followed_nor_replaced(makers, local_store, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     dataset_folder(NEW).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(store.DatasetError, match="not a folder of its own"):
+    with pytest.raises(store.DatasetError, match="is a link or a file, not a folder"):
         store.build(recipe(), force=True)
     dataset_folder(NEW).unlink()
     (tmp_path / "precious").write_text("mine")

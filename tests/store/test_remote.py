@@ -243,7 +243,7 @@ def test_damaged_data_are_not_uploaded(local_store, tmp_path):
     with pytest.raises(store.DatasetError, match="it is not uploaded"):
         remote.upload(TINY, str(tmp_path / "mirror"))
     assert not (tmp_path / "mirror").exists()
-    with pytest.raises(store.DatasetError, match="not here"):
+    with pytest.raises(store.DatasetError, match="not in the local store"):
         remote.upload("networld/rb/none-v0", str(tmp_path / "mirror"))
 
 
