@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import gymnasium
 import joblib
@@ -157,6 +157,11 @@ def _buffers(recipe: Recipe, chunks: list[Path]) -> Iterator[EpisodeBuffer]:
 
 def _assemble(recipe: Recipe, root: Path, chunks: list[Path]) -> None:
     """Write the Minari dataset into ``root`` from its chunks."""
+    write(root, _buffers(recipe, chunks), **description(recipe))
+
+
+def description(recipe: Recipe) -> dict[str, Any]:
+    """All that a dataset has beside its episodes, as arguments of `minari_io.write`."""
     env = gymnasium.make(
         gymnasium_id(recipe.task),
         max_episode_steps=None,
@@ -166,26 +171,24 @@ def _assemble(recipe: Recipe, root: Path, chunks: list[Path]) -> None:
     )
     env.close()
     module = task_module(recipe.task)
-    write(
-        root,
-        _buffers(recipe, chunks),
-        observation_space=env.observation_space,
-        action_space=env.action_space,
-        env_spec=env.spec,
-        about={
+    return {
+        "observation_space": env.observation_space,
+        "action_space": env.action_space,
+        "env_spec": env.spec,
+        "about": {
             "dataset_id": recipe.dataset_id,
             "algorithm_name": recipe.policy,
             "author": {"The NetWorld maintainers"},
             "description": _description(recipe),
             **_scores_for_minari(recipe),
         },
-        record={
+        "record": {
             "task": recipe.task,
             "spec": module.spec(make_params(recipe.task, recipe.preset)).to_dict(),
             "recipe": recipe.record(),
             "licence": "MIT",
         },
-    )
+    }
 
 
 def _scores_for_minari(recipe: Recipe) -> dict[str, float]:

@@ -34,6 +34,7 @@ from networld_envs.simulator import TASKS, make_params, task_module
 from networld_envs.spec import TaskSpec
 from networld_envs.store.ids import DATA, DatasetError, dataset_folder
 from networld_envs.store.recipes import catalog
+from networld_envs.store.trust import open_trusted
 from networld_envs.version import __version__
 
 METADATA_KEY = "networld"
@@ -60,7 +61,8 @@ def open_local(dataset_id: str) -> minari.MinariDataset:
     """Open a dataset of the local store.
 
     Raises:
-        DatasetError: If it is not local, its files are damaged, or this is not a dataset id.
+        DatasetError: If it is not local, its files are damaged, this is not a dataset id, or its
+            environment is not one that a dataset may name (`networld_envs.store.trust`).
     """
     dataset_folder(dataset_id)
     if not is_local(dataset_id):
@@ -68,7 +70,9 @@ def open_local(dataset_id: str) -> minari.MinariDataset:
             f"dataset {dataset_id!r} is not in the local store; {remedy(dataset_id)}"
         )
     try:
-        return minari.load_dataset(dataset_id)
+        return open_trusted(dataset_folder(dataset_id) / DATA)
+    except DatasetError as error:
+        raise DatasetError(f"dataset {dataset_id!r} cannot be used: {error}") from error
     except READ_ERRORS as error:
         raise _damaged(dataset_id, error) from error
 

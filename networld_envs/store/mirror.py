@@ -10,6 +10,7 @@ The folder holds the files of each dataset under the dataset's id, and ``index.j
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import shutil
@@ -22,18 +23,14 @@ import pooch
 import requests
 
 from networld_envs.files import locked, replace_text, replacing
-from networld_envs.store.ids import DatasetError, dataset_folder
+from networld_envs.store.arrival import FILES, Kind, is_count, is_hash, is_number, is_text
+from networld_envs.store.ids import DatasetError, check_id, dataset_folder
 from networld_envs.store.minari_io import METADATA_KEY
 from networld_envs.store.recipes import Progress
+from networld_envs.store.transfer import CHUNK_BYTES, Deadline, LimitError, Limits, printable, read
 
 INDEX = "index.json"
 INDEX_FORMAT = 1
-FILES = ("data/metadata.json", "data/main_data.hdf5")  # of a dataset, and nothing else is fetched
-CHUNK_BYTES = 1 << 20
-
-
-class _RefusedError(Exception):
-    """The server answered with a client error such as 404: trying again is of no use."""
 
 
 def fetch(
@@ -42,14 +39,22 @@ def fetch(
     folder: Path,
     progress: Progress | None,
     retries: int,
-    timeout_s: float,
+    limits: Limits,
 ) -> str:
     """Fetch the files into ``folder``; returns the content hash of the index."""
-    entry = read_index(remote, timeout_s).get(dataset_id)
+    _remove_all_but_whole_files(folder)
+    deadline = Deadline(limits.total_s)
+    entry = read_index(remote, limits, deadline).get(dataset_id)
     if entry is None:
         raise DatasetError(f"{remote} has no dataset {dataset_id!r}")
     registry = {name: f"sha256:{entry['files'][name]['sha256']}" for name in FILES}
     sizes = {name: entry["files"][name]["bytes"] for name in FILES}
+    everything = sum(sizes.values())
+    if everything > limits.max_bytes:
+        raise DatasetError(
+            f"{dataset_id!r} from {remote} has {everything / 1e9:.1f} GB; at most "
+            f"{limits.max_gb:g} GB are downloaded. --max-gb allows more"
+        )
     done = 0
     fetcher = pooch.create(
         path=folder,
@@ -58,54 +63,90 @@ def fetch(
         retry_if_failed=retries,
     )
     for name in FILES:
-        bar = _Bar(done, sum(sizes.values()), progress)
-        http = pooch.HTTPDownloader(
-            progressbar=cast("Any", bar), chunk_size=CHUNK_BYTES, timeout=timeout_s
-        )
 
-        def get(url: str, output_file: Any, pooch_: Any, http: Any = http) -> None:
-            try:
-                http(url, output_file, pooch_)
-            except requests.HTTPError as error:
-                if error.response is not None and 400 <= error.response.status_code < 500:
-                    raise _RefusedError(str(error)) from error
-                raise
+        def seen(count: int, before: int = done) -> None:
+            if progress is not None:
+                progress(before + count, everything)
+
+        def get(url: str, output_file: Any, pooch_: Any, size: int = sizes[name]) -> None:
+            with open(output_file, "wb") as file:
+                try:
+                    read(
+                        url, file, size, deadline, limits.silence_s, seen, " as the index announces"
+                    )
+                except requests.HTTPError as error:
+                    if error.response is not None and 400 <= error.response.status_code < 500:
+                        raise LimitError(str(error)) from error  # of no use to try again
+                    raise
 
         try:
             with _quiet_pooch():
                 fetcher.fetch(name, downloader=cast("Any", get))
-        except (requests.RequestException, _RefusedError, ValueError, OSError) as error:
+        except (requests.RequestException, LimitError, ValueError, OSError) as error:
             raise DatasetError(
-                f"cannot download {dataset_id!r} from {remote}: {name}: {error}"
+                f"cannot download {dataset_id!r} from {remote}: {name}: {printable(error)}"
             ) from error
         done += sizes[name]
+        if progress is not None:
+            progress(done, everything)
     return entry["sha256"]
 
 
-def read_index(remote: str, timeout_s: float) -> dict[str, dict[str, Any]]:
+def _remove_all_but_whole_files(folder: Path) -> None:
+    """Remove what a download that was killed left behind; files that arrived whole stay."""
+    whole = {folder / name for name in FILES}
+    for path in folder.rglob("*"):
+        if path not in whole and not path.is_dir():
+            path.unlink()
+
+
+def read_index(
+    remote: str, limits: Limits, deadline: Deadline | None = None
+) -> dict[str, dict[str, Any]]:
     """The datasets of a static mirror's index, checked for what is used of them."""
     url = f"{remote.rstrip('/')}/{INDEX}"
+    text = io.BytesIO()
     try:
-        answer = requests.get(url, timeout=timeout_s)
-        answer.raise_for_status()
-        index = answer.json()
+        read(
+            url,
+            text,
+            limits.index_bytes,
+            deadline or Deadline(limits.total_s),
+            limits.silence_s,
+            too_large=" at most; --max-index-mb allows more",
+        )
+        index = json.loads(text.getvalue())
         if index["format"] != INDEX_FORMAT:
             raise DatasetError(
                 f"{url} has format {index['format']!r}; this version reads format {INDEX_FORMAT}"
             )
-        for entry in index["datasets"].values():
-            _need(entry, ("sha256", "episodes", "steps"))
+        for dataset_id, entry in index["datasets"].items():
+            check_entry(dataset_id, entry)
             for name in FILES:
-                _need(entry["files"][name], ("sha256", "bytes"))
+                _need(entry["files"][name], {"sha256": is_hash, "bytes": is_count})
         return index["datasets"]
-    except DatasetError:
-        raise
-    except requests.JSONDecodeError as error:
-        raise DatasetError(f"{url} is not JSON: {error}") from error
+    except DatasetError as error:
+        raise DatasetError(f"{url}: {error}") from error
     except requests.RequestException as error:
-        raise DatasetError(f"cannot reach the mirror: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(f"cannot reach the mirror: {printable(error)}") from error
+    except LimitError as error:
+        raise DatasetError(f"cannot read {url}: {printable(error)}") from error
+    except json.JSONDecodeError as error:
+        raise DatasetError(f"{url} is not JSON: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DatasetError(f"{url} is not an index of datasets: {error!r}") from error
+
+
+def check_entry(dataset_id: str, entry: dict[str, Any]) -> None:
+    """Raise unless the entry of an index is what `summary` makes; files are not looked at."""
+    check_id(dataset_id)
+    _need(entry, {"sha256": is_hash, "episodes": is_count, "steps": is_count})
+    _need(
+        {"mean_reward": None, "policy": "", **entry},
+        {"mean_reward": lambda value: value is None or is_number(value), "policy": is_text},
+    )
+    entry.setdefault("mean_reward", None)
+    entry.setdefault("policy", "")
 
 
 def add(dataset: minari.MinariDataset, mirror: Path) -> None:
@@ -143,11 +184,14 @@ def summary(about: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _need(entry: dict[str, Any], keys: tuple[str, ...]) -> None:
-    for key in keys:
-        kind = str if key == "sha256" else int
+def _need(entry: dict[str, Any], kinds: dict[str, Kind]) -> None:
+    for key in kinds:
+        kind = str if key == "sha256" else object
         if not isinstance(entry[key], kind):
-            raise TypeError(f"{key} is {entry[key]!r}, not of type {kind.__name__}")
+            raise TypeError(f"{key} is {repr(entry[key])[:80]}, not of type {kind.__name__}")
+    for key, fits in kinds.items():
+        if not fits(entry[key]):
+            raise ValueError(f"{key} is {repr(entry[key])[:80]}")
 
 
 @contextlib.contextmanager
@@ -160,23 +204,3 @@ def _quiet_pooch() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-class _Bar:
-    """What pooch wants of a progress bar; passes on (bytes done, bytes) over several files."""
-
-    def __init__(self, before: int, everything: int, progress: Progress | None) -> None:
-        self.total = 0
-        self._before, self._everything, self._progress = before, everything, progress
-        self._done = 0
-
-    def update(self, size: int) -> None:
-        self._done = min(self._done + size, self.total)
-        if self._progress is not None:
-            self._progress(self._before + self._done, self._everything)
-
-    def reset(self) -> None:
-        self._done = 0
-
-    def close(self) -> None:
-        """Nothing to close."""

@@ -8,13 +8,16 @@ A remote is one of
   ``minari[hf]``).
 
 A download goes into a folder of its own and is put in its place only after its content hash was
-found to be the catalogue's and the one it was uploaded with.
+found to be the catalogue's and the one it was uploaded with. Its metadata is not trusted, see
+`networld_envs.store.arrival`, and what a remote may use up is limited, see
+`networld_envs.store.transfer.Limits`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from minari.storage.remotes import get_cloud_storage
 from minari.storage.remotes.cloud_storage import CloudStorage
 
 from networld_envs.store import mirror
+from networld_envs.store.arrival import FILES, settle
 from networld_envs.store.ids import DATA, DatasetError
 from networld_envs.store.minari_io import (
     METADATA_KEY,
@@ -35,6 +39,7 @@ from networld_envs.store.minari_io import (
 )
 from networld_envs.store.publishing import DATASET, DatasetExistsError, new_dataset
 from networld_envs.store.recipes import Progress, catalog
+from networld_envs.store.transfer import LimitError, Limits, cleaning_up_on_sigterm
 
 HTTP = ("http", "https")
 MINARI = ("gcp", "hf")
@@ -49,6 +54,7 @@ def download(
     keep: bool = False,
     retries: int = 3,
     timeout_s: float = 30.0,
+    limits: Limits | None = None,
 ) -> minari.MinariDataset:
     """Fetch a dataset into Minari's local store.
 
@@ -62,7 +68,8 @@ def download(
         progress: Called with (bytes done, bytes), for a static mirror.
         keep: Return a dataset of that id that is there already instead of raising.
         retries: Further tries of one file of a static mirror.
-        timeout_s: Longest silence of a static mirror.
+        timeout_s: Longest silence of a static mirror, where ``limits`` does not say it.
+        limits: What the remote may use up.
 
     Raises:
         DatasetError: If the dataset exists already, the remote does not have it or cannot be
@@ -70,48 +77,65 @@ def download(
             store is then as before.
     """
     scheme = _scheme(remote)
+    limits = limits or Limits(silence_s=timeout_s)
     try:
-        with new_dataset(
-            dataset_id,
-            "download",
-            force=force and not keep,
-            verb="download",
-            resume=scheme in HTTP,
-        ) as folder:
+        with (
+            cleaning_up_on_sigterm(),
+            new_dataset(
+                dataset_id,
+                "download",
+                force=force and not keep,
+                verb="download",
+                resume=scheme in HTTP,
+            ) as folder,
+        ):
             files = folder / ARRIVING
             if scheme in HTTP:
-                expected = mirror.fetch(dataset_id, remote, files, progress, retries, timeout_s)
+                expected = mirror.fetch(dataset_id, remote, files, progress, retries, limits)
             else:
-                files, expected = _fetch_minari(dataset_id, remote, files), ""
-            files.replace(folder / DATASET)
-            _check(folder / DATASET, dataset_id, remote, expected)
+                files, expected = _fetch_minari(dataset_id, remote, files, limits), ""
+            try:
+                _accept(files, folder / DATASET, dataset_id, remote, expected, limits)
+            finally:  # what is refused is not looked at again
+                shutil.rmtree(folder / ARRIVING)
     except DatasetExistsError:
         if not keep:
             raise
     return open_local(dataset_id)
 
 
-def list_remote(remote: str, timeout_s: float = 30.0) -> dict[str, dict[str, Any]]:
+def list_remote(
+    remote: str, timeout_s: float = 30.0, limits: Limits | None = None
+) -> dict[str, dict[str, Any]]:
     """What a remote has, by id: ``sha256``, ``episodes``, ``steps``, ``bytes``, ``mean_reward``.
 
+    Args:
+        remote: Which; see the module's documentation.
+        timeout_s: Longest silence of a static mirror, where ``limits`` does not say it.
+        limits: What a static mirror may use up.
+
     Raises:
-        DatasetError: If the remote cannot be reached or read.
+        DatasetError: If the remote cannot be reached or read, or its index is damaged.
     """
+    limits = limits or Limits(silence_s=timeout_s)
     if _scheme(remote) in HTTP:
         return {
             dataset_id: {**entry, "bytes": sum(f["bytes"] for f in entry["files"].values())}
-            for dataset_id, entry in mirror.read_index(remote, timeout_s).items()
+            for dataset_id, entry in mirror.read_index(remote, limits).items()
         }
     with _cloud(remote) as cloud:
         found = {i: cloud.get_dataset_metadata(i) for i in cloud.list_datasets()}
-    return {
-        dataset_id: {
-            **mirror.summary(about),
-            "bytes": round(1e6 * about["dataset_size"]),
-        }
-        for dataset_id, about in found.items()
-        if METADATA_KEY in about
-    }
+    listed = {}
+    for dataset_id, about in found.items():
+        try:
+            if METADATA_KEY not in about:
+                continue
+            entry = {**mirror.summary(about), "bytes": round(1e6 * about["dataset_size"])}
+            mirror.check_entry(dataset_id, entry)
+        except READ_ERRORS as error:
+            raise DatasetError(f"{remote}: {dataset_id!r} is damaged: {error!r}") from error
+        listed[dataset_id] = entry
+    return listed
 
 
 def upload(dataset_id: str, remote: str, token: str | None = None) -> None:
@@ -162,12 +186,26 @@ def _scheme(remote: str) -> str:
     return scheme
 
 
-def _fetch_minari(dataset_id: str, remote: str, folder: Path) -> Path:
-    """Fetch a dataset with Minari's own client; returns where in ``folder`` it is."""
+def _fetch_minari(dataset_id: str, remote: str, folder: Path, limits: Limits) -> Path:
+    """Fetch a dataset with Minari's own client; returns where in ``folder`` it is.
+
+    The client has no limit of size or time; only the size that the dataset claims is checked.
+    """
     folder.mkdir()
     with _cloud(remote) as cloud:
-        cloud.get_dataset_metadata(dataset_id)  # raises if it is not there
-        cloud.download_dataset(dataset_id, folder)
+        claimed = 1e6 * cloud.get_dataset_metadata(dataset_id)["dataset_size"]
+        if not claimed <= limits.max_bytes:
+            raise LimitError(f"it has {claimed / 1e9:.1f} GB; --max-gb allows more")
+        bucket: Any = getattr(cloud, "bucket", None)  # of Google Cloud Storage
+        if bucket is None:
+            cloud.download_dataset(dataset_id, folder)
+            return folder / dataset_id
+        # Minari would write every object of the bucket whose name begins with the id, and a name
+        # with ".." in it outside the folder.
+        for name in FILES:
+            target = folder / dataset_id / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            bucket.blob(f"{dataset_id}/{name}").download_to_filename(target)
     return folder / dataset_id
 
 
@@ -181,22 +219,21 @@ def _cloud(remote: str, token: str | None = None) -> Iterator[CloudStorage]:
         raise DatasetError(f"{remote}: {type(error).__name__}: {error}") from error
 
 
-def _check(root: Path, dataset_id: str, remote: str, expected: str) -> None:
-    """Raise unless the dataset in ``root`` is the one asked for, with the content it claims."""
-    try:
-        dataset = minari.MinariDataset(root / DATA)
-        about = metadata(dataset)
-    except READ_ERRORS as error:
-        raise DatasetError(f"{dataset_id!r} from {remote} cannot be read: {error}") from error
-    if dataset.id != dataset_id:
-        raise DatasetError(f"{remote} sent {dataset.id!r} for {dataset_id!r}")
+def _accept(
+    files: Path, root: Path, dataset_id: str, remote: str, expected: str, limits: Limits
+) -> None:
+    """Make the dataset in ``root`` of what arrived, or raise unless it is what it claims to be."""
     recipe = catalog().get(dataset_id)
+    try:
+        claim = settle(files, root, dataset_id, recipe, limits.max_bytes)
+        found = content_hash(minari.MinariDataset(root / DATA))
+    except READ_ERRORS as error:
+        raise DatasetError(f"{dataset_id!r} from {remote} is not accepted: {error}") from error
     claims = {
         "the catalogue": recipe.sha256 if recipe is not None else "",
         "the mirror's index": expected,
-        "its own metadata": about.get("sha256", ""),
+        "its own metadata": claim,
     }
-    found = content_hash(dataset)
     for source, sha256 in claims.items():
         if sha256 and sha256 != found:
             raise DatasetError(
