@@ -1,4 +1,4 @@
-"""The verbs of ``networld dataset``."""
+"""``networld dataset``: build, download, inspect, import and export datasets."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from typing import Annotated, Any
 import tyro
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+from tyro.conf import Positional
 
 from networld_algos.cli.terminal import console, download_bar, progress_bar, shown_in, task_name
 from networld_envs import store
 from networld_envs.store.fingerprint import fingerprint, fingerprints, record_fingerprint
 from networld_envs.store.logs import export_npz, import_logs
 from networld_envs.store.remote import download, list_remote, upload
-
-Positional = tyro.conf.Positional
+from networld_envs.store.transfer import Limits
 
 
 def build(
     dataset_id: Positional[str], jobs: int = 1, force: bool = False, record: bool = False
 ) -> int:
-    """Make a dataset of the catalogue and put it into Minari's local store.
+    """Build a dataset of the catalogue in Minari's local store.
 
     Args:
-        dataset_id: For example networld/cbf/expert-v0; `networld dataset list` shows all.
-        jobs: Processes side by side; the result does not depend on it.
-        force: Replace a dataset of that id.
-        record: Write content hash and fingerprint into the package's tables.
+        dataset_id: Id of the dataset, e.g. networld/cbf/expert-v0. `networld dataset list` shows
+            all ids.
+        jobs: Number of parallel processes; the result does not depend on it.
+        force: Replace an existing dataset with this id.
+        record: Record the content hash and the fingerprint in the package's tables (for
+            maintainers).
     """
     recipe = store.find_recipe(dataset_id)
     with progress_bar("episodes") as bar:
@@ -55,61 +58,73 @@ def get(
     source: Annotated[str | None, tyro.conf.arg(name="from")] = None,
     jobs: int = 1,
     force: bool = False,
+    max_gb: float = Limits.max_gb,
+    timeout: float = Limits.total_s,
+    max_index_mb: float = Limits.index_mb,
 ) -> int:
-    """Take a dataset from a mirror; without a mirror it is built from its recipe.
+    """Download a dataset from a mirror. If no mirror is set, build it from its recipe.
 
     Args:
-        dataset_id: For example networld/cbf/expert-v0.
-        source: https:// (a static mirror), gcp:// or hf:// (a remote of Minari's); the environment
-            variable NETWORLD_MIRROR by default.
-        jobs: Processes side by side where it is built.
-        force: Replace a dataset of that id.
+        dataset_id: Id of the dataset, e.g. networld/cbf/expert-v0.
+        source: The mirror: https:// (static files), gcp:// or hf:// (a Minari remote). By default,
+            the environment variable NETWORLD_MIRROR.
+        jobs: Number of parallel processes if it is built.
+        force: Replace an existing dataset with this id.
+        max_gb: Largest size of the download, in gigabytes.
+        timeout: Longest time of a download from a static mirror, in seconds.
+        max_index_mb: Largest size of a static mirror's index, in megabytes.
     """
     remote = source or os.environ.get(store.MIRROR, "")
     if not remote:
         recipe = store.find_recipe(dataset_id)
         console.print(
-            f"no mirror is configured (--from or {store.MIRROR}); building {dataset_id} from its "
-            "recipe"
+            f"no mirror is set (--from or {store.MIRROR}); building {dataset_id} from its recipe"
         )
         with progress_bar("episodes") as bar:
             store.build(recipe, jobs, force, shown_in(bar, dataset_id))
     else:
-        console.print(f"downloading {dataset_id} from {remote}")
+        console.print(Text(f"downloading {dataset_id} from {remote}"))
+        limits = Limits(max_gb=max_gb, total_s=timeout, index_mb=max_index_mb)
         with download_bar() as bar:
-            download(dataset_id, remote, force, shown_in(bar, dataset_id))
+            download(dataset_id, remote, force, shown_in(bar, dataset_id), limits=limits)
     good, why = store.verify(dataset_id)
     console.print(f"{dataset_id}: {'ok' if good else 'DIFFERENT'}: {why}")
     return 0 if good else 1
 
 
 def push(dataset_id: Positional[str], to: str, token: str | None = None) -> int:
-    """Copy a local dataset to a remote of Minari's or into the folder of a static mirror.
+    """Copy a local dataset to a Minari remote, or to the folder of a static mirror.
 
     Args:
-        dataset_id: Its id.
+        dataset_id: Id of the dataset.
         to: gcp://BUCKET, hf://ACCOUNT, or a folder that any web server can serve.
         token: Service-account file (gcp) or API token (hf).
     """
     upload(dataset_id, to, token)
-    console.print(f"{dataset_id} is in {to}")
+    console.print(f"copied {dataset_id} to {to}")
     return 0
 
 
-def show_list(remote: str | None = None) -> int:
-    """List datasets: those here, those the catalogue can build and those of a mirror.
+def show_list(
+    remote: str | None = None, timeout: float = 60.0, max_index_mb: float = Limits.index_mb
+) -> int:
+    """List local datasets, those that the catalogue can build, and those of a mirror.
 
     Args:
-        remote: A mirror to ask as well; the environment variable NETWORLD_MIRROR by default.
+        remote: A mirror to include. By default, the environment variable NETWORLD_MIRROR.
+        timeout: Longest time that a static mirror may take, in seconds.
+        max_index_mb: Largest size of a static mirror's index, in megabytes.
     """
     remote = remote or os.environ.get(store.MIRROR, "")
     local, recorded, recipes = store.local_datasets(), fingerprints(), store.catalog()
     there: dict[str, dict[str, Any]] = {}
+    status = 0
     if remote:
         try:
-            there = list_remote(remote)
+            there = list_remote(remote, limits=Limits(total_s=timeout, index_mb=max_index_mb))
         except store.DatasetError as error:
-            console.print(f"[yellow]{error}[/]")
+            console.print(Text(str(error), style="yellow"))
+            status = 1
     table = Table()
     for heading in ("dataset", "where", "episodes", "steps", "MB", "reward", "hash", "made by"):
         table.add_column(heading)
@@ -145,17 +160,17 @@ def show_list(remote: str | None = None) -> int:
             "" if megabytes is None else f"{megabytes:.1f}",
             "" if reward is None else f"{reward:.3f}",
             sha256[:12],
-            policy,
+            Text(policy),  # what somebody wrote is shown, never interpreted
         )
     console.print(table)
-    return 0
+    return status
 
 
 def show(dataset_id: Positional[str]) -> int:
-    """Show what is in a local dataset.
+    """Show the content of a local dataset.
 
     Args:
-        dataset_id: Its id.
+        dataset_id: Id of the dataset.
     """
     from networld_algos.cli.dataset_card import describe
 
@@ -174,10 +189,10 @@ def show(dataset_id: Positional[str]) -> int:
 
 
 def verify(dataset_id: Positional[str]) -> int:
-    """Check a local dataset's content against its recorded hashes.
+    """Check the content of a local dataset against its recorded hashes.
 
     Args:
-        dataset_id: Its id.
+        dataset_id: Id of the dataset.
     """
     good, why = store.verify(dataset_id)
     console.print(f"{dataset_id}: {'ok' if good else 'DIFFERENT'}: {why}")
@@ -195,18 +210,18 @@ def import_(
     licence: str = "unknown",
     force: bool = False,
 ) -> int:
-    """Make a dataset of a network's own logs, or say what is wrong with them.
+    """Make a dataset from the logs of your network, or report what is wrong with them.
 
     Args:
-        logs: .npz, .h5 or .hdf5; docs/datasets.md names the arrays.
+        logs: File with the logs: .npz, .h5 or .hdf5. docs/datasets.md describes its arrays.
         task: cbf, rb, ns, or your own task, path/to/file.py: the task that was logged.
         dataset_id: Id of the new dataset, e.g. networld/rb/campus-v0.
         preset: Named parameters of the task.
-        policy: Who acted, in a few words.
-        author: Who recorded it.
-        description: What it is.
-        licence: Of the data.
-        force: Replace a dataset of that id.
+        policy: The policy that acted, in a few words.
+        author: Who recorded the data.
+        description: What the data is.
+        licence: Licence of the data.
+        force: Replace an existing dataset with this id.
     """
     dataset = import_logs(
         logs, dataset_id, task_name(task), preset, policy, author, description, licence, force
@@ -216,14 +231,14 @@ def import_(
 
 
 def export(dataset_id: Positional[str], out: Path) -> int:
-    """Write a dataset as plain arrays, in the form that `networld dataset import` reads.
+    """Write a dataset as plain arrays, in the format that `networld dataset import` reads.
 
     Args:
-        dataset_id: Its id; built first if it is not here.
-        out: A new .npz file.
+        dataset_id: Id of the dataset. It is built first if it is not in the local store.
+        out: The .npz file to create.
     """
     count = export_npz(store.load(dataset_id), out)
-    console.print(f"{count} episodes in {out}")
+    console.print(f"wrote {count} episodes to {out}")
     return 0
 
 
@@ -232,12 +247,12 @@ def flatten(
     new_id: Annotated[str, tyro.conf.arg(name="id")],
     force: bool = False,
 ) -> int:
-    """Make a dataset in which every agent is an episode of its own, for single-agent libraries.
+    """Make a dataset for single-agent libraries: one episode per agent.
 
     Args:
-        dataset_id: Its id; built first if it is not here.
+        dataset_id: Id of the dataset. It is built first if it is not in the local store.
         new_id: Id of the new dataset, e.g. networld/rb/expert-flat-v0.
-        force: Replace a dataset of that id.
+        force: Replace an existing dataset with the new id.
     """
     from networld_envs.store.flatten import flatten_agents
 
@@ -249,11 +264,11 @@ def flatten(
 
 
 def card(dataset_ids: Positional[tuple[str, ...]] = (), out: Path = Path("datasets/cards")) -> int:
-    """Write the cards of datasets that are here: a page and a figure each.
+    """Write the cards of local datasets: a page and a figure per dataset.
 
     Args:
-        dataset_ids: Their ids; those of the catalogue by default.
-        out: Folder to write to.
+        dataset_ids: Ids of the datasets. By default, those of the catalogue.
+        out: Folder for the cards.
     """
     from networld_algos.cli.dataset_card import write_card
 
