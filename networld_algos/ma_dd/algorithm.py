@@ -1,29 +1,29 @@
 """MA-DD: the Decision Diffuser (Ajay et al., ICLR 2023) for each agent, shared parameters.
 
-A plan is a segment of H future states of one agent, here the features of its observations, without
-actions. With ``s_0`` the present state, ``c = [s_0; mean of the neighbours' states; 1 if there is
-one]`` and ``y`` the standardised discounted return of the segment::
+A plan is a segment of H states of one agent, without actions. A state is the features of an
+observation. Let ``s_0`` be the present state, ``c = [s_0; mean of the neighbours' states; 1 if
+there are any]``, and ``y`` the standardised discounted return of the segment::
 
     diffusion  L_d = E[ || s - f(s^t, t, c, y) ||^2 ],     y hidden with `return_dropout`
     inverse    L_I = E[ -log I(a_k | s_k, s_{k+1} + noise) ]
     outlook    L_q = E[ mean_k max(tau_k u, (tau_k - 1) u) ],     u = y - q_k(c)
 
-``s^t`` is corrupted but for its known first state; f predicts ``s - s_0`` ("x0"), or the noise as
-in the paper ("epsilon"; the loss is then on the noise). Acting draws a plan by classifier-free
-guidance (Ho and Salimans, 2022)::
+``s^t`` is corrupted except for its first state, which is known. f predicts ``s - s_0`` ("x0"), or
+the noise as in the paper ("epsilon"; the loss is then on the noise). To act, a plan is drawn with
+classifier-free guidance (Ho and Salimans, 2022)::
 
     f_w = f(s^t, t, c, hidden) + w ( f(s^t, t, c, y*) - f(s^t, t, c, hidden) )
 
-takes ``I(s_0, s_1)`` and plans again. ``y*`` is a quantile of the returns: of all in the data
-(``target="data"``; the paper asks for the largest), or of those that follow from c, by quantile
-regression (Koenker and Bassett, 1978; ``target="state"``). A short segment's return depends on its
-first state more than on what is done in it, and a state that is asked for what only better ones
-can have is asked for what the data never showed.
+The agent takes ``I(s_0, s_1)`` and plans again. With ``target="data"``, ``y*`` is a quantile of all
+returns in the data (the paper asks for the largest). With ``target="state"``, it is a quantile of
+the returns that follow from c, by quantile regression (Koenker and Bassett, 1978). The return of a
+short segment depends more on its first state than on the actions. A high quantile of all returns
+may be out of reach from the present state, and the data then has no such segment.
 
-Mixing predictions of ``s`` with weight w is mixing those of the noise: one is affine in the other.
-The mean of the neighbours is given, not planned, as other agents are not in the decentralised
-MADiff (Zhu et al., NeurIPS 2024). The temporal U-Net, its size, schedule, losses' weights and
-solvers are NetWorld's.
+Guidance of predicted states equals guidance of predicted noise, since one is affine in the other.
+The mean of the neighbours is given and not planned; compare the decentralised MADiff (Zhu et al.,
+NeurIPS 2024). The temporal U-Net, its size, schedule, loss weights and solvers are those of
+NetWorld.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class MADD(Algorithm):
 
     Attributes:
         nets: Networks being trained.
-        ema: Their moving average, which acts.
+        ema: Moving average of the networks, which is used to act.
     """
 
     name = "ma-dd"
@@ -109,7 +109,7 @@ class MADD(Algorithm):
 
     @property
     def window(self) -> int:
-        """A segment has H states, hence H - 1 steps."""
+        """H - 1 steps, since a segment has H states."""
         return self.config.horizon - 1
 
     @property
@@ -142,7 +142,7 @@ class MADD(Algorithm):
         self.acting.load_state_dict(nets.state_dict())
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """One step on the sum of the losses."""
+        """Take one step on the sum of the losses."""
         self.known(batch.task, prepared=True)
         losses = self.losses(self.nets, batch, generator)
         decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
@@ -161,7 +161,7 @@ class MADD(Algorithm):
     def losses(
         self, nets: DecisionDiffuser, batch: Batch, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """The losses of ``nets``, trained or averaged, see the module's docstring."""
+        """Losses of the trained or averaged ``nets``, see the module's docstring."""
         data = self.segments(assign_rewards(batch, self.config.return_of), generator)
         return {
             "diffusion_loss": self.diffusion_loss(nets, data, generator),
@@ -170,7 +170,7 @@ class MADD(Algorithm):
         }
 
     def segments(self, batch: Batch, generator: torch.Generator) -> StateSegments:
-        """Draw agents' segments; the return of one that is cut short is hidden."""
+        """Draw agents' segments. The return of a segment that is cut short is hidden."""
         config, nets = self.config, self.nets
         share, columns = config.action_dropout, self.spec.last_action
         now = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
@@ -216,7 +216,7 @@ class MADD(Algorithm):
     def inverse_loss(
         self, nets: DecisionDiffuser, data: StateSegments, generator: torch.Generator
     ) -> Tensor:
-        """``L_I``; a planned state is never exact, hence the noise."""
+        """``L_I``, with noise because a planned state is never exact."""
         states_next = data.states[:, 1:]
         noise = normal(states_next.shape, generator, states_next.device, picked=data.picked)
         noised = states_next + self.config.inverse_noise * noise
@@ -224,7 +224,7 @@ class MADD(Algorithm):
         return masked_mean(nets.head.loss(logits, data.actions), data.steps)
 
     def outlook_loss(self, nets: DecisionDiffuser, data: StateSegments) -> Tensor:
-        """``L_q``: the quantiles of the returns that follow from the present state."""
+        """``L_q``, for the quantiles of the returns that follow from the present state."""
         u = data.returns - nets.outlook(data.context)  # (S, Q)
         shares = nets.shares
         losses = torch.maximum(shares * u, (shares - 1.0) * u).mean(-1, keepdim=True)
@@ -232,7 +232,7 @@ class MADD(Algorithm):
 
     @torch.no_grad()
     def plan(self, context: Tensor, generator: torch.Generator) -> Tensor:
-        """StateSegments ``(rows, W, H)`` that begin at the states of ``context`` ``(rows, F)``."""
+        """Draw segments ``(rows, W, H)`` that begin at the states in ``context`` ``(rows, F)``."""
         config, nets = self.config, self.acting
         rows = len(context)
         grid = nets.outlook(context) if config.target == "state" else nets.return_quantiles

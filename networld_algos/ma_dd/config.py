@@ -18,42 +18,42 @@ Target = Literal["state", "data"]
 
 @dataclass(frozen=True)
 class MADDConfig:
-    """Decision Diffuser; the losses are in `networld_algos.ma_dd`'s docstring.
+    """Decision Diffuser; the losses are in the docstring of `networld_algos.ma_dd.algorithm`.
 
     Attributes:
-        horizon: States ``H`` of a segment, the present one included.
+        horizon: States ``H`` in a segment, including the present one.
         hidden: Width of the inverse model's hidden layers.
-        layers: Number of them.
-        bins: Bins of each column of a continuous action.
+        layers: Number of these layers.
+        bins: Bins for each column of a continuous action.
         dim: Channels of the U-Net's first level.
         mults: Channels of each level as multiples of ``dim``.
-        blocks: Residual blocks in a level.
-        train_steps: Diffusion steps.
-        prediction: ``"x0"`` or ``"epsilon"`` (the paper's).
-        timestep_skew: Above 1, train more on high noise.
-        next_weight: Weight of the next state's error; those after it have 1.
-        inverse_noise: Deviation of the noise on the inverse model's second state.
-        discount: Of a segment's return.
+        blocks: Residual blocks per level.
+        train_steps: Diffusion steps in training.
+        prediction: What the network predicts, ``"x0"`` or ``"epsilon"`` (as in the paper).
+        timestep_skew: Above 1, training favours high noise.
+        next_weight: Loss weight of the next state; later states have weight 1.
+        inverse_noise: Standard deviation of the noise on the inverse model's second state.
+        discount: Discount of a segment's return.
         return_dropout: Probability that the return is hidden.
-        learning_rate: Of Adam, decayed to zero along a cosine.
-        ema: Decay of the averaged weights, which act.
-        batch_size: Windows (whole teams) in an update.
-        sequences: Agents' segments drawn from them.
-        action_dropout: Share of present observations whose last action is another's, see
-            `shuffle_last_action`.
+        learning_rate: Learning rate of Adam; decays to zero along a cosine.
+        ema: Decay of the averaged weights, which are used to act.
+        batch_size: Windows per update, each of a whole team.
+        sequences: Number of agents' segments drawn from these windows.
+        action_dropout: Share of present observations that show another one's last action in
+            training, see `shuffle_last_action`.
         return_of: Whose reward counts, see `networld_algos.data.returns`.
-        features: Of observations, see `ObsFeatures`; they are the states. On RB 64 with both kinds,
-            56 with ``"symlog"`` (validation, one training seed).
-        mean_field: Let agents send their states and see the neighbours' mean.
-        message_max_age: Steps the last message of a neighbour stands in for lost ones.
-        steps: Solver steps of a decision.
+        features: Features of observations, see `ObsFeatures`. They are the states.
+        mean_field: Whether agents send their states and see the mean of their neighbours'.
+        message_max_age: Steps for which a neighbour's last message replaces lost ones.
+        steps: Solver steps per decision.
         solver: ``"ddpm"``, ``"ddim"`` or ``"dpm-solver++"``.
         temperature: Scale of the sampling noise.
         guidance_weight: ``w``; 1 is the conditional model, 0 the unconditional one.
-        target: Whose returns the quantile is of: ``"state"`` or ``"data"``.
-        target_quantile: Return to ask for, as a quantile.
+        target: Where the target return is taken from: ``"state"``, the returns that follow from the
+            present state, or ``"data"``, all returns.
+        target_quantile: Target return, as a quantile of these.
         decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`.
-        decode_temperature: Of ``"sample"``.
+        decode_temperature: Divides the logits of ``"sample"``.
     """
 
     horizon: int = 4

@@ -1,4 +1,4 @@
-"""The networks of MA-DD, and what they train on."""
+"""The networks of MA-DD and the segments that they train on."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class StateSegments:
 
     Attributes:
         states: ``(S, H, W)`` features of the observations.
-        context: ``(S, F)`` the present state beside the mean of the neighbours'.
+        context: ``(S, F)`` the present state and the mean of the neighbours'.
         actions: ``(S, H-1, ...)``.
         steps: ``(S, H-1)`` 1.0 where the transition is real.
         returns: ``(S, 1)`` standardised.
-        known: ``(S, 1)`` 1.0 where the whole segment is real, hence its return.
-        picked: Which agents of which windows they are.
+        known: ``(S, 1)`` 1.0 where the whole segment is real, so that its return is known.
+        picked: The agents and windows that the rows come from.
     """
 
     states: Tensor
@@ -43,22 +43,22 @@ class StateSegments:
 
 
 class DecisionDiffuser(nn.Module):
-    """Everything that acts; the averaged weights are a second copy of this.
+    """All networks of the model. The averaged weights are a second copy.
 
     Args:
         spec: The task.
         mean_field: Whether agents see the mean of their neighbours' states.
-        features: Of observations, which are the states.
+        features: Kind of features of observations, which are the states.
         hidden: Widths of the inverse model's hidden layers.
-        bins: Bins of each column of a box action.
+        bins: Bins per column of a box action.
         dim: Channels of the U-Net's first level.
         mults: Channels of each level as multiples of ``dim``.
-        blocks: Residual blocks in a level.
+        blocks: Residual blocks per level.
         train_steps: Diffusion steps.
         prediction: ``"x0"`` predicts the change from the present state, ``"epsilon"`` the noise.
 
     Attributes:
-        width: Columns ``W`` of a state.
+        width: Width ``W`` of a state.
     """
 
     return_stats: Tensor
@@ -91,7 +91,7 @@ class DecisionDiffuser(nn.Module):
         self.outlook = mlp([self.inputs.width, *hidden, QUANTILES])
         self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))  # mean, deviation
         self.register_buffer("return_quantiles", torch.zeros(QUANTILES))  # standardised
-        # Any number below all returns is a quantile 0: the ends are drawn in to be learnable.
+        # Any number below all returns is a quantile 0. The ends are moved inwards to be learnable.
         shares = torch.linspace(0, 1, QUANTILES).clamp(0.01, 0.99)
         self.register_buffer("shares", shares, persistent=False)
 
@@ -105,7 +105,7 @@ class DecisionDiffuser(nn.Module):
             t: ``(rows,)`` diffusion steps.
             context: ``(rows, F)``, shown at every position.
             condition: ``(rows, dim)`` embedded return, zero where hidden.
-            frozen: No gradient reaches the weights.
+            frozen: The weights need no gradient.
         """
         shown = context.unsqueeze(-1).expand(-1, -1, x.shape[-1])
         output = self.denoiser(torch.cat([x, shown], dim=1), t, condition, frozen=frozen)

@@ -1,23 +1,23 @@
 """MA-DT: the Decision Transformer (Chen et al., NeurIPS 2021) for each agent, shared parameters.
 
-A window of ``context`` steps is a sequence of tokens, with ``R_t`` the return-to-go and ``x_t`` the
-agent's own features beside the mean of its neighbours'::
+A window of ``context`` steps is a sequence of tokens. ``R_t`` is the return-to-go and ``x_t`` has
+the agent's own features and the mean of its neighbours'::
 
     R_0 x_0 a_0  R_1 x_1 a_1  ..  R_t x_t   ->   a_t
 
-Each token is a linear embedding of its content plus a learned one of the time step t. The loss is
-masked to real steps and divided by their number::
+Each token is a linear embedding of its content plus a learned embedding of the time step t. The
+loss is averaged over real steps::
 
     choices                 L = E[ -log pi(a_t | R, x, a before) ]
     box, "mse" (the paper)  L = E[ || tanh(W h_t) - a_t ||^2 ],     a scaled to [-1, 1]
     box, "two-hot"          L = E[ cross-entropy of the two-hot of each column ]
 
-Windows begin at any step and padding follows the last real one, in training as in acting, so the
+Windows begin at any step. In training and in acting, padding comes after the last real step, so
 causal attention never sees it.
 
-An agent is not told its reward while it acts, so what is left of the target return cannot be
-counted down as in the paper. ``R_t`` is, at each step t, the ``target_quantile`` of the
-returns-to-go that the data has at that step.
+An agent does not observe its reward while it acts, so it cannot subtract rewards from the target
+return as in the paper. Instead, ``R_t`` is the ``target_quantile`` of the returns-to-go that the
+data has at step t.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class MADT(Algorithm):
 
     @property
     def window(self) -> int:
-        """The context."""
+        """The context, see `MADTConfig`."""
         return self.config.context
 
     @property
@@ -111,7 +111,7 @@ class MADT(Algorithm):
         return self.config.batch_size
 
     def prepare(self, episodes: Episodes, total_updates: int) -> None:
-        """Fit feature statistics, action bins and the returns-to-go of each step.
+        """Fit feature statistics, action bins and the quantiles of returns-to-go at each step.
 
         Raises:
             ValueError: If an episode is longer than ``max_steps``.
@@ -138,7 +138,7 @@ class MADT(Algorithm):
         self.last_step.fill_(longest - 1)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """One step on the sequence loss."""
+        """Take one step on the sequence loss."""
         self.known(batch.task, prepared=True)
         batch = assign_rewards(batch, self.config.return_of)
         states = self.inputs(batch, self.config.action_dropout, generator)[:, :-1]
@@ -165,7 +165,7 @@ class MADT(Algorithm):
         return {"sequence_loss": loss.item()}
 
     def sequence_loss(self, output: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
-        """Loss of the head's output over real steps, ``mask`` ``(S, T)``."""
+        """Mean loss of the head's output over real steps, given by ``mask`` ``(S, T)``."""
         if isinstance(self.model.head, ActionHead):
             return masked_mean(self.model.head.loss(output, actions), mask)
         errors = (torch.tanh(output) - self._scaled(actions)) ** 2
@@ -177,7 +177,7 @@ class MADT(Algorithm):
         return self.box.to_unit(actions)
 
     def target_returns(self, times: Tensor) -> Tensor:
-        """Standardised return-to-go asked for at ``times`` (any shape)."""
+        """Standardised target return-to-go at ``times`` (any shape)."""
         mean, std = self.return_stats
         target = at_quantile(self.return_quantiles, self.config.target_quantile)
         return (target[times] - mean) / std
@@ -203,7 +203,7 @@ class MADT(Algorithm):
             window = torch.cat([carry["states"], states], dim=1)
             if window.shape[1] > config.context:
                 window, past = window[:, -config.kept :], None
-                actions = actions[:, actions.shape[1] + 1 - config.kept :]  # one less than states
+                actions = actions[:, actions.shape[1] + 1 - config.kept :]  # one fewer than states
         hidden, past = self._last_state(window, actions, now, past)
         output = self.model.head(hidden)
         if isinstance(self.model.head, ActionHead):
@@ -222,10 +222,10 @@ class MADT(Algorithm):
     def _last_state(
         self, states: Tensor, actions: Tensor | None, now: int, past: list[Past] | None
     ) -> tuple[Tensor, list[Past]]:
-        """Hidden row ``(rows, hidden)`` of the last state token, and the cache it leaves.
+        """Hidden rows ``(rows, hidden)`` of the last state token, and the new cache.
 
-        ``actions`` has one step less than ``states``; with ``past``, all tokens before the last
-        step are in the cache already, except its predecessor's action.
+        ``actions`` has one step fewer than ``states``. With ``past``, the cache already has all
+        tokens before the last step, except the action of the step before it.
         """
         rows, count, _ = states.shape
         steps = torch.arange(now - count + 1, now + 1, device=states.device)
@@ -233,7 +233,7 @@ class MADT(Algorithm):
         blank = states.new_zeros(rows, 1, self.spec.action_dim)
         if not self.model.box:
             blank = blank[..., 0].long()
-        # The action to choose has a token, which is cut off below.
+        # The action to be chosen has a placeholder token, which is cut off below.
         filled = blank if actions is None else torch.cat([actions, blank], dim=1)
         fresh = count if past is None else min(count, 2)
         span = slice(count - fresh, count)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from networld_algos.data.returns import (
-    ReturnOf,
-)
+from networld_algos.data.returns import ReturnOf
 from networld_algos.nn.action_head import DECODES, Decode
 from networld_algos.nn.features import FEATURES, FeatureKind
 from networld_algos.nn.messages import MESSAGE_MAX_AGE
@@ -21,33 +19,36 @@ class MADTConfig:
     """Decision Transformer; tokens and losses are in the module's docstring.
 
     Attributes:
-        context: Steps of a window.
-        kept: Latest steps that stay when an acting agent's window overflows; it then grows again
-            to ``context``, each step adding to cached keys and values. ``kept = context`` slides
-            the window as in the paper, and encodes all of it anew at each step.
+        context: Steps in a window.
+        kept: Number of latest steps to keep when the window of an acting agent is full. The window
+            then grows to ``context`` again, and each step adds to cached keys and values.
+            ``kept = context`` slides the window as in the paper, which encodes all of it at each
+            step.
         hidden: Width of a token.
         layers: Number of blocks.
         heads: Attention heads.
-        dropout: Of embeddings, attention weights and both branches of each block.
-        max_steps: Longest episode that can be learned; later steps count as the last one seen.
-        box_loss: ``"mse"`` or ``"two-hot"``.
-        bins: Bins of each column, ``"two-hot"``.
-        target_quantile: Return to ask for, as a quantile of those in the data.
-        learning_rate: Of AdamW.
-        weight_decay: Of AdamW.
-        warmup: Share of the updates in which the learning rate rises to its value.
-        batch_size: Windows (whole teams) in an update.
-        sequences: Agents' sequences drawn from them.
-        action_dropout: Share of observations whose last action is another's, see
-            `shuffle_last_action`.
-        action_tokens: Show past actions.
+        dropout: Dropout probability of embeddings, attention weights and both branches of each
+            block.
+        max_steps: Longest episode that can be learned. Later steps are treated as the last one
+            seen.
+        box_loss: Loss of box actions, ``"mse"`` or ``"two-hot"``.
+        bins: Bins per column for ``"two-hot"``.
+        target_quantile: Target return, as a quantile of the returns in the data.
+        learning_rate: Learning rate of AdamW.
+        weight_decay: Weight decay of AdamW.
+        warmup: Share of the updates during which the learning rate rises to its value.
+        batch_size: Windows per update, each of a whole team.
+        sequences: Number of agents' sequences drawn from these windows.
+        action_dropout: Share of training observations that show another observation's last action,
+            see `shuffle_last_action`.
+        action_tokens: Whether the model sees past actions.
         return_of: Whose reward counts, see `networld_algos.data.returns`.
-        features: Of observations, see `ObsFeatures`.
-        mean_field: Let agents send their features and see the neighbours' mean.
-        message_max_age: Steps the last message of a neighbour stands in for lost ones.
+        features: Features of observations, see `ObsFeatures`.
+        mean_field: Whether agents send their features and see the mean of their neighbours'.
+        message_max_age: Steps for which a neighbour's last message replaces lost ones.
         decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`. With ``"mse"``
-            the only action serves all three.
-        temperature: Of ``"sample"``.
+            all three give the same action.
+        temperature: Divides the logits of ``"sample"``.
     """
 
     context: int = 20

@@ -1,13 +1,13 @@
 """The Decision Transformer's network: causal attention, with a cache for acting step by step.
 
-Pre-norm blocks as in GPT-2 (Radford et al., 2019), the ReLU and single head of the Decision
-Transformer (Chen et al., 2021)::
+Pre-norm blocks as in GPT-2 (Radford et al., 2019), with the ReLU of the Decision Transformer (Chen
+et al., 2021)::
 
     x <- x + proj(attention(norm1(x)))
     x <- x + mlp(norm2(x))
 
-A token attends to itself and to those before it, so padding after the last real token is never
-seen and needs no mask.
+A token attends to itself and to earlier tokens. Padding after the last real token is therefore
+never seen and needs no mask.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Block(nn.Module):
 
         Args:
             x: New tokens.
-            past: Keys and values of the tokens before them.
+            past: Keys and values of earlier tokens.
             first: First new token whose output is wanted.
-            stride: Distance to the next one.
+            stride: Distance to the next such token.
             drop: Apply dropout.
         """
         rows, count, width = x.shape
@@ -75,10 +75,10 @@ class CausalTransformer(nn.Module):
     """Blocks and a final LayerNorm.
 
     Args:
-        width: Columns of a token.
+        width: Width of a token.
         layers: Number of blocks.
         heads: Attention heads; divides ``width``.
-        dropout: Of attention weights and of both branches of a block.
+        dropout: Dropout probability of attention weights and of both branches of a block.
     """
 
     def __init__(self, width: int, layers: int, heads: int, dropout: float) -> None:
@@ -99,9 +99,9 @@ class CausalTransformer(nn.Module):
 
         Args:
             x: New tokens ``(rows, tokens, width)``.
-            past: Of the tokens before, from the call before.
-            first: First new token whose output is wanted; others only serve it.
-            stride: Distance to the next one.
+            past: Keys and values of earlier tokens, from the previous call.
+            first: First new token whose output is wanted; other tokens are only attended to.
+            stride: Distance to the next such token.
             drop: Apply dropout, drawn from torch's global generator.
         """
         kept: list[Past] = []
@@ -121,19 +121,19 @@ class CausalTransformer(nn.Module):
 class DecisionTransformer(nn.Module):
     """Embeddings, a causal transformer, and a head read at the state tokens.
 
-    Tokens of a step: return-to-go, state, action. Each embedding is the sum of a linear one of its
-    content and a learned one of the time step; all are normalised together.
+    The tokens of a step are return-to-go, state and action. An embedding is the sum of a linear
+    embedding of the content and a learned embedding of the time step, followed by a LayerNorm.
 
     Args:
-        inputs: Columns ``F`` of a state.
+        inputs: Width ``F`` of a state.
         spec: The task.
         hidden: Width of a token.
         layers: Number of blocks.
         heads: Attention heads.
-        dropout: Of embeddings and in each block.
-        max_steps: Number of time steps.
-        action_tokens: Show past actions.
-        bins: Bins of each column of a box; None: one linear output for each column.
+        dropout: Dropout probability of embeddings and in each block.
+        max_steps: Number of time steps that have an embedding.
+        action_tokens: Whether the model sees past actions.
+        bins: Bins per column of a box action. None gives one linear output per column.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class DecisionTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.box, self.dropout = spec.action_kind == "box", dropout
-        self.tokens = 3 if action_tokens else 2  # of a step
+        self.tokens = 3 if action_tokens else 2  # per step
         self.time = nn.Embedding(max_steps, hidden)
         self.return_to_go = nn.Linear(1, hidden)
         self.state = nn.Linear(inputs, hidden)
@@ -172,7 +172,7 @@ class DecisionTransformer(nn.Module):
         self.apply(_initialise)
 
     def embed(self, returns: Tensor, states: Tensor, actions: Tensor, times: Tensor) -> Tensor:
-        """Tokens ``(S, tokens * T, hidden)`` step by step.
+        """Tokens ``(S, tokens * T, hidden)``, ordered by step.
 
         Args:
             returns: ``(S, T)`` standardised returns-to-go.
@@ -195,14 +195,14 @@ class DecisionTransformer(nn.Module):
         *,
         drop: bool = False,
     ) -> Tensor:
-        """Head's output ``(S, T, ..)`` at each state token; arguments as of `embed`."""
+        """Output ``(S, T, ..)`` of the head at each state token; for arguments see `embed`."""
         x = self.embed(returns, states, actions, times)
         x = F.dropout(x, self.dropout, training=drop)
         return self.head(self.body(x, first=1, stride=self.tokens, drop=drop)[0])
 
 
 def _initialise(module: nn.Module) -> None:
-    """Weights of GPT-2: normal with deviation 0.02, biases zero."""
+    """Initial weights of GPT-2: normal with standard deviation 0.02, and zero biases."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear):

@@ -1,14 +1,14 @@
 """How much better than usual an action was: the weights of NetWorld's planner losses.
 
-A value network V, local to the agent like everything else, is fitted to the returns that followed,
-and a step is weighted by the advantage of what was done there (AWR; Peng et al., 2019)::
+A value network V uses local inputs only, like all networks here. It is fitted to the returns that
+followed, and a step is weighted by the advantage of its action (AWR; Peng et al., 2019)::
 
-    G = sum_{t<T} discount^t r_t + discount^T V(z_T, m_T)   T: steps of the window
-    value      E[ (V(z_0, m_0) - G)^2 ],     V in G from the averaged weights
+    G = sum_{t<T} discount^t r_t + discount^T V(z_T, m_T)   T: steps in the window
+    value      E[ (V(z_0, m_0) - G)^2 ],     V in G has the averaged weights
     A = G - V(z_0, m_0)
     weight = exp(beta (A - mean A) / std A),                at most `MAX_WEIGHT`
 
-V is zero after an episode that has ended for good; T is smaller where an episode ends earlier.
+V is zero after a terminated episode. T is smaller if an episode ends within the window.
 
 Weighting by the return alone favours lucky states rather than good actions.
 """
@@ -32,9 +32,9 @@ def step_weights(
 
     Args:
         own: Networks of the task, being trained.
-        averaged: Their moving average.
+        averaged: Moving average of these networks.
         data: First steps of a batch.
-        discount: Per step, of ``G``.
+        discount: Discount of ``G`` per step.
         beta: Inverse temperature of the weights.
     """
     with torch.no_grad():
@@ -42,7 +42,7 @@ def step_weights(
         end = _inputs(own, data.z_last, data.mean_last, data.present)
         rewards = data.rewards / own.return_stats[1]
         powers = discount ** torch.arange(rewards.shape[1] + 1, device=rewards.device)
-        length = data.steps.sum(1).long()  # (B,): what lies beyond has no reward
+        length = data.steps.sum(1).long()  # (B,): steps beyond it have no reward
         last = (powers[length] * (1.0 - data.terminated))[:, None] * averaged.value_of(end)
         target = (rewards * powers[:-1, None]).sum(1) + last  # (B, N)
         advantage = (target - averaged.value_of(now)).unsqueeze(-1)

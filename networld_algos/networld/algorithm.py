@@ -1,11 +1,11 @@
 """NetWorld: a diffusion world model in latent space with mean-field messages.
 
-An agent encodes its observation to a latent z, sends a message to its 1-hop neighbours and
-averages what it receives to m. A noise model over segments of ``[z; m]`` draws what comes next,
-optionally pushed toward high return by a classifier, and an inverse dynamics model recovers the
-action from (z_t, z_{t+1}). Only the next latent is used, a share of its deviation from the forecast
-(`NetWorldConfig.deviation`); then it plans again. The noise model and
-the classifier are shared by all tasks, see `networld_algos.networld.nets`.
+An agent encodes its observation as a latent z, sends a message to its 1-hop neighbours, and
+averages the messages it receives to m. A noise model over segments of ``[z; m]`` draws a plan,
+which a classifier can guide toward high return. An inverse dynamics model recovers the action from
+z_t and z_{t+1}. Of a plan, only the next latent is used, and only a share of its deviation from the
+forecast (`NetWorldConfig.deviation`); then the agent plans again. All tasks share the noise model
+and the classifier, see `networld_algos.networld.nets`.
 
 Source: NetWorld (arXiv 2602.00558); Diffuser (Janner et al., 2022) for planning by denoising,
 Decision Diffuser (Ajay et al., 2023) for state-only diffusion with inverse dynamics.
@@ -52,7 +52,7 @@ class NetWorld(Algorithm):
 
     Attributes:
         nets: Networks being trained.
-        ema: Their moving average, which acts.
+        ema: Moving average of the networks, which is used to act.
     """
 
     name = "networld"
@@ -87,7 +87,7 @@ class NetWorld(Algorithm):
 
     @property
     def window(self) -> int:
-        """A segment has H observations, hence H - 1 steps."""
+        """H - 1 steps, since a segment has H observations."""
         return self.config.horizon - 1
 
     @property
@@ -105,9 +105,11 @@ class NetWorld(Algorithm):
     def prepare(self, episodes: Episodes, total_updates: int) -> None:
         """Fit a task's feature statistics, action bins, return bins and latent statistics.
 
-        Those of the latents are from the first eight episodes; training an encoder moves them on.
+        Latent statistics come from the first eight episodes, and training the encoder updates them.
 
-        ``total_updates`` counts the updates of all tasks in this stage (training or adaptation).
+        Args:
+            episodes: Training data of one task.
+            total_updates: Updates of all tasks in this stage, training or adaptation.
         """
         self.start(episodes, total_updates)
         task = episodes.spec.task
@@ -138,14 +140,15 @@ class NetWorld(Algorithm):
     def adapt(self, spec: TaskSpec) -> None:
         """Add a task to a trained model; call `prepare` with its episodes next.
 
-        The task gets new networks of its own; its embedding is the mean of the old ones. For the
-        first ``adapt_share`` of the updates only its own networks are fitted, then the shared
-        ones are tuned at ``adapt_rate`` times the learning rate (or stay frozen, see
-        ``adapt_shared``). Training goes on from the averaged weights.
+        The task gets its own new networks, and its embedding is the mean of the others. For the
+        first ``adapt_share`` of the updates only its own networks are fitted. Then the shared
+        networks are tuned at ``adapt_rate`` times the learning rate, or stay frozen, see
+        ``adapt_shared``. Training continues from the averaged weights.
 
         Raises:
-            ValueError: If the task is known already, or its features do not fit a fixed encoder;
-                the model is then as it was.
+            ValueError: If the task is known already, or its features do not fit a fixed encoder.
+            The
+                model is then unchanged.
         """
         if spec.task in self.specs:
             raise ValueError(f"task {spec.task!r} is known already; use a new name to adapt")
@@ -161,7 +164,7 @@ class NetWorld(Algorithm):
         self.counters.update(stage_start=self.counters["updates"], adapted=1)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """One step on the losses of `NetWorldConfig` for the task of ``batch``."""
+        """Take one step on the losses of `NetWorldConfig` for the task of ``batch``."""
         self.known(batch.task, prepared=True)
         own = self.nets.task(batch.task)
         done = self.counters["updates"] - self.counters["stage_start"]
@@ -203,7 +206,7 @@ class NetWorld(Algorithm):
     def inverse_loss(
         self, own: TaskNets, z: Tensor, data: Segments, generator: torch.Generator
     ) -> Tensor:
-        """``E[-log I(a | z_t, z_{t+1} + noise)]``; an imagined z_{t+1} is never exact."""
+        """``E[-log I(a | z_t, z_{t+1} + noise)]``, since a planned z_{t+1} is never exact."""
         z_next = z[:, 1:]
         if own.encoder_grad != "end_to_end":
             noise = normal(z_next.shape, generator, z.device, picked=data.picked)
@@ -217,7 +220,7 @@ class NetWorld(Algorithm):
         return row_mean((own.decoder(z) - data.features) ** 2)
 
     def step_weights(self, task: str, data: Transitions) -> tuple[Tensor, Tensor | None]:
-        """Weights ``(B, N)`` of the planner's losses, and the value's loss if there is one."""
+        """Weights ``(B, N)`` of the planner's losses, and the loss of the value network, if any."""
         config, own = self.config, self.nets.task(task)
         if config.weighting == "advantage":
             averaged = self.acting.task(task)
@@ -232,9 +235,9 @@ class NetWorld(Algorithm):
         return torch.ones_like(data.returns), None
 
     def forecast_loss(self, task: str, data: Transitions, weights: Tensor) -> Tensor:
-        """Squared error of the forecast of the next latent, over agents drawn from all windows.
+        """Squared error of the forecast of the next latent, for agents drawn from all windows.
 
-        The running statistics of the mean message follow the sender on the way.
+        This also updates the running statistics of the mean message, which follow the sender.
         """
         m = data.mean
         if self.config.mean_field != "off":
@@ -244,7 +247,7 @@ class NetWorld(Algorithm):
 
     @staticmethod
     def _forecast_errors(nets: Nets, task: str, data: Transitions, m: Tensor) -> Tensor:
-        """``(rows,)`` of the agents picked, from the standardised mean messages ``(B, N, d)``."""
+        """Errors ``(rows,)`` of picked agents, given standardised mean messages ``(B, N, d)``."""
         z, m, present, z_next = map(data.of_picked, (data.z, m, data.present, data.z_next))
         return ((nets.shared.forecast(z, m, present, task) - z_next) ** 2).mean(-1)
 
@@ -260,12 +263,12 @@ class NetWorld(Algorithm):
         """Diffusion and classifier loss of ``nets`` on the same corrupted segments.
 
         Args:
-            nets: Networks, trained or averaged.
-            task: Whose segments these are.
+            nets: Trained or averaged networks.
+            task: Name of the task of the segments.
             z: Latents ``(S, H, d)``.
             data: The segments.
-            weights: ``(S, H-1)`` of the errors of later positions.
-            generator: Draws steps and noise.
+            weights: ``(S, H-1)`` weights of the errors after position 0.
+            generator: Source of diffusion steps and noise.
         """
         config, shared = self.config, nets.shared
         with torch.no_grad():
@@ -290,7 +293,7 @@ class NetWorld(Algorithm):
 
     @torch.no_grad()
     def validation_loss(self, batch: Batch, generator: torch.Generator) -> float:
-        """Inverse, forecast and diffusion loss of the averaged networks, by running statistics."""
+        """Inverse, forecast and diffusion loss of averaged networks, with running statistics."""
         nets, own = self.acting, self.acting.task(batch.task)
         data = draw_segments(own, self.config, batch, generator)
         losses = [self.inverse_loss(own, data.z, data, generator)]
@@ -303,7 +306,7 @@ class NetWorld(Algorithm):
         return torch.stack(losses).sum().item()
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """``(E, N, d)``: the latent or what the sender makes of it."""
+        """The latent ``(E, N, d)``, or the sender's output for it."""
         if self.config.mean_field == "off":
             return None
         own = self.acting.task(carry["task"])
@@ -314,7 +317,7 @@ class NetWorld(Algorithm):
     def act(
         self, obs: Tensor, neighbours: Tensor, carry: Carry, generator: torch.Generator
     ) -> tuple[Tensor, Carry]:
-        """Encode, exchange, plan, recover the action; one forward for all agents."""
+        """Encode, exchange messages, plan and recover actions, in one pass for all agents."""
         self.known(carry["task"])
         config, nets, task = self.config, self.acting, carry["task"]
         own = nets.task(task)
@@ -344,7 +347,7 @@ class NetWorld(Algorithm):
         return latent_health(self.acting, self.config, episodes)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """One Adam for the shared networks and one for each task's own."""
+        """One Adam for the shared networks and one per task for its own networks."""
         return dict(self._optimizers)
 
     def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:

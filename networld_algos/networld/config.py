@@ -34,109 +34,102 @@ MAX_TRAINED_COLUMNS = 4
 class NetWorldConfig:
     """Diffusion world model in latent space with mean-field messages.
 
-    With z the standardised latent, m the mean message, ``x = [z; m]`` over H steps, x_t its
-    corruption at diffusion step t with the first position clean::
+    Let z be the standardised latent, m the mean message, ``x = [z; m]`` over H steps, and x_t its
+    corruption at diffusion step t with a clean first position::
 
         forecast        E[ || z_{h+1} - F(z_h, m_h, task) ||^2 ]
         diffusion       E[ sum_h w_h || x_h - f(x_t, t, F, task)_h ||^2 ],   w_0 = 0
         classifier      E[ CE( twohot(R), J(x_t, t, task) ) ],  R = sum_h discount^h r_h
         inverse         E[ -log I(a_h | z_h, z_{h+1} + inverse_noise * eps) ]
-        reconstruction  E[ || D(z) - features(o) ||^2 ],   if so chosen by ``encoder_grad``
+        reconstruction  E[ || D(z) - features(o) ||^2 ],   if ``encoder_grad`` chooses it
 
-    The forecast F is the mean of the next latent, a plain network trained on agents of many
-    windows. The noise model f draws the deviation from it, so that it need not learn the mean from
-    corrupted samples. A learned message g(z) enters F through its mean and is trained by F's loss.
+    The forecast F predicts the mean of the next latent. It is a plain network, trained on agents of
+    many windows. The noise model f draws the deviation from F, so it need not learn the mean from
+    corrupted samples. A learned message g(z) enters F as a mean over neighbours, and the loss of F
+    trains it.
 
     Attributes:
         latent: Width ``d`` of a latent and of a message.
         hidden: Width of the MLPs.
         layers: Hidden layers of the MLPs.
-        features: Of observations, see `ObsFeatures`. ``"auto"`` is ``"both"`` where the latent has
-            room for both, so that the encoder can start lossless, and ``"symlog"`` elsewhere. On RB
-            (expert data, 96 validation networks, two training seeds, forecast alone): 85 with both,
-            82 with ``"linear"``, 79 with ``"symlog"``; on CBF, where both do not fit into 64, 83,
-            83 and 86.
-        symlog: Bins in the symlog domain; False is an ablation, see `TwoHot`.
-        bins: Bins of each column of a continuous action.
-        coding: Of actions and returns over their bins: ``"twohot"``, or ``"onehot"``, an ablation.
-        horizon: Positions ``H`` of a segment.
-        batch_size: Windows (whole teams) in an update.
-        sequences: Most agent-sequences of them that noise model, classifier, inverse dynamics and
-            decoder are trained on, drawn at random.
-        transitions: Most agents of them that the forecast is trained on, at the first step of
-            their window, drawn at random.
-        planner: ``"diffusion"``, or ``"regression"``: F alone decides, the control. Solver and
-            guidance then play no part.
-        forecast: Show F to the noise model. Without it f starts from the present latent, as
-            published: on CBF 50.5 after 4,000 updates against 68.0 after 2,000 with it
-            (validation, one seed, ``latent=64``).
+        features: Features of observations, see `ObsFeatures`. ``"auto"`` is ``"both"`` if the
+            latent has room for both, so that the encoder starts without loss, and otherwise
+            ``"symlog"``.
+        symlog: Space bins in the symlog domain; False is an ablation, see `TwoHot`.
+        bins: Bins for each column of a continuous action.
+        coding: Coding of actions and returns on bins: ``"twohot"``, or ``"onehot"``, an ablation.
+        horizon: Positions ``H`` in a segment.
+        batch_size: Windows per update, each of a whole team.
+        sequences: Largest number of agent-sequences, drawn at random from these windows, that train
+            noise model, classifier, inverse dynamics and decoder.
+        transitions: Largest number of agents, drawn at random, that train the forecast at the first
+            step of their window.
+        planner: ``"diffusion"``, or ``"regression"``, a control in which F alone decides. Solver
+            and guidance then have no effect.
+        forecast: Whether the noise model sees F. If not, f starts from the present latent, as
+            published.
         forecast_hidden: Width of F.
         forecast_layers: Gated blocks of F, see `networld_algos.nn.layers.gated`.
-        denoiser: ``"unet"`` or ``"mlp"`` (residual MLP over the flattened segment).
-        dim: Channels of the U-Net's first level; width of the embeddings.
-        mults: Channels of its levels as multiples of ``dim``.
-        blocks: Residual blocks in a level (or of the MLP).
-        train_steps: Diffusion steps ``T``.
+        denoiser: ``"unet"``, or ``"mlp"``, a residual MLP over the flattened segment.
+        dim: Channels of the U-Net's first level and width of the embeddings.
+        mults: Channels of each level as multiples of ``dim``.
+        blocks: Residual blocks per level, or in the MLP.
+        train_steps: Diffusion steps ``T`` in training.
         prediction: What the network predicts, ``"x0"`` or ``"epsilon"``.
         timestep_skew: Above 1, training favours high noise, see `CosineSchedule.draw`.
-        next_weight: Loss weight of position 1, the only one consumed; later positions have 1.
-        message: ``"latent"`` (send z, as published) or ``"learned"`` (send g(z), trained by the
-            forecast loss). It lifted the normalised score on RB from about 30 to 70 (validation,
-            at horizon 8 and temperature 0.7).
-        mean_field: ``"full"``, ``"classifier"`` (only the classifier sees the present mean, of
-            latents: no loss would train a sender) or ``"off"`` (nothing is sent).
-        encoder_grad: What shapes the encoder. ``"none"``: it is a fixed random rotation of the
-            features, which loses nothing. ``"inverse+reconstruction"``: these two losses.
-            ``"end_to_end"``: diffusion, classifier and clean inverse losses, as published; it
-            collapses and is kept to show that. ``"auto"`` is ``"none"`` for a box of more than
-            `MAX_TRAINED_COLUMNS` action columns where the latent holds all features, else
-            ``"inverse+reconstruction"``: trained and fixed score 56 and 64 on CBF (8 columns, mixed
-            data), 96 and 92 on NS (3, medium), and on RB 79 and 88 (expert) but 80 and 80 (mixed)
-            with one seed, 82 and 68 at twice the rate with another (validation, `docs/tried.md`).
-        inverse_noise: Noise on z_{h+1} in inverse-dynamics training, in latent deviations.
-        action_dropout: Share of present observations whose last action is another's in training,
-            see `shuffle_last_action`; later ones keep theirs, which is the action to recover.
-        classifier: Train the return classifier (needed for guidance).
-        return_head: ``"twohot"`` logits, or ``"mse"``: one number, the standardised return, by
-            least squares; an ablation.
-        return_bins: Bins of its two-hot return.
+        next_weight: Loss weight of position 1, the only one that a decision uses. Later positions
+            have weight 1.
+        message: ``"latent"`` sends z, as published; ``"learned"`` sends g(z), which the forecast
+            loss trains.
+        mean_field: ``"full"``; ``"classifier"``, where only the classifier sees the present mean,
+            which is of latents because no loss would train a sender; or ``"off"``, where nothing is
+            sent.
+        encoder_grad: What trains the encoder. ``"none"``: nothing; it is a fixed random rotation of
+            the features, which loses nothing. ``"inverse+reconstruction"``: these two losses.
+            ``"end_to_end"``: diffusion, classifier and clean inverse losses, as published; the
+            latent collapses, and the setting is kept to show that. ``"auto"`` is ``"none"`` for box
+            actions with more than `MAX_TRAINED_COLUMNS` columns if the latent has room for all
+            features, and otherwise ``"inverse+reconstruction"``.
+        inverse_noise: Noise on z_{h+1} when inverse dynamics is trained, in standard deviations of
+            a latent.
+        action_dropout: Share of present observations that show another one's last action in
+            training, see `shuffle_last_action`. Later observations keep theirs, which is the action
+            to recover.
+        classifier: Whether to train the return classifier, which guidance needs.
+        return_head: ``"twohot"`` logits, or ``"mse"``, an ablation with one output, the
+            standardised return, trained by least squares.
+        return_bins: Bins of the classifier's two-hot return.
         return_of: Whose rewards R and advantages count, see `networld_algos.data.returns`.
-        discount: Of R.
+        discount: Discount of R.
         weighting: ``"return"`` weights a window in the planner's losses by
             ``exp(weighting_beta * standardised R)``, at most 10; ``"advantage"`` weights a step by
             its advantage, see `networld_algos.networld.advantage`.
         weighting_beta: See ``weighting``.
-        value_discount: Of the returns an advantage is made of. Where an action's worth shows in the
-            agent's next reward, 0 with ``return_of="agent"`` and ``weighting_beta=3`` weighs
-            sharper: on CBF, medium data, 71 against 59 with the neighbourhood's returns at the
-            default and a beta of 0.5 (validation, one seed, ``docs/tried.md``).
-        learning_rate: Of Adam, decayed to zero along a cosine.
-        ema: Decay of the averaged weights, which act.
-        adapt_shared: On a new task, ``"tune"`` the shared networks, or keep them ``"frozen"`` and
-            fit only the task's own, a control.
+        value_discount: Discount of the returns that advantages are computed from. If the agent's
+            next reward alone tells what an action was worth, as on CBF, weights are sharper with 0,
+            ``return_of="agent"`` and ``weighting_beta=3``.
+        learning_rate: Learning rate of Adam; decays to zero along a cosine.
+        ema: Decay of the averaged weights, which are used to act.
+        adapt_shared: On a new task, ``"tune"`` the shared networks, or keep them ``"frozen"``, a
+            control in which only the task's own networks are fitted.
         adapt_share: Share of updates on a new task during which the shared networks are frozen.
-        adapt_rate: Learning rate of the shared networks after that, as a multiple. Freezing half
-            of the time and 0.1 after it, the light fine-tuning of the paper, ends below random on
-            RB with one episode: -48 normalised, against 14 with these values and 3 from scratch
-            (validation, one seed, temperature 0.7).
-        steps: Solver steps for a decision.
+        adapt_rate: Learning rate of the shared networks after that, as a multiple of
+            ``learning_rate``. The paper's light fine-tuning has a share of 0.5 and a rate of 0.1.
+        steps: Solver steps per decision.
         solver: ``"ddpm"``, ``"ddim"`` or ``"dpm-solver++"``.
-        temperature: Scale of the sampler's noise; 0 is a deterministic plan.
-        deviation: Share of what a plan's latents differ from the forecast by that is followed; 0
-            leaves the forecast, and without ``forecast`` it is 1. A plan that is followed wholly
-            repeats what was bad in data of mixed worth as well. RB, medium data, two training
-            seeds, temperature 0: 71 and 78 with 0, 67 and 78 with 0.1, 10 and 9 with 1; 74 and 82
-            with 0.1 at temperature 0.7 (validation).
-        guidance: ``"none"``, ``"gradient"`` of the classifier (not in the last two solver steps,
-            so it needs ``steps`` of at least 3), or ``"select"`` the best of
-            ``candidates`` plans.
+        temperature: Scale of the sampler's noise; with 0 a plan is deterministic.
+        deviation: Share of a plan's deviation from the forecast that a decision follows. 0 follows
+            the forecast alone; without ``forecast`` it is always 1. On data of mixed quality, a
+            plan that is followed completely also repeats what was bad in the data.
+        guidance: ``"none"``; ``"gradient"`` of the classifier, except in the last two solver steps,
+            so that ``steps`` must be at least 3; or ``"select"`` the best of ``candidates`` plans.
         guidance_weight: Weight of the unit-norm gradient.
         candidates: Plans drawn for ``"select"``.
         decode: How the inverse model's logits become an action, see `ActionHead`.
-        decode_temperature: Of ``decode="sample"``.
-        warm_start: Start from the previous plan shifted by one step.
+        decode_temperature: Divides the logits of ``decode="sample"``.
+        warm_start: Whether to start from the previous plan, shifted by one step.
         warm_start_share: Noise step at which that plan enters, as a share of ``T``.
-        message_max_age: Steps the last message of a neighbour stands in for lost ones.
+        message_max_age: Steps for which a neighbour's last message replaces lost ones.
     """
 
     latent: int = 64
@@ -200,10 +193,10 @@ class NetWorldConfig:
         return "both" if feature_width(obs_dim, "both") <= self.latent else "symlog"
 
     def encoder_grad_of(self, spec: TaskSpec) -> EncoderGrad:
-        """What shapes the encoder of a task.
+        """What trains the encoder of a task, see ``encoder_grad``.
 
         Raises:
-            ValueError: If it is to be fixed and the latent does not hold all features.
+            ValueError: If the encoder is fixed and the latent has no room for all features.
         """
         width = feature_width(spec.obs_dim, self.features_of(spec.obs_dim))
         if self.encoder_grad == "auto":
@@ -218,7 +211,7 @@ class NetWorldConfig:
 
     @property
     def follows_forecast(self) -> bool:
-        """Nothing of a plan would be followed: next-latent regression."""
+        """Whether decisions follow the forecast alone, so that no plan is needed."""
         return self.planner == "regression" or (self.forecast and self.deviation == 0.0)
 
     def __post_init__(self) -> None:
@@ -274,7 +267,9 @@ class NetWorldConfig:
                 f"{UNGUIDED_STEPS} are not guided; use more steps or guidance='none'"
             )
         if self.guidance == "select" and self.temperature == 0.0:
-            raise ValueError("guidance='select' needs temperature above 0: plans would be equal")
+            raise ValueError(
+                "guidance='select' needs temperature above 0, otherwise all plans are equal"
+            )
         if self.planner == "diffusion" and self.guidance != "none" and not self.classifier:
             raise ValueError(f"guidance={self.guidance!r} needs classifier=True")
 
@@ -293,7 +288,7 @@ FAITHFUL: dict[str, Any] = {
     "adapt_share": 0.5,
     "adapt_rate": 0.1,
 }
-"""As published, as far as the paper says: noise model, message and adaptation; slow on a CPU.
+"""Noise model, message and adaptation as published, as far as the paper says; slow on a CPU.
 
-Not so: the encoder is not trained by the diffusion loss, since it collapses if it is, and plans are
-drawn by the default sampler. See `networld_algos.registry.PRESETS`."""
+Two things differ: the diffusion loss does not train the encoder, since the latent collapses if it
+does, and plans are drawn with the default sampler. The preset ``"faithful"`` has these fields."""

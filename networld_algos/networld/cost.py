@@ -1,7 +1,7 @@
-"""What NetWorld's updates and decisions take, roughly, on one core.
+"""Rough cost of NetWorld's updates and decisions on one core.
 
-Measured with one thread, both cores of a two-core AMD machine at work, torch 2.13 with oneDNN, for
-the configurations of the suite `cpu`.
+Measured for the configurations of the suite `cpu` with one thread, while both cores of a two-core
+AMD machine were busy, with torch 2.13 and oneDNN.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from networld_algos.networld.config import NetWorldConfig
 
 UPDATE_S = 0.053
-REGRESSION = 0.60  # an update without a noise model, as a share of one with it
-WIDE_DIM, WIDE = 256, 200.0  # U-Nets as wide as published: an update is so many times slower
-PLAN_S = 0.6  # an evaluation of 16 episodes: what does not depend on the solver
-FORWARD_S = 0.28  # each further solver step
-GRADIENT = 1.1  # a gradient takes so many steps' time
+REGRESSION = 0.60  # time of an update without a noise model, as a share of one with it
+WIDE_DIM, WIDE = 256, 200.0  # width of the published U-Nets, and how many times slower they are
+PLAN_S = 0.6  # part of an evaluation of 16 episodes that does not depend on the solver
+FORWARD_S = 0.28  # added per solver step
+GRADIENT = 1.1  # time of a guidance gradient, in solver steps
 
 
 def update_seconds(config: NetWorldConfig) -> float:

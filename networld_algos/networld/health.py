@@ -1,7 +1,7 @@
-"""Is NetWorld's latent space fit for control? Six numbers on held-out episodes.
+"""Six numbers on held-out episodes that say whether NetWorld's latent space is fit for control.
 
-A low diffusion loss says nothing: a collapsed latent is easy to denoise. What bounds control is
-whether the action can be read from (z_t, imagined z_{t+1}).
+A low diffusion loss is no sign of that, since a collapsed latent is easy to denoise. Control is
+limited by how well the action can be recovered from z_t and the planned z_{t+1}.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ DIAGNOSTICS: dict[str, tuple[float, float, str]] = {
     "within_trajectory_share": (
         0.1,
         1.0,
-        "share of the latent variance found within (episode, agent); near 0 the latent only says "
-        "which trajectory it is on",
+        "share of the latent variance found within (episode, agent); near 0, the latent only "
+        "identifies the trajectory",
     ),
     "inverse_error_clean": (
         0.0,
@@ -65,7 +65,7 @@ NOISE = 0.1
 
 @torch.no_grad()
 def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dict[str, Diagnostic]:
-    """The numbers of `DIAGNOSTICS`, from the first `HEALTH_EPISODES` episodes at most."""
+    """The numbers of `DIAGNOSTICS`, measured on the first `HEALTH_EPISODES` episodes."""
     own = nets.task(episodes.spec.task)  # this task's networks
     generator = torch.Generator().manual_seed(0)
     device = own.return_stats.device
@@ -116,7 +116,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
 def _inverse_error(
     own: TaskNets, z: Tensor, z_next: Tensor, actions: Tensor, generator: torch.Generator
 ) -> float:
-    """Normalised error of recovered actions, see the module's docstring."""
+    """Normalised error of recovered actions, see ``inverse_error_clean`` in `DIAGNOSTICS`."""
     logits = own.action_logits(z, z_next)
     recovered = own.head.decode(logits, "expectation", 1.0, generator)
     if own.head.kind == "discrete":

@@ -1,4 +1,4 @@
-"""The networks of NetWorld: one set for each task, one shared by all."""
+"""The networks of NetWorld: one set per task, and one that all tasks share."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ SMALL = 0.01
 
 
 class TaskNets(nn.Module):
-    """What each task has for itself.
+    """The networks that a task has for itself.
 
     Attributes:
-        encoder_grad: What shapes its encoder, see `NetWorldConfig`.
+        encoder_grad: What trains the encoder, see `NetWorldConfig`.
         last_action: Columns of the observation that show the last action.
-        features: Of the observation, standardised by the dataset.
-        encoder: Features to a raw latent; ``standardiser`` makes it z.
-        decoder: z to features, where the encoder is trained; training only.
-        inverse: ``[z_t, z_{t+1}]`` to the input of ``head``.
+        features: Features of the observation, standardised by the dataset.
+        encoder: Maps features to a raw latent, which ``standardiser`` turns into z.
+        decoder: Maps z to features if the encoder is trained; used in training only.
+        inverse: Maps ``[z_t, z_{t+1}]`` to the input of ``head``.
         head: Action logits.
         sender: g, from z to a message; None when the message is z itself.
-        message_standardiser: Of the mean message.
+        message_standardiser: Standardises the mean message.
         value: Expected return, with ``weighting="advantage"``.
-        advantage_standardiser: Of the advantage.
+        advantage_standardiser: Standardises the advantage.
         returns: Bins of the segment return.
         return_stats: ``(2,)`` mean and standard deviation of the segment return.
     """
@@ -71,7 +71,7 @@ class TaskNets(nn.Module):
 
     @torch.no_grad()
     def _start_as_rotation(self) -> None:
-        """Of a trained encoder; nothing is lost at first where the latent holds all features."""
+        """Start a trained encoder near a rotation, which loses nothing if all features fit."""
         if self.decoder is None:
             return
         assert isinstance(self.encoder, Residual)
@@ -84,7 +84,7 @@ class TaskNets(nn.Module):
 
     @torch.no_grad()
     def fit_latents(self, features: Tensor) -> None:
-        """Fit the standardiser to features ``(rows, F)``; a decoder starts as the inverse."""
+        """Fit the standardiser to features ``(rows, F)``, and start a decoder as the inverse."""
         self.standardiser.fit(self.encoder(features))
         if self.decoder is None:
             return
@@ -102,11 +102,11 @@ class TaskNets(nn.Module):
         return z if self.sender is None else self.sender(z)
 
     def mean_message(self, mean: Tensor, present: Tensor) -> Tensor:
-        """Standardised mean field, zero where there is no neighbour."""
+        """Standardised mean message, zero where there is no neighbour."""
         return self.message_standardiser(mean) * present
 
     def value_of(self, x: Tensor) -> Tensor:
-        """Values ``(...)`` of ``[z; m; present]`` ``(..., 2d + 1)``, see `networld_advantage`."""
+        """Values ``(...)`` of ``[z; m; present]`` ``(..., 2d + 1)``, see `advantage`."""
         assert self.value is not None
         return self.value(x).squeeze(-1)
 
@@ -120,7 +120,8 @@ class TaskNets(nn.Module):
     def return_score(self, output: Tensor) -> Tensor:
         """Predicted return ``(rows,)`` from the classifier's output, for guidance.
 
-        The scale is of order one: see `TwoHot.score`, or standardised with ``return_head="mse"``.
+        The scale is of order one, see `TwoHot.score`; with ``return_head="mse"`` the return is
+        standardised.
         """
         return output[:, 0] if self.return_head == "mse" else self.returns.score(output)
 
@@ -145,15 +146,15 @@ class Forecast(nn.Module):
 
 
 class SharedNets(nn.Module):
-    """What all tasks share: forecast, noise model, classifier and an embedding of each task."""
+    """The networks that all tasks share, and an embedding of each task."""
 
     def __init__(self, tasks: Iterable[str], config: NetWorldConfig) -> None:
         super().__init__()
         d = config.latent
         self.channels = 2 * d if config.mean_field == "full" else d
         self.context = 1 if config.mean_field == "full" else 0
-        # Entry by entry: made from a dict it would be sorted, and a loaded model would have another
-        # order of parameters, hence of optimiser moments, than one that learned a task later.
+        # A ParameterDict made from a dict sorts its entries. They are added one by one, so that the
+        # order of parameters, and of optimiser moments, is the same if a task is added later.
         self.embeddings = nn.ParameterDict()
         for task in tasks:
             self.embeddings[task] = nn.Parameter(torch.randn(config.dim))
@@ -186,7 +187,7 @@ class SharedNets(nn.Module):
         return self.embeddings[task]
 
     def add_task(self, task: str) -> None:
-        """Embed a new task as the mean of those known."""
+        """Embed a new task as the mean of the known tasks."""
         known = torch.stack([p.detach() for p in self.embeddings.values()])
         self.embeddings[task] = nn.Parameter(known.mean(0))
 
@@ -209,13 +210,13 @@ class SharedNets(nn.Module):
         """Network output ``(rows, C, H)`` for corrupted segments.
 
         Args:
-            x: ``(rows, C, H)``; its known first position is also shown to every other one.
+            x: ``(rows, C, H)``; its known first position is shown at all positions.
             t: ``(rows or 1,)`` diffusion steps.
             present: ``(rows, 1)`` 1.0 where there is a neighbour.
-            ahead: ``(rows, d)`` forecast, shown likewise.
-            task: Whose segments these are.
+            ahead: ``(rows, d)`` forecast, shown at all positions.
+            task: Name of the task of the segments.
             frozen: The weights need no gradient.
-            shifts: What the denoiser makes of ``t`` and ``task``, where it is known already.
+            shifts: What each block adds for ``t`` and ``task``, if it is computed already.
         """
         assert self.denoiser is not None
         length = x.shape[-1]
@@ -263,7 +264,7 @@ class SharedNets(nn.Module):
 
 
 class Nets(nn.Module):
-    """All networks of a model; the averaged weights are a second copy of this."""
+    """All networks of a model. The averaged weights are a second copy."""
 
     def __init__(self, specs: Iterable[TaskSpec], config: NetWorldConfig) -> None:
         super().__init__()

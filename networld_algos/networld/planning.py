@@ -1,4 +1,4 @@
-"""How NetWorld decides: draw a segment around the forecast, or take the forecast itself."""
+"""How NetWorld plans: draw a segment around the forecast, or take the forecast itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def plan(
     Args:
         nets: Networks to plan with, normally the averaged ones.
         config: Solver, guidance and temperature.
-        task: Which task all rows are of.
+        task: Name of the task of all rows.
         z: ``(rows, d)`` latents now.
         m: ``(rows, d)`` standardised mean messages, zero without neighbours.
         present: ``(rows, 1)`` 1.0 where there is a neighbour.
@@ -37,8 +37,8 @@ def plan(
         init: ``(rows, C, H)`` plan to start from.
 
     Returns:
-        ``(rows, C, H)``: position 0 is now, the first d channels are latents. Where the
-        forecast alone decides: ``(rows, d, 2)``. And ``(rows, d)``, the forecast it deviates from.
+        The plan ``(rows, C, H)``, or ``(rows, d, 2)`` if the forecast alone decides: position 0 is
+        the present, and the first d channels are latents. Also the forecast ``(rows, d)``.
     """
     shared = nets.shared
     forecast = ahead = shared.forecast(z, m, present, task)
@@ -87,7 +87,7 @@ def plan(
 def _shifts(
     network: Conditioned, grid: Sequence[int], embedding: Tensor
 ) -> dict[int, list[Tensor]]:
-    """What each block of a network adds at each step of ``grid``, all made in one pass."""
+    """What each block of a network adds at each step of ``grid``, computed in one pass."""
     every = network.shifts(torch.tensor(grid, device=embedding.device), embedding)
     return {t: [shift[i : i + 1] for shift in every] for i, t in enumerate(grid)}
 
@@ -95,7 +95,7 @@ def _shifts(
 def _score(
     nets: Nets, task: str, m: Tensor, present: Tensor, grid: Sequence[int]
 ) -> Callable[[Tensor, int], Tensor]:
-    """``(x_t, t in grid) ->`` expected return ``(rows,)``, symlog domain, scaled to [0, 1]."""
+    """Function from ``x_t`` and a step ``t`` of ``grid`` to `TaskNets.return_score` ``(rows,)``."""
     assert nets.shared.classifier is not None
     shifts = _shifts(nets.shared.classifier, grid, nets.shared.embedding(task))
 
@@ -108,7 +108,7 @@ def _score(
 
 
 def _guidance(nets: Nets, task: str, m: Tensor, present: Tensor, grid: Sequence[int]) -> Guidance:
-    """Gradient of the score with respect to the noised segment, rows independent."""
+    """Gradient of the score with respect to the noised segment, independent between rows."""
     score = _score(nets, task, m, present, grid)
 
     def gradient(x: Tensor, t: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What NetWorld trains on: agent-sequences with their messages and returns, from a batch."""
+"""What NetWorld is trained on: agent-sequences with messages and returns, cut from a batch."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from networld_algos.nn.sharding import Picked, pick
 
 @dataclass(frozen=True)
 class Transitions:
-    """The first step of every window, for every agent: what forecast and value are trained on.
+    """The first step of every window, for every agent; forecast and value are trained on it.
 
-    Windows are drawn independently, so these steps are too, while the steps of one window show
-    nearly the same thing again.
+    Windows are drawn independently, so these steps are independent, while the steps within a window
+    are nearly alike.
 
     Attributes:
-        z: ``(B, N, d)`` latents, their last action shuffled; without gradient.
+        z: ``(B, N, d)`` latents with shuffled last action, without gradient.
         mean: ``(B, N, d)`` mean message before standardisation, with gradient to the sender.
         present: ``(B, N, 1)`` 1.0 where the agent has a neighbour.
         z_next: ``(B, N, d)`` true latents one step later, without gradient.
         z_last: ``(B, N, d)`` latents at the end of the window, without gradient.
         mean_last: ``(B, N, d)`` mean message there, without gradient.
-        rewards: ``(B, T, N)`` what `NetWorldConfig.return_of` counts.
+        rewards: ``(B, T, N)`` rewards that count, see `NetWorldConfig.return_of`.
         returns: ``(B, N)`` discounted return of the window.
-        terminated: ``(B,)`` 1.0 where the window reaches the end of the episode for good.
-        steps: ``(B, T)`` 1.0 where the transition is real; the first one is.
-        picked: Which agents of which windows the forecast is trained on.
+        terminated: ``(B,)`` 1.0 where the episode terminates within the window.
+        steps: ``(B, T)`` 1.0 where the transition is real; the first one always is.
+        picked: The agents and windows that the forecast is trained on.
     """
 
     z: Tensor
@@ -50,7 +50,7 @@ class Transitions:
     picked: Picked
 
     def of_picked(self, values: Tensor) -> Tensor:
-        """What is known of every agent ``(B, N, ...)``, for those picked ``(rows, ...)``."""
+        """Values of every agent ``(B, N, ...)``, reduced to those picked, ``(rows, ...)``."""
         return values.flatten(0, 1)[self.picked.rows]
 
 
@@ -61,14 +61,14 @@ class Segments:
     Attributes:
         transitions: First steps of the whole batch.
         features: ``(S, H, F)``.
-        z: ``(S, H, d)`` latents by the running statistics, without gradient.
+        z: ``(S, H, d)`` latents standardised with running statistics, without gradient.
         m: ``(S, H, d)`` standardised mean message, without gradient.
         present: ``(S, 1)`` 1.0 where the agent has a neighbour.
         actions: ``(S, H-1, ...)``.
         steps: ``(S, H-1)`` 1.0 where the transition is real.
         returns: ``(S,)`` discounted segment return.
         full: ``(S,)`` 1.0 where the whole segment is real.
-        picked: Which agents of which windows they are.
+        picked: The agents and windows that the rows come from.
     """
 
     transitions: Transitions
@@ -83,20 +83,20 @@ class Segments:
     picked: Picked
 
     def weights(self, weights: Tensor) -> Tensor:
-        """Weights of the first steps ``(B, N)``, for all steps of these segments ``(S, H-1)``."""
+        """Weights ``(B, N)`` of first steps, spread over all steps ``(S, H-1)`` of the segments."""
         return weights.flatten()[self.picked.rows][:, None] * self.steps
 
 
 def draw_segments(
     own: TaskNets, config: NetWorldConfig, batch: Batch, generator: torch.Generator
 ) -> Segments:
-    """Encode every agent, average messages by the table, draw agent-sequences.
+    """Encode every agent, average messages over neighbours, and draw agent-sequences.
 
     Args:
         own: Networks of the batch's task.
-        config: Of the model.
+        config: Config of the model.
         batch: Windows of whole teams, ``T = H - 1``.
-        generator: Draws which agents of which windows are trained on.
+        generator: Chooses the agents and windows to train on.
     """
     b, h, n, _ = batch.obs.shape
     share, columns = config.action_dropout, own.last_action
