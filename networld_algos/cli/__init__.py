@@ -1,1 +1,1 @@
-"""The ``networld`` command, one module per verb or group of verbs."""
+"""The ``networld`` command: one module per command or group of commands."""

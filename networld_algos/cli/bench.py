@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 from rich.markup import escape
 from rich.table import Table
+from tyro.conf import Positional
 
 from networld_algos.cli.terminal import console, time_span
 
 if TYPE_CHECKING:
     from networld_algos.bench.suite import Suite
-
-
-Positional = tyro.conf.Positional
 
 
 def bench_run(
@@ -32,22 +30,22 @@ def bench_run(
     tensorboard: bool = False,
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
 ) -> int:
-    """Run a suite; one that was stopped goes on where it was.
+    """Run a suite. A stopped suite resumes where it left off.
 
     Args:
-        suite: smoke, demo, cpu or paper, see `networld bench list`; or your own, path/to/file.py
-            with a SUITE.
-        jobs: Processes side by side, one thread each.
-        results: Folder of the results.
-        only: Run only this part, comparison, fewshot, ablation, robustness or cost; may be given
-            several times. What a part starts from is run too.
-        seeds: Run only the first so many training seeds of every part; the others another day.
-        dry_run: Only print what would be run, and about how long it would take.
-        backend: Processes of this machine, or tasks of a Ray cluster.
-        ray_address: Of a running cluster, e.g. auto; one on this machine is started by default.
-        tensorboard: Write losses and scores of every training for TensorBoard.
-        algorithm: Your own algorithm, path/to/file.py:Name, to run beside those of the suite;
-            may be given several times.
+        suite: A suite of `networld bench list`, or your own: path/to/file.py that defines SUITE.
+        jobs: Number of parallel processes, with one thread each.
+        results: Folder for the results; the suite gets a subfolder.
+        only: Run only this part: comparison, fewshot, ablation, robustness or cost. Runs that the
+            part starts from are included. Repeat the option for several parts.
+        seeds: Run only this many training seeds of every part. Run the others later without it.
+        dry_run: Only print the runs and their estimated time.
+        backend: Run in processes on this machine, or as tasks of a Ray cluster.
+        ray_address: Address of a running Ray cluster, e.g. auto. By default, one is started on this
+            machine.
+        tensorboard: Write the losses and scores of every training for TensorBoard.
+        algorithm: Your own algorithm to add to the comparison: path/to/file.py:ClassName. Repeat
+            the option for several algorithms.
     """
     from networld_algos.bench import suite_paths
     from networld_algos.bench.presets import get_suite, load_suite
@@ -86,7 +84,7 @@ def bench_run(
     failed = [outcome for outcome in outcomes if outcome.error]
     folder = suite_paths(results, chosen).root
     console.print(
-        f"{len(outcomes) - len(failed)} runs done, {len(failed)} failed; rows in {folder}"
+        f"{len(outcomes) - len(failed)} runs done, {len(failed)} failed; results in {folder}"
     )
     for outcome in failed:
         console.print("[red]failed[/]", escape(f"{outcome.run.title}: {outcome.error}"))
@@ -96,7 +94,7 @@ def bench_run(
 
 
 def _print_plan(suite: Suite, results: Path, jobs: int, only: Sequence[str]) -> None:
-    """Every run that is to be done with its estimated time, and the sum of each part."""
+    """Print every run still to be done with its estimated time, and the total of each part."""
     from networld_algos.bench import suite_paths, unfinished
     from networld_algos.bench.estimate import known_rates, run_seconds
     from networld_algos.results.rows import read_rows
@@ -109,7 +107,7 @@ def _print_plan(suite: Suite, results: Path, jobs: int, only: Sequence[str]) -> 
         parts.setdefault(run.experiment, []).append(seconds)
         console.print(escape(f"{seconds:7.0f} s  {run.title}"))
     for part, each in parts.items():
-        console.print(f"{part}: {len(each)} runs, {sum(each) / 60:.0f} min of one core")
+        console.print(f"{part}: {len(each)} runs, {sum(each) / 60:.0f} min on one core")
     total = sum(map(sum, parts.values()))
     count = sum(map(len, parts.values()))
     wall = max(total / max(1, jobs), max((max(each) for each in parts.values()), default=0.0))
@@ -117,13 +115,13 @@ def _print_plan(suite: Suite, results: Path, jobs: int, only: Sequence[str]) -> 
 
 
 def bench_list() -> int:
-    """List the suites."""
+    """List the suites that come with the package."""
     from networld_algos.bench.estimate import run_seconds
     from networld_algos.bench.presets import SUITES
     from networld_algos.bench.unroll import unroll
 
     table = Table()
-    for heading in ("suite", "data", "parts", "algorithms", "runs", "hours of one core"):
+    for heading in ("suite", "data", "parts", "algorithms", "runs", "hours on one core"):
         table.add_column(heading)
     for suite in SUITES.values():
         runs = unroll(suite)

@@ -1,7 +1,7 @@
 """The ``networld`` command.
 
-Each verb imports what it needs when it runs, so that ``networld dataset list`` does not wait for
-torch. Errors a user can mend are one line on standard error and exit status 2.
+Each command imports what it needs when it runs, so that ``networld dataset list`` does not wait for
+torch. An error that the user can fix is one line on standard error, with exit status 2.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def _cli_dataset(args: Sequence[str]) -> int:
 
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "reference": (
-        "score the reference policies of a task",
+        "score the reference policies of tasks",
         lambda args: tyro.cli(reference.reference, prog="networld reference", args=args),
     ),
     "dataset": (
-        "build, download, check, import and export datasets",
+        "build, download, verify, import and export datasets",
         _cli_dataset,
     ),
     "train": (
@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
         lambda args: train.train(train.parse(args)),
     ),
     "evaluate": (
-        "let a trained model act",
+        "run a trained model and compare it with the reference policies",
         lambda args: tyro.cli(model.evaluate, prog="networld evaluate", args=args),
     ),
     "push": (
@@ -48,21 +48,21 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
         lambda args: tyro.cli(model.push, prog="networld push", args=args),
     ),
     "health": (
-        "diagnose a trained model, such as NetWorld's latent space",
+        "diagnose a trained model",
         lambda args: tyro.cli(model.health, prog="networld health", args=args),
     ),
     "bench": (
-        "run a suite of the benchmark",
+        "run or list the benchmark suites",
         lambda args: _group(
             "networld bench", {"run": bench.bench_run, "list": bench.bench_list}, args
         ),
     ),
     "render": (
-        "draw reference policies side by side",
+        "animate reference policies side by side",
         lambda args: tyro.cli(render.render, prog="networld render", args=args),
     ),
     "report": (
-        "figures and an HTML page from results",
+        "make figures and an HTML page from the results of a suite",
         lambda args: tyro.cli(report.report, prog="networld report", args=args),
     ),
 }
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``networld`` command; returns the exit status."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
-        console.print("usage: networld COMMAND ...   (networld COMMAND --help explains one)\n")
+        console.print("usage: networld COMMAND ...   (for help: networld COMMAND --help)\n")
         for name, (text, _) in COMMANDS.items():
             console.print(f"  {name:10s} {text}")
         return 0
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"networld {args[0]}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("networld: stopped; start it again to go on", file=sys.stderr)
+        print("networld: interrupted; run the same command again to resume", file=sys.stderr)
         return 130
 
 

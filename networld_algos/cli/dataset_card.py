@@ -1,4 +1,4 @@
-"""Dataset cards: what is in a dataset, as a page and a figure made from its data."""
+"""Dataset cards: a page and a figure that describe the content of a dataset."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ episodes = load_episodes(dataset)  # padded arrays: obs (K, T+1, N, O), actions,
 
 @dataclass(frozen=True)
 class Description:
-    """What a local dataset holds.
+    """Content of a local dataset.
 
     Attributes:
-        dataset_id: Its id.
+        dataset_id: Id of the dataset.
         about: NetWorld's metadata.
         minari: Minari's metadata.
         spec: Sizes and bounds.
@@ -101,7 +101,7 @@ class Description:
 
     @property
     def facts(self) -> About:
-        """What the task says about itself."""
+        """Facts about the task."""
         return facts_of(self.about["task"])
 
     @property
@@ -111,7 +111,7 @@ class Description:
 
     @property
     def behaviours(self) -> list[str]:
-        """Who made each episode, in words."""
+        """The policy that made each episode, in words."""
         recipe = self.about.get("recipe")
         if recipe is None:
             return [self.minari.get("algorithm_name", "")] * len(self.rewards)
@@ -142,7 +142,7 @@ class Description:
         mean = float(self.rewards.mean())
         obs, actions = (_span(self.columns[name]) for name in ("observations", "actions"))
         score = {}
-        if "recipe" in self.about:  # made in the simulator, which the scale was measured in
+        if "recipe" in self.about:  # simulated, like the references of the scale
             value = committed_score(self.about["task"], mean)
             score["normalised score"] = f"{value:.1f} (0 random, 100 expert)"
         return {
@@ -163,10 +163,10 @@ class Description:
 
 
 def describe(dataset_id: str) -> Description:
-    """Read a local dataset and sum it up, one episode at a time.
+    """Summarise a local dataset, reading one episode at a time.
 
     Raises:
-        networld_envs.store.DatasetError: If it is not here or damaged.
+        networld_envs.store.DatasetError: If it is not in the local store, or is damaged.
     """
     dataset = open_local(dataset_id)
     rewards, lengths = [], []

@@ -1,4 +1,4 @@
-"""``networld evaluate``, ``push`` and ``health``: what can be done with a trained model."""
+"""``networld evaluate``, ``push`` and ``health``: the commands for a trained model."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import tyro
 from rich.table import Table
+from tyro.conf import Positional
 
 from networld_algos.cli.terminal import console, progress_bar, score_text, task_name
-
-Positional = tyro.conf.Positional
 
 
 def evaluate(
@@ -27,21 +26,20 @@ def evaluate(
     ] = (),
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
 ) -> int:
-    """Let a trained model act and compare it with the reference policies.
+    """Run a trained model and compare it with the reference policies.
 
     Args:
         checkpoint: Folder written by `networld train`, or hf://owner/name.
-        task: Which of the model's tasks, if it has several; your own task is always needed:
+        task: The task, if the model has several. For your own task, always give its file:
             path/to/file.py.
-        episodes: Episodes, all simulated as one batch.
-        seed: Environment seed of the first episode. Those from 1000 are the benchmark's test
-            networks; while you choose settings use others, such as the validation networks from
-            500000.
-        preset: Named parameters of the task.
-        record: Keep the score beside the checkpoint, for its card on the Hub.
-        decisions: Another value of a setting that is read only when acting, e.g. decode=sample; may
-            be given several times.
-        algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
+        episodes: Number of episodes, all simulated as one batch.
+        seed: Environment seed of the first episode. Seeds from 1000 are the benchmark's test
+            networks. To choose settings, use others, such as the validation networks from 500000.
+        preset: Preset of the task's parameters.
+        record: Record the score beside the checkpoint, for the model card on the Hub.
+        decisions: Override a setting that is read only when acting, e.g. decode=sample. Repeat the
+            option for several settings.
+        algorithm: File of the model's algorithm if it is your own: path/to/file.py:ClassName.
     """
     from networld_algos.results.stats import normalised_score, t_interval
     from networld_algos.training.checkpoint import load
@@ -57,11 +55,9 @@ def evaluate(
     if episodes < 2:
         raise ValueError(f"--episodes must be at least 2, got {episodes}")
     if record and decisions:
-        raise ValueError("--record keeps the score of the model as it is saved: leave out --set")
+        raise ValueError("--record is for the model as it was saved; leave out --set")
     if record and checkpoint.startswith("hf://"):
-        raise ValueError(
-            "--record writes beside the checkpoint: give a folder of your own, not hf://"
-        )
+        raise ValueError("--record writes beside the checkpoint; give a local folder, not hf://")
     folder = fetch(checkpoint)
     task = task and task_name(task)
     model, _ = load(folder, expect_task=task)
@@ -97,7 +93,7 @@ def evaluate(
     }
     for name, found in sorted(intervals.items(), key=lambda item: item[1].value):
         share = normalised(found.value)
-        score = "no scale here" if share is None else f"{share:.1f}"
+        score = "no scale" if share is None else f"{share:.1f}"
         text = score_text(found.value, found.low, found.high)
         style = "bold" if name == model.name else None
         table.add_row(name, text, score, style=style)
@@ -108,8 +104,8 @@ def evaluate(
         kept |= {"low": interval.low, "high": interval.high}
         record_score(folder, {**kept, "normalised": normalised(result.mean)})
     console.print(
-        f"one decision of every agent in all {episodes} episodes: median "
-        f"{result.latency_p50_ms:.1f} ms, 99% {result.latency_p99_ms:.1f} ms; "
+        f"time of one decision for all agents of {episodes} episodes: median "
+        f"{result.latency_p50_ms:.1f} ms, 99th percentile {result.latency_p99_ms:.1f} ms; "
         f"{result.bytes_per_step:.0f} bytes sent per agent and step"
     )
     return 0
@@ -121,13 +117,13 @@ def push(
     private: bool = False,
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
 ) -> int:
-    """Upload a trained model to the Hugging Face Hub, with a card that says what it is.
+    """Upload a trained model and its model card to the Hugging Face Hub.
 
     Args:
         checkpoint: Folder written by `networld train`.
-        repo: owner/name; made if absent.
-        private: Make a new repository private.
-        algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
+        repo: Repository as owner/name; it is created if it does not exist.
+        private: Create the repository as private.
+        algorithm: File of the model's algorithm if it is your own: path/to/file.py:ClassName.
     """
     from networld_algos.training.hub import push_to_hub
 
@@ -143,18 +139,18 @@ def health(
     episodes: int = 16,
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
 ) -> int:
-    """Diagnose a trained model: numbers, their healthy ranges and what they mean.
+    """Diagnose a trained model: values, their healthy ranges and their meaning.
 
-    NetWorld has diagnostics of its latent space, and your own algorithm those of its `health`. The
-    exit status is 1 if a number is out of its range.
+    NetWorld has diagnostics of its latent space. Your own algorithm has those that its `health`
+    returns. The exit status is 1 if a value is out of its healthy range.
 
     Args:
         checkpoint: Folder written by `networld train`, or hf://owner/name.
-        task: Which of the model's tasks, if it has several; your own: its name or path/to/file.py.
-        dataset: Minari dataset to measure on. A model of `networld train` needs none: it knows its
-            own, and the episodes that were held out are taken.
-        episodes: Most episodes to measure on, 16 or fewer.
-        algorithm: Where the model's algorithm is, path/to/file.py:Name, if it is your own.
+        task: The task, if the model has several; for your own task, its name or path/to/file.py.
+        dataset: Minari dataset to measure on. By default, the episodes that `networld train` held
+            out of the model's training data.
+        episodes: Maximum number of episodes to measure on, at most 16.
+        algorithm: File of the model's algorithm if it is your own: path/to/file.py:ClassName.
     """
     import numpy as np
 
@@ -174,7 +170,7 @@ def health(
     if dataset is None:
         if not {"dataset", "episodes", "seed"} <= set(about):
             raise ValueError(
-                f"{checkpoint} does not say what it was trained on; name data to measure on, e.g. "
+                f"{checkpoint} does not record its training data; name a dataset, e.g. "
                 f"--dataset networld/{task}/expert-v0"
             )
         data = load_episodes(about["dataset"], task)
@@ -182,19 +178,19 @@ def health(
         data = data.split(HOLDOUT, about["seed"])[1]
         if data is None:
             raise ValueError(
-                f"{checkpoint} was trained on a single episode, so nothing was held out; name data "
-                f"to measure on, e.g. --dataset {about['dataset']}"
+                f"{checkpoint} was trained on a single episode, so nothing was held out; name a "
+                f"dataset, e.g. --dataset {about['dataset']}"
             )
-        what = f"{about['dataset']}, held-out episodes"
+        what = f"held-out episodes of {about['dataset']}"
     else:
-        data, what = load_episodes(dataset, task), dataset
+        data, what = load_episodes(dataset, task), f"episodes of {dataset}"
     data = data.take(np.arange(min(episodes, len(data))))
     diagnostics = model.health(data)
     if not diagnostics:
         console.print(f"{model.name} has no diagnostics")
         return 0
-    table = Table(title=f"health of {checkpoint} on {len(data)} of {what}")
-    for heading in ("diagnostic", "value", "healthy", "what it means"):
+    table = Table(title=f"health of {checkpoint} on {len(data)} {what}")
+    for heading in ("diagnostic", "value", "healthy range", "meaning"):
         table.add_column(heading)
     for name, found in diagnostics.items():
         text = f"{found.value:.3g}" if found.is_healthy else f"[red]{found.value:.3g}[/]"
@@ -204,7 +200,7 @@ def health(
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """Name and value of ``NAME=VALUE``; a value that is not JSON is a word."""
+    """Name and value of ``NAME=VALUE``; a value that is not JSON is taken as text."""
     name, given, value = text.partition("=")
     if not given or not name:
         raise ValueError(f"--set takes NAME=VALUE, e.g. deviation=0, got {text!r}")
@@ -216,12 +212,12 @@ def _setting(text: str) -> tuple[str, Any]:
 
 def _only_task(specs: Mapping[str, Any]) -> str:
     if len(specs) > 1:
-        raise ValueError(f"choose one of the model's tasks with --task: {sorted(specs)}")
+        raise ValueError(f"the model has several tasks; choose one with --task: {sorted(specs)}")
     return next(iter(specs))
 
 
 def add_algorithms(sources: Sequence[str]) -> list[str]:
-    """Names of the algorithms of ``path/to/file.py:Name``, which are then in the table."""
+    """Add user-defined algorithms, ``path/to/file.py:ClassName``; returns their names."""
     from networld_algos.plugin import add_algorithm
 
     return [add_algorithm(source) for source in sources]

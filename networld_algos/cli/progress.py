@@ -1,6 +1,6 @@
-"""Live progress of a suite: finished runs, work done inside running ones, time left.
+"""Live progress of a suite: finished runs, progress of running ones, time left.
 
-A terminal sees a bar; a file or a pipe, such as the log of a batch job, a line for each run.
+A terminal shows a bar. A file or a pipe, such as the log of a batch job, gets one line per run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from networld_algos.cli.terminal import time_span
 from networld_algos.results.rows import SUPERSEDED
 
 POLL_SECONDS = 0.5
-SPEED_SECONDS = 120  # of the past that the time left is judged by
+SPEED_SECONDS = 120  # the time left is estimated from the speed over this long
 
 
 class _Watch:
@@ -81,8 +81,8 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
     Args:
         suite: What to run.
         results: Folder of results.
-        jobs: Processes side by side.
-        **options: The keyword arguments of `run_suite`.
+        jobs: Number of parallel processes.
+        **options: Keyword arguments of `run_suite`.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -105,8 +105,8 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
 
         def on_superseded(count: int) -> None:
             console.print(
-                f"{count} result files are of runs with other settings or another version; moved "
-                f"to {escape(str(watch.paths.root / SUPERSEDED))}"
+                f"moved {count} result files with other settings or of another version to "
+                f"{escape(str(watch.paths.root / SUPERSEDED))}"
             )
 
         def on_dataset(done: int, total: int) -> None:

@@ -21,16 +21,16 @@ def reference(
     with_metrics: bool = False,
     record: bool = False,
 ) -> int:
-    """Score the reference policies: mean reward per agent and step, 95% interval.
+    """Score the reference policies: mean reward per agent and step with a 95% interval.
 
     Args:
-        task: cbf, rb, ns, or your own, path/to/file.py; without it all tasks at all presets with
-            committed scores.
-        policies: Which ones; by default all that can act with the preset.
-        episodes: Episodes of each, all policies on the same networks.
-        preset: Named parameters of the task; "default" if a task is given.
+        task: cbf, rb, ns, or your own task: path/to/file.py. By default, all tasks at all presets
+            with committed scores.
+        policies: Policies to score. By default, all that can act with the preset.
+        episodes: Number of episodes. All policies are scored on the same networks.
+        preset: Preset of the task's parameters; "default" if a task is given.
         with_metrics: Also show the means of the task's metrics (rates, drops, ...).
-        record: Write the scores into the package's table (all policies).
+        record: Write the scores of all policies into the package's table (for maintainers).
     """
     from networld_envs.policies.references import record_scores
     from networld_envs.simulator import TASKS, about
@@ -38,7 +38,7 @@ def reference(
     if task is None and (preset is not None or policies):
         raise ValueError("--preset and --policies need --task")
     if record and policies:
-        raise ValueError("--record takes all policies of a preset; leave out --policies")
+        raise ValueError("--record needs all policies of a preset; leave out --policies")
     if task is not None:
         task = task_name(task)
         chosen = {task: (preset or "default",)}

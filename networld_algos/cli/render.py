@@ -1,16 +1,12 @@
-"""``networld render``: reference policies as an animation."""
+"""``networld render``: an animation of reference policies."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import tyro
 
 from networld_algos.cli.terminal import console, task_name
-
-if TYPE_CHECKING:
-    pass
 
 
 def render(
@@ -25,20 +21,20 @@ def render(
     width: int = 480,
     height: int = 360,
 ) -> int:
-    """Draw reference policies side by side on the same network, as an animation.
+    """Animate reference policies side by side on the same network.
 
     Args:
-        task: cbf, rb, ns, or your own, path/to/file.py.
+        task: cbf, rb, ns, or your own task: path/to/file.py.
         out: File to write: .webp (smallest), .gif or .png.
-        policy: A reference policy; give the option again for the next column. Without it, the
-            expert, or the best there is, and random.
-        preset: Named parameters of the task.
-        seed: Of the network.
-        steps: Steps of the episode.
-        every: Steps from one picture to the next.
-        fps: Pictures a second.
-        width: Of one column, px.
-        height: Of one column, px.
+        policy: A reference policy. Repeat the option for further columns. By default, the expert
+            (or the best policy available) and random.
+        preset: Preset of the task's parameters.
+        seed: Seed of the network.
+        steps: Number of steps of the episode.
+        every: Draw every so many steps.
+        fps: Frames per second.
+        width: Width of a column in pixels.
+        height: Height of a column in pixels.
     """
     from networld_envs.policies import best_policy
     from networld_envs.policies.animation import animate, check_path, save
@@ -50,5 +46,5 @@ def render(
         policy = (best_policy(task, make_params(task, preset)), "random")
     frames = animate(task, policy, seed, steps, every, preset, (width, height))
     save(frames, out, fps)
-    console.print(f"wrote {out}: {len(frames)} pictures, {out.stat().st_size / 1e3:.0f} kB")
+    console.print(f"wrote {out}: {len(frames)} frames, {out.stat().st_size / 1e3:.0f} kB")
     return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.markup import escape
+from tyro.conf import Positional
 
-from networld_algos.cli.bench import Positional
 from networld_algos.cli.terminal import console
 from networld_algos.results.stats import normalised_score
 
@@ -14,11 +14,11 @@ from networld_algos.results.stats import normalised_score
 def committed_score(task: str, reward: float) -> float:
     """Normalised score of an average reward per agent and step at a task's default parameters.
 
-    Random and expert are the committed ones over hundreds of networks, not those of a suite's few:
-    datasets have networks of their own.
+    It uses the committed random and expert, scored on hundreds of networks, and not those of a
+    suite, because a dataset has other networks than a suite.
 
     Raises:
-        ValueError: If the task has no committed scores; says how to make them.
+        ValueError: If the task has no committed scores; the message says how to make them.
     """
     from networld_envs.policies.references import reference_scores
 
@@ -29,7 +29,7 @@ def committed_score(task: str, reward: float) -> float:
 def data_scores() -> dict[str, float]:
     """Dataset -> `committed_score` of the average reward in it, for the datasets of the catalogue.
 
-    The report is given them because it loads no environment.
+    They are passed to the report, which must not load an environment.
     """
     from networld_envs.store.fingerprint import fingerprints
     from networld_envs.store.recipes import catalog
@@ -43,11 +43,11 @@ def data_scores() -> dict[str, float]:
 
 
 def report(results: Positional[Path], out: Path | None = None, title: str = "NetWorld") -> int:
-    """Make figures and one self-contained HTML page from result rows.
+    """Make figures and one self-contained HTML page from the results of a suite.
 
     Args:
-        results: Folder of one suite's rows, e.g. results/demo, or a file of rows.
-        out: Folder to write to; "report" inside the results by default.
+        results: Folder of one suite's results, e.g. results/demo, or a .jsonl file of result rows.
+        out: Folder for the report. By default, the subfolder "report" of the results.
         title: Heading of the page.
     """
     from networld_algos.report.facts import notices
@@ -56,7 +56,7 @@ def report(results: Positional[Path], out: Path | None = None, title: str = "Net
 
     found = read_suite(results)
     display = found.display
-    if display is None:  # of results older than the file: torch is loaded here only
+    if display is None:  # results without display.json; only then does a report load torch
         from networld_algos.bench.looks import current_display
 
         display = current_display()
@@ -72,5 +72,5 @@ def report(results: Positional[Path], out: Path | None = None, title: str = "Net
     )
     for notice in notices(found.rows, display):
         console.print("[yellow]note[/]", escape(notice))
-    console.print(f"wrote {page}, tables.md beside it, and figures in {page.parent / 'figures'}")
+    console.print(f"wrote {page}, tables.md beside it and figures in {page.parent / 'figures'}")
     return 0

@@ -1,4 +1,4 @@
-"""What the commands write to a terminal with: one console and progress bars."""
+"""Terminal output of the commands: one console, progress bars, and text for numbers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-PIPED_WIDTH = 200  # columns of a file or a pipe, where a cropped table could not be widened
+PIPED_WIDTH = 200  # characters in a file or a pipe; a narrower table would be cropped for good
 console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Progress]:
-    """A progress bar with the time left, on standard error."""
+    """A progress bar on standard error, with the time left."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -40,7 +40,7 @@ def progress_bar(unit: str) -> Iterator[Progress]:
 
 @contextmanager
 def download_bar() -> Iterator[Progress]:
-    """The same for bytes, with their speed."""
+    """A progress bar on standard error for a download, with its speed."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -54,7 +54,7 @@ def download_bar() -> Iterator[Progress]:
 
 
 def shown_in(bar: Progress, description: str) -> Callable[[int, int], None]:
-    """A function of (done, total) that moves a new line of ``bar``, seen from the first call."""
+    """Add a line to ``bar``; returns its update, ``f(done, total)``. The first call shows it."""
     line = bar.add_task(description, total=None, visible=False)
     return lambda done, total: bar.update(line, completed=done, total=total, visible=True)
 
@@ -67,15 +67,15 @@ def time_span(seconds: float) -> str:
 
 
 def score_text(mean: float, low: float, high: float) -> str:
-    """A mean and its interval, in columns."""
+    """A mean and its interval, aligned in columns."""
     return f"{mean:9.3f}  [{low:.3f}, {high:.3f}]"
 
 
 def task_name(task: str) -> str:
-    """The name of a task; one given as ``path/to/file.py`` is added first.
+    """The name of a task. A task given as ``path/to/file.py`` is added first.
 
     Raises:
-        ValueError: For an unknown task, or a file that holds none.
+        ValueError: If the task is unknown, or the file does not define one.
     """
     from networld_envs.simulator import add_task, task_module
 

@@ -1,4 +1,4 @@
-"""``networld train``: train a model on a dataset."""
+"""``networld train``: train an algorithm on a dataset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Config = TypeVar("Config")
 
 TORCHRUN = (
-    "Several processes train one model when torchrun starts them, e.g. "
+    "To train one model in several processes, start them with torchrun, e.g. "
     "torchrun --nproc-per-node 2 -m networld_algos train bc ..."
 )
 SAVE_EVERY = 200  # updates between checkpoints of `networld train`
@@ -34,14 +34,14 @@ class TrainOptions(Generic[Config]):
     Attributes:
         algorithm: Key in `networld_algos.ALGORITHMS`.
         task: cbf, rb, ns, or your own task: path/to/file.py.
-        out: Folder of the checkpoint. If it holds one already, that training is continued.
-        dataset: Minari dataset id; the task's expert data by default.
-        episodes: Use only so many episodes. A tenth of them is held out for diagnostics.
-        updates: Gradient steps in total.
-        seed: Of weights, batches and noise.
-        preset: Named settings that the algorithm's own options start from; NetWorld has "faithful"
-            beside "default".
-        device: cpu, or cuda: one device for each process.
+        out: Folder for the checkpoint. If it already holds one, that training is resumed.
+        dataset: Id of a Minari dataset. By default, the task's expert data.
+        episodes: Use only this many episodes. A tenth of the episodes is held out for diagnostics.
+        updates: Total number of gradient steps.
+        seed: Seed of weights, batches and noise.
+        preset: Named settings from which the algorithm's own options start. NetWorld also has
+            "faithful".
+        device: cpu, or cuda for one device per process.
         config: The algorithm's own options.
     """
 
@@ -58,21 +58,21 @@ class TrainOptions(Generic[Config]):
 
 
 def parse(args: Sequence[str]) -> TrainOptions[Any]:
-    """The options of ``networld train ALGORITHM ...``; each algorithm is a subcommand.
+    """Parse the options of ``networld train ALGORITHM ...``; each algorithm is a subcommand.
 
     Raises:
-        ValueError: If the algorithm's file or the preset is not valid; names those there are.
-        SystemExit: After the help, or an error in the options.
+        ValueError: If the algorithm's file or the preset is invalid; lists the valid presets.
+        SystemExit: After printing the help, or for an error in the options.
     """
     from networld_algos.plugin import add_algorithm, importable, is_plugin
     from networld_algos.registry import ALGORITHMS, make_config
 
-    # A preset sets the defaults of the options, so it is taken out before they are read.
+    # A preset sets the defaults of the other options, so it is parsed before them.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", nargs="?", default="default", const="")
     known, rest = first.parse_known_args(args)
     word = rest[0] if rest else ""
-    typed = {name: name for name in ALGORITHMS}  # how help and errors name it
+    typed = {name: name for name in ALGORITHMS}  # name -> as typed, for help and errors
     if is_plugin(word):
         typed[add_algorithm(word)] = word
     kinds = []
@@ -91,16 +91,16 @@ def parse(args: Sequence[str]) -> TrainOptions[Any]:
 
 
 def _title(kind: type[Algorithm]) -> str:
-    """What an algorithm is, in a line: the start of its docstring."""
+    """One line on what an algorithm is: the start of its docstring."""
     text = " ".join((kind.__doc__ or f"{kind.__name__}.").split("\n\n")[0].split())
     return f"{text.split(', see ')[0].rstrip('.')}."
 
 
 def train(options: TrainOptions[Any]) -> int:
-    """Train, or continue to train, as the options say; returns the exit status.
+    """Train, or resume a training; returns the exit status.
 
     Raises:
-        ValueError: If an option is not valid, or differs from that of the training to continue.
+        ValueError: If an option is invalid, or differs from that of the training to resume.
     """
     import torch
 
@@ -116,7 +116,7 @@ def train(options: TrainOptions[Any]) -> int:
     device, cuda = options.device, torch.cuda.is_available()
     if device not in ("cpu", "cuda") or (device == "cuda" and not cuda):
         raise ValueError(
-            f"--device must be cpu, or cuda where there is one, got {options.device!r}"
+            f"--device must be cpu, or cuda if one is available; got {options.device!r}"
         )
     if hasattr(options.config, "batch_size"):
         distributed.check_batch_size(options.config.batch_size, distributed.processes())
@@ -140,7 +140,7 @@ def train(options: TrainOptions[Any]) -> int:
         run_training(training, model, progress, options.out, show)
     if distributed.is_chief():
         if heldout is None:
-            console.print("health is not measured: nothing can be held out of a single episode")
+            console.print("no diagnostics: nothing can be held out of a single episode")
         else:
             _print_health(model.health(heldout))
         own = "" if given == options.task else f" --task {given}"
@@ -151,7 +151,7 @@ def train(options: TrainOptions[Any]) -> int:
 
 
 def _obtain(dataset: str) -> None:
-    """Download or build a dataset that is not there yet; the other processes wait."""
+    """Download or build a missing dataset in one process while the others wait."""
     from networld_algos.training import distributed
     from networld_envs import store
 
@@ -164,7 +164,7 @@ def _obtain(dataset: str) -> None:
 def _read(
     options: TrainOptions[Any], dataset: str
 ) -> tuple[Episodes, Episodes | None, dict[str, Any]]:
-    """Training and held-out episodes, and what the checkpoint says about the training."""
+    """Training and held-out episodes, and what the checkpoint records about the training."""
     from networld_algos.data.episodes import HOLDOUT
     from networld_algos.data.load import load_episodes
 
@@ -185,7 +185,7 @@ def _read(
 def _resume(
     options: TrainOptions[Any], data: Episodes, about: dict[str, Any]
 ) -> tuple[Algorithm, Progress]:
-    """The model in ``--out`` if there is one, trained with the same options, or a new one."""
+    """The model in ``--out``, if there is one with the same options; otherwise a new model."""
     from networld_algos.registry import make
     from networld_algos.training.run import resume
 
@@ -203,7 +203,7 @@ def _resume(
             if saved.get(key) != value:
                 raise ValueError(
                     f"{out} was started with {key}={saved.get(key)!r}, not {value!r}; "
-                    "choose another --out or the same options"
+                    "choose another --out, or use the same options"
                 )
         if model.name != options.algorithm or model.config != config:
             raise ValueError(f"{out} holds {model.name} with {model.config}; choose another --out")
@@ -214,12 +214,12 @@ def _resume(
 
 
 def _print_health(diagnostics: Mapping[str, Diagnostic]) -> None:
-    """Diagnostics of a model that has some, and those that are out of their healthy range."""
+    """Print a model's diagnostics, if it has any, and warn about unhealthy ones."""
     if not diagnostics:
         return
     numbers = "  ".join(f"{name} {found.value:.3g}" for name, found in diagnostics.items())
     console.print(f"health on held-out episodes: {numbers}")
     for name, found in diagnostics.items():
         if not found.is_healthy:
-            problem = f"{name} is {found.value:.3g}, healthy is {found.healthy_range}"
+            problem = f"{name} is {found.value:.3g}; healthy range: {found.healthy_range}"
             console.print(f"[yellow]unhealthy:[/] {problem}")

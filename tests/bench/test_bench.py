@@ -140,7 +140,7 @@ def test_results_of_other_settings_are_set_aside_not_mixed(tmp_path, monkeypatch
     assert "moved" not in capsys.readouterr().err
     other = tiny(entries=(Entry("bc", config={"hidden": 8}), Entry("ma-iql")))
     run_with_progress(other, tmp_path, jobs=1)
-    assert "1 result files are of runs with other settings" in capsys.readouterr().err
+    assert "moved 1 result files with other settings" in capsys.readouterr().err
     assert [path.name for path in (folder / "superseded").iterdir()] == [old.name]
     assert {path.name for path in folder.glob("reference-*.jsonl")} == references
     labels = sorted(r.label for r in read_rows(folder) if r.kind == "learned" and r.is_last)

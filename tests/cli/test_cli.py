@@ -133,10 +133,10 @@ def test_of_a_single_episode_nothing_is_held_out(tmp_path, capsys):
     options = ("train", "networld", "--task", "rb", "--out", out, "--updates", 2, *config)
     assert run(*options, "--episodes", 1) == 0
     said = capsys.readouterr().out
-    assert "health is not measured: nothing can be held out of a single episode" in said
+    assert "no diagnostics: nothing can be held out of a single episode" in said
     assert "effective_rank" not in said
     assert run("health", out) == 2
-    assert "nothing was held out; name data to measure on" in capsys.readouterr().err
+    assert "nothing was held out; name a dataset" in capsys.readouterr().err
     assert run("health", out, "--dataset", "networld/rb/expert-v0") in (0, 1)
     assert "effective_rank" in capsys.readouterr().out
 

@@ -43,7 +43,7 @@ def helped(capsys, *args):
 def test_help_says_what_each_algorithm_is_and_what_a_preset_sets(capsys):
     assert "bc Behaviour cloning with shared parameters." in helped(capsys)
     text = helped(capsys, "bc")
-    assert "Several processes train one model when torchrun starts them" in text
+    assert "To train one model in several processes, start them with torchrun" in text
     assert "--task STR cbf, rb, ns, or your own task: path/to/file.py. (required)" in text
     assert "--algorithm" not in text
     text = helped(capsys, "networld", "--preset", "faithful")

@@ -76,7 +76,7 @@ def test_command(tmp_path, capsys):
     assert main([*command, "--steps", "4", "--preset", "ring6"]) == 0
     with Image.open(out) as file:
         assert file.n_frames == 2
-    assert "2 pictures" in capsys.readouterr().out
+    assert "2 frames" in capsys.readouterr().out
     assert main(["render", "--task", "rb", "--out", str(tmp_path / "rb.avi")]) == 2
     assert ".gif, .webp, .png" in capsys.readouterr().err
 
