@@ -1,10 +1,11 @@
-"""An algorithm of one's own: clone only the better part of the data ("%BC").
+"""A user-defined algorithm: clone only the better part of the data ("%BC").
 
     networld train examples/filtered_bc.py:FilteredBC --task rb --out runs/filtered
     networld bench run demo --algorithm examples/filtered_bc.py:FilteredBC
 
-Of the training steps only those count whose average reward to the end of the episode (all are of
-one length) is among the best ``share``. Chen et al. (2021) compare theirs with such cloning.
+It learns from the ``share`` of training steps with the largest average reward until the end of the
+episode. All episodes must have the same length. Chen et al. (2021) compare the Decision Transformer
+with this kind of cloning.
 """
 
 from dataclasses import dataclass

@@ -146,9 +146,8 @@ class NetWorld(Algorithm):
         ``adapt_shared``. Training continues from the averaged weights.
 
         Raises:
-            ValueError: If the task is known already, or its features do not fit a fixed encoder.
-            The
-                model is then unchanged.
+            ValueError: If the task is known already, or its features do not fit a fixed encoder;
+                the model is then unchanged.
         """
         if spec.task in self.specs:
             raise ValueError(f"task {spec.task!r} is known already; use a new name to adapt")
