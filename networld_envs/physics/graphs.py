@@ -242,7 +242,7 @@ def neighbour_table(adjacent: NDArray[np.bool_], max_degree: int) -> NDArray[np.
     Raises:
         ValueError: If a node has more than ``max_degree`` neighbours.
     """
-    edges = np.argwhere(np.triu(adjacent)).tolist()
+    edges = [(a, b) for a, b in np.argwhere(np.triu(adjacent)).tolist()]
     return _table_of_edges(len(adjacent), edges, max_degree)
 
 
