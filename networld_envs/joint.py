@@ -23,22 +23,25 @@ from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
 from networld_envs.spec import TaskSpec
 
 
-def joint_spaces(
+def team_spaces(
+    num_agents: int, observation: spaces.Box, action: spaces.Box | spaces.Discrete
+) -> tuple[spaces.Space[NDArray[np.float32]], spaces.Space[Any]]:
+    """Spaces ``(N, O)`` and ``(N, A)`` or ``(N,)`` of a team, from those of one agent."""
+
+    def stacked(one: spaces.Box) -> spaces.Space[NDArray[np.float32]]:
+        low, high = (np.broadcast_to(x, (num_agents, *one.shape)) for x in (one.low, one.high))
+        return spaces.Box(low, high, dtype=np.float32)
+
+    if isinstance(action, spaces.Discrete):
+        return stacked(observation), spaces.MultiDiscrete(np.full(num_agents, action.n))
+    return stacked(observation), stacked(action)
+
+
+def _spaces(
     simulator: Simulator,
 ) -> tuple[spaces.Space[NDArray[np.float32]], spaces.Space[Any]]:
-    """Observation ``(N, O)`` and action ``(N, A)`` or ``(N,)`` space of the team."""
-    n = simulator.spec.num_agents
-    one = simulator.observation_space
-    obs = spaces.Box(
-        np.broadcast_to(one.low, (n, *one.shape)),
-        np.broadcast_to(one.high, (n, *one.shape)),
-        dtype=np.float32,
-    )
-    action = simulator.action_space
-    if isinstance(action, spaces.Discrete):
-        return obs, spaces.MultiDiscrete(np.full(n, action.n))
-    low, high = (np.broadcast_to(x, (n, *action.shape)) for x in (action.low, action.high))
-    return obs, spaces.Box(low, high, dtype=np.float32)
+    agents = simulator.spec.num_agents
+    return team_spaces(agents, simulator.observation_space, simulator.action_space)
 
 
 def _info(simulator: Simulator, rewards: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -76,7 +79,7 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         **params: Any,
     ) -> None:
         self.simulator = Simulator(task, make_params(task, preset, **params), 1, max_cycles)
-        self.observation_space, self.action_space = joint_spaces(self.simulator)
+        self.observation_space, self.action_space = _spaces(self.simulator)
         self.render_mode = render_mode
         self._renderer = Renderer(task, render_mode, fps=self.metadata["render_fps"])
         self._rewards: NDArray[np.float32] | None = None
@@ -161,7 +164,7 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
             )
         self.simulator = Simulator(task, make_params(task, preset, **params), num_envs, max_cycles)
         self.num_envs = num_envs
-        self.single_observation_space, self.single_action_space = joint_spaces(self.simulator)
+        self.single_observation_space, self.single_action_space = _spaces(self.simulator)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.render_mode = render_mode

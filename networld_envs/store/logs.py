@@ -40,6 +40,7 @@ from minari.data_collector import EpisodeBuffer
 from numpy.typing import NDArray
 
 from networld_envs.files import replacing
+from networld_envs.joint import team_spaces
 from networld_envs.simulator import MAX_CYCLES, gymnasium_id, make_params, task_module
 from networld_envs.spec import TaskSpec
 from networld_envs.store.ids import DatasetError
@@ -101,7 +102,7 @@ def import_logs(
             for k in range(log.count):
                 yield episode_buffer(k, checked(log.episode(k), k, found, one))
 
-        observation_space, action_space = _team_spaces(found, one)
+        observation_space, action_space = team_spaces(agents, one, module.action_space(params))
         write(
             folder / DATASET,
             buffers(),
@@ -234,17 +235,3 @@ def _open(path: Path) -> Iterator[_Log]:
             raise DatasetError("logs are .npz, .h5 or .hdf5 files")
     except (OSError, ValueError, zipfile.BadZipFile) as error:  # a DatasetError is a ValueError
         raise DatasetError(f"{path.name}: {error}") from error
-
-
-def _team_spaces(spec: TaskSpec, one: spaces.Box) -> tuple[spaces.Box, spaces.Space[Any]]:
-    """Spaces ``(N, O)`` and ``(N, A)`` or ``(N,)`` of a team of any size."""
-    n = spec.num_agents
-
-    def team(low: NDArray[Any], high: NDArray[Any]) -> spaces.Box:
-        wide = (np.tile(x, (n, 1)).astype(np.float32) for x in (low, high))
-        return spaces.Box(next(wide), next(wide), dtype=np.float32)
-
-    observation = team(one.low, one.high)
-    if spec.action_kind != "box":
-        return observation, spaces.MultiDiscrete(np.full(n, spec.num_choices))
-    return observation, team(np.array(spec.action_low), np.array(spec.action_high))
