@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import sys
 
 import h5py
@@ -14,7 +15,15 @@ import pytest
 from networld_envs import store
 from networld_envs.store import remote
 from networld_envs.store.arrival import FILES
-from tests.store.test_remote import TINY, local_store, mirror, nothing_left, recipe  # noqa: F401
+from networld_envs.store.transfer import Limits
+from tests.store.test_remote import (  # noqa: F401
+    TINY,
+    bucket,
+    local_store,
+    mirror,
+    nothing_left,
+    recipe,
+)
 
 TOUCH = {"entry_point": "subprocess:run"}
 
@@ -265,3 +274,36 @@ def test_nothing_is_unpickled(mirror, tmp_path):
         remote.download(TINY, mirror.url)
     assert not (tmp_path / "proof").exists()
     assert minari.list_local_datasets() == {}
+
+
+def test_only_the_files_of_the_dataset_are_taken_from_a_bucket(bucket, local_store, tmp_path):
+    """Minari's client writes whatever begins with the id, wherever its name leads."""
+    from google.cloud import storage
+
+    store.build(recipe())
+    minari.upload_dataset(TINY, token=None)
+    shutil.rmtree(local_store)
+    shelf = storage.Client.create_anonymous_client().bucket("shelf")
+    for name in ("/data/plugin.py", "1/data/main_data.hdf5"):  # the emulator refuses ".."
+        shelf.blob(f"{TINY}{name}").upload_from_string(b"x")
+    remote.download(TINY, bucket)
+    assert store.verify(TINY)[0]
+    files = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert {f for f in files if not f.endswith((".lock", "namespace_metadata.json"))} == {
+        f"minari/{TINY}/{name}" for name in FILES
+    }
+
+
+def test_a_foreign_function_in_a_bucket_is_refused(bucket, local_store):
+    store.build(recipe())
+    path = local_store / TINY / FILES[0]
+    about = json.loads(path.read_text())
+    about["env_spec"] = json.dumps({**json.loads(about["env_spec"]), **TOUCH})
+    path.write_text(json.dumps(about))
+    minari.upload_dataset(TINY, token=None)
+    shutil.rmtree(local_store)
+    with pytest.raises(store.DatasetError, match="would run code from outside networld_envs"):
+        remote.download(TINY, bucket)
+    assert nothing_left(local_store)
+    with pytest.raises(store.DatasetError, match="--max-gb allows more"):
+        remote.download(TINY, bucket, limits=Limits(max_gb=1e-6))
