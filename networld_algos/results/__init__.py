@@ -1,1 +1,1 @@
-"""What a suite leaves behind: rows, failures, commands, and their statistics."""
+"""Results of a suite: rows, failures, commands, and statistics of rows."""

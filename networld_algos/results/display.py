@@ -1,7 +1,7 @@
-"""How the methods and tasks of a suite are shown: titles, colours, markers, axis labels.
+"""Display of a suite's methods and tasks: titles, colours, markers and axis labels.
 
-An algorithm states this as `networld_algos.base.Algorithm.look`, a task in its ``ABOUT``. A run
-writes both to ``display.json`` beside the rows, so that a report needs to import neither.
+An algorithm defines its look as `networld_algos.base.Algorithm.look`, a task in its ``ABOUT``. A
+suite writes both to ``display.json`` beside the rows, so that a report need not import them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 COLOUR = re.compile(r"#[0-9A-F]{6}")
 MARKERS = ("o", "s", "^", "v", "D", "<", ">", "p", "P", "h", "H", "X", "8", "*", "d")
-"""Filled Matplotlib markers: variants of a method are drawn white inside."""
+"""Filled Matplotlib markers; variants of a method are drawn with a white face."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TaskLook:
     """How a task is shown in figures and tables.
 
     Attributes:
-        title: What it is, e.g. ``"network slicing"``; headings put its name in front.
+        title: What the task is, e.g. ``"network slicing"``; headings put its name in front.
         reward_label: Axis label of its average reward, with the unit.
 
     Raises:
@@ -64,9 +64,9 @@ class TaskLook:
 
 @dataclass(frozen=True)
 class Display:
-    """How the methods and tasks of a suite are shown, both in the order of figures and tables.
+    """Looks of a suite's methods and tasks, in the order of figures and tables.
 
-    Names that it does not hold are shown as they are, in spare colours.
+    Methods and tasks without a look are shown by name, in spare colours.
 
     Attributes:
         tasks: Name of a task -> its look.
@@ -85,7 +85,7 @@ class Display:
         return label
 
     def heading(self, task: str) -> str:
-        """A task as a heading: ``"NS: network slicing"``, or its name where no title is known."""
+        """A task as a heading: ``"NS: network slicing"``, or only its name if it has no title."""
         look = self.tasks.get(task)
         if look is None or look.title == task:
             return task[:1].upper() + task[1:]
@@ -97,7 +97,7 @@ class Display:
         return TaskLook(task).reward_label if look is None else look.reward_label
 
     def merged(self, older: Display) -> Display:
-        """This one, followed by what only ``older`` holds."""
+        """These looks, followed by those that only ``older`` has."""
         return Display(
             {**self.tasks, **{k: v for k, v in older.tasks.items() if k not in self.tasks}},
             {
@@ -115,7 +115,7 @@ class Display:
         """Inverse of `to_json`.
 
         Raises:
-            ValueError: If ``text`` is not JSON, or a key or a value is not valid.
+            ValueError: If ``text`` is not JSON, or a key or a value is invalid.
         """
         values = json.loads(text)
         if not isinstance(values, dict) or set(values) != {"tasks", "algorithms"}:
@@ -137,4 +137,4 @@ def _looks(values: Any, kind: type[Any]) -> dict[str, Any]:
 
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} must be a text that is not empty, got {value!r}")
+        raise ValueError(f"{name} must be a non-empty text, got {value!r}")

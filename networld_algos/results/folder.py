@@ -1,4 +1,4 @@
-"""What a suite leaves in its folder beside the rows: failures, commands, and how to show it."""
+"""Files in a suite's folder beside the rows: failures, commands, and the looks of methods."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FAILURE_SUFFIX = ".failure.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A run that raised.
+    """A run that raised an exception.
 
     Attributes:
         suite: Name of the suite.
-        run: Which run it was, in words, e.g. ``"comparison / cbf / ma-cql / seed 2"``.
+        run: The run in words, e.g. ``"comparison / cbf / ma-cql / seed 2"``.
         error: Type and message of the exception.
         traceback: The formatted traceback.
     """
@@ -41,7 +41,7 @@ def write_failure(path: str | os.PathLike[str], failure: Failure) -> Path:
 
 
 def read_failures(folder: str | os.PathLike[str]) -> list[Failure]:
-    """Every failure record below ``folder``, in sorted order of its file name.
+    """Every failure record below ``folder``, sorted by file name.
 
     Raises:
         ValueError: For a file that is not a failure record.
@@ -56,20 +56,20 @@ def read_failures(folder: str | os.PathLike[str]) -> list[Failure]:
 
 
 COMMANDS = "commands.txt"
-"""In a suite's folder: the commands that wrote to it, one per line."""
+"""File in a suite's folder: the commands that wrote to it, one per line."""
 DISPLAY = "display.json"
-"""In a suite's folder: how its methods and tasks are shown."""
+"""File in a suite's folder: the looks of its methods and tasks."""
 
 
 @dataclass(frozen=True)
 class SuiteRows:
-    """What a suite's folder holds.
+    """Content of a suite's folder.
 
     Attributes:
         rows: Every result row.
-        failures: Runs that raised.
-        commands: Those that made the rows.
-        display: How methods and tasks are shown; None in a folder without `DISPLAY`.
+        failures: Runs that raised an exception.
+        commands: Commands that made the rows.
+        display: Looks of methods and tasks; None if there is no file `DISPLAY`.
     """
 
     rows: list[Row]
@@ -86,8 +86,8 @@ def read_suite(folder: Path) -> SuiteRows:
 
     Raises:
         FileNotFoundError: If there is nothing at ``folder``.
-        ValueError: If it holds no row, or rows of several suites; says what to give instead. If
-            one of its files is damaged; names the file.
+        ValueError: If it holds no rows or rows of several suites (the message says what to give
+            instead), or if one of its files is damaged (the message names the file).
     """
     if not folder.exists():
         raise FileNotFoundError(
@@ -113,11 +113,11 @@ def read_suite(folder: Path) -> SuiteRows:
 
 
 def record_command(folder: Path, arguments: Sequence[str]) -> None:
-    """Add a command to `COMMANDS` in a suite's folder, unless it is there already.
+    """Add a command to `COMMANDS` in a suite's folder, unless it is already listed.
 
     Args:
         folder: The suite's folder.
-        arguments: Of the command, without the program's name.
+        arguments: Arguments of the command, without the program's name.
     """
     line = shlex.join(["networld", *arguments])
     path = folder / COMMANDS
@@ -127,20 +127,20 @@ def record_command(folder: Path, arguments: Sequence[str]) -> None:
 
 
 def write_display(folder: Path, display: Display) -> Path:
-    """Write `DISPLAY`, keeping what only the file that is there already holds.
+    """Write `DISPLAY`. Looks that only an existing file holds are kept.
 
     Raises:
-        ValueError: If the file that is there is damaged.
+        ValueError: If the existing file is damaged.
     """
     older = read_display(folder) or Display()
     return write_text(folder / DISPLAY, display.merged(older).to_json())
 
 
 def read_display(folder: Path) -> Display | None:
-    """How the methods and tasks of a suite are shown; None in a folder without `DISPLAY`.
+    """Looks of the methods and tasks of a suite; None if there is no file `DISPLAY`.
 
     Raises:
-        ValueError: If the file is damaged; names it and says what to do.
+        ValueError: If the file is damaged; the message names it and says what to do.
     """
     path = folder / DISPLAY
     if not path.is_file():
@@ -149,8 +149,8 @@ def read_display(folder: Path) -> Display | None:
         return Display.from_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
-            f"{path}: not a description of methods and tasks: {error}. Delete this file; the suite "
-            "writes a new one when it is started again."
+            f"{path}: not a description of methods and tasks: {error}. Delete this file; running "
+            "the suite again writes a new one."
         ) from error
 
 
@@ -170,20 +170,20 @@ def _no_rows(folder: Path, failures: Sequence[Failure]) -> str:
     if failures:
         return (
             f"no result rows in {folder}: all {len(failures)} runs recorded there failed, the "
-            f"first ({failures[0].run}) with {failures[0].error}. Mend that and start the suite "
+            f"first ({failures[0].run}) with {failures[0].error}. Fix the cause and run the suite "
             "again; failed runs are repeated"
         )
     if (folder / "checkpoints").is_dir():
-        return f"no run of the suite in {folder} is finished yet; start the suite again to go on"
+        return f"no run of the suite in {folder} is finished yet; run the suite again to resume it"
     return (
         f"no result rows (*.jsonl) in {folder}; `networld bench run SUITE --results DIR` writes "
-        "them to DIR/SUITE, the folder to give here"
+        "them to DIR/SUITE; give that folder"
     )
 
 
 def _several(folder: Path, suites: dict[str, Path]) -> str:
     places = ", ".join(f"{suite} in {place}" for suite, place in suites.items())
-    text = f"{folder} holds rows of {len(suites)} suites ({places}), and a report is of one"
+    text = f"{folder} holds rows of {len(suites)} suites ({places}), but a report covers one"
     if len(set(suites.values())) == len(suites):
-        return f"{text}; name its folder, e.g. `networld report {next(iter(suites.values()))}`"
-    return f"{text}; give every suite a folder of its own"
+        return f"{text}; give its folder, e.g. `networld report {next(iter(suites.values()))}`"
+    return f"{text}; move every suite to its own folder"

@@ -1,10 +1,10 @@
-"""Result rows: one flat JSON line per evaluation, the only thing figures and tables are made from.
+"""Result rows: one flat JSON line per evaluation. Figures and tables are made only from rows.
 
-A *run* trains one (experiment, task, dataset, label, seed, fraction) and emits a row at each
-evaluation; or it scores a model that another run trained under a condition (factor, level). Rows
-live in ``results/<suite>/*.jsonl``, one file per run; a run that raised leaves a `Failure` in
-``*.failure.json`` beside them. This module reads and writes both and needs neither torch nor an
-environment.
+A *run* trains one (experiment, task, dataset, label, seed, fraction) and writes a row at each
+evaluation, or it scores another run's model at several levels of a factor. Rows are in
+``results/<suite>/*.jsonl``, one file per run. A run that raised an exception leaves a ``Failure``
+in ``*.failure.json`` instead, see `networld_algos.results.folder`. This module needs neither torch
+nor an environment.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ ROLES = ("random", "static", "heuristic", "expert", "genie")
 EVAL_SEED_SETS = ("test", "validation")
 
 SUPERSEDED = "superseded"
-"""Folder of results that were made with other settings than a suite has now; reports skip it."""
+"""Folder of results from settings that a suite no longer has; reports skip it."""
 
 QUALITIES = ("expert", "medium", "mixed", "random")
-"""Qualities of data, in the order of figures and tables."""
+"""Data qualities, in the order of figures and tables."""
 
 EXPERIMENTS = ("reference", "comparison", "fewshot", "ablation", "robustness", "cost")
-"""What suites make rows of; a script may write rows of an experiment of its own."""
+"""Experiments of suites. Scripts may write rows of other experiments."""
 
 
 _TEXT = ("suite", "experiment", "task", "algorithm", "kind", "label", "eval_seed_set", "version")
@@ -64,9 +64,9 @@ class Row:
         dataset: Training data; None for a reference policy.
         algorithm: Key in ``ALGORITHMS``, or name of the reference policy.
         kind: ``"learned"`` or ``"reference"``.
-        role: Of a reference: ``"random"``, ``"static"``, ``"heuristic"``, ``"expert"`` or
+        role: Role of a reference: ``"random"``, ``"static"``, ``"heuristic"``, ``"expert"`` or
             ``"genie"``; None for a learned policy.
-        label: Display variant, e.g. ``"networld (from scratch)"``. Within one experiment, two
+        label: Name in figures, e.g. ``"networld (from scratch)"``. Within one experiment, two
             configurations must not share a label.
         config_hash: Hash of the algorithm's configuration.
         seed: Training seed; -1 for a reference.
@@ -76,18 +76,18 @@ class Row:
         is_last: True for the evaluation of the final parameters (and for every reference).
         eval_seed_set: ``"test"`` or ``"validation"``.
         episode_returns: ``(episodes,)``, average reward per agent and step of each episode.
-        score: Normalised score as the runner saw it. Reports compute their own from reference
-            rows, see `networld_algos.results.stats.normalised_score`.
+        score: Normalised score by the committed references. Reports compute their own from
+            reference rows, see `networld_algos.results.stats.normalised_score`.
         latency_p50_ms: Median time of one decision of the whole batch.
         latency_p99_ms: 99th percentile of the same.
         bytes_per_step: Bytes sent per agent and step.
         train_seconds: Wall-clock training time up to this evaluation.
         version: Package version.
         git_commit: Commit of the working tree, None outside a checkout.
-        machine: What it ran on, see `networld_algos.training.cpu.machine`; None where it was not
+        machine: Machine it ran on, see `networld_algos.training.cpu.machine`; None if it was not
             recorded.
-        factor: What the experiment varies beside the method, e.g. ``"agents"`` or
-            ``"message_loss"``; None where it varies nothing.
+        factor: What the experiment varies besides the method, e.g. ``"agents"`` or
+            ``"message_loss"``; None if it varies nothing else.
         level: Value of the factor; None exactly when ``factor`` is.
         extra: Further numbers such as health diagnostics. A value that is not finite is stored
             as null and read back as NaN.
@@ -164,7 +164,7 @@ class Row:
 
     @property
     def run(self) -> tuple[str | int | float | None, ...]:
-        """What identifies the run this row belongs to."""
+        """Values that identify the run this row belongs to."""
         return (
             self.suite,
             self.experiment,
@@ -207,22 +207,22 @@ class Row:
 
 
 def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> Path:
-    """Write ``rows`` as JSON lines; the file appears complete or not at all."""
+    """Write ``rows`` as JSON lines. The file appears complete or not at all."""
     return write_text(path, "".join(row.to_json() + "\n" for row in rows))
 
 
 def files_below(folder: Path, suffix: str) -> list[Path]:
-    """Files below a folder but those set aside, in sorted order."""
+    """Files below a folder with this suffix, sorted, without those that are `SUPERSEDED`."""
     found = folder.rglob(f"*{suffix}")
     return sorted(f for f in found if SUPERSEDED not in f.relative_to(folder).parts)
 
 
 def read_rows(path: str | os.PathLike[str]) -> list[Row]:
-    """Read a ``.jsonl`` file, or every one below a folder in sorted order but those `SUPERSEDED`.
+    """Read a ``.jsonl`` file, or all those below a folder, sorted, that are not `SUPERSEDED`.
 
     Raises:
         FileNotFoundError: If ``path`` does not exist.
-        ValueError: For a line that is not a row, naming the file, the line and what is wrong.
+        ValueError: If a line is not a row; names the file, the line and the fault.
     """
     path = Path(path)
     if path.is_dir():
@@ -241,7 +241,7 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{path}, line {number}: not a result row: {error}. "
-                "Delete this file and start its suite again to repeat that run."
+                "Delete this file and run its suite again to repeat that run."
             ) from error
     return rows
 

@@ -1,8 +1,8 @@
 """Statistics of few training seeds: intervals, IQM, bootstrap, profiles, few-shot curves.
 
-Everything here works on arrays of scores and knows nothing of rows; `networld_algos.report.summary`
-turns rows into those arrays. A *stratum* is the scores ``(n,)`` of one method on one task, one
-value per seed; strata may differ in length.
+All functions work on arrays of scores, which `networld_algos.report.summary` makes from rows. A
+*stratum* is the array ``(n,)`` of the scores of one method on one task, one value per seed. Strata
+may differ in length.
 
 Definitions follow Agarwal et al., "Deep reinforcement learning at the edge of the statistical
 precipice", NeurIPS 2021, wherever that paper has one.
@@ -31,7 +31,7 @@ class Method(StrEnum):
     T = "t over seeds"
     SEEDS = "bootstrap over seeds"
     EPISODES = "bootstrap over episodes"
-    """Of a single seed: it says nothing about the spread between seeds."""
+    """For a single seed; it says nothing about the spread between seeds."""
     NONE = "none"
     """A value without an interval."""
 
@@ -42,9 +42,9 @@ class Interval:
 
     Attributes:
         value: The estimate.
-        low: Lower limit, NaN where one observation allows none.
+        low: Lower limit; NaN if a single observation allows none.
         high: Upper limit.
-        count: Seeds (or episodes) it rests on.
+        count: Number of seeds (or episodes) behind it.
         method: How the limits were computed.
     """
 
@@ -56,15 +56,15 @@ class Interval:
 
     @property
     def is_of_one_seed(self) -> bool:
-        """Whether a bootstrap over the episodes of one seed stands in for an interval over seeds.
+        """Whether it is a bootstrap over the episodes of one seed, and not an interval over seeds.
 
-        Every table and caption says so, and no verdict is based on such an interval.
+        Tables and captions mark such intervals, and no verdict is based on them.
         """
         return self.method is Method.EPISODES
 
     @property
     def seeds(self) -> int:
-        """Training seeds it rests on."""
+        """Number of training seeds behind it."""
         return 1 if self.is_of_one_seed else self.count
 
 
@@ -98,13 +98,13 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 def seed_interval(
     runs: Sequence[ArrayLike], rng: np.random.Generator, confidence: float = 0.95
 ) -> Interval:
-    """Mean over training seeds with a t interval; one seed falls back to its episodes.
+    """Mean over training seeds with a t interval; with one seed, a bootstrap over its episodes.
 
-    The fallback says nothing about the spread between seeds, see `Interval.is_of_one_seed`.
+    The bootstrap says nothing about the spread between seeds, see `Interval.is_of_one_seed`.
 
     Args:
         runs: One entry per seed, the values ``(episodes,)`` of that seed's evaluation.
-        rng: Used by the fallback only.
+        rng: Used only for a single seed.
         confidence: Coverage.
     """
     means = [float(_vector(run).mean()) for run in runs]
@@ -122,10 +122,11 @@ def seed_interval(
 def paired_interval(
     x: Sequence[ArrayLike], y: Sequence[ArrayLike], rng: np.random.Generator
 ) -> Interval:
-    """Mean of X minus Y over the seeds of both, as `seed_interval` over paired runs.
+    """Mean of X minus Y over the seeds of both: `seed_interval` of the paired differences.
 
-    Pairing removes what a seed does to both, e.g. the episodes it trains on. Entries are the
-    values ``(episodes,)`` of one seed; with one seed only, both must have the same test episodes.
+    Pairing removes the effect of a seed on both, e.g. through the episodes it selects for training.
+    Entries are the values ``(episodes,)`` of one seed. With a single seed, both must have the same
+    test episodes.
     """
     pairs = [(_vector(a), _vector(b)) for a, b in zip(x, y, strict=True)]
     if all(len(a) == len(b) for a, b in pairs):
@@ -170,7 +171,7 @@ def bootstrap(
         rng: Source of the resamples.
         confidence: Coverage.
         resamples: Number of resamples.
-        method: What the interval is called.
+        method: Recorded in the interval.
     """
     data = [_vector(stratum) for stratum in strata]
     value = float(statistic(data))
@@ -188,7 +189,7 @@ def resample(strata: Sequence[Floats], rng: np.random.Generator, resamples: int)
 
 
 def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> float:
-    """Probability that a run of X beats a run of Y on a task drawn at random, ties half.
+    """Probability that a run of X beats a run of Y on a random task; ties count half.
 
     Mean over tasks of ``mean_ij [1(x_i > y_j) + 1(x_i = y_j) / 2]`` (Mann-Whitney), where X and Y
     have scores ``(n_k,)`` and ``(m_k,)`` on the same tasks.
@@ -219,7 +220,7 @@ def _improvement(strata: list[Floats]) -> Floats:
 
 
 def performance_profile(strata: Sequence[ArrayLike], thresholds: ArrayLike) -> Floats:
-    """Share of runs whose score exceeds each threshold, every task weighted equally.
+    """Share of runs whose score exceeds each threshold, with equal weight per task.
 
     Args:
         strata: Scores ``(n_k,)`` of each task.
@@ -251,7 +252,7 @@ def _profile(strata: list[Floats], thresholds: Floats) -> Floats:
 def area_under_curve(fractions: ArrayLike, scores: ArrayLike) -> Floats:
     """Average height of a few-shot curve over ``log(fraction)`` (trapezoid rule).
 
-    In units of the score: a constant curve has its own height as area.
+    It is in units of the score: the area of a constant curve is its height.
 
     Args:
         fractions: ``(F,)`` shares of target data, increasing, at least two.
@@ -267,8 +268,8 @@ def area_under_curve(fractions: ArrayLike, scores: ArrayLike) -> Floats:
 def data_to_reach(fractions: ArrayLike, scores: ArrayLike, target: float = 90.0) -> float:
     """Smallest share of target data at which a curve first reaches ``target``.
 
-    Between two measured shares the curve is linear in ``log(fraction)``. A curve that starts at
-    or above the target gives its first share (an upper bound); one that never reaches it, NaN.
+    The curve is interpolated linearly in ``log(fraction)``. A curve that starts at or above the
+    target gives its first share, which is an upper bound. A curve that never reaches it gives NaN.
 
     Args:
         fractions: ``(F,)``, increasing.
@@ -287,9 +288,9 @@ def data_to_reach(fractions: ArrayLike, scores: ArrayLike, target: float = 90.0)
 
 
 def paper_score(means: Mapping[Any, Mapping[str, float]]) -> dict[str, float]:
-    """Min-max score across methods: 0 for the worst method of a task, 100 for the best, averaged.
+    """Min-max score: 0 for the worst method of a task, 100 for the best, averaged over tasks.
 
-    It depends on which methods take part, so it is secondary to the normalised score.
+    It depends on which methods are compared, so it is secondary to the normalised score.
 
     Args:
         means: Task -> method -> average reward.

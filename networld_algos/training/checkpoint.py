@@ -6,8 +6,8 @@
     model-<hash>.safetensors          weights, statistics, averaged weights
     optimizers-<hash>.safetensors     moments of every optimiser
 
-Tensor files are named by their content and written first; `checkpoint.json` is replaced last and
-atomically. Whoever is interrupted leaves the previous checkpoint whole.
+Tensor files are named by their content and written first. `checkpoint.json` is replaced last, in
+one step. An interrupted save leaves the previous checkpoint intact.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from networld_envs.version import __version__
 FORMAT = 1
 INDEX = "checkpoint.json"
 TENSOR_FILES = tuple(f"{part}-{'[0-9a-f]' * 16}.safetensors" for part in ("model", "optimizers"))
-"""Patterns of the names that `save` gives to weights; other files in its folder are not its own."""
+"""Patterns of the tensor files that `save` writes; it leaves other files in the folder alone."""
 REQUIRED = ("format", "algorithm", "config", "seed", "specs", "files", "optimizers", "extra")
 
 
 def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = None) -> None:
-    """Write everything needed to act, and to go on training exactly where it stopped.
+    """Write everything needed to act, and to resume training exactly.
 
     Args:
         algorithm: What to save.
-        path: Folder; made if absent, its checkpoint replaced if there is one.
-        extra: Whatever the caller wants back from `load`; JSON types only.
+        path: Folder. It is created if missing; a checkpoint in it is replaced.
+        extra: Further values, which `load` returns; JSON types only.
 
     Raises:
-        ValueError: If ``extra`` is not JSON.
+        ValueError: If ``extra`` cannot be written as JSON.
     """
     folder = Path(path)
     groups, moments = _optimizer_state(algorithm)
@@ -74,12 +74,12 @@ def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = 
 
 
 def exists(path: str | Path) -> bool:
-    """Whether there is a checkpoint to `load`; a save that was cut off leaves none."""
+    """Whether there is a checkpoint to `load`; an interrupted first save leaves none."""
     return (Path(path) / INDEX).is_file()
 
 
 def weights_file(path: str | Path) -> str:
-    """Name of the file of the weights, which says what is in it.
+    """Name of the file of the weights; equal names mean equal weights.
 
     Raises:
         ValueError: If there is no checkpoint.
@@ -88,7 +88,7 @@ def weights_file(path: str | Path) -> str:
 
 
 def read_extra(path: str | Path) -> dict[str, Any]:
-    """What the caller kept beside a model, without reading its weights.
+    """The ``extra`` of a checkpoint, without reading the weights.
 
     Raises:
         ValueError: If there is no checkpoint.
@@ -109,7 +109,7 @@ def load(
         device: Where to put the model.
 
     Returns:
-        The algorithm, ready to act or to go on training, and ``extra``.
+        The algorithm, ready to act or to resume training, and ``extra``.
 
     Raises:
         ValueError: If a file is missing or damaged, the format or the algorithm is unknown, or
@@ -125,13 +125,13 @@ def load(
         config = make_config(index["algorithm"], index["config"])
         algorithm = make(index["algorithm"], specs, config, index["seed"])
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{folder / INDEX} does not fit this version: {error}") from error
+        raise ValueError(f"{folder / INDEX} does not match this version: {error}") from error
     _check_task(folder, algorithm, expect_task)
     model = _read_tensors(folder, index["files"], "model")
     try:
         algorithm.load_state_dict(model)
     except RuntimeError as error:
-        raise ValueError(f"weights in {folder} do not fit {algorithm.name}: {error}") from error
+        raise ValueError(f"weights in {folder} do not match {algorithm.name}: {error}") from error
     algorithm.to(device)
     _restore_optimizers(folder, algorithm, index)
     return algorithm, index["extra"]
@@ -154,7 +154,7 @@ def _restore_optimizers(folder: Path, algorithm: Algorithm, index: dict[str, Any
     optimizers = algorithm.optimizers()
     if set(optimizers) != set(index["optimizers"]):
         raise ValueError(
-            f"{folder} holds optimisers {sorted(index['optimizers'])}, "
+            f"{folder} holds optimisers {sorted(index['optimizers'])}, but "
             f"{algorithm.name} has {sorted(optimizers)}"
         )
     states: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in optimizers}
@@ -169,7 +169,7 @@ def _restore_optimizers(folder: Path, algorithm: Algorithm, index: dict[str, Any
         try:
             optimizer.load_state_dict({"state": states[name], "param_groups": groups})
         except (ValueError, KeyError, RuntimeError) as error:
-            raise ValueError(f"optimiser {name!r} in {folder} does not fit: {error}") from error
+            raise ValueError(f"optimiser {name!r} in {folder} does not match: {error}") from error
 
 
 def _check_task(folder: Path, algorithm: Algorithm, expect: str | TaskSpec | None) -> None:
@@ -185,8 +185,9 @@ def _check_task(folder: Path, algorithm: Algorithm, expect: str | TaskSpec | Non
         stored = algorithm.specs[task]
         if field := stored.mismatch(expect):
             raise ValueError(
-                f"{folder} was trained with {field}={getattr(stored, field)!r} of task "
-                f"{task!r}, now it is {getattr(expect, field)!r}; use the same preset"
+                f"{folder} was trained for task {task!r} with {field}="
+                f"{getattr(stored, field)!r}, but now it is {getattr(expect, field)!r}; use the "
+                "same preset"
             )
 
 
@@ -195,8 +196,8 @@ def _read_index(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(
             f"no checkpoint in {folder}: {INDEX} is missing; give a folder that `networld train` "
-            "or `save` wrote. hf://owner/name is for `networld evaluate`, `health` and "
-            "networld_algos.training.hub.from_pretrained"
+            "or `save` wrote. Only `networld evaluate`, `networld health` and "
+            "networld_algos.training.hub.from_pretrained take hf://owner/name"
         )
     try:
         index = json.loads(file.read_bytes())
@@ -205,7 +206,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
     version = index.get("format") if isinstance(index, dict) else None
     if version != FORMAT:
         raise ValueError(
-            f"{file} has format {version!r}, this version reads {FORMAT}; "
+            f"{file} has format {version!r}, but this version reads {FORMAT}; "
             "use the version of networld that wrote it"
         )
     missing = [key for key in REQUIRED if key not in index]
@@ -230,7 +231,7 @@ def _file_name(part: str, data: bytes) -> str:
 
 
 def _write_tensors(folder: Path, part: str, tensors: dict[str, Tensor]) -> str:
-    # One copy each: safetensors refuses tensors that share memory.
+    # Copies, because safetensors rejects tensors that share memory.
     data = save_tensors({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()})
     name = _file_name(part, data)
     write_bytes(folder / name, data)

@@ -1,4 +1,4 @@
-"""How commands and benchmark compute on a CPU: one thread, matrix products by oneDNN."""
+"""CPU settings of the commands and the benchmark: one thread, matrix products by oneDNN."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 import torch
 
 SWITCH = "NETWORLD_ONEDNN"
-"""Environment variable; with 0 PyTorch multiplies matrices as it does by default."""
+"""Environment variable; 0 keeps PyTorch's default matrix products."""
 
 
 def configure_cpu(device: str = "cpu") -> str:
-    """Use one thread, and on a CPU oneDNN for products of single-precision matrices.
+    """Use one thread and, for models on a CPU, oneDNN's products of single-precision matrices.
 
-    The suites run one process per core. PyTorch multiplies such matrices with MKL, which is half as
-    fast as oneDNN on an AMD CPU. It switches to oneDNN if it may round factors to bfloat16
-    (``torch.set_float32_matmul_precision("medium")``). Only a CPU with units for bfloat16 matrices
-    (AMX) then rounds; its scores differ from another machine's by more than rounding in single
-    precision. The setting holds for the whole process.
+    The suites run one process per core, hence one thread. PyTorch multiplies single-precision
+    matrices with MKL, which is slower than oneDNN on AMD CPUs. It switches to oneDNN if it may
+    round factors to bfloat16 (``torch.set_float32_matmul_precision("medium")``). Only CPUs with
+    bfloat16 matrix units (AMX) then actually round, and their scores differ from those of other
+    machines by more than single-precision rounding. The setting applies to the whole process.
 
     Args:
-        device: Where the model is. Anything but ``"cpu"`` keeps PyTorch's products.
+        device: Device of the model. Any other than ``"cpu"`` keeps PyTorch's products.
 
     Returns:
         ``"oneDNN"`` or ``"default"``.
@@ -36,8 +36,8 @@ def configure_cpu(device: str = "cpu") -> str:
 
 
 def machine() -> str:
-    """Version of PyTorch, its matrix products and the processor, as rows record them."""
-    # "medium" is what `configure_cpu` sets, and nobody else's default.
+    """PyTorch version, matrix products and processor, as rows record them."""
+    # Nothing but `configure_cpu` sets "medium".
     products = "oneDNN" if torch.get_float32_matmul_precision() == "medium" else "default"
     return f"torch {torch.__version__}, {products} products, {_processor()}"
 

@@ -1,10 +1,10 @@
-"""Data-parallel training: several processes, each with its share of every batch.
+"""Data-parallel training: several processes, each with a share of every batch.
 
     torchrun --nproc-per-node 2 -m networld_algos train bc --task cbf --out model
 
-The processes that ``torchrun`` starts together are a job. This module joins and leaves it;
-`networld_algos.nn.sharding` does the arithmetic. Only process 0 writes. Backends: gloo on CPUs,
-nccl on CUDA devices.
+The processes that ``torchrun`` starts together form a job. This module joins and leaves the job,
+and `networld_algos.nn.sharding` does the arithmetic. Only process 0 writes. The backend is gloo on
+CPUs and nccl on CUDA devices.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from networld_algos.nn.sharding import Shard, peers
 
 
 def shard() -> Shard | None:
-    """The share of this process in the job; None for a single process."""
+    """This process's share of the job; None for a single process."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return None
     return Shard(dist.get_rank(), dist.get_world_size())
@@ -32,12 +32,12 @@ def is_chief() -> bool:
 
 
 def processes() -> int:
-    """How many processes ``torchrun`` started for this job; 1 without it."""
+    """Number of processes that ``torchrun`` started for this job; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def start(device: str = "cpu") -> Shard | None:
-    """Join the job that ``torchrun`` started this process for, if it did.
+    """Join the job, if ``torchrun`` started this process.
 
     Args:
         device: ``"cpu"`` (gloo) or ``"cuda"`` (nccl, one device per process).
@@ -59,14 +59,14 @@ def stop() -> None:
 
 
 def check_batch_size(batch_size: int, world: int) -> None:
-    """Refuse a batch that cannot be divided.
+    """Reject a batch size that cannot be divided among the processes.
 
     Raises:
         ValueError: If ``batch_size`` is not a multiple of ``world``.
     """
     if batch_size % world:
         raise ValueError(
-            f"batch_size={batch_size} is the batch of all processes and cannot be divided among "
+            f"batch_size={batch_size} is for all processes together and cannot be divided among "
             f"{world}; use a multiple of {world}"
         )
 
@@ -83,7 +83,7 @@ def assert_equal(model: nn.Module) -> None:
     """Check that all processes hold the same weights.
 
     Raises:
-        ValueError: If they do not: an update left something out.
+        ValueError: If they do not, because an update did not average over the processes.
     """
     if shard() is None:
         return

@@ -1,4 +1,4 @@
-"""Let an algorithm act: one forward pass per step for all agents of all episodes."""
+"""Evaluate an algorithm: one forward pass per step for all agents of all episodes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from networld_algos.base import Algorithm
 from networld_algos.data.streams import Stream
 from networld_envs import make_vec
 
-WARM_UP = 5  # decisions before those that are timed
+WARM_UP = 5  # decisions that are not timed
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation measured; ``K`` episodes.
+    """Results of an evaluation of ``K`` episodes.
 
     Attributes:
         episode_rewards: ``(K,)`` mean reward per agent and step.
         latency_p50_ms: Median time of one decision of the whole batch, after the first `WARM_UP`.
-        latency_p99_ms: 99th percentile of it.
+        latency_p99_ms: 99th percentile of the same.
         bytes_per_step: Bytes each agent sends in a step.
     """
 
@@ -52,19 +52,19 @@ def evaluate(
     on_step: Callable[[], None] | None = None,
     **params: Any,
 ) -> Evaluation:
-    """Run one episode for each environment seed, all as one batch.
+    """Run one episode per environment seed, all as one batch.
 
-    Loss and delay apply to the algorithm's own messages. What an environment lets an agent observe
-    of its neighbours does not change.
+    Loss and delay apply to the algorithm's own messages. They do not change what an agent observes
+    of its neighbours.
 
     Args:
         algorithm: Trained for ``task``.
         task: Name of the task.
         seeds: Environment seeds; equal seeds give equal networks to every algorithm.
-        max_cycles: Steps of an episode; the environments' own by default.
-        sampling_seed: Seeds the algorithm's own randomness.
+        max_cycles: Steps per episode; the environment's default if None.
+        sampling_seed: Seed of the algorithm's own randomness.
         message_loss: Probability that a message is lost, drawn for each step, sender and receiver.
-        message_delay: Steps a message takes.
+        message_delay: Delay of messages in steps.
         on_step: Called after each step, for a progress bar.
         **params: Preset and parameters of the task.
 
@@ -105,8 +105,8 @@ def evaluate(
         latency_ms.append(1e3 * (time.perf_counter() - begin))
         if message_delay and message is not None and "in_flight" not in carry:
             raise ValueError(
-                f"{algorithm.name} cannot be given late messages: its act() must take them from "
-                "networld_algos.nn.messages.receive and pass on the carry"
+                f"{algorithm.name} does not support delayed messages: its act() must take messages "
+                "from networld_algos.nn.messages.receive and pass on the carry"
             )
         obs, _, _, truncated, info = envs.step(chosen)
         rewards.append(info["agent_rewards"].mean(axis=1, dtype=np.float64))
@@ -130,12 +130,12 @@ def evaluate(
 def decision_ms_one_agent(
     algorithm: Algorithm, task: str, repeats: int = 50, **params: Any
 ) -> float:
-    """Median time in ms of one decision of a single agent that has its neighbours' messages.
+    """Median time in ms of one decision of a single agent, given its neighbours' messages.
 
     Args:
         algorithm: Trained for ``task``.
         task: Name of the task.
-        repeats: Decisions that are timed, after `WARM_UP` others.
+        repeats: Decisions to time, after `WARM_UP` others.
         **params: Preset and parameters of the task.
     """
     envs = make_vec(task, 1, **params)
@@ -146,14 +146,14 @@ def decision_ms_one_agent(
     envs.close()
     one = torch.from_numpy(obs[:, :1]).to(device)  # (1, 1, O)
     slots = torch.from_numpy(info["neighbours"][:, :1].astype(np.int64)).to(device)
-    table = slots.clamp(max=0)  # every neighbour sends what the agent itself would
+    table = slots.clamp(max=0)  # every neighbour sends what this agent would send
     carry = algorithm.initial_carry(1, task)
     times_ms = []
     algorithm.eval()
     for _ in range(WARM_UP + repeats):
         begin = time.perf_counter()
         actions, carry = algorithm.act(one, table, carry, generator)
-        actions.cpu()  # waits for an accelerator
+        actions.cpu()  # waits until the device has finished
         times_ms.append(1e3 * (time.perf_counter() - begin))
     algorithm.train()
     return float(np.median(times_ms[WARM_UP:]))
@@ -163,7 +163,7 @@ def _check_sizes(algorithm: Algorithm, task: str, spec: Any) -> None:
     known = algorithm.known(task)
     if field := known.mismatch(spec):
         raise ValueError(
-            f"the model was trained for task {task!r} with {field}={getattr(known, field)!r}; "
-            f"this environment has {getattr(spec, field)!r}. Use the preset and parameters "
-            "that the training data was made with"
+            f"the model was trained for task {task!r} with {field}={getattr(known, field)!r}, but "
+            f"this environment has {getattr(spec, field)!r}. Use the preset and parameters of the "
+            "training data"
         )

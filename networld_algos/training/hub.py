@@ -1,11 +1,11 @@
-"""Models on the Hugging Face Hub: the checkpoint's folder with a model card; extra ``[hub]``.
+"""Models on the Hugging Face Hub: a checkpoint with a model card; needs the extra ``[hub]``.
 
     networld push models/cbf owner/networld-cbf
     networld evaluate hf://owner/networld-cbf
 
-A repository holds what `networld_algos.training.checkpoint` writes, safetensors and JSON, and is
-checked in the same way when it is loaded: format, algorithm, task, sizes, content of every file.
-The Hub decides who may read or write: ``hf auth login`` or ``HF_TOKEN``; ``HF_ENDPOINT`` names a
+A repository holds what `networld_algos.training.checkpoint` writes, safetensors and JSON. Loading
+it makes the same checks: format, algorithm, task, sizes, and the content of every file. The Hub
+controls access: log in with ``hf auth login`` or set ``HF_TOKEN``. ``HF_ENDPOINT`` selects a
 mirror.
 """
 
@@ -67,23 +67,24 @@ def push_to_hub(
     token: str | None = None,
     endpoint: str | None = None,
 ) -> str:
-    """Upload a model and its card; the repository is made if absent, its old weights replaced.
+    """Upload a model and its card. A missing repository is created; old weights are replaced.
 
     Args:
         model: An algorithm, or the folder of a checkpoint.
         repo_id: ``owner/name``.
-        extra: What `from_pretrained` gives back beside an algorithm; a folder has its own.
-        private: Make a new repository private.
-        token: Of the Hub; the one you are logged in with by default.
-        endpoint: Address of the Hub, ``HF_ENDPOINT`` by default.
+        extra: Values that `from_pretrained` returns with the algorithm; only if ``model`` is an
+            algorithm, because a checkpoint's folder has its own.
+        private: Create the repository as private.
+        token: Access token; by default, the one of your login.
+        endpoint: Address of the Hub; by default, ``HF_ENDPOINT``.
 
     Returns:
         Address of the repository.
 
     Raises:
         ValueError: If ``repo_id`` is malformed or the folder holds no usable checkpoint.
-        ImportError: Without the extra ``[hub]``.
-        OSError: If the Hub refuses or cannot be reached.
+        ImportError: If the extra ``[hub]`` is not installed.
+        OSError: If the Hub denies access or cannot be reached.
     """
     _check_repository(repo_id)
     hub = _hub()
@@ -93,8 +94,8 @@ def push_to_hub(
             checkpoint.save(model, folder, extra)
         else:
             if extra is not None:
-                raise ValueError("extra goes with an algorithm; a checkpoint's folder has its own")
-            checkpoint.load(model)  # nothing is uploaded that could not be loaded
+                raise ValueError("extra needs an algorithm; a checkpoint's folder has its own")
+            checkpoint.load(model)  # raises, so that no unusable checkpoint is uploaded
             for pattern in FILES:
                 for file in Path(model).glob(pattern):
                     shutil.copy(file, folder / file.name)
@@ -125,16 +126,16 @@ def from_pretrained(
         source: A folder, ``owner/name`` or ``hf://owner/name``; ``@revision`` may follow.
         expect_task: See `networld_algos.training.checkpoint.load`.
         device: Where to put the model.
-        token: Of the Hub; the one you are logged in with by default.
-        endpoint: Address of the Hub, ``HF_ENDPOINT`` by default.
+        token: Access token; by default, the one of your login.
+        endpoint: Address of the Hub; by default, ``HF_ENDPOINT``.
 
     Returns:
-        The algorithm and what was saved beside it.
+        The algorithm, and the ``extra`` that was saved with it.
 
     Raises:
         ValueError: If there is no usable checkpoint, or it is for another task.
-        ImportError: Without the extra ``[hub]``.
-        OSError: If the Hub refuses or cannot be reached.
+        ImportError: If the extra ``[hub]`` is not installed.
+        OSError: If the Hub denies access or cannot be reached.
     """
     text = str(source)
     if isinstance(source, str) and not text.startswith(SCHEME) and not Path(text).exists():
@@ -143,11 +144,11 @@ def from_pretrained(
 
 
 def fetch(source: str | Path, *, token: str | None = None, endpoint: str | None = None) -> Path:
-    """Folder of a checkpoint; one named ``hf://owner/name`` is downloaded, once a revision.
+    """Folder of a checkpoint. ``hf://owner/name`` is downloaded, once per revision.
 
     Args:
         source: A folder or ``hf://owner/name[@revision]``.
-        token: Of the Hub.
+        token: Access token.
         endpoint: Address of the Hub.
     """
     text = str(source)
@@ -196,7 +197,7 @@ def model_card(folder: Path, repo_id: str) -> str:
 
 
 def _episodes(about: dict[str, Any]) -> str | None:
-    """How many episodes were trained on, and how many held out."""
+    """Number of training and held-out episodes, in words."""
     total, fitted = about.get("episodes"), about.get("trained_on")
     if fitted is None:
         return None if total is None else str(total)
@@ -204,10 +205,10 @@ def _episodes(about: dict[str, Any]) -> str | None:
 
 
 def record_score(folder: Path, values: dict[str, Any]) -> None:
-    """Keep what `networld evaluate` found beside the checkpoint, for its card.
+    """Write the result of `networld evaluate` beside the checkpoint, for its card.
 
     Args:
-        folder: Of the checkpoint.
+        folder: Folder of the checkpoint.
         values: ``task``, ``preset``, ``episodes``, ``mean``, ``low``, ``high`` and ``normalised``
             (or None).
     """
@@ -216,7 +217,7 @@ def record_score(folder: Path, values: dict[str, Any]) -> None:
 
 
 def score_of(folder: Path) -> str | None:
-    """The recorded score in words; None if there is none of these very weights."""
+    """The recorded score in words; None if there is no score of exactly these weights."""
     file = folder / EVALUATION
     if not file.is_file():
         return None
@@ -235,8 +236,8 @@ def score_of(folder: Path) -> str | None:
 def _check_repository(repo_id: str) -> None:
     if not REPOSITORY.fullmatch(repo_id):
         raise ValueError(
-            f"a model is named as the folder of a checkpoint, or owner/name on the Hub; "
-            f"there is no folder {repo_id!r}, and it is no such name"
+            f"{repo_id!r} is neither an existing folder nor a model named owner/name on the Hub; "
+            "give the folder of a checkpoint, or such a name"
         )
 
 
@@ -251,7 +252,7 @@ def _hub() -> Any:
 
 @contextmanager
 def _clear_errors(hub: Any, repo_id: str) -> Iterator[None]:
-    httpx = importlib.import_module("httpx")  # what huggingface_hub talks through
+    httpx = importlib.import_module("httpx")  # the HTTP client of huggingface_hub
     try:
         yield
     except hub.errors.RepositoryNotFoundError as error:

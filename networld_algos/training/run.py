@@ -1,12 +1,12 @@
-"""One training that is saved on the way and resumed exactly.
+"""One training that is saved at intervals and can be resumed exactly.
 
-``networld train`` and the trainings of a suite go through the same loop. It stops at marks, numbers
-of updates at which there is more to do than to update::
+``networld train`` and the trainings of a suite use the same loop. It stops at marks: numbers of
+updates after which it validates, evaluates or saves::
 
     train up to the mark -> validate -> evaluate -> save
 
-A process that is killed loses what it did since the last mark. Started again on the same folder, it
-continues from there and ends with the same weights, see `networld_algos.training.train`. Under
+A process that is killed loses its work since the last mark. A new process on the same folder
+resumes from there and ends with the same weights, see `networld_algos.training.train`. Under
 ``torchrun`` only process 0 writes; validation and evaluation are for a single process.
 """
 
@@ -31,12 +31,12 @@ from networld_algos.training.train import OnUpdate, train
 
 VALIDATIONS = 20  # in a training with validation episodes
 VALIDATION_BATCHES = 4
-BEST = "best"  # subfolder of the weights with the least validation loss so far
+BEST = "best"  # subfolder of the weights with the smallest validation loss so far
 
 
 @dataclass(frozen=True)
 class Best:
-    """The weights with the least validation loss so far.
+    """The weights with the smallest validation loss so far.
 
     Attributes:
         validation_loss: The loss.
@@ -49,14 +49,14 @@ class Best:
 
 @dataclass
 class Progress:
-    """How far a training has come: what is saved beside the weights.
+    """State of a training, saved beside the weights.
 
     Attributes:
         updates: Updates done.
-        seconds: Time spent in updates, those of interrupted processes included.
-        episodes: Episodes of the target task that the training was given.
+        seconds: Time spent in updates, including those of interrupted processes.
+        episodes: Number of episodes of the target task that the training was given.
         rows: Results of the evaluations so far, as JSON types.
-        best: Which weights the last evaluation scored, if they were not the last ones.
+        best: The weights that the last evaluation scored, if they were not the final ones.
         about: Further entries of the caller, as JSON types, e.g. the name of the dataset.
     """
 
@@ -69,7 +69,7 @@ class Progress:
 
     @classmethod
     def from_extra(cls, extra: dict[str, Any]) -> Progress:
-        """Read the ``extra`` of a checkpoint; entries of other names go to `about`."""
+        """Read the ``extra`` of a checkpoint; entries with other names go to `about`."""
         names = {f.name for f in fields(cls)} - {"about"}
         known = {name: value for name, value in extra.items() if name in names}
         if known.get("best"):
@@ -77,7 +77,7 @@ class Progress:
         return cls(**known, about={k: v for k, v in extra.items() if k not in names})
 
     def to_extra(self) -> dict[str, Any]:
-        """The ``extra`` of a checkpoint, flat; entries that are empty are left out."""
+        """The ``extra`` of a checkpoint, as a flat dictionary without empty entries."""
         values = {k: v for k, v in asdict(self).items() if k != "about"}
         for name in ("rows", "best"):
             if not values[name]:
@@ -86,23 +86,23 @@ class Progress:
 
 
 Evaluate = Callable[[Algorithm, Progress], list[dict[str, Any]]]
-"""Scores a model; the rows are added to `Progress.rows`."""
+"""Scores a model; the returned rows are added to `Progress.rows`."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """What to train on, how long, and when to save, validate and evaluate.
+    """Data and length of a training, and when to save, validate and evaluate.
 
     Attributes:
         data: One `Episodes` per task, the target task's last.
-        updates: Gradient steps in total.
-        seed: Of batches and noise.
-        save_every: Most updates between two checkpoints.
-        evaluate: Scores the model on the way, or None.
-        evaluations: How often, evenly spaced, the last time at the end.
-        validation: Episodes of the target task that are not trained on. The weights with the least
-            loss on them are kept in the subfolder `BEST`, and the last evaluation scores those.
-            None keeps the last weights.
+        updates: Total number of gradient steps.
+        seed: Seed of batches and noise.
+        save_every: Maximum number of updates between two checkpoints.
+        evaluate: Scores the model during training, or None.
+        evaluations: Number of evaluations, evenly spaced, the last one at the end.
+        validation: Episodes of the target task that are not trained on. The weights with the
+            smallest loss on them are kept in the subfolder `BEST`, and the last evaluation scores
+            those. None keeps the final weights.
     """
 
     data: Sequence[Episodes]
@@ -137,12 +137,12 @@ def resume(
     task: str | None = None,
     device: str = "cpu",
 ) -> tuple[Algorithm, Progress]:
-    """The model of a training and how far it has come.
+    """The model of a training and its progress.
 
     Args:
         folder: Where the training is saved.
-        start: Makes the model, prepared for its data, if nothing is saved yet.
-        task: Task that a saved model must know.
+        start: Makes a new model, prepared for its data, if nothing is saved yet.
+        task: Task that a saved model must support.
         device: Where to put the model.
 
     Raises:
@@ -161,10 +161,10 @@ def run_training(
     folder: Path,
     on_update: OnUpdate | None = None,
 ) -> None:
-    """Do what is left of a training.
+    """Do the remaining part of a training.
 
     Args:
-        training: What to do.
+        training: The training.
         algorithm: From `resume`; trained in place.
         progress: From `resume`; updated in place.
         folder: Where the training is saved.
@@ -175,7 +175,7 @@ def run_training(
     """
     for mark in training.marks:
         if mark <= progress.updates and checkpoint.exists(folder):
-            continue  # done before this process started
+            continue  # done by an earlier process
         begin = time.perf_counter()
         first = progress.updates
         train(algorithm, training.data, mark, training.seed, first=first, on_update=on_update)
@@ -193,16 +193,16 @@ def run_training(
 
 
 def finish(algorithm: Algorithm, progress: Progress, folder: Path) -> None:
-    """Leave the weights that are to act in ``folder``, without what training on would need."""
+    """Leave only the final model in ``folder``, without the state that further training needs."""
     algorithm, _ = best_model(algorithm, folder)
     for optimizer in algorithm.optimizers().values():
-        optimizer.state.clear()  # two thirds of the file
+        optimizer.state.clear()  # most of the file
     checkpoint.save(algorithm, folder, progress.to_extra())
     shutil.rmtree(folder / BEST, ignore_errors=True)
 
 
 def best_model(algorithm: Algorithm, folder: Path) -> tuple[Algorithm, Best | None]:
-    """The weights with the least validation loss; ``algorithm`` itself without validation."""
+    """The weights with the smallest validation loss; ``algorithm`` itself without validation."""
     if not checkpoint.exists(folder / BEST):
         return algorithm, None
     best, extra = checkpoint.load(folder / BEST)
@@ -212,13 +212,13 @@ def best_model(algorithm: Algorithm, folder: Path) -> tuple[Algorithm, Best | No
 def keep_best(
     algorithm: Algorithm, episodes: Episodes, seed: int, folder: Path, updates: int
 ) -> None:
-    """Save the model if its validation loss is the least so far.
+    """Save the model if its validation loss is the smallest so far.
 
     Args:
         algorithm: The model.
-        episodes: What the loss is measured on.
-        seed: Of the windows and the noise, which are the same every time.
-        folder: Where the best model is.
+        episodes: Episodes on which the loss is measured.
+        seed: Seed of the windows and the noise, which are the same every time.
+        folder: Folder of the best model.
         updates: Updates done.
     """
     sampler = WindowSampler(episodes, algorithm.window, algorithm.batch_size)
@@ -237,6 +237,6 @@ def keep_best(
 
 
 def _spread(updates: int, count: int) -> set[int]:
-    """``count`` numbers of updates, evenly spaced, the last at the end."""
+    """``count`` numbers of updates, evenly spaced; the last is ``updates``."""
     marks = {round(updates * (i + 1) / count) for i in range(count)}
     return marks - {0} if updates else marks  # nothing happens before the first update

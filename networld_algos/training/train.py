@@ -1,9 +1,9 @@
-"""The one training loop: updates in a fixed order, each with its own random numbers.
+"""The training loop: updates in a fixed order, each with its own random numbers.
 
 Update ``u`` of a run with seed ``s`` draws its batch and its noise from generators seeded by
-``(s, u)`` alone. A run that is stopped and resumed therefore does exactly what an uninterrupted one
-does, and no generator's state has to be saved. Under ``torchrun`` all processes draw the same
-batch and work on their share of it, see `networld_algos.nn.sharding`.
+``(s, u)`` alone. A run that is stopped and resumed therefore gives exactly the same result as an
+uninterrupted one, and no generator state has to be saved. Under ``torchrun`` all processes draw the
+same batch and each works on its share of it, see `networld_algos.nn.sharding`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OnUpdate = Callable[[int, dict[str, float]], None]
 
 
 def make_samplers(algorithm: Algorithm, data: Sequence[Episodes]) -> list[WindowSampler]:
-    """Samplers of the windows an algorithm wants, one per task."""
+    """One sampler per task, for windows of the length that the algorithm needs."""
     return [WindowSampler(d, algorithm.window, algorithm.batch_size) for d in data]
 
 
@@ -36,19 +36,20 @@ def train(
     first: int = 0,
     on_update: OnUpdate | None = None,
 ) -> None:
-    """Run updates ``first .. updates - 1``, taking the tasks in turn.
+    """Run updates ``first .. updates - 1``, alternating between the tasks.
 
     Args:
         algorithm: Prepared for every task in ``data``.
         data: One `Episodes` per task.
-        updates: Number of the update to stop before.
-        seed: Of the run.
-        first: Number of the first update to do, after a resume.
-        on_update: Called with (updates done, metrics) after each.
+        updates: Total number of updates.
+        seed: Seed of the run.
+        first: Number of updates done before a resume.
+        on_update: Called with (updates done, metrics) after each update.
 
     Raises:
         FloatingPointError: If a metric stops being finite; names it and the update.
-        ValueError: If several processes cannot share a batch, or end an update with other weights.
+        ValueError: If several processes cannot share a batch, or their weights differ after an
+            update.
         networld_algos.nn.sharding.PeerLostError: If another process of the job is gone.
     """
     share = distributed.shard()

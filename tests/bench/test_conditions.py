@@ -138,7 +138,7 @@ def test_a_model_that_does_not_heed_the_delay_is_refused(monkeypatch):
         evaluate(model, "rb", [1], message_delay=-1)
     real = model.act
     monkeypatch.setattr(model, "act", lambda *a: (real(*a)[0], {"task": "rb"}))
-    with pytest.raises(ValueError, match="bc cannot be given late messages"):
+    with pytest.raises(ValueError, match="bc does not support delayed messages"):
         evaluate(model, "rb", [1], message_delay=1)
     assert 0.0 < decision_ms_one_agent(make("bc", episodes.spec), "rb", repeats=3) < 1e4
 

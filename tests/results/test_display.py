@@ -61,7 +61,7 @@ def test_a_damaged_file_is_named_with_a_remedy(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"title": ""}, "title must be a text that is not empty"),
+        ({"title": ""}, "title must be a non-empty text"),
         ({"title": "A", "colour": "#12345"}, "colour must be '#RRGGBB' in capitals, got '#12345'"),
         ({"title": "A", "marker": "."}, "marker must be one of o s .*, got '.'"),
     ],

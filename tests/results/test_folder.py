@@ -27,7 +27,7 @@ def test_commands_are_derived_where_none_is_recorded(tmp_path):
 def test_unsuitable_folders_are_refused_with_a_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match="run a suite first"):
         read_suite(tmp_path / "none")
-    with pytest.raises(ValueError, match=r"no result rows \(\*\.jsonl\).*the folder to give here"):
+    with pytest.raises(ValueError, match=r"no result rows \(\*\.jsonl\).*give that folder"):
         read_suite(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="neither a suite's folder nor a file of rows"):
@@ -44,5 +44,5 @@ def test_unsuitable_folders_are_refused_with_a_remedy(tmp_path):
         write_rows(tmp_path / "mixed" / f"{suite}.jsonl", [make_row(suite=suite)])
     with pytest.raises(ValueError, match=r"`networld report .*/two/cpu`"):
         read_suite(tmp_path / "two")
-    with pytest.raises(ValueError, match="give every suite a folder of its own"):
+    with pytest.raises(ValueError, match="move every suite to its own folder"):
         read_suite(tmp_path / "mixed")

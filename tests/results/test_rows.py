@@ -67,7 +67,7 @@ def test_corrupt_lines_are_named(tmp_path, line, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_rows(path)
     assert "run.jsonl, line 2" in str(caught.value)
-    assert "start its suite again" in str(caught.value)
+    assert "run its suite again" in str(caught.value)
 
 
 def test_absent_rows_are_named(tmp_path):

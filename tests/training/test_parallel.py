@@ -164,7 +164,7 @@ def test_a_batch_that_cannot_be_divided_is_refused_before_the_data_is_read(
     command = ["train", "bc", "--task", "rb", "--dataset", "absent-v0", "--out", out]
     assert main([*command, "--config.batch-size", "3"]) == 2
     said = capsys.readouterr().err
-    assert "batch_size=3 is the batch of all processes" in said
+    assert "batch_size=3 is for all processes together" in said
     assert "multiple of 2" in said
     assert "absent-v0" not in said
     assert not (tmp_path / "m").exists()
