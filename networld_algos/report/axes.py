@@ -1,4 +1,4 @@
-"""What the figures of a report are put together from: axes, lines, labels, legends, files."""
+"""Building blocks of figures: axes, lines, labels, legends and files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEGEND_ROW_IN = 0.16
 
 
 def save(fig: Figure, folder: Path, name: str, png: bool = True) -> Path:
-    """Write ``name.svg``, and ``name.png`` at 300 dpi, atomically; equal figures, equal bytes.
+    """Write ``name.svg``, and ``name.png`` at 300 dpi, atomically. Equal figures give equal bytes.
 
     Returns:
         Path of the SVG.
@@ -48,7 +48,7 @@ def save(fig: Figure, folder: Path, name: str, png: bool = True) -> Path:
 
 
 def arranged(panels: Sequence[Panel]) -> list[Panel]:
-    """Panels in order of appearance; a row for each quality where every task has all of them."""
+    """Panels in order of appearance, or one row per quality if every task has all qualities."""
     unique = list(dict.fromkeys(panels))
     tasks = list(dict.fromkeys(task for task, _ in unique))
     qualities = list(dict.fromkeys(map(quality, unique)))
@@ -61,7 +61,7 @@ def arranged(panels: Sequence[Panel]) -> list[Panel]:
 def grid(
     count: int, columns: int | None, most: int = 3, height_in: float = 2.25
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with ``count`` axes; the page width unless there is only one column."""
+    """A figure with ``count`` axes, as wide as the page unless there is only one column."""
     if count == 0:
         raise ValueError("nothing to draw: no panel has data")
     across = min(count, (2 if count == 4 else most) if columns is None else columns)
@@ -74,7 +74,7 @@ def grid(
 
 
 def title(panel: Panel, panels: Sequence[Panel], display: Display) -> str:
-    """Heading of a panel: the task, or task and dataset where it has several."""
+    """Heading of a panel: the task, or task and dataset if the task has several."""
     task = panel[0]
     if sum(t == task for t, _ in panels) > 1:
         return f"{task.upper()}, {quality(panel)}"
@@ -86,8 +86,8 @@ def limits(
 ) -> None:
     """Set y-limits that keep the final values readable.
 
-    References, then early training values, widen the range only while ``core`` keeps 30% of it;
-    a reference left outside is named at the edge by `reference_lines`.
+    References, then early training values, widen the range only while ``core`` keeps 30% of it.
+    `reference_lines` names references outside the range at the edge.
     """
     low, high = min(core), max(core)
     span = max(high - low, 1e-3 * max(abs(high), abs(low), 1e-6))
@@ -141,13 +141,13 @@ def interval_bar(ax: Axes, interval: Interval, y: float, style: Mapping[str, Any
 
 
 def row_of(ax: Axes) -> int:
-    """The row of its figure that a panel is in."""
+    """The row of a panel in its figure."""
     place = ax.get_subplotspec()
     return 0 if place is None else place.rowspan.start
 
 
 def name_lines(ax: Axes, labels: Sequence[str], display: Display) -> None:
-    """Give line ``i`` from the top the name ``labels[i]``, in the first column of panels only."""
+    """Name line ``i`` from the top ``labels[i]``, only in the first column of panels."""
     place = ax.get_subplotspec()
     shown = place is None or place.is_first_col()
     ax.set_yticks(range(len(labels)), [display.method(n) for n in labels] if shown else [])
@@ -193,7 +193,7 @@ def reference_lines(fig: Figure, ax: Axes, policies: Sequence[tuple[Reference, f
 
 
 def spread(at: Sequence[float], gap: float) -> list[float]:
-    """Move increasing positions ``gap`` apart and into [0, 1], by the least sum of squares."""
+    """Move increasing positions ``gap`` apart within [0, 1], with the least sum of squares."""
     blocks: list[list[float]] = []  # [mean of (position - rank * gap), size]
     for i, y in enumerate(at):
         blocks.append([y - i * gap, 1.0])

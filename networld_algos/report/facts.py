@@ -1,4 +1,4 @@
-"""What a report says about its rows: notices, counts, and what made each number."""
+"""Facts about the rows of a report: notices, counts, and the origin of each number."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from networld_algos.results.rows import Row
 
 
 def notices(rows: Sequence[Row], display: Display) -> list[str]:
-    """What a reader must know before the numbers: missing references, single seeds, and so on."""
+    """What readers must know before the numbers, e.g. missing references or single seeds."""
     found: list[str] = []
     scaled = scoring.scales(rows)
     learned = [r for r in rows if r.kind == "learned"]
     if not learned:
-        found.append("No trained method is among these rows: only reference policies are shown.")
+        found.append("These rows contain no trained method, so only reference policies are shown.")
     bare = {
         (r.task, scoring.factor_level_of(r)) for r in learned if not scoring.scale_of(scaled, r)
     }
@@ -29,7 +29,7 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
     if missing:
         found.append(
             f"No normalised score for {', '.join(missing)}: the rows lack test evaluations of "
-            "the random or the expert policy. `networld bench run` makes them: run the suite again."
+            "the random or the expert policy. Run the suite again: `networld bench run` adds them."
         )
     elsewhere = sorted(
         f"{task} at {factor} {level:g}"
@@ -38,14 +38,12 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
     )
     if elsewhere:
         found.append(
-            f"Left out for want of random and expert rows of the same condition: "
+            f"Left out because random and expert rows at the same level are missing: "
             f"{', '.join(elsewhere)}."
         )
     unfinished = {r.run for r in learned} - {r.run for r in learned if r.is_last}
     if unfinished:
-        found.append(
-            f"{len(unfinished)} unfinished runs: they appear in curves, not in final scores."
-        )
+        found.append(f"{len(unfinished)} unfinished runs appear in curves but not in final scores.")
     groups = scoring.grouped(
         [r for r in learned if r.is_last and r.eval_seed_set == "test"],
         lambda r: (r.experiment, r.task, r.dataset, r.label, r.fraction, r.factor, r.level),
@@ -59,21 +57,21 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
     )
     if mixed:
         found.append(
-            f"Averaged over seeds that were trained with different settings: {', '.join(mixed)}. "
+            f"These means mix seeds that were trained with different settings: {', '.join(mixed)}. "
             "`networld bench run` sets the older results aside and repeats those runs."
         )
     single = sum(len({r.seed for r in group}) == 1 for _, group in groups)
     if single:
         found.append(
-            f"{single} of {len(groups)} results rest on one training seed: their interval is a "
-            "bootstrap over evaluation episodes and says nothing about the spread of seeds. "
-            "They are marked with †."
+            f"{single} of {len(groups)} results come from a single training seed. Their intervals, "
+            "marked with †, are bootstraps over evaluation episodes and say nothing about the "
+            "spread between seeds."
         )
     return found
 
 
 def facts(rows: Sequence[Row], failures: Sequence[Failure]) -> list[tuple[str, str]]:
-    """What the page opens with: name and value."""
+    """Key figures at the top of the page: names and values."""
     learned = [r for r in rows if r.kind == "learned"]
     return [
         ("Final scores", str(len({r.run for r in learned if r.is_last}))),
@@ -86,7 +84,7 @@ def facts(rows: Sequence[Row], failures: Sequence[Failure]) -> list[tuple[str, s
 
 
 def versions(rows: Sequence[Row]) -> Table:
-    """What made the rows, and what made the page."""
+    """Versions behind the rows and the page."""
     lines = [
         ("networld (rows)", _seen([r.version for r in rows])),
         ("git commit (rows)", _seen([r.git_commit for r in rows])),
@@ -132,7 +130,7 @@ def origins(rows: Sequence[Row], display: Display) -> Table:
     ]
     caption = (
         "The runs behind every number: training seeds, gradient updates, episodes, version, "
-        "commit and hash of the configuration. Each line of the result files holds the same."
+        "commit and hash of the configuration. Each line of the result files records the same."
     )
     return Table("Runs behind every number", caption, columns, lines, folded=True)
 

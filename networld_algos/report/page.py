@@ -1,7 +1,7 @@
-"""One suite's rows to figures and one self-contained HTML page.
+"""Figures and one self-contained HTML page from the rows of one suite.
 
-The page loads nothing from a network (its content security policy forbids it), works without
-JavaScript except for sorting, and is the same, byte for byte, for the same rows.
+The page loads nothing from a network: its content security policy forbids it. Only sorting needs
+JavaScript. Equal rows give the same page, byte for byte.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def write_report(
 
     Args:
         rows: All rows of one suite, learned and reference.
-        out_dir: Folder of all of them, made if absent; files of an earlier report are replaced
-            one by one.
+        out_dir: Folder for all files. It is created if missing; files of an earlier report are
+            replaced one by one.
         title: Heading of the page.
-        failures: Runs that raised, from `networld_algos.results.folder.read_failures`.
-        commands: The exact commands that made ``rows``, shown as they are.
-        data_scores: Dataset -> normalised score of the average reward in it, drawn beside the
-            methods that were trained on it; see `networld_algos.cli.report.data_scores`.
-        display: What methods and tasks are called, from `networld_algos.results.folder.read_suite`;
+        failures: Failed runs, from `networld_algos.results.folder.read_failures`.
+        commands: The exact commands that made ``rows``.
+        data_scores: Dataset -> normalised score of its average reward, drawn beside the methods
+            trained on it; see `networld_algos.cli.report.data_scores`.
+        display: Looks of methods and tasks, from `networld_algos.results.folder.read_suite`;
             without it they have plain names and spare colours.
-        seed: Seeds the bootstrap.
+        seed: Seed of the bootstrap.
 
     Returns:
         Path of ``report.html``.
@@ -59,7 +59,7 @@ def write_report(
     suite = scoring.one_suite(rows)
     out = Path(out_dir)
     if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"{out} is a file; a report needs a folder to be written to")
+        raise NotADirectoryError(f"{out} is a file; give a folder for the report")
     shown = display or Display()
     source = Source(ordered(rows, shown), out, seed, data_scores or {}, shown)
     sections = all_sections(source)
@@ -79,7 +79,7 @@ def write_report(
 
 
 def _tables(title: str, sections: Sequence[Section]) -> str:
-    """Every table of the page as Markdown, to paste elsewhere."""
+    """All tables of the page as Markdown."""
     parts = [f"# {title}"]
     for section in sections:
         tables = [part.markdown for part in section.parts if isinstance(part, Table)]

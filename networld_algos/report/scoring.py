@@ -1,4 +1,4 @@
-"""Reference policies, what scores are normalised with, and how rows are selected.
+"""Reference policies, the scale of normalised scores, and the selection of rows.
 
 Rows of robustness and cost vary one factor, such as the number of agents, over several levels.
 Where the factor changes the environment, scores are normalised with random and expert at the same
@@ -20,7 +20,7 @@ from networld_algos.results.stats import Interval, Method
 K = TypeVar("K")
 T = TypeVar("T")
 Panel = tuple[str, str]
-"""(task, dataset): what one panel of a figure shows."""
+"""(task, dataset) of one panel of a figure."""
 FactorLevel = tuple[str | None, float | None]
 """What a row varies beside the method, and its value; (None, None) where it varies nothing."""
 Scales = Mapping[tuple[str, FactorLevel], tuple[float, float]]
@@ -28,9 +28,9 @@ Scales = Mapping[tuple[str, FactorLevel], tuple[float, float]]
 
 PLAIN: FactorLevel = (None, None)
 ENVIRONMENT_FACTORS = ("agents",)
-"""Factors that change the environment: the plain references do not normalise their scores."""
+"""Factors that change the environment, so that each level needs its own references."""
 BEHAVIOUR = "behaviour"
-"""Role of a dataset's own policy, see `behaviours`."""
+"""Role of the policy that made a dataset, see `behaviours`."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Reference:
     Attributes:
         name: Name of the policy.
         role: ``"random"``, ``"static"``, ``"heuristic"``, ``"expert"``, ``"genie"``
-            or ``"behaviour"``: the policy that made a dataset, see `behaviours`.
-        label: What to print.
+            or ``"behaviour"``, the policy that made a dataset, see `behaviours`.
+        label: Printed name.
         reward: Average reward with a t interval over episodes.
         score: Normalised score with the interval of ``reward``; None without random and expert.
         latency_p50_ms: Median decision time of the whole batch.
@@ -56,11 +56,11 @@ class Reference:
 
 
 def one_suite(rows: Sequence[Row]) -> str:
-    """The suite all rows belong to.
+    """The suite to which all rows belong.
 
     Raises:
-        ValueError: If there is no row, or rows of several suites: references of one suite must
-            not normalise scores of another.
+        ValueError: If there are no rows, or rows of several suites, because references of one
+            suite must not normalise scores of another.
     """
     suites = sorted({row.suite for row in rows})
     if len(suites) != 1:
@@ -84,7 +84,8 @@ def references(
     """Reference policies of each task, from random to genie, by average reward within a role.
 
     Raises:
-        ValueError: For rows of several suites, or two policies in the role random or expert.
+        ValueError: If the rows are of several suites, or two policies have the role random or
+            expert.
     """
     one_suite(rows)
     scale = scales(rows)
@@ -109,11 +110,11 @@ def references(
 
 
 def behaviours(rows: Sequence[Row], scores: Mapping[str, float]) -> dict[Panel, Reference]:
-    """What each panel's training data would score, as a reference without an interval.
+    """Score of each panel's training data, as a reference without an interval.
 
     Args:
         rows: Rows of one suite, whose random and expert turn the score into an average reward.
-        scores: Dataset -> normalised score of the average reward in it.
+        scores: Dataset -> normalised score of its average reward.
     """
     scale = scales(rows)
     out: dict[Panel, Reference] = {}
@@ -150,7 +151,7 @@ def scales(rows: Sequence[Row]) -> Scales:
 
 
 def scale_of(scale: Scales, row: Row) -> tuple[float, float] | None:
-    """(random, expert) that normalise a row, None where they are missing."""
+    """(random, expert) that normalise a row; None if they are missing."""
     own = scale.get((row.task, factor_level_of(row)))
     if own is not None or row.factor in ENVIRONMENT_FACTORS:
         return own
@@ -168,7 +169,7 @@ def panel_of(row: Row) -> Panel:
 
 
 def method_of(row: Row) -> tuple[Panel, str]:
-    """(panel, label): what a curve or a line of a table stands for."""
+    """(panel, label) of a curve or a line of a table."""
     return panel_of(row), row.label
 
 
@@ -181,10 +182,10 @@ def grouped(items: Sequence[T], key: Callable[[T], K]) -> list[tuple[K, list[T]]
 
 
 def check_unique(rows: Sequence[Row]) -> None:
-    """Refuse two final rows of one run.
+    """Reject two final rows of one run.
 
     Raises:
-        ValueError: If two rows have the same run: averaging them would hide a mistake.
+        ValueError: If two rows have the same run, since averaging them would hide a mistake.
     """
     seen: dict[object, Row] = {}
     for row in rows:
@@ -198,7 +199,7 @@ def check_unique(rows: Sequence[Row]) -> None:
 
 
 def median_or_none(values: Sequence[float | None]) -> float | None:
-    """Median of what is not None; None if nothing is."""
+    """Median of the values that are not None; None if there are none."""
     present = [v for v in values if v is not None]
     return float(np.median(present)) if present else None
 

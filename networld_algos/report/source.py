@@ -1,4 +1,4 @@
-"""What a report's page is put together from: sections, figures, and the rows they are made of."""
+"""Building blocks of the page: sections, figures, and the rows behind them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Picture:
 
     Attributes:
         name: File name without suffix.
-        alt: What it shows, in words and numbers.
+        alt: Alternative text: its content in words and numbers.
         caption: How to read it.
-        wide: Data address of the SVG.
-        narrow: The same, for phones.
+        wide: Data URL of the SVG.
+        narrow: Data URL of the form for phones.
     """
 
     name: str
@@ -51,14 +51,14 @@ class Section:
 
 @dataclass
 class Source:
-    """Rows of one suite, where figures go, and what all sections share.
+    """Rows of one suite, the folder of the figures, and values that all sections share.
 
     Attributes:
         rows: All rows of the suite.
         out: Folder of the report.
-        seed: Seeds every bootstrap, see `rng`.
-        data_scores: Dataset -> normalised score of the average reward in it.
-        display: What methods and tasks are called.
+        seed: Seed of every bootstrap, see `rng`.
+        data_scores: Dataset -> normalised score of its average reward.
+        display: Looks of methods and tasks.
     """
 
     rows: Sequence[Row]
@@ -75,7 +75,7 @@ class Source:
 
     @cached_property
     def look(self) -> style.Look:
-        """Line styles of all methods, those of known algorithms first, in their order."""
+        """Line styles of all methods; known algorithms come first, in the order of `display`."""
         pairs = dict.fromkeys((r.algorithm, r.label) for r in self.rows if r.kind == "learned")
         order = {name: i for i, name in enumerate(self.display.algorithms)}
         return style.styles(
@@ -85,12 +85,12 @@ class Source:
 
     @cached_property
     def references(self) -> dict[str, list[Reference]]:
-        """Reference policies of each task as it is."""
+        """Reference policies of each task where no factor is varied."""
         return scoring.references(self.rows)
 
     @cached_property
     def behaviours(self) -> dict[Panel, Reference]:
-        """What each panel's training data would score."""
+        """Score of each panel's training data."""
         return scoring.behaviours(self.rows, self.data_scores)
 
     def rng(self, experiment: str, purpose: str) -> np.random.Generator:
@@ -110,7 +110,7 @@ class Source:
         return self._finals[experiment]
 
     def picture(self, name: str, figures: Sequence[Figure], alt: str, caption: str) -> Picture:
-        """Write the (wide, narrow) figure, and keep both for the page."""
+        """Write the (wide, narrow) figures, and embed both for the page."""
         wide, narrow = figures
         folder = self.out / "figures"
         small = svg = axes.save(wide, folder, name)
@@ -122,8 +122,8 @@ class Source:
 def ordered(rows: Sequence[Row], display: Display) -> list[Row]:
     """Rows by task, quality of data, algorithm and experiment in their usual order.
 
-    Files are read in alphabetical order; tables and figures keep the order of the rows. What is
-    not in a list comes last, as it comes.
+    Files are read in alphabetical order, and tables and figures keep the order of the rows. Unknown
+    names come last, in order of appearance.
     """
 
     def place(row: Row) -> tuple[int, ...]:

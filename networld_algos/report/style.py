@@ -1,7 +1,7 @@
-"""Look of the figures: line styles of methods, sizes of a two-column paper page.
+"""Style of the figures: line styles of methods, and sizes for a two-column paper.
 
-Every algorithm has one colour and one marker in all figures; variants of it differ by line style.
-Algorithms state theirs (`networld_algos.results.display`); the others get spare ones.
+Every algorithm has one colour and one marker in all figures; its variants differ in line style.
+Algorithms may define them (`networld_algos.results.display`); the others get spare ones.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from networld_algos.results.display import Display
 
-SPARE_COLOURS = (  # as far apart from the built-in ones and each other as those are (see the tests)
+SPARE_COLOURS = (  # as distinct from the built-in ones and each other as those are (tested)
     "#983078",
     "#004840",
     "#885840",
@@ -86,7 +86,7 @@ class Look:
     """How a report shows its methods and tasks.
 
     Attributes:
-        display: What methods and tasks are called.
+        display: Looks of methods and tasks.
         lines: Label of a method -> its line style.
     """
 
@@ -102,9 +102,9 @@ def styles(methods: Sequence[tuple[str, str]], display: Display) -> Look:
     """A line style for every label.
 
     Args:
-        methods: The (algorithm, label) pairs of a whole report. Passing all of them, not those of
-            one figure, keeps a label's look the same everywhere.
-        display: What methods and tasks are called, and the colours and markers of algorithms.
+        methods: The (algorithm, label) pairs of the whole report, not of one figure, so that a
+            label looks the same everywhere.
+        display: Names of methods and tasks, and the colours and markers of algorithms.
     """
     out: dict[str, dict[str, Any]] = {}
     looks = display.algorithms
@@ -133,13 +133,13 @@ def styles(methods: Sequence[tuple[str, str]], display: Display) -> Look:
 def _filled(
     chosen: Mapping[str, str | None], names: Sequence[str], spare: Sequence[str]
 ) -> dict[str, str]:
-    """What is chosen for each name; the others get spare ones that nobody chose, in turn."""
+    """The chosen value of each name. Names without one get spare values that are not chosen."""
     free = [value for value in spare if value not in chosen.values()] or list(spare)
     rest = [name for name in names if chosen.get(name) is None]
     return {name: chosen.get(name) or free[rest.index(name) % len(free)] for name in names}
 
 
 def _mix(colour: str, other: str, share: float) -> str:
-    """Linear mix of two ``#RRGGBB`` colours, ``share`` of the second."""
+    """Linear mix of two ``#RRGGBB`` colours, with the ``share`` of the second."""
     pairs = [(int(colour[i : i + 2], 16), int(other[i : i + 2], 16)) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(a + share * (b - a)):02X}" for a, b in pairs)

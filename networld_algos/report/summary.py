@@ -1,4 +1,4 @@
-"""From rows to what tables and figures show: final scores and learning curves.
+"""Final scores and learning curves from rows.
 
 The rules, in one place:
 
@@ -40,18 +40,18 @@ class Final:
     Attributes:
         panel: (task, dataset).
         algorithm: Key in ``ALGORITHMS``.
-        label: Display variant.
+        label: Name in figures.
         seeds: Training seeds.
         runs: Normalised scores, one array ``(episodes,)`` per seed; None without references.
         reward: Average reward per agent and step.
         score: Normalised score of the last checkpoint.
         best_score: Normalised score of the best checkpoint; see `finals`.
-        best_by: Seeds on which that checkpoint was chosen, ``"validation"`` or ``"test"``.
+        best_by: Seed set on which that checkpoint was chosen, ``"validation"`` or ``"test"``.
         latency_p50_ms: Median over seeds.
         latency_p99_ms: Median over seeds.
         bytes_per_step: Median over seeds.
         train_seconds: Median over seeds.
-        extra: Mean over seeds of every diagnostic, non-finite values left out.
+        extra: Mean over seeds of every diagnostic, without non-finite values.
         factor_level: Factor and level at which it was evaluated.
     """
 
@@ -87,7 +87,7 @@ class Curve:
     Attributes:
         panel: (task, dataset).
         algorithm: Key in ``ALGORITHMS``.
-        label: Display variant.
+        label: Name in figures.
         x: ``(X,)`` updates, or shares of target data.
         points: One interval for each x.
         eval_seed_set: ``"test"`` or ``"validation"``.
@@ -102,10 +102,10 @@ class Curve:
 
 
 def leading(curves: Sequence[Curve]) -> Sequence[Curve]:
-    """One variant of each algorithm, where there are more than `MOST_CURVES` methods to tell apart.
+    """One variant per algorithm if there are more than `MOST_CURVES` methods; otherwise all curves.
 
-    It is the one with the algorithm's own name, or else the one that is best on average over the
-    panels, the last points of its algorithm scaled to [0, 1] in each.
+    It is the variant with the algorithm's own name, if there is one. Otherwise it is the best on
+    average over the panels, after scaling the last points of the algorithm to [0, 1] in each.
     """
     if len({c.label for c in curves}) <= MOST_CURVES:
         return curves
@@ -133,7 +133,7 @@ def quality(panel: Panel) -> str:
 
 
 def by_quality(found: Sequence[Final]) -> dict[str, list[Final]]:
-    """Final scores by quality of the data, where every quality has every task; else all as one."""
+    """Final scores by data quality if every quality has every task; otherwise one group."""
     tasks = {f.panel[0] for f in found}
     groups = dict(grouped(found, lambda f: quality(f.panel)))
     if all({f.panel[0] for f in group} == tasks for group in groups.values()):
@@ -144,9 +144,9 @@ def by_quality(found: Sequence[Final]) -> dict[str, list[Final]]:
 def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> list[Final]:
     """Every method at every factor level at its last checkpoint, in order of panel.
 
-    ``best_score`` is secondary: for each seed the checkpoint with the highest mean on validation
-    seeds, scored on test seeds. Where a run has no validation rows at its test checkpoints, the
-    choice is made on the test seeds themselves, which is optimistic, and ``best_by`` says so.
+    ``best_score`` is secondary: for each seed, it takes the checkpoint with the highest mean on
+    validation seeds, scored on test seeds. If a run has no validation rows at its test checkpoints,
+    the checkpoint is chosen on the test seeds themselves, which is optimistic; ``best_by`` says so.
 
     Raises:
         ValueError: If two final rows claim the same run.
@@ -196,10 +196,10 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
 
 
 def learning_curves(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> list[Curve]:
-    """Average reward against updates, at the checkpoints every seed of a method has.
+    """Average reward against updates, at the checkpoints that all seeds of a method have.
 
-    Test rows are used where a method has more than one test checkpoint, validation rows
-    otherwise; the two are never mixed in one curve.
+    A curve uses test rows if the method has more than one test checkpoint, and validation rows
+    otherwise. The two are never mixed in one curve.
     """
     out: list[Curve] = []
     for (panel, label), group in grouped(learned_rows(rows, experiment), method_of):

@@ -1,4 +1,4 @@
-"""A sortable table of a report, and how numbers and intervals are written in it."""
+"""Sortable tables of a report, and the text of numbers and intervals in them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SCORE_HINT = "100 (S - random) / (expert - random), mean [95% interval]"
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table cell shows and what it sorts by.
+    """Content and sorting key of a table cell.
 
     Attributes:
-        text: As printed.
-        order: Sorting key; a number for numeric columns. None sorts last.
-        note: Second, smaller line, e.g. an interval.
-        strong: Whether to set it in bold.
+        text: Printed text.
+        order: Sorting key, a number in numeric columns. None sorts last.
+        note: Second line in small type, e.g. an interval.
+        strong: Whether the text is bold.
         mark: Short superscript, e.g. a rank.
     """
 
@@ -49,11 +49,11 @@ class Table:
     """A sortable table.
 
     Attributes:
-        title: A few words, as a heading.
+        title: Heading.
         caption: How to read it.
         columns: Headings.
         lines: One list of cells per line.
-        folded: Whether it is shown only after a click; longer ones than `LONG` always are.
+        folded: Whether it opens only on a click. Tables with more than `LONG` lines always do.
     """
 
     title: str
@@ -64,7 +64,7 @@ class Table:
 
     @property
     def is_folded(self) -> bool:
-        """Whether a click is needed to see it."""
+        """Whether the table opens only on a click."""
         return self.folded or len(self.lines) > LONG
 
     @property
@@ -80,7 +80,7 @@ class Table:
 
     @property
     def markdown(self) -> str:
-        """The same table as Markdown: title, caption, then lines of ``|``."""
+        """The table as Markdown: title, caption and lines."""
 
         def line(cells: Sequence[str]) -> str:
             return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -93,20 +93,20 @@ class Table:
 
 
 def _plain(cell: Cell) -> str:
-    """A cell in one line, bold and marked as on the page."""
+    """A cell as one line of Markdown, with the bold type and marks of the page."""
     text = f"**{cell.text}**" if cell.strong else cell.text
     mark = f"<sup>{cell.mark}</sup>" if cell.mark else ""
     return f"{text}{mark} {cell.note}".strip()
 
 
 def interval_text(interval: Interval, digits: int) -> str:
-    """``value [low, high]``, with a dagger where it does not rest on several seeds."""
+    """``value [low, high]``, with a dagger for a bootstrap over episodes of one seed."""
     value = f"{interval.value:.{digits}f}"
     return f"{value} {limits_text(interval, digits)}".strip()
 
 
 def limits_text(interval: Interval, digits: int) -> str:
-    """``[low, high]``, empty without limits; a dagger marks a bootstrap over episodes."""
+    """``[low, high]``, or nothing without limits. A dagger marks a bootstrap over episodes."""
     dagger = " †" if interval.is_of_one_seed else ""
     if not math.isfinite(interval.low):
         return dagger.strip()
@@ -116,13 +116,13 @@ def limits_text(interval: Interval, digits: int) -> str:
 def interval_cell(
     interval: Interval | None, digits: int, *, starred: bool = False, sign: bool = False
 ) -> Cell:
-    """Value above, limits below; a dash for None.
+    """The value, with the limits as its note; a dash for None.
 
     Args:
-        interval: What to show.
-        digits: After the decimal point.
+        interval: The interval.
+        digits: Number of digits after the decimal point.
         starred: Whether an asterisk follows the value.
-        sign: Whether a positive value has a plus.
+        sign: Whether a positive value has a plus sign.
     """
     if interval is None:
         return Cell(DASH, None)
@@ -132,7 +132,7 @@ def interval_cell(
 
 
 def number_cell(value: float | None, digits: int | None) -> Cell:
-    """A number with fixed digits, or three significant ones; a dash for None."""
+    """A number with ``digits`` decimals (None: three significant digits); a dash for None."""
     if value is None:
         return Cell(DASH, None)
     text = f"{value:.3g}" if digits is None else f"{value:,.{digits}f}"
@@ -150,13 +150,13 @@ def episodes_text(count: float) -> str:
 
 
 def panel_name(panel: Panel, several: bool) -> str:
-    """Task in capitals, with the quality of its data where there are several."""
+    """Task in capitals, followed by the quality of its data if ``several``."""
     task = panel[0].upper() if panel[1] else panel[0].capitalize()
     return f"{task}, {quality(panel)}" if several and panel[1] else task
 
 
 def several_datasets(panels: Sequence[Panel]) -> bool:
-    """Whether a task occurs with more than one dataset."""
+    """Whether any task occurs with more than one dataset."""
     return len(set(panels)) > len({task for task, _ in panels})
 
 
@@ -165,7 +165,7 @@ def _minus(text: str) -> str:
 
 
 def verdict(change: Interval) -> str:
-    """``"gain"`` or ``"loss"`` where the interval over seeds excludes zero."""
+    """``"gain"`` or ``"loss"`` if the interval over seeds excludes zero, else ``"undecided"``."""
     if change.is_of_one_seed or not math.isfinite(change.low):
         return "one seed"
     if change.low > 0:

@@ -16,5 +16,5 @@ def test_one_seed_and_missing_references_are_said(tmp_path):
     rows = [r for r in reference_rows(4) if r.task != "rb"] + comparison_rows(1, 2)
     text = write_report(rows, tmp_path, "t").read_text()
     assert "No normalised score for rb" in text
-    assert "18 of 18 results rest on one training seed" in text
+    assert "18 of 18 results come from a single training seed" in text
     assert "] †" in text

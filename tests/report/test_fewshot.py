@@ -53,4 +53,4 @@ def test_pretraining_gains_are_paired_by_seed_and_put_into_words():
     assert "a gain over the same method from scratch in 1 of 1 cases: CBF (5 episodes)" in text
     one = [r for r in rows if r.seed < 1]
     text = fewshot.gain_sentence(pretraining_gains(fewshot_curves(one, rng), rng))
-    assert "one training seed" in text
+    assert "single training seed" in text

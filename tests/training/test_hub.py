@@ -216,9 +216,7 @@ def test_a_folder_needs_no_hub(model, tmp_path, monkeypatch):
     assert torch.equal(parameters(back), parameters(model))
     with pytest.raises(ImportError, match=r"networld\[hub\]"):
         hub.from_pretrained("owner/name")
-    with pytest.raises(
-        ValueError, match="is neither an existing folder nor a model named owner/name"
-    ):
+    with pytest.raises(ValueError, match="neither an existing folder nor a model named"):
         hub.from_pretrained("no-folder")
     with pytest.raises(ValueError, match="no checkpoint"):
         hub.from_pretrained(tmp_path)

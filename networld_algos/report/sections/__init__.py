@@ -21,11 +21,11 @@ SECTIONS = {
     "robustness": robustness.make,
     "cost": cost.make,
 }
-"""Experiments that have a section of their own, in the order of the page."""
+"""Experiments with their own section, in the order of the page."""
 
 
 def all_sections(source: Source) -> list[Section]:
-    """Every section that has something to show, in the order of the page."""
+    """Every section with content, in the order of the page."""
     found = [make(source) for name, make in SECTIONS.items() if name in source.experiments]
     found += [other.make(source, name) for name in source.experiments if name not in SECTIONS]
     return [s for s in [*found, references.make(source), health.make(source)] if s.parts]

@@ -1,4 +1,4 @@
-"""Section "Ablations": what each part of the method is worth."""
+"""Section "Ablations": the contribution of each part of a method."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ MEAN: Panel = ("mean over tasks", "")
 
 @dataclass(frozen=True)
 class AblationChange:
-    """One ablation beside the whole method.
+    """One ablation compared with the full method.
 
     Attributes:
         panel: (task, dataset), or `MEAN`.
-        algorithm: Key in ``ALGORITHMS``, which is also the label of the whole method.
+        algorithm: Key in ``ALGORITHMS``, which is also the label of the full method.
         label: Name of the ablation.
         score: Its normalised score.
-        base: Normalised score of the whole method, over the same seeds.
+        base: Normalised score of the full method over the same seeds.
         change: ``score - base``, paired by seed.
     """
 
@@ -66,14 +66,14 @@ class AblationChange:
 
 
 def make(source: Source) -> Section:
-    """What each part of the method is worth."""
+    """The contribution of each part of a method."""
     section = Section("ablation", "Ablations")
     finals = source.finals("ablation")
     found = ablations(finals, source.rng("ablation", "changes"))
     if not found:
         section.text.append(
-            "Differences need the whole method among the rows of this experiment, under the name "
-            "of its algorithm, with at least one seed of each ablation."
+            "Differences can be shown only if this experiment includes the full method, labelled "
+            "with the name of its algorithm, with at least one seed of each ablation."
         )
         section.parts.append(comparison_tables.details(finals, source.display))
         return section
@@ -83,9 +83,9 @@ def make(source: Source) -> Section:
             "ablations",
             figures,
             describe(found, source.display),
-            "Change in normalised score when one part of the method is taken out or replaced, "
-            "paired by training seed. Marker: mean; bar: 95% interval. Left of the line: worse "
-            "than the whole method.",
+            "Change in normalised score when one part of the method is removed or replaced, "
+            "paired by training seed. Marker: mean. Bar: 95% interval. Left of the line: worse "
+            "than the full method.",
         )
     )
     section.parts += [
@@ -96,9 +96,9 @@ def make(source: Source) -> Section:
 
 
 def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[AblationChange]:
-    """Every ablation on every panel, over the seeds that it shares with the whole method.
+    """Every ablation on every panel, over the seeds that it shares with the full method.
 
-    With several panels their mean follows: each seed is averaged over the panels first.
+    With several panels, their mean follows. Each seed is averaged over the panels first.
     """
     whole = {(f.panel, f.algorithm): f for f in finals if f.label == f.algorithm}
     out: list[AblationChange] = []
@@ -134,7 +134,7 @@ def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablatio
 def _mean_over_panels(
     algorithm: str, label: str, by_panel: Sequence[dict[int, tuple[float, float]]]
 ) -> list[AblationChange]:
-    """The line of `MEAN`, empty where the panels share no seed."""
+    """The line of `MEAN`; empty if the panels share no seed."""
     seeds = sorted(set.intersection(*(set(p) for p in by_panel)))
     if not seeds:
         return []
@@ -162,7 +162,7 @@ def figure(found: Sequence[AblationChange], look: Look, columns: int | None = No
 
 
 def table(found: Sequence[AblationChange], display: Display) -> Table:
-    """Task x ablation: score, score of the whole method, and the paired change."""
+    """Task x ablation: score, score of the full method, and the paired change."""
     several = several_datasets([a.panel for a in found])
     lines = [
         [
@@ -179,14 +179,14 @@ def table(found: Sequence[AblationChange], display: Display) -> Table:
         Column("Task", False),
         Column("Ablation", False),
         Column("Score", hint=SCORE_HINT),
-        Column("Unablated", hint="score of the whole method over the same seeds"),
-        Column("Change", hint="ablation minus whole method, paired by seed"),
+        Column("Full method", hint="score of the full method over the same seeds"),
+        Column("Change", hint="ablation minus full method, paired by seed"),
         Column("Verdict", False),
     ]
     caption = (
-        "Normalised score of each ablation beside the whole method, and their difference paired "
-        "by training seed, mean [95% interval]. Gain or loss: the interval excludes zero. "
-        "No correction is made for the number of ablations."
+        "Normalised score of each ablation and of the full method, and their difference, paired "
+        "by training seed: mean [95% interval]. A gain or loss is an interval that excludes zero. "
+        "There is no correction for the number of ablations."
     )
     return Table("Ablations", caption, columns, lines)
 

@@ -24,9 +24,9 @@ def make(source: Source) -> Section:
     finals = source.finals("comparison")
     curves = summary.learning_curves(source.rows, "comparison", source.rng("comparison", "curves"))
     section.text.append(
-        "The last checkpoint is the headline: mean over training seeds on test seeds, with a 95% "
-        "confidence interval. No number here is a maximum over checkpoints, except in the column "
-        "that says so."
+        "The headline is the last checkpoint: the mean over training seeds, evaluated on test "
+        "seeds, with a 95% confidence interval. No number is a maximum over checkpoints, except in "
+        'the column "Best checkpoint".'
     )
     if any(f.score is not None for f in finals):
         section.parts.append(comparison_tables.headline(finals, source.behaviours, source.display))
@@ -39,20 +39,20 @@ def make(source: Source) -> Section:
             for c in (None, 1)
         ]
         caption = (
-            "Average reward per agent and step during training. Lines: mean over training seeds; "
-            "bands: 95% t interval over seeds. Horizontal lines: reference policies (dotted: "
+            "Average reward per agent and step during training. Lines: mean over training seeds. "
+            "Bands: 95% t interval over seeds. Horizontal lines: reference policies (dotted: "
             "random; dashed: static and heuristic; solid: expert; dash-dot: genie, which has "
             "global or future knowledge"
-            + ("; brown: what the training data would score" if source.behaviours else "")
+            + ("; brown: the training data" if source.behaviours else "")
             + "). An arrow names a reference outside the range."
         )
         if len(drawn) < len(curves):
             caption += (
-                " One variant of each algorithm: the one with its plain name, or else the best on "
-                "average over panels; the next figure has all."
+                " Only one variant of each algorithm is shown: the one with its plain name, or "
+                "otherwise the best on average over panels. The next figure shows all variants."
             )
         if any(c.eval_seed_set == "validation" for c in drawn):
-            caption += " Curves of methods with one test checkpoint use validation seeds."
+            caption += " Curves of methods with a single test checkpoint use validation seeds."
         section.parts.append(
             source.picture("comparison", figures, describe_curves(drawn, source.display), caption)
         )
@@ -120,9 +120,9 @@ def add_scores(section: Section, finals: Sequence[Final], name: str, source: Sou
         for c in (None, 1)
     ]
     caption = (
-        "Normalised score of the last checkpoint. Marker: mean; bar: 95% interval; ticks: single "
-        "training seeds. Dotted line: random (0); solid line: expert (100). Bars may leave the "
-        "axes; an arrow names a mean outside"
+        "Normalised score of the last checkpoint. Marker: mean. Bar: 95% interval. Ticks: single "
+        "training seeds. Dotted line: random (0). Solid line: expert (100). Bars may extend beyond "
+        "the axes; an arrow gives a mean outside them"
     )
     caption += "; brown dashes: training data." if source.behaviours else "."
     section.parts.append(
@@ -153,7 +153,7 @@ def _add_profiles(section: Section, groups: dict[str, list[Final]], source: Sour
             (wide, narrow),
             describe_profiles(profiles, THRESHOLDS, source.display),
             "Performance profiles over all tasks: share of training runs whose score exceeds "
-            "the value on the axis. Bands: pointwise 95% stratified bootstrap. Further to "
-            "the upper right is better; the vertical line is the expert.",
+            "the value on the horizontal axis. Bands: pointwise 95% stratified bootstrap. Curves "
+            "further to the upper right are better. Vertical line: expert.",
         )
     )

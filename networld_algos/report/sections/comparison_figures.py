@@ -43,8 +43,8 @@ def comparison_figure(
         curves: From `networld_algos.report.summary.learning_curves`.
         references: Task -> policies, from `networld_algos.report.scoring.references`.
         look: From `styles`.
-        columns: Panels side by side; as many as fit by default.
-        behaviours: Panel -> average reward of its training data, drawn as a line too.
+        columns: Panels per row; as many as fit by default.
+        behaviours: Panel -> average reward of its training data, drawn as a line as well.
     """
     panels = arranged([c.panel for c in curves])
     with matplotlib.rc_context(STYLE):
@@ -75,9 +75,9 @@ def score_figure(
     columns: int | None = None,
     behaviours: Mapping[Panel, Reference] | None = None,
 ) -> Figure:
-    """Normalised score of the last checkpoint: mean, 95% interval and a tick for every seed.
+    """Normalised score of the last checkpoint: mean, 95% interval and a tick per seed.
 
-    Panels side by side have the methods that any of them has.
+    All panels in a row list the methods that occur in any of them.
     """
     scored = [f for f in finals if f.score is not None]
     panels = arranged([f.panel for f in scored])
@@ -122,7 +122,7 @@ def profile_figure(
         groups: Quality of the data -> label -> (profile, lower, upper), each ``(P,)``.
         thresholds: ``(P,)`` scores.
         look: From `styles`.
-        columns: Panels side by side.
+        columns: Panels per row.
     """
     with matplotlib.rc_context(STYLE):
         fig, axes = grid(len(groups), columns, height_in=2.55)
@@ -154,7 +154,7 @@ def profile_figure(
 
 
 def _score_limits(ax: Axes, finals: Sequence[Final], labels: Sequence[str]) -> None:
-    """Room for every seed from `LOWEST_SCORE` on; what lies below is named at the edge."""
+    """Limits that show every seed from `LOWEST_SCORE` up; lower means are given at the edge."""
     seeds = [float(s) for f in finals if f.seed_scores is not None for s in f.seed_scores]
     low, high = min(0.0, *seeds), max(100.0, *seeds)
     low = max(low, LOWEST_SCORE)

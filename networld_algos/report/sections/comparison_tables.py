@@ -29,7 +29,7 @@ ENOUGH_SEEDS = 5
 def headline(
     finals: Sequence[Final], behaviours: Mapping[Panel, Reference], display: Display
 ) -> Table:
-    """Method x (task, dataset): the score, the best two marked where intervals separate them."""
+    """Method x (task, dataset): the score, with marks on the best two that intervals separate."""
     every = list(dict.fromkeys(f.panel for f in finals))
     several = several_datasets(every)
     at = {(f.label, f.panel): f for f in finals}
@@ -50,23 +50,23 @@ def headline(
     columns = [Column("Method", False)]
     columns += [Column(panel_name(p, several), hint=SCORE_HINT) for p in every]
     caption = (
-        "Normalised score of the last checkpoint, mean [95% confidence interval] over training "
-        "seeds; random is 0, the expert 100. Marked 1 and 2: the best and the second best method "
-        "of a column, each only where its interval lies above those of all methods behind it; "
-        "1\N{EN DASH}2: two methods that separate from the others but not from each other."
+        "Normalised score of the last checkpoint: mean [95% confidence interval] over training "
+        "seeds. Random is 0, the expert 100. Marks 1 and 2: the best and the second best method of "
+        "a column, each only if its interval lies above those of all lower-ranked methods. "
+        "Mark 1\N{EN DASH}2: two methods that are separate from all others but not from each other."
     )
     if behaviours:
-        caption += " Training data: score of the average reward in the dataset."
+        caption += " Training data: score of the average reward of the dataset."
     return Table("Scores", caption, columns, lines)
 
 
 def leaders(finals: Sequence[Final], panel: Panel) -> dict[tuple[str, Panel], str]:
-    """Marks of the best two methods of a panel, only where intervals over seeds separate them."""
+    """Marks of the best two methods of a panel, if intervals over seeds separate them."""
     scored = [(f.label, f.score) for f in finals if f.panel == panel and f.score is not None]
     ranked = sorted(scored, key=lambda item: -item[1].value)
 
     def clear(k: int) -> bool:
-        """Whether the first ``k`` lie above all the others."""
+        """Whether the intervals of the first ``k`` lie above all others."""
         first, rest = ranked[:k], ranked[k:]
         if any(s.is_of_one_seed for _, s in ranked):
             return False
@@ -110,8 +110,8 @@ def details(finals: Sequence[Final], display: Display) -> Table:
     ]
     caption = (
         "Last checkpoint of every method: normalised score and average reward, mean [95% "
-        "confidence interval] over training seeds. Best checkpoint: chosen on validation seeds; "
-        "with *, chosen on the test seeds themselves, which is optimistic."
+        "confidence interval] over training seeds. The best checkpoint is chosen on validation "
+        "seeds or, where marked *, on the test seeds themselves, which is optimistic."
     )
     return Table("Rewards, latency, training time", caption, columns, lines, folded=True)
 
@@ -125,10 +125,10 @@ def aggregates(
         groups: Quality of the data -> final scores, from
             `networld_algos.report.summary.by_quality`.
         rng: Source of the bootstrap.
-        display: What methods are called.
+        display: Names of methods.
 
     Returns:
-        None where no two methods are scored on all tasks.
+        The table; None if fewer than two methods are scored on all tasks.
     """
     labels = [label for finals in groups.values() for label in strata(finals)]
     against = next(iter(labels), "")
@@ -169,14 +169,14 @@ def aggregates(
         Column("paper_score", hint="min-max across these methods, secondary"),
     ]
     caption = (
-        "Over all tasks: interquartile mean of all runs, and mean over tasks, of normalised "
-        f"scores, probability that a run of {display.method(against)} beats a run of the method, "
-        "each with a stratified bootstrap 95% interval; paper_score (min-max across methods, "
-        "average over tasks) depends on which methods take part."
+        "Over all tasks: interquartile mean (IQM) of the normalised scores of all runs, mean over "
+        f"tasks, and probability that a run of {display.method(against)} beats a run of the "
+        "method, each with a stratified bootstrap 95% interval. paper_score (min-max across "
+        "methods, averaged over tasks) depends on which methods are compared."
     )
     if fewest < ENOUGH_SEEDS:
         caption += (
-            f" With {fewest} seed{'s' if fewest > 1 else ''} per task, a bootstrap interval is too "
-            f"narrow; {ENOUGH_SEEDS} or more are usual."
+            f" With {fewest} seed{'s' if fewest > 1 else ''} per task, bootstrap intervals are too "
+            f"narrow; {ENOUGH_SEEDS} or more seeds are usual."
         )
     return Table("Over all tasks", caption, columns, lines)

@@ -71,9 +71,10 @@ def make(source: Source) -> Section:
                 figures,
                 responses.describe_responses(found, source.display),
                 "Normalised score against the median time of one decision of the whole batch, on "
-                f"a log axis. Lines: one decision setting varied ({', '.join(factors)}), its "
-                "values beside the markers; single markers: methods as they decide in the "
-                "comparison. Vertical bars: 95% interval over training seeds.",
+                f"a log axis. Lines: one decision setting is varied ({', '.join(factors)}); its "
+                "first and last values are at the markers. Single markers: methods with the "
+                "decision settings of the comparison. Vertical bars: 95% interval over training "
+                "seeds.",
             )
         )
     section.parts.append(table([*settings, *fixed], source.display))
@@ -89,7 +90,7 @@ def figure(
         found: Lines, from `responses`; the first and the last level are written beside them.
         fixed: Methods with one decision setting.
         look: From `styles`.
-        columns: Panels side by side.
+        columns: Panels per row.
     """
     timed = [r for r in found if all(f.latency_p50_ms for f in r.finals)]
     points = [f for f in fixed if f.score is not None and f.latency_p50_ms]
@@ -102,7 +103,7 @@ def figure(
             drawn: list[str] = []
             for r in (r for r in timed if r.panel == panel):
                 times = [f.latency_p50_ms or 0.0 for f in r.finals]
-                again = drawn.count(r.label)  # a second factor of one method is dashed
+                again = drawn.count(r.label)  # further factors of a method get other dashes
                 response_line(ax, r, times, look, DASHES[again % len(DASHES)] if again else None)
                 drawn.append(r.label)
                 for end in sorted({0, len(times) - 1}):
@@ -120,7 +121,7 @@ def figure(
             ax.margins(x=0.12, y=0.1)
             ax.set_title(title(panel, panels, look.display), loc="left")
             low, high = ax.get_xlim()
-            narrow = high < 50.0 * low  # else labels between powers of ten would touch
+            narrow = high < 50.0 * low  # otherwise labels between powers of ten would touch
             ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
             ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
             ax.xaxis.set_minor_locator(NullLocator())
@@ -165,7 +166,7 @@ def table(finals: Sequence[Final], display: Display) -> Table:
     columns = [
         Column("Task", False),
         Column("Method", False),
-        Column("Setting", False, "what differs from the decisions of the comparison"),
+        Column("Setting", False, "decision setting that differs from the comparison"),
         Column("Score", hint=SCORE_HINT),
         Column("Latency p50 (ms)", hint="one decision of the whole batch"),
         Column("One agent (ms)", hint="one decision of one agent alone"),
@@ -174,7 +175,7 @@ def table(finals: Sequence[Final], display: Display) -> Table:
         Column("Training (s)"),
     ]
     caption = (
-        "What a score costs: median decision time, bytes sent per agent and decision, trainable "
-        "parameters, wall-clock training time; medians over training seeds."
+        "Cost of a score: median decision time, bytes sent per agent and decision, trainable "
+        "parameters and wall-clock training time. Values are medians over training seeds."
     )
     return Table("Cost", caption, columns, lines)

@@ -1,4 +1,4 @@
-"""Section "Few-shot adaptation": score against data, and what pre-training adds."""
+"""Section "Few-shot adaptation": score against data, and the gain from pre-training."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from networld_algos.report.table import (
 from networld_algos.results.display import Display
 
 FEW_EPISODES = 5
-"""`gain_sentence` covers results with at most so many target episodes."""
+"""`gain_sentence` covers results with at most this many target episodes."""
 
 
 def make(source: Source) -> Section:
-    """Score against the amount of target data, and what pre-training adds."""
+    """Score against the amount of target data, and the gain from pre-training."""
     section = Section("fewshot", "Few-shot adaptation")
     curves = fewshot_curves.fewshot_curves(source.rows, source.rng("fewshot", "curves"))
     if not curves:
@@ -58,11 +58,11 @@ def make(source: Source) -> Section:
             "fewshot",
             figures,
             describe(drawn, source.display),
-            "Normalised score at the end of training against the amount of target-task data, in "
-            "nested subsets; with early stopping, of the weights with the least loss on held-out "
-            "episodes. Lines: mean over training seeds; bands: 95% t interval over seeds "
-            "(last panel: over seeds averaged over tasks). Lower tick labels: share of the "
-            "dataset.",
+            "Normalised score at the end of training against the amount of target-task data. "
+            "Smaller subsets lie inside larger ones. With early stopping, the score is that of the "
+            "weights with the smallest loss on held-out episodes. Lines: mean over training seeds. "
+            "Bands: 95% t interval over seeds (last panel: over seeds, each averaged over tasks). "
+            "Lower tick labels: share of the dataset.",
         )
     )
     section.parts.append(score_table(drawn, source.display))
@@ -83,9 +83,9 @@ def figure(
 
     Args:
         curves: From `fewshot_curves`, with the averaged ones appended.
-        references: Task -> policies; those of role static and heuristic show only the best.
+        references: Task -> policies; of the roles static and heuristic, only the best is shown.
         look: From `styles`.
-        columns: Panels side by side.
+        columns: Panels per row.
     """
     panels = arranged([c.panel for c in curves])
     with matplotlib.rc_context(STYLE):
@@ -109,7 +109,7 @@ def figure(
 
 
 def _share_ticks(ax: Axes, curves: Sequence[FewShotCurve]) -> None:
-    """Ticks at the measured shares: episodes above, share of the data below."""
+    """Ticks at the measured shares, labelled with episodes above and shares below."""
     episodes = {float(x): float(n) for c in curves for x, n in zip(c.x, c.episodes, strict=True)}
     shares = sorted(episodes)
     counted = all(np.isfinite(list(episodes.values())))
@@ -151,15 +151,15 @@ def score_table(curves: Sequence[FewShotCurve], display: Display) -> Table:
         Column("Data to 90", hint="smallest share at which the mean curve reaches a score of 90"),
     ]
     caption = (
-        "Normalised score against the share of target data, mean [95% interval] over training "
-        "seeds; area under the curve over the logarithm of the share (its average height); share "
-        "of data at which the mean curve first reaches 90."
+        "Normalised score at each share of target data: mean [95% interval] over training seeds. "
+        "Area: area under the curve over the logarithm of the share, which is its average height. "
+        "Data to 90: share of data at which the mean curve first reaches 90."
     )
     return Table("Score by share of target data", caption, columns, lines)
 
 
 def gain_table(found: Sequence[Gain], display: Display) -> Table:
-    """Task x share: what pre-training adds to the same method from scratch."""
+    """Task x share: gain from pre-training over the same method from scratch."""
     several = several_datasets([g.panel for g in found])
     lines = [
         [
@@ -176,12 +176,12 @@ def gain_table(found: Sequence[Gain], display: Display) -> Table:
         Column("Target task", False),
         Column("Method", False),
         Column("Target data", hint="share of the dataset"),
-        Column("Gain", hint="score with minus score without pre-training, paired by seed"),
+        Column("Gain", hint="score with pre-training minus score without, paired by seed"),
         Column("Verdict", False),
     ]
     caption = (
-        "What pre-training on the other tasks adds: normalised score with it minus from scratch, "
-        "paired by seed, mean [95% interval]."
+        "Gain from pre-training on the other tasks: normalised score with pre-training minus score "
+        "from scratch, paired by seed: mean [95% interval]."
     )
     return Table("Gain from pre-training", caption, columns, lines)
 
@@ -212,7 +212,7 @@ def gain_sentence(gains: Sequence[Gain]) -> str:
         return f"No few-shot run had {FEW_EPISODES} or fewer target episodes."
     verdicts = [found for _, found in cases]
     if set(verdicts) == {"one seed"}:
-        return "Each few-shot result is of one training seed, which cannot tell a gain from chance."
+        return "Few-shot results come from a single training seed, so a gain may be due to chance."
     gained = [case for case, found in cases if found == "gain"]
     lost = [case for case, found in cases if found == "loss"]
     text = f"{start} no gain over the same method from scratch in any of {len(cases)} cases"
@@ -223,4 +223,4 @@ def gain_sentence(gains: Sequence[Gain]) -> str:
         )
     if lost:
         text += f"; a loss in {len(lost)}: {', '.join(lost)}"
-    return text + ". A gain or loss is an interval over paired seeds that excludes zero."
+    return text + ". It is a gain or loss if the interval over paired seeds excludes zero."

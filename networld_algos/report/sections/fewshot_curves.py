@@ -1,4 +1,4 @@
-"""Few-shot curves: score against the share of target data, and what is read off them."""
+"""Few-shot curves: score against the share of target data, and values derived from them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from networld_algos.results.rows import Row
 from networld_algos.results.stats import Floats, Interval
 
 SCRATCH = " (from scratch)"
-"""What the label of a method without its pre-training ends in."""
+"""Suffix of the label of a method without pre-training."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FewShotCurve(Curve):
-    """A few-shot curve and what is read off it.
+    """A few-shot curve and values derived from it.
 
     Attributes:
         episodes: ``(X,)`` training episodes at each share.
         runs: (seed, share) -> ``(episodes,)`` scores; empty in an average over tasks.
-        by_seed: seed -> ``(X,)`` scores, for the seeds that have every share.
+        by_seed: Seed -> ``(X,)`` scores, for the seeds that have every share.
         area: Area under the curve over log share, in units of the score; None with one share.
-        reach: Share of data at which the mean curve reaches a score of 90, NaN if never.
+        reach: Share of data at which the mean curve reaches a score of 90; NaN if never.
     """
 
     episodes: Floats
@@ -53,10 +53,9 @@ def fewshot_curves(
 ) -> list[FewShotCurve]:
     """Normalised score at the end of training against the share of target data.
 
-    Where the suite stops early (`networld_algos.bench.parts.FewShot`) these are the weights with
-    the least validation loss.
-
-    Tasks without random and expert rows have no score and are left out.
+    With early stopping (`networld_algos.bench.parts.FewShot`), it is the score of the weights with
+    the smallest validation loss. Tasks without random and expert rows have no score and are left
+    out.
     """
     scale = scales(rows)
     last = [
@@ -147,14 +146,14 @@ def average_over_tasks(curves: Sequence[FewShotCurve]) -> list[FewShotCurve]:
 
 @dataclass(frozen=True)
 class Gain:
-    """What pre-training adds on one panel.
+    """Gain from pre-training on one panel.
 
     Attributes:
         panel: (task, dataset).
         label: The pre-trained method.
         x: ``(X,)`` shares of target data.
         episodes: ``(X,)`` training episodes at each share.
-        points: Score with minus score without pre-training, paired by seed.
+        points: Score with pre-training minus score without, paired by seed.
     """
 
     panel: Panel
@@ -165,7 +164,7 @@ class Gain:
 
 
 def pretraining_gains(curves: Sequence[FewShotCurve], rng: np.random.Generator) -> list[Gain]:
-    """Each method minus its twin from scratch, at the shares that both have."""
+    """Each pre-trained method minus the same from scratch, at the shares that both have."""
     twins = {(c.panel, c.label): c for c in curves}
     out: list[Gain] = []
     for curve in curves:

@@ -1,4 +1,4 @@
-"""Section "Health": diagnostics that the final rows hold."""
+"""Section "Health": diagnostics in the final rows."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from networld_algos.results.display import Display
 
 
 def make(source: Source) -> Section:
-    """Diagnostics that the final rows hold."""
+    """Diagnostics in the final rows."""
     section = Section("health", "Health and further diagnostics")
     section.text.append(
-        "Mean over training seeds of what each final row recorded beside its returns."
+        "Mean over training seeds of the values that final rows record besides the rewards."
     )
     found = [(e, f) for e in source.experiments for f in source.finals(e) if f.extra]
     shown = table(found, source.display)
@@ -31,7 +31,7 @@ def make(source: Source) -> Section:
 
 
 def table(found: Sequence[tuple[str, Final]], display: Display) -> Table | None:
-    """Diagnostics of every method, one column a quantity; None where none was recorded."""
+    """Diagnostics of every method, one column per quantity; None if none was recorded."""
     shown_elsewhere = (PARAMETERS, ONE_AGENT_MS)
     keys = dict.fromkeys(k for _, f in found for k in f.extra if k not in shown_elsewhere)
     several = several_datasets([f.panel for _, f in found])

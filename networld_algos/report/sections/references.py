@@ -25,7 +25,7 @@ def make(source: Source) -> Section:
     if policies:
         section.parts.append(table(policies))
         section.text.append(
-            "A genie has global or future knowledge: an upper reference, not a competitor. "
+            "A genie has global or future knowledge. It is an upper reference, not a competitor. "
             "Intervals are over evaluation episodes."
         )
     return section
@@ -59,5 +59,5 @@ def table(policies: Mapping[FactorLevel, Mapping[str, Sequence[Reference]]]) -> 
         Column("Episodes"),
         Column("Latency p50 (ms)"),
     ]
-    caption = "Reference policies: mean [95% t interval] over evaluation episodes."
+    caption = "Mean [95% t interval] over evaluation episodes."
     return Table("Reference policies", caption, columns, lines)

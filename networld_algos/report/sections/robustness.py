@@ -42,8 +42,9 @@ def make(source: Source) -> Section:
     section = Section("robustness", "Robustness")
     section.text.append(
         "Models of the comparison, evaluated under other conditions without further training. "
-        "Where the condition changes the environment (number of agents), random and expert of "
-        "that same condition make the scale; lost or late messages leave the scale as it is."
+        "If the condition changes the environment (number of agents), scores are normalised with "
+        "random and expert under the same condition. Lost or late messages do not affect random "
+        "and expert."
     )
     found = responses.responses(source.finals("robustness"), source.rng("robustness", "responses"))
     for factor, group in scoring.grouped(found, lambda r: r.factor):
@@ -113,7 +114,7 @@ def table(found: Sequence[Response], display: Display) -> Table:
 
 
 def _with_equal_levels(found: Sequence[Response]) -> list[list[Response]]:
-    """Responses by the levels their task has, so that a table has no empty columns."""
+    """Responses grouped by the levels of their task, so that a table has no empty columns."""
     levels: dict[str, set[float]] = {}
     for r in found:
         levels.setdefault(r.panel[0], set()).update(r.levels)
