@@ -222,7 +222,8 @@ def _open(path: Path) -> Iterator[_Log]:
     """Open a log file; the message of every error in the block begins with the file's name."""
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
+            # NumPy leaves a damaged file open if it is given the path.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 yield _Log({name: _Member(file, name) for name in file.files})
         elif path.suffix in (".h5", ".hdf5"):
             with h5py.File(path, "r") as file:
@@ -233,5 +234,10 @@ def _open(path: Path) -> Iterator[_Log]:
                 yield _Log(arrays)
         else:
             raise DatasetError("logs are .npz, .h5 or .hdf5 files")
-    except (OSError, ValueError, zipfile.BadZipFile) as error:  # a DatasetError is a ValueError
+    except DatasetError as error:
         raise DatasetError(f"{path.name}: {error}") from error
+    except Exception as error:  # zlib, zipfile, h5py and NumPy have no common class
+        kind = "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
+        raise DatasetError(
+            f"{path.name}: {kind}{error}; if the file is damaged, write it again"
+        ) from error
