@@ -1,4 +1,4 @@
-# Everything a newcomer needs; `make help` lists it. Nothing but Python >= 3.11 is assumed.
+# Every common task; `make help` lists them. The only requirement is Python >= 3.11.
 PYTHON ?= python3
 VENV ?= .venv
 PACKAGE ?= -e .
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 INTEROP ?= $(VENV)-interop
 
-# One thread a process: runs go side by side, and more threads only slow small networks down.
+# One thread per process: runs are parallel already, and more threads slow small networks down.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
@@ -22,7 +22,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
 
-setup: $(READY)  ## make the virtual environment in $(VENV)
+setup: $(READY)  ## create the virtual environment in $(VENV)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"NetWorld needs Python >= 3.11, {sys.executable} is {v.major}.{v.minor}; set PYTHON=...")'
@@ -30,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[dev]'
 	@touch $@
 
-demo: $(READY)  ## build datasets, train, evaluate, draw the figures: the whole pipeline, small
+demo: $(READY)  ## run the whole pipeline at small size: datasets, training, evaluation, figures
 	$(BIN)/networld bench run demo --jobs $(JOBS) --results $(RESULTS); status=$$?; \
 	$(BIN)/networld report $(RESULTS)/demo --title "NetWorld demo" && exit $$status
 
@@ -40,7 +40,7 @@ test: $(READY)  ## run all tests
 test-fast: $(READY)  ## run the tests that take less than ten seconds each
 	$(BIN)/pytest -n $(JOBS) -m "not slow"
 
-interop: $(INTEROP)/.ready  ## run the tests beside other libraries, in a second environment $(INTEROP)
+interop: $(INTEROP)/.ready  ## test against other libraries, in a second environment $(INTEROP)
 	$(INTEROP)/bin/pytest -n $(JOBS) -m interop
 
 $(INTEROP)/.ready: pyproject.toml constraints.txt
@@ -48,7 +48,7 @@ $(INTEROP)/.ready: pyproject.toml constraints.txt
 	$(INTEROP)/bin/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[test,interop]'
 	@touch $@
 
-browser:  ## see to it that the tests of the report have a browser: Debian's Chromium, if none is there
+browser:  ## install Debian's Chromium for the report's tests, if no browser is found
 	@for name in "$$NETWORLD_BROWSER" chromium chromium-browser google-chrome; do \
 	  test -n "$$name" && command -v "$$name" && exit 0; done; \
 	root=; test "$$(id -u)" = 0 || root="sudo -n"; \
@@ -63,25 +63,25 @@ lint: $(READY)  ## check style and formatting
 types: $(READY)  ## check types
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-check: lint types test  ## lint, types and tests
+check: lint types test  ## run lint, types and tests
 
 bench: $(READY)  ## run a suite, e.g. make bench SUITE=demo
 	$(BIN)/networld bench run $(SUITE) --jobs $(JOBS) --results $(RESULTS); status=$$?; \
 	$(BIN)/networld report $(RESULTS)/$(SUITE) && exit $$status
 
-references: $(READY)  ## score every reference policy again and write benchmarks/REFERENCES.md
+references: $(READY)  ## rescore every reference policy and write benchmarks/REFERENCES.md
 	$(BIN)/networld reference --record
 	$(BIN)/python docs/hooks.py >benchmarks/REFERENCES.md
 
-animations: $(READY)  ## draw the animations of the README and the documentation again
+animations: $(READY)  ## redraw the animations of the README and the documentation
 	for task in cbf rb ns; do \
 	  $(BIN)/networld render --task $$task --seed 1 --out docs/assets/$$task.webp || exit 1; done
 
-checkpoints: $(READY)  ## train a small NetWorld model of each task into models/ and score them
+checkpoints: $(READY)  ## train a small NetWorld model per task into models/ and score it
 	$(MAKE) --jobs $(JOBS) $(TASKS:%=model-%)
 	for task in $(TASKS); do $(BIN)/networld evaluate models/$$task --record || exit 1; done
 
-# Training goes on where it was interrupted.
+# An interrupted training resumes.
 $(TASKS:%=model-%): model-%: $(READY)
 	$(BIN)/networld train networld --task $* --updates $(UPDATES) --out models/$*
 
@@ -89,5 +89,5 @@ docs: $(READY)  ## build the documentation into site/
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[docs]'
 	$(BIN)/mkdocs build --strict
 
-clean:  ## remove the virtual environments and what was built; results stay
+clean:  ## remove the virtual environments and all build output, but not results
 	rm -rf $(VENV) $(INTEROP) build dist site .pytest_cache .ruff_cache

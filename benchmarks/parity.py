@@ -1,9 +1,10 @@
-"""Learning parity: ours and d3rlpy's algorithms from the same data to the same returns.
+"""Learning parity: our algorithms and d3rlpy's, trained on the same data, reach the same returns.
 
     python benchmarks/parity.py [--out benchmarks/results/parity] [--seeds 10]
 
-needs ``pip install networld[interop]``. Two single-agent Gymnasium tasks, whose data the script
-collects: a controller that acts at random in a share of its steps, another share in each episode.
+This needs ``pip install networld[interop]``. There are two single-agent Gymnasium tasks. The script
+collects their data with a controller that takes random actions in a share of the steps; the share
+differs between episodes.
 
 =================  =========================  ===========================  ======================
 task               algorithms                 controller                   share at random
@@ -14,15 +15,15 @@ task               algorithms                 controller                   share
 
 Both libraries get the same episodes, the same standardised observations, rewards over the same
 standard deviation, actions in [-1, 1], and the same networks, optimisers and hyperparameters
-(`SETTINGS`). Left different, since it cannot be set: d3rlpy drops the last step of an episode that
-is cut off by time, its IQL actor starts from another deviation and updates after V and Q rather
-than between them, its CQL updates the entropy weight before the actor rather than after. Its
-DiscreteCQL copies the target critic at intervals; here it follows with the same rate as ours, by
-d3rlpy's own ``soft_sync`` after each update.
+(`SETTINGS`). Some differences cannot be configured. d3rlpy drops the last step of a truncated
+episode. Its IQL actor starts from another standard deviation and is updated after V and Q, not
+between them. Its CQL updates the entropy weight before the actor, not after it. Its DiscreteCQL
+copies the target critic at intervals; here the target instead follows at the same rate as ours,
+through d3rlpy's own ``soft_sync`` after each update.
 
 A run is one (task, algorithm, library, seed): train, then act greedily in the same episodes. Each
-ends as one line of ``rows.jsonl``; a script started again does what is missing. ``table.md`` is
-made from the rows.
+run is one line of ``rows.jsonl``. If the script is started again, it does the missing runs.
+``table.md`` is made from the rows.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def controller(task: str, obs: Floats) -> Floats:
 def roll(
     task: str, policy: Policy, seeds: list[int]
 ) -> tuple[list[Floats], list[Floats], list[Floats], list[bool]]:
-    """One episode a seed: observations ``(T+1, O)``, actions, rewards ``(T,)``, terminated."""
+    """One episode per seed: observations ``(T+1, O)``, actions, rewards ``(T,)``, terminated."""
     envs = [gymnasium.make(task) for _ in seeds]
     obs = [[env.reset(seed=seed)[0]] for env, seed in zip(envs, seeds, strict=True)]
     actions: list[list[Any]] = [[] for _ in seeds]
@@ -343,7 +344,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def read(out: Path) -> list[dict[str, Any]]:
-    """Rows so far."""
+    """Rows that exist already."""
     file = out / "rows.jsonl"
     if not file.is_file():
         return []
@@ -353,7 +354,7 @@ def read(out: Path) -> list[dict[str, Any]]:
 def compare(
     cases: tuple[Comparison, ...], out: Path, seeds: int, evaluation_episodes: int = 50
 ) -> list[dict[str, Any]]:
-    """Do what is missing in ``out``, write rows and table, return the rows."""
+    """Do the missing runs, write rows and table to ``out``, and return the rows."""
     rows = read(out)
     done = {(row["task"], row["algorithm"], row["library"], row["seed"]) for row in rows}
     for case in cases:
@@ -376,7 +377,7 @@ def compare(
 
 
 def quiet() -> None:
-    """Keep d3rlpy's log to warnings."""
+    """Limit d3rlpy's log to warnings."""
     import structlog
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))

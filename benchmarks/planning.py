@@ -1,16 +1,17 @@
-"""Time of one decision of NetWorld on one core, beside peers where they are installed.
+"""Time of one decision of NetWorld on one core, compared with other libraries if installed.
 
     python benchmarks/planning.py [--turns 10] [--json FILE]
 
 A decision is `NetWorld.act`: encode, exchange messages, plan, recover the actions, for all agents
 of all environments at once. The noise model has the size of the quoted constants: H = 8, 32
 channels, multipliers (1, 2, 4), latents of 32. Rows are solvers (5 and 50 steps), guidance and
-noise models; columns are an agent alone, a team of 19, and 64 teams. The same for MA-DT and MA-DD
-at their defaults, and one agent of the Decision Transformer of d3rlpy or transformers, context 20.
+noise models. Columns are a single agent, a team of 19, and 64 teams. Further rows are MA-DT and
+MA-DD at their defaults, and one agent of the Decision Transformer of d3rlpy or transformers with
+context 20.
 
-Rows take turns; the best counts; what takes long has fewer turns. Times are CPU times of this
-process, milliseconds. Weights are untrained, which takes no less time. Matrix products are
-oneDNN's, for all rows; NETWORLD_ONEDNN=0 leaves them to PyTorch, see `networld_algos.training.cpu`.
+Rows take turns, and the best turn counts; slow rows get fewer turns. Times are CPU times of this
+process in milliseconds. Weights are untrained, which does not change the times. All rows use
+oneDNN's matrix products; NETWORLD_ONEDNN=0 uses PyTorch's, see `networld_algos.training.cpu`.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class Row:
     """One line of the table.
 
     Attributes:
-        name: Whose decision it is.
-        columns: A decision for each of `TEAMS`; None where it is not measured.
+        name: What decides.
+        columns: A decision for each of `TEAMS`; None if it is not timed.
     """
 
     name: str
@@ -147,9 +148,9 @@ def rows() -> list[Row]:
 
 
 def best_times(found: list[Row], turns: int, seconds: float) -> list[list[float | None]]:
-    """CPU milliseconds of each row and column, the best of all.
+    """CPU milliseconds of each row and column: the best of all turns.
 
-    A cell is measured for ``seconds`` a turn, at least once; after the first turn those above
+    A cell is timed for ``seconds`` per turn, at least once. After the first turn, cells above
     `LONG_MS` are left out.
     """
     best: list[list[float | None]] = [[None] * len(TEAMS) for _ in found]

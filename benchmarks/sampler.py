@@ -1,11 +1,11 @@
-"""Speed of `WindowSampler` beside NumPy's own gather of the same observation rows.
+"""Speed of `WindowSampler`, compared with NumPy's own gather of the same observation rows.
 
     python benchmarks/sampler.py
 
 A window is ``steps`` steps of a whole team of ``agents``; a sequence is one agent's part of it.
 The sampler gathers all fields (observations, actions, rewards, returns-to-go, flags, neighbours)
-and pads; NumPy gathers the observations only, of windows that need no padding. All run
-interleaved, on one thread, on the same data; the median over the rounds is shown.
+and pads them. NumPy gathers only the observations, of windows that need no padding. All variants
+run interleaved on one thread and the same data. The table shows the median over the rounds.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def synthetic(episodes: int, length: int, agents: int, columns: int) -> Episodes
 
 
 def on_disk(data: Episodes, folder: Path) -> Episodes:
-    """The same with its observations mapped from a file."""
+    """The same data with observations mapped from a file."""
     obs = disk_array(data.obs.shape, np.float32, folder)
     obs[:] = data.obs
     return replace(data, obs=obs)

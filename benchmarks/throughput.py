@@ -1,17 +1,17 @@
-"""Speed of the environments on one core: agent-steps per second, observations and rewards included.
+"""Speed of the environments on one core, in agent-steps per second with observations and rewards.
 
     python benchmarks/throughput.py [--seconds 1] [--json FILE]
 
-Four tables: the PettingZoo API and the Gymnasium vector environment of every task, beside MPE2's
-``simple_spread_v3`` with 19 agents when ``mpe2`` is installed; cost per agent from tens of agents
-to a thousand; the aims that these figures are held against; and the error of hearing only the
-strongest base stations in CBF. Actions are drawn beforehand; resets are part of the time.
+There are four tables: the PettingZoo API and the Gymnasium vector environment of every task,
+compared with MPE2's ``simple_spread_v3`` with 19 agents if ``mpe2`` is installed; cost per agent
+from tens of agents to a thousand; the targets for these figures; and the error from hearing only
+the strongest base stations in CBF. Actions are drawn beforehand. Times include resets.
 
-Times are CPU times of this process, and the rows of a table take turns, so that other programs on
-the machine change little. Set ``OMP_NUM_THREADS=1`` for figures per core.
+Times are CPU times of this process, and the rows of a table take turns, which reduces the influence
+of other programs. Set ``OMP_NUM_THREADS=1`` for figures per core.
 
-Where compiled loops are used (`networld_envs.compiled`), the first table has a row without them,
-too; ``NETWORLD_COMPILED=0`` measures everything without.
+If compiled loops are used (`networld_envs.compiled`), the first table also has a row without them.
+``NETWORLD_COMPILED=0`` measures everything without them.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ Step = Callable[[], None]
 
 
 def steps_per_second(steps: Sequence[Step], seconds: float) -> list[float]:
-    """Calls of each of ``steps`` per second of CPU time: the best of its `TURNS`.
+    """Calls of each of ``steps`` per second of CPU time, the best of `TURNS` turns.
 
     Args:
-        steps: What to measure; they take turns.
-        seconds: Length of all turns of one of them together, after a warm-up.
+        steps: Functions to time; they take turns.
+        seconds: Total time of all turns of one function, after a warm-up.
     """
     best = [0.0] * len(steps)
     for step in steps:
@@ -114,7 +114,7 @@ def vector_step(task: str, num_envs: int, **kwargs: Any) -> tuple[Step, int]:
 
 @contextmanager
 def numpy_only() -> Iterator[None]:
-    """Environments that take their first step in this context do so without compiled loops."""
+    """Environments whose first step is in this context run without compiled loops."""
     before = os.environ.get(compiled.VARIABLE)
     os.environ[compiled.VARIABLE] = "0"
     try:
@@ -136,7 +136,7 @@ def mpe2_step(agents: int = 19) -> tuple[Step, int] | None:
 
 
 def through_each_api(task: str) -> Iterator[tuple[dict[str, Any], Step, int]]:
-    """A task through each interface: what it is, its step, and agent-steps in one."""
+    """A task through each interface: name, step function, and agent-steps per step."""
     step, agents = parallel_step(networld_envs.make(task, max_cycles=MAX_CYCLES))
     yield {"environment": task, "api": "PettingZoo"}, step, agents
     for num_envs in BATCHES:
@@ -145,7 +145,7 @@ def through_each_api(task: str) -> Iterator[tuple[dict[str, Any], Step, int]]:
 
 
 def speed(seconds: float) -> list[dict[str, Any]]:
-    """Agent-steps per second of every task through both interfaces, MPE2 among them."""
+    """Agent-steps per second of every task through both interfaces, and of MPE2."""
     measured: list[tuple[dict[str, Any], Step, int]] = []
     peer = mpe2_step()
     if peer is not None:
@@ -156,7 +156,7 @@ def speed(seconds: float) -> list[dict[str, Any]]:
         for loops in ("numba", "NumPy") if uses else ("NumPy",):
             with numpy_only() if loops == "NumPy" else nullcontext():
                 for row, step, agents in through_each_api(task):
-                    step()  # the first one chooses the loops
+                    step()  # the first step selects the loops
                     measured.append((row | {"loops": loops}, step, agents))
     rates = steps_per_second([step for _, step, _ in measured], seconds)
     rows = [
@@ -187,7 +187,7 @@ def scale(task: str, seconds: float) -> list[dict[str, Any]]:
 
 
 def aims(rows: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    """Each aim, what was measured, and whether it is met."""
+    """Each target, the measured value, and whether it is met."""
     for row in rows["speed"]:
         name, api, loops = row["environment"], row["api"], row["loops"]
         if name in TIMES_PEER and "times_peer" in row:
@@ -210,11 +210,10 @@ def aims(rows: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
 
 
 def truncation_error(rings: int, links: int, seeds: int = 4) -> dict[str, float]:
-    """How hearing ``links`` base stations one by one changes the rates of MRT, bit/s/Hz.
+    """Change of MRT's rates, bit/s/Hz, if only ``links`` base stations are heard individually.
 
-    The same channels, once complete and once as ``max_links`` would have them: the strongest of
-    the candidates kept, the others at their mean power, those beyond the candidates at the mean
-    over shadowing.
+    It compares the same channels, complete and as with ``max_links``: the strongest candidates are
+    kept, the other candidates contribute their mean power, and the rest their mean over shadowing.
     """
     params = cbf.Params(rings=rings)
     k = params.num_agents
@@ -249,14 +248,14 @@ def truncation_error(rings: int, links: int, seeds: int = 4) -> dict[str, float]
 
 
 def show(value: Any) -> str:
-    """A number with three significant digits and thousands separated, or the text itself."""
+    """A number with three significant digits and thousands separators, or the text itself."""
     if isinstance(value, float):
         return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
     return str(value)
 
 
 def print_table(name: str, rows: list[dict[str, Any]]) -> None:
-    """Rows as a Markdown table; a row may lack columns."""
+    """Print rows as a Markdown table; rows may lack columns."""
     header = list(dict.fromkeys(key for row in rows for key in row))
     print(f"\n### {name}\n\n| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
     for row in rows:

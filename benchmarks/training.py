@@ -1,4 +1,4 @@
-"""Updates per second of every algorithm on one core, beside d3rlpy's where it is installed.
+"""Updates per second of every algorithm on one core, compared with d3rlpy if installed.
 
     python benchmarks/training.py [--turns 5] [--seconds 1] [--json FILE]
 
@@ -7,11 +7,11 @@ columns (or 41 choices), batch 256 and two hidden layers of 256 (the Decision Tr
 sequences of 20 steps, 3 layers of 128, one head) - the sizes at which d3rlpy's CQL, DiscreteCQL,
 IQL, DecisionTransformer and DiscreteDecisionTransformer run beside ours. *Defaults*: every
 algorithm at its own defaults on teams of 19 agents, and NetWorld at the size of the design's aim
-of 25 ms, H = 8 and 32 sequences: with its forecast as by default, and with hardly any.
+of 25 ms, H = 8 and 32 sequences: with the default forecast, and with a minimal one.
 
-An update takes a batch that is drawn beforehand and ends with the metrics as numbers. The rows take
-turns; the best turn counts. Times are CPU times of this process. Matrix products are oneDNN's, for
-all rows; NETWORLD_ONEDNN=0 leaves them to PyTorch, see `networld_algos.training.cpu`.
+An update takes a batch that was drawn beforehand, and ends when the metrics are numbers. The rows
+take turns, and the best turn counts. Times are CPU times of this process. All rows use oneDNN's
+matrix products; NETWORLD_ONEDNN=0 uses PyTorch's, see `networld_algos.training.cpu`.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class Row:
 
     Attributes:
         table: ``"same size"`` or ``"defaults"``.
-        name: Whose update it is.
+        name: Name of the algorithm.
         actions: Kind of action.
-        update: Does one.
-        pair: Same for our row and the peer's beside it; "" without a peer.
+        update: Does one update.
+        pair: Equal for our row and the row of d3rlpy compared with it; "" if there is none.
     """
 
     table: str
@@ -105,7 +105,7 @@ def synthetic(kind: ActionKind, agents: int, episodes: int) -> Episodes:
 
 
 def batches(algorithm: Any, data: Episodes) -> list[Batch]:
-    """A few batches, used in turn."""
+    """A few batches that are used in turn."""
     sampler = WindowSampler(data, algorithm.window, algorithm.batch_size)
     return [sampler.sample(np.random.default_rng(k)) for k in range(4)]
 
@@ -120,7 +120,7 @@ def ours(name: str, data: Episodes, config: dict[str, Any]) -> tuple[Update, lis
 
 
 def transitions(batch: Batch) -> Any:
-    """A batch of single steps of one agent as d3rlpy has it."""
+    """A batch of single steps of one agent in d3rlpy's format."""
     from d3rlpy.torch_utility import TorchMiniBatch
 
     column = torch.zeros(len(batch.obs), 1)
@@ -139,7 +139,7 @@ def transitions(batch: Batch) -> Any:
 
 
 def trajectories(batch: Batch) -> Any:
-    """A batch of sequences of one agent as d3rlpy has it."""
+    """A batch of sequences of one agent in d3rlpy's format."""
     from d3rlpy.torch_utility import TorchTrajectoryMiniBatch
 
     actions = batch.actions[:, :, 0]
@@ -190,7 +190,7 @@ def peer(name: str, kind: ActionKind, ready: list[Batch]) -> tuple[str, Update] 
 
 
 def rows(table: str) -> list[Row]:
-    """The lines of one table, peers beside ours."""
+    """The rows of one table. In "same size", d3rlpy's follow ours."""
     if table == "defaults":
         every = {**{name: (name, {}) for name in ALGORITHMS}, **VARIANTS}
         return [
@@ -212,7 +212,7 @@ def rows(table: str) -> list[Row]:
 
 
 def rates(found: list[Row], turns: int, seconds: float) -> list[float]:
-    """Updates per second of CPU time, the best of the turns; rows take turns."""
+    """Updates per second of CPU time. Rows take turns, and the best turn counts."""
     best = [0.0] * len(found)
     for turn in range(turns + 1):  # the first warms up
         for i, row in enumerate(found):
@@ -226,7 +226,7 @@ def rates(found: list[Row], turns: int, seconds: float) -> list[float]:
 
 
 def write_json(path: Path, rows: list[dict[str, Any]], products: str) -> None:
-    """Write rows with what they were measured on; ``products`` is `configure_cpu`'s answer."""
+    """Write rows with the machine; ``products`` is the result of `configure_cpu`."""
     about = {"torch": torch.__version__, "machine": platform.machine(), "products": products}
     path.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
 
