@@ -23,7 +23,7 @@ DIED = "the worker process died twice, perhaps because memory ran out; try fewer
 
 
 def local(todo: Sequence[Job], jobs: int) -> Iterator[Outcome]:
-    """Run jobs in ``jobs`` joblib processes; with one, they run in this process.
+    """Run jobs in ``jobs`` joblib processes; a single process is this one.
 
     Args:
         todo: The jobs, longest first.

@@ -27,7 +27,7 @@ from networld_algos.training.cpu import configure_cpu
 from networld_algos.training.run import Progress, Training, finish, resume, run_training
 from networld_envs.simulator import restore_tasks
 
-SAVE_EVERY = 500  # at most so many updates between checkpoints
+SAVE_EVERY = 500  # maximum number of updates between checkpoints
 VALIDATION = 0.1  # share of the episodes that early stopping validates on
 
 

@@ -31,7 +31,7 @@ def render(
         preset: Preset of the task's parameters.
         seed: Seed of the network.
         steps: Number of steps of the episode.
-        every: Draw every so many steps.
+        every: Steps from one frame to the next.
         fps: Frames per second.
         width: Width of a column in pixels.
         height: Height of a column in pixels.

@@ -12,6 +12,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -25,32 +26,27 @@ console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_W
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Progress]:
     """A progress bar on standard error, with the time left."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True, quiet=console.quiet)) as bar:
+    with _bar(MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn()) as bar:
         yield bar
 
 
 @contextmanager
 def download_bar() -> Iterator[Progress]:
     """A progress bar on standard error for a download, with its speed."""
-    columns = (
+    with _bar(DownloadColumn(), TransferSpeedColumn()) as bar:
+        yield bar
+
+
+def _bar(*columns: ProgressColumn) -> Progress:
+    """A bar on standard error with a description before it, these columns and the time left."""
+    every = (
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
+        *columns,
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True, quiet=console.quiet)) as bar:
-        yield bar
+    return Progress(*every, console=Console(stderr=True, quiet=console.quiet))
 
 
 def shown_in(bar: Progress, description: str) -> Callable[[int, int], None]:
