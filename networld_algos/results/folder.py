@@ -160,7 +160,7 @@ def _commands(folder: Path, suite: str) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     if folder.is_dir() and folder.name == suite:
         return [
-            "# not recorded beside the rows; a suite of this name and folder is run by",
+            "# The commands were not recorded. A suite with this name and folder is run by:",
             shlex.join(["networld", "bench", "run", suite, "--results", str(folder.parent)]),
         ]
     return []

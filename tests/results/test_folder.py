@@ -19,7 +19,7 @@ def test_failures_survive_a_round_trip(tmp_path):
 def test_commands_are_derived_where_none_is_recorded(tmp_path):
     write_rows(tmp_path / "demo" / "a.jsonl", [make_row(suite="demo")])
     commands = read_suite(tmp_path / "demo").commands
-    assert commands[0].startswith("# not recorded")
+    assert commands[0].startswith("# The commands were not recorded.")
     assert commands[1] == f"networld bench run demo --results {tmp_path}"
     assert read_suite(tmp_path / "demo" / "a.jsonl").commands == []
 
