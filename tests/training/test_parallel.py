@@ -251,6 +251,7 @@ def one_process() -> None:
     if share.rank == 0:
         (out / "losses.json").write_text(json.dumps(found))
     distributed.stop()
+    os._exit(0)  # as networld_algos.__main__ does, and for its reason
 
 
 if __name__ == "__main__":
