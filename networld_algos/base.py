@@ -84,6 +84,8 @@ class Algorithm(nn.Module, ABC):
         budget: Number of updates in the suite `cpu`, before it is multiplied by the pace of a task.
         pace: Task -> factor on the budget, for tasks on which an update costs this algorithm much
             less than on others.
+        update_s: See `update_seconds`; enough where an update takes the same on every task.
+        evaluation_s: See `evaluation_seconds`.
         decision_fields: Fields of the config that are used only to act; `reconfigure` can change
             them after training.
         adapt_fields: Fields that are used only from `adapt` on; they can be set on a trained model.
@@ -97,6 +99,8 @@ class Algorithm(nn.Module, ABC):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     budget: ClassVar[int] = 2_000
     pace: ClassVar[Mapping[str, float]] = {}
+    update_s: ClassVar[float] = 0.03
+    evaluation_s: ClassVar[float] = 0.4
     decision_fields: ClassVar[tuple[str, ...]] = ()
     adapt_fields: ClassVar[tuple[str, ...]] = ()
 
@@ -193,13 +197,13 @@ class Algorithm(nn.Module, ABC):
             spec: The task.
         """
         del config, spec
-        return 0.03
+        return cls.update_s
 
     @classmethod
     def evaluation_seconds(cls, config: Any) -> float:
         """Rough cost in seconds on one core of 16 episodes with 50 steps and about 20 agents."""
         del config
-        return 0.4
+        return cls.evaluation_s
 
     @property
     @abstractmethod

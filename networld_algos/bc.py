@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -80,20 +80,9 @@ class BC(Algorithm):
     name = "bc"
     look = MethodLook("BC", "#0072B2", "s")
     budget = 2_400
+    update_s = 0.0145
     decision_fields = ("decode", "temperature", "message_max_age")
     config: BCConfig
-
-    @classmethod
-    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
-        """Seconds of one core, see `Algorithm.update_seconds`."""
-        del config, spec
-        return 0.0145
-
-    @classmethod
-    def evaluation_seconds(cls, config: Any) -> float:
-        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
-        del config
-        return 0.4
 
     def __init__(self, specs: Sequence[TaskSpec], config: BCConfig, seed: int) -> None:
         super().__init__(specs, config, seed)

@@ -127,6 +127,7 @@ class MACQL(Algorithm):
     name = "ma-cql"
     look = MethodLook("MA-CQL", "#CC79A7", "v")
     budget = 900
+    evaluation_s = 0.1
     pace: ClassVar = {"rb": 4.0, "ns": 4.0}
     decision_fields = ("decode", "temperature", "message_max_age")
     config: MACQLConfig
@@ -136,12 +137,6 @@ class MACQL(Algorithm):
         """Seconds of one core, see `Algorithm.update_seconds`."""
         del config
         return 0.028 if spec.action_kind == "box" else 0.0065
-
-    @classmethod
-    def evaluation_seconds(cls, config: Any) -> float:
-        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
-        del config
-        return 0.1
 
     def __init__(self, specs: Sequence[TaskSpec], config: MACQLConfig, seed: int) -> None:
         super().__init__(specs, config, seed)

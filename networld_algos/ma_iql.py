@@ -18,7 +18,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -110,20 +110,10 @@ class MAIQL(Algorithm):
     name = "ma-iql"
     look = MethodLook("MA-IQL", "#009E73", "^")
     budget = 2_400
+    update_s = 0.018
+    evaluation_s = 0.1
     decision_fields = ("decode", "temperature", "message_max_age")
     config: MAIQLConfig
-
-    @classmethod
-    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
-        """Seconds of one core, see `Algorithm.update_seconds`."""
-        del config, spec
-        return 0.018
-
-    @classmethod
-    def evaluation_seconds(cls, config: Any) -> float:
-        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
-        del config
-        return 0.1
 
     def __init__(self, specs: Sequence[TaskSpec], config: MAIQLConfig, seed: int) -> None:
         super().__init__(specs, config, seed)

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -69,24 +69,14 @@ class MADD(Algorithm):
     name = "ma-dd"
     look = MethodLook("MA-DD", "#4B2E83", "<")
     budget = 2_000
+    update_s = 0.022
+    evaluation_s = 2.8
     pace: ClassVar = {"ns": 2.0}
     decision_fields = (
         "steps", "solver", "temperature", "guidance_weight", "target", "target_quantile",
         "decode", "decode_temperature", "message_max_age",
     )  # fmt: skip
     config: MADDConfig
-
-    @classmethod
-    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
-        """Seconds of one core, see `Algorithm.update_seconds`."""
-        del config, spec
-        return 0.022
-
-    @classmethod
-    def evaluation_seconds(cls, config: Any) -> float:
-        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
-        del config
-        return 2.8
 
     def __init__(self, specs: Sequence[TaskSpec], config: MADDConfig, seed: int) -> None:
         super().__init__(specs, config, seed)

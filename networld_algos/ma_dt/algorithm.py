@@ -23,7 +23,7 @@ data has at step t.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -59,24 +59,14 @@ class MADT(Algorithm):
     name = "ma-dt"
     look = MethodLook("MA-DT", "#5B2A0B", "D")
     budget = 1_000
+    update_s = 0.024
+    evaluation_s = 1.4
     pace: ClassVar = {"ns": 3.0}
     decision_fields = ("decode", "temperature", "message_max_age", "target_quantile", "kept")
     config: MADTConfig
     return_stats: Tensor
     return_quantiles: Tensor
     last_step: Tensor
-
-    @classmethod
-    def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
-        """Seconds of one core, see `Algorithm.update_seconds`."""
-        del config, spec
-        return 0.024
-
-    @classmethod
-    def evaluation_seconds(cls, config: Any) -> float:
-        """Seconds of one core, see `Algorithm.evaluation_seconds`."""
-        del config
-        return 1.4
 
     def __init__(self, specs: Sequence[TaskSpec], config: MADTConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
