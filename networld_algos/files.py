@@ -40,6 +40,36 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     return write_bytes(path, text.encode("utf-8"))
 
 
+class DamagedFileError(ValueError):
+    """A file cannot be used; the message names it, the reason and the remedy."""
+
+
+@contextmanager
+def reading(what: str | os.PathLike[str], remedy: str) -> Iterator[None]:
+    """Turn whatever reading a damaged file raises into a `DamagedFileError`.
+
+    The libraries that read files have no common exception: a few wrong bytes may give a KeyError,
+    a RecursionError, a MemoryError or an error of the library's own. The original is the cause of
+    the new one; ``networld --traceback`` shows both. An `OSError`, such as a denied access, already
+    names the file and passes unchanged.
+
+    Args:
+        what: The file, and perhaps a place in it.
+        remedy: What to do, as the end of a sentence.
+
+    Raises:
+        DamagedFileError: For any exception but an `OSError`.
+    """
+    try:
+        yield
+    except (DamagedFileError, OSError):
+        raise
+    except Exception as error:
+        text = "".join(c if c.isprintable() else " " for c in str(error)[:300])
+        reason = text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+        raise DamagedFileError(f"{what} is damaged ({reason}); {remedy}") from error
+
+
 @contextmanager
 def locked(
     path: str | os.PathLike[str], *, wait: bool = True, remove: bool = False

@@ -2,18 +2,24 @@
 
 ::
 
-    checkpoint.json                   format, algorithm, config, specs, counters, extra, file names
+    checkpoint.json                   format, algorithm, config, specs, extra, file names, own hash
     model-<hash>.safetensors          weights, statistics, averaged weights
     optimizers-<hash>.safetensors     moments of every optimiser
 
 Tensor files are named by their content and written first. `checkpoint.json` is replaced last, in
-one step. An interrupted save leaves the previous checkpoint intact.
+one step. An interrupted save leaves the previous checkpoint intact. Saves into one folder wait for
+each other. A reader that meets a save reads again, so it always gets a whole checkpoint.
+
+Whatever a damaged file makes a reader raise becomes a `networld_algos.files.DamagedFileError`, a
+`ValueError` that names the file and says what to do.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +29,20 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from networld_algos.base import Algorithm
-from networld_algos.files import write_bytes
+from networld_algos.files import DamagedFileError, locked, reading, write_bytes
 from networld_algos.registry import config_dict, make, make_config
 from networld_envs.spec import TaskSpec
 from networld_envs.version import __version__
 
 FORMAT = 1
 INDEX = "checkpoint.json"
-TENSOR_FILES = tuple(f"{part}-{'[0-9a-f]' * 16}.safetensors" for part in ("model", "optimizers"))
+PARTS = ("model", "optimizers")
+TENSOR_FILES = tuple(f"{part}-{'[0-9a-f]' * 16}.safetensors" for part in PARTS)
 """Patterns of the tensor files that `save` writes; it leaves other files in the folder alone."""
+LOCK = ".save.lock"
+TEMPORARY = tuple(f".{name}.{'[0-9a-f]' * 32}" for name in (INDEX, *TENSOR_FILES))
+"""Patterns of the files that `write_bytes` leaves behind if its process is killed."""
+REMEDY = "restore it from a copy, or train again in another folder"
 REQUIRED = ("format", "algorithm", "config", "seed", "specs", "files", "optimizers", "extra")
 
 
@@ -62,15 +73,25 @@ def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = 
         json.dumps(index)
     except (TypeError, ValueError) as error:
         raise ValueError(f"extra must hold JSON types only: {error}") from error
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {"model": dict(algorithm.state_dict()), "optimizers": moments}
-    index["files"] = {name: _write_tensors(folder, name, part) for name, part in tensors.items()}
-    write_bytes(folder / INDEX, json.dumps(index, indent=1).encode())
-    kept = set(index["files"].values())
-    for pattern in TENSOR_FILES:
+    contents = {name: _to_bytes(part) for name, part in tensors.items()}
+    index["files"] = {name: _file_name(name, data) for name, data in contents.items()}
+    index["sha256"] = _index_hash(index)
+    with locked(folder / LOCK, remove=True):
+        for name, data in contents.items():
+            write_bytes(folder / index["files"][name], data)
+        write_bytes(folder / INDEX, json.dumps(index, indent=1).encode())
+        _remove_stale(folder, set(index["files"].values()))
+
+
+def _remove_stale(folder: Path, kept: set[str]) -> None:
+    """Delete files of earlier checkpoints, and what killed processes left; needs the lock."""
+    for pattern in (*TENSOR_FILES, *TEMPORARY):
         for stale in folder.glob(pattern):
             if stale.name not in kept:
-                stale.unlink(missing_ok=True)
+                # Windows does not delete a file that a reader has open; the next save does.
+                with suppress(OSError):
+                    stale.unlink()
 
 
 def exists(path: str | Path) -> bool:
@@ -84,7 +105,7 @@ def weights_file(path: str | Path) -> str:
     Raises:
         ValueError: If there is no checkpoint.
     """
-    return _read_index(Path(path))["files"]["model"]
+    return read_index(path)["files"]["model"]
 
 
 def read_extra(path: str | Path) -> dict[str, Any]:
@@ -93,7 +114,7 @@ def read_extra(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: If there is no checkpoint.
     """
-    return _read_index(Path(path))["extra"]
+    return read_index(path)["extra"]
 
 
 def load(
@@ -116,25 +137,47 @@ def load(
             the model is for another task.
     """
     folder = Path(path)
-    index = _read_index(folder)
-    try:
+    index, parts = _read_whole(folder)
+    file = folder / INDEX
+    with reading(file, REMEDY):
         specs = [TaskSpec.from_dict(spec) for spec in index["specs"]]
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{folder / INDEX} has a damaged task spec: {error}") from error
+        if not specs:
+            raise ValueError("it names no task")
     try:
-        config = make_config(index["algorithm"], index["config"])
-        algorithm = make(index["algorithm"], specs, config, index["seed"])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{folder / INDEX} does not match this version: {error}") from error
+        with reading(file, REMEDY):
+            config = make_config(index["algorithm"], index["config"])
+            algorithm = make(index["algorithm"], specs, config, index["seed"])
+    except DamagedFileError as error:
+        reason = error.__cause__ or error
+        raise DamagedFileError(
+            f"{file} does not match this version: {reason}; use the version of networld that "
+            f"wrote it ({index.get('version', 'unknown')}), or train again"
+        ) from error
     _check_task(folder, algorithm, expect_task)
-    model = _read_tensors(folder, index["files"], "model")
-    try:
-        algorithm.load_state_dict(model)
-    except RuntimeError as error:
-        raise ValueError(f"weights in {folder} do not match {algorithm.name}: {error}") from error
+    with reading(folder / index["files"]["model"], REMEDY):
+        algorithm.load_state_dict(parts["model"])
     algorithm.to(device)
-    _restore_optimizers(folder, algorithm, index)
+    with reading(folder / index["files"]["optimizers"], REMEDY):
+        _restore_optimizers(algorithm, index["optimizers"], parts["optimizers"])
     return algorithm, index["extra"]
+
+
+def _read_whole(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """The index and the tensors of one checkpoint, also while another process saves a new one."""
+    index = read_index(folder)
+    try:
+        return index, {part: _read_tensors(folder, index, part) for part in PARTS}
+    except (DamagedFileError, FileNotFoundError) as error:
+        # Either damaged, or replaced between the two reads. During a save there is a lock to wait
+        # for; in a folder without write access nobody saves.
+        try:
+            with locked(folder / LOCK, remove=True):
+                index = read_index(folder)
+                return index, {part: _read_tensors(folder, index, part) for part in PARTS}
+        except DamagedFileError:
+            raise
+        except OSError:
+            raise error from None
 
 
 def _optimizer_state(algorithm: Algorithm) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -150,26 +193,23 @@ def _optimizer_state(algorithm: Algorithm) -> tuple[dict[str, Any], dict[str, Te
     return groups, moments
 
 
-def _restore_optimizers(folder: Path, algorithm: Algorithm, index: dict[str, Any]) -> None:
+def _restore_optimizers(
+    algorithm: Algorithm, saved: dict[str, Any], moments: dict[str, Tensor]
+) -> None:
     optimizers = algorithm.optimizers()
-    if set(optimizers) != set(index["optimizers"]):
+    if set(optimizers) != set(saved):
         raise ValueError(
-            f"{folder} holds optimisers {sorted(index['optimizers'])}, but "
-            f"{algorithm.name} has {sorted(optimizers)}"
+            f"it holds optimisers {sorted(saved)}, but {algorithm.name} has {sorted(optimizers)}"
         )
     states: dict[str, dict[int, dict[str, Tensor]]] = {name: {} for name in optimizers}
-    for key, value in _read_tensors(folder, index["files"], "optimizers").items():
+    for key, value in moments.items():
         name, parameter, moment = key.rsplit("/", 2)
         states[name].setdefault(int(parameter), {})[moment] = value
     for name, optimizer in optimizers.items():
         groups = [
-            {k: tuple(v) if k == "betas" else v for k, v in group.items()}
-            for group in index["optimizers"][name]
+            {k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in saved[name]
         ]
-        try:
-            optimizer.load_state_dict({"state": states[name], "param_groups": groups})
-        except (ValueError, KeyError, RuntimeError) as error:
-            raise ValueError(f"optimiser {name!r} in {folder} does not match: {error}") from error
+        optimizer.load_state_dict({"state": states[name], "param_groups": groups})
 
 
 def _check_task(folder: Path, algorithm: Algorithm, expect: str | TaskSpec | None) -> None:
@@ -191,48 +231,69 @@ def _check_task(folder: Path, algorithm: Algorithm, expect: str | TaskSpec | Non
             )
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def read_index(path: str | Path) -> dict[str, Any]:
+    """The content of `INDEX`, without the weights.
+
+    Returns:
+        The keys of `REQUIRED`, and the version that wrote it.
+
+    Raises:
+        ValueError: If there is no checkpoint, or the file is damaged or of another format.
+    """
+    folder = Path(path)
     file = folder / INDEX
     if not file.is_file():
         raise ValueError(
             f"no checkpoint in {folder}: {INDEX} is missing; give a folder that `networld train` "
-            "or `save` wrote. Only `networld evaluate`, `networld health` and "
-            "networld_algos.training.hub.from_pretrained take hf://owner/name"
+            "or `save` wrote. Only `networld evaluate`, `networld health`, `networld train --init` "
+            "and networld_algos.training.hub.from_pretrained take hf://owner/name"
         )
-    try:
+    with reading(file, REMEDY):
         index = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}); restore it or train again") from error
     version = index.get("format") if isinstance(index, dict) else None
-    if version != FORMAT:
-        raise ValueError(
-            f"{file} has format {version!r}, but this version reads {FORMAT}; "
+    if version != FORMAT or not isinstance(version, int):
+        raise DamagedFileError(
+            f"{file} has format {repr(version)[:20]}, but this version reads {FORMAT}; "
             "use the version of networld that wrote it"
         )
-    missing = [key for key in REQUIRED if key not in index]
-    if missing:
-        raise ValueError(f"{file} lacks {missing}; restore it or train again")
+    with reading(file, REMEDY):
+        missing = [key for key in REQUIRED if key not in index]
+        if missing:
+            raise ValueError(f"it lacks {missing}")
+        if "sha256" in index and index["sha256"] != _index_hash(index):  # older ones have none
+            raise ValueError("its content does not match its hash")
+        for key in ("extra", "files", "optimizers"):
+            if not isinstance(index[key], dict):
+                raise ValueError(f"{key} is not an object")
+        for part in PARTS:
+            name = str(index["files"].get(part))
+            if not re.fullmatch(rf"{part}-[0-9a-f]{{16}}\.safetensors", name):
+                raise ValueError(f"it does not name its {part} file")
     return index
 
 
-def _read_tensors(folder: Path, files: dict[str, str], part: str) -> dict[str, Tensor]:
-    name = files.get(part)
-    file = folder / str(name)
-    if name is None or not file.is_file():
-        raise ValueError(f"{folder} lacks its {part} file {name!r}; restore it or train again")
-    data = file.read_bytes()
-    if _file_name(part, data) != name:
-        raise ValueError(f"{file} is damaged: its content does not match its hash; train again")
-    return load_tensors(data)
+def _index_hash(index: dict[str, Any]) -> str:
+    """Hash of everything in an index but the hash itself, as it reads after a round trip."""
+    rest = json.loads(json.dumps({k: v for k, v in index.items() if k != "sha256"}))
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _read_tensors(folder: Path, index: dict[str, Any], part: str) -> dict[str, Tensor]:
+    name = index["files"][part]
+    file = folder / name
+    if not file.is_file():
+        raise DamagedFileError(f"{folder} lacks its {part} file {name!r}; {REMEDY}")
+    with reading(file, REMEDY):
+        data = file.read_bytes()
+        if _file_name(part, data) != name:
+            raise ValueError("its content does not match its hash")
+        return load_tensors(data)
 
 
 def _file_name(part: str, data: bytes) -> str:
     return f"{part}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
 
 
-def _write_tensors(folder: Path, part: str, tensors: dict[str, Tensor]) -> str:
+def _to_bytes(tensors: dict[str, Tensor]) -> bytes:
     # Copies, because safetensors rejects tensors that share memory.
-    data = save_tensors({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()})
-    name = _file_name(part, data)
-    write_bytes(folder / name, data)
-    return name
+    return save_tensors({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()})
