@@ -7,7 +7,8 @@ tuples, so that equal parameters have equal JSON.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
@@ -113,6 +114,56 @@ def numbers(
         fail(params, name, f"{count} {what}{_range(low, None, high)}")
     plain = (v if isinstance(v, int | float) else (int if integers else float)(v) for v in values)
     object.__setattr__(params, name, tuple(plain))
+
+
+def ranges(params: Any, limits: Mapping[str, tuple[float, float]]) -> None:
+    """Require that every field in a table lies in its range, both ends included.
+
+    The annotation of a field says what it holds: integers, numbers or a tuple of them, and whether
+    it can be None.
+
+    Args:
+        params: The dataclass.
+        limits: Field -> smallest and largest value.
+
+    Raises:
+        TypeError: If a field is not a number or not an integer.
+        ValueError: If one is out of range.
+    """
+    annotations = {f.name: str(f.type) for f in fields(params)}
+    for name, (low, high) in limits.items():
+        kind = annotations[name].removesuffix(" | None")
+        if kind != annotations[name] and getattr(params, name) is None:
+            continue
+        if kind.startswith("tuple["):
+            parts = kind.removeprefix("tuple[").removesuffix("]").split(", ")
+            length = None if parts[-1] == "..." else len(parts)
+            numbers(params, name, length, low=low, high=high, integers=parts[0] == "int")
+        elif kind == "int":
+            integer(params, name, low=int(low), high=int(high))
+        else:
+            real(params, name, low=low, high=high)
+
+
+def size(params: Any, what: str, amount: int, most: int, names: Iterable[str]) -> None:
+    """Require that a simulation, whose size follows from several fields, takes seconds at most.
+
+    Args:
+        params: The dataclass.
+        what: What is counted, e.g. ``"entries of the neighbour table"``.
+        amount: How many of them the fields need.
+        most: Largest legal number.
+        names: The fields, for the message.
+
+    Raises:
+        ValueError: If there are more.
+    """
+    if amount > most:
+        given = ", ".join(f"{name}={getattr(params, name)!r}" for name in names)
+        raise ValueError(
+            f"{type(params).__name__} with {given} needs {amount:,} {what}, and at most {most:,} "
+            "are allowed: reduce one of these parameters"
+        )
 
 
 def flag(params: Any, *names: str) -> None:

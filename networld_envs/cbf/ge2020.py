@@ -114,7 +114,7 @@ def remember(
         axis=-1,
     )
     previous = state.history[..., : 4 * slots]
-    return np.concatenate([heard, previous, caused, before], axis=-1).astype(np.float32)
+    return _single(np.concatenate([heard, previous, caused, before], axis=-1))
 
 
 def observe(params: Params, state: State) -> NDArray[np.float32]:
@@ -132,7 +132,12 @@ def observe(params: Params, state: State) -> NDArray[np.float32]:
         ],
         axis=-1,
     )
-    return np.concatenate([own, state.history[..., :-2]], axis=-1).astype(np.float32)
+    return _single(np.concatenate([own, state.history[..., :-2]], axis=-1))
+
+
+def _single(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Single precision; what is beyond its largest number becomes that number."""
+    return np.minimum(values, np.finfo(np.float32).max).astype(np.float32)
 
 
 def names(params: Params) -> list[tuple[str, str]]:

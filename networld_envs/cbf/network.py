@@ -200,8 +200,11 @@ def _nearest_image(params: Params, offset_m: NDArray[np.float64]) -> NDArray[np.
 def _gain_and_bearing(
     params: Params, offset_m: NDArray[np.float64], shadow_db: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    distance_m: NDArray[np.float64] = np.sqrt((offset_m**2).sum(-1))
+    if params.min_distance_m + params.max_distance_m > params.inter_site_m:  # users reach others
+        np.maximum(distance_m, params.min_distance_m, out=distance_m)
     loss_db = radio.path_loss_db(
-        np.sqrt((offset_m**2).sum(-1)) / 1e3, params.path_loss_1km_db, params.path_loss_slope_db
+        distance_m / 1e3, params.path_loss_1km_db, params.path_loss_slope_db
     )
     gain = radio.db_to_linear(params.power_dbm - params.noise_dbm - loss_db + shadow_db)
     return gain, np.arctan2(offset_m[..., 1], offset_m[..., 0])

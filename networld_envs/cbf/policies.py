@@ -80,7 +80,8 @@ def mrt(
 
 
 def _unit(vector: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    return vector / np.sqrt((np.abs(vector) ** 2).sum(axis=-1, keepdims=True))
+    norm = np.sqrt((np.abs(vector) ** 2).sum(axis=-1, keepdims=True))
+    return vector / np.maximum(norm, 1e-150)  # a channel too weak to be seen has no direction
 
 
 def slnr(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from networld_envs.physics import radio, topology
 
 GAIN_FLOOR_DB10 = -4.0
 """Smallest gain an observation shows, dB / 10."""
+MOST_GAIN_DB = 300.0
+"""Largest power over noise of a link; single precision overflows from 385 dB on."""
+MOST_ENTRIES = 10_000_000
+"""Numbers in the largest array of one network; a step then takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,35 @@ class Params:
         max_links: Base stations that a user has a link to; None for all.
 
     Raises:
-        ValueError: If a value is out of range, or two values are incompatible.
+        ValueError: If a value is out of range, two values are incompatible, the network is too
+            large, or users are so close to a powerful base station that numbers overflow.
         TypeError: If a value is not a number.
     """
+
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
+        "rings": (0, 60),
+        "antennas": (1, 256),
+        "neighbours": (0, 1000),
+        "inter_site_m": (1e-3, 1e6),
+        "min_distance_m": (1e-3, 1e6),
+        "max_distance_m": (1e-3, 1e6),
+        "power_dbm": (-300.0, 300.0),
+        "noise_dbm": (-300.0, 300.0),
+        "path_loss_1km_db": (-300.0, 300.0),
+        "path_loss_slope_db": (0.0, 200.0),
+        "shadowing_db": (0.0, 30.0),
+        "paths": (1, 64),
+        "angular_spread_deg": (0.0, 360.0),
+        "correlation": (0.0, 1.0),
+        "power_levels": (2, 64),
+        "codewords": (1, 1024),
+        "user_speed_mps": (0.0, 300.0),
+        "slot_s": (1e-6, 10.0),
+        "sinr_cap_db": (-300.0, 300.0),
+        "max_links": (2, 12_000),
+    }
+    """Smallest and largest value of each number. Combinations are limited too: the largest power
+    over noise of a link must not exceed `MOST_GAIN_DB`, and no array may exceed `MOST_ENTRIES`."""
 
     rings: int = 2
     antennas: int = 4
@@ -79,33 +109,12 @@ class Params:
     max_links: int | None = None
 
     def __post_init__(self) -> None:
-        validate.integer(self, "rings", low=0, high=60)
-        validate.integer(self, "antennas", low=1, high=256)
-        validate.integer(self, "neighbours", low=0)
-        validate.integer(self, "paths", low=1, high=64)
-        # These limits are beyond any real radio; without them powers overflow.
-        validate.real(self, "inter_site_m", above=0.0, high=1e6)
-        validate.real(self, "min_distance_m", low=1e-3, high=1e6)
+        validate.ranges(self, self.LIMITS)
         validate.real(self, "max_distance_m", low=self.min_distance_m, high=1e6)
-        validate.real(self, "power_dbm", low=-300.0, high=300.0)
-        validate.real(self, "noise_dbm", low=-300.0, high=300.0)
-        validate.real(self, "path_loss_1km_db", low=-300.0, high=300.0)
-        validate.real(self, "path_loss_slope_db", low=0.0, high=200.0)
-        validate.real(self, "shadowing_db", low=0.0, high=50.0)
-        validate.real(self, "angular_spread_deg", low=0.0, high=360.0)
-        validate.real(self, "correlation", low=0.0, high=1.0)
-        validate.integer(self, "power_levels", low=2, high=64)
-        validate.integer(self, "codewords", low=1, high=1024)
-        validate.real(self, "user_speed_mps", low=0.0, high=300.0)
-        validate.real(self, "slot_s", above=0.0, high=10.0)
         validate.one_of(self, "observation", ("angle", "csi", "ge2020"))
         validate.one_of(self, "action", ("box", "codebook"))
         validate.one_of(self, "reward_set", ("gain", "power"))
         validate.flag(self, "wrap_around")
-        if self.sinr_cap_db is not None:
-            validate.real(self, "sinr_cap_db", low=-300.0, high=300.0)
-        if self.max_links is not None:
-            validate.integer(self, "max_links", low=2)
         if self.observation == "ge2020" and self.action != "codebook":
             raise ValueError(
                 "observation='ge2020' shows the last codeword, so it needs action='codebook', "
@@ -117,6 +126,21 @@ class Params:
                 "observation='ge2020' and reward_set='power' rank all received powers and need "
                 f"max_links=None or at least {self.num_agents}, got {self.max_links!r}"
             )
+        if (gain_db := largest_gain_db(self)) > MOST_GAIN_DB:
+            names = ("power_dbm", "noise_dbm", "path_loss_1km_db", "path_loss_slope_db")
+            names = (*names, "min_distance_m", "shadowing_db")
+            given = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+            raise ValueError(
+                f"Params with {given} allow a power of {gain_db:.0f} dB over the noise, and at "
+                f"most {MOST_GAIN_DB:.0f} dB are allowed: reduce the power or the shadowing, or "
+                "raise the noise, the path loss or the smallest distance"
+            )
+        links = self.num_agents * self.num_links
+        seen = {"angle": 3, "csi": 2 * self.antennas, "ge2020": 11}[self.observation]
+        listed = self.num_agents * self.neighbours * seen
+        entries = max(links * max(self.antennas, self.paths), listed)
+        names = ("rings", "max_links", "antennas", "paths", "neighbours")
+        validate.size(self, "numbers in one array", entries, MOST_ENTRIES, names)
 
     @property
     def num_agents(self) -> int:
@@ -214,13 +238,18 @@ class State:
         return (amplitude * unit).astype(np.complex64)
 
 
-def gain_ceiling_db10(params: Params) -> float:
-    """Largest gain an observation shows, dB / 10: smallest distance, nine sigma of shadowing."""
+def largest_gain_db(params: Params) -> float:
+    """Largest power over noise of a link, dB: smallest distance, nine sigma of shadowing."""
     nearest_loss_db = radio.path_loss_db(
         np.array(params.min_distance_m / 1e3), params.path_loss_1km_db, params.path_loss_slope_db
     )
     peak_db = params.power_dbm - params.noise_dbm - nearest_loss_db + 9 * params.shadowing_db
-    return max(0.0, float(peak_db) / 10.0) + float(np.log10(params.num_agents))
+    return float(peak_db)
+
+
+def gain_ceiling_db10(params: Params) -> float:
+    """Largest gain an observation shows, dB / 10."""
+    return max(0.0, largest_gain_db(params)) / 10.0 + float(np.log10(params.num_agents))
 
 
 @lru_cache(maxsize=16)

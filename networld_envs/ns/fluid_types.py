@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from networld_envs.physics.topology import num_hex_cells
 
 SLICES = ("volte", "video", "urllc")
 SUB_SLOT_S = 1e-3
+MOST_ENTRIES = 20_000_000
+"""Numbers in the largest array of one network; a step then takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,34 @@ class Params:
         hotspot_tau: Time constant of the motion of hotspots, intervals.
 
     Raises:
-        ValueError: If a value is out of range.
+        ValueError: If a value is out of range, or the network is too large.
         TypeError: If a value is not a number.
     """
+
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
+        "rings": (0, 60),
+        "bandwidth_hz": (1.0, 1e12),
+        "packet_bits": (1.0, 1e9),
+        "load_shares": (0.0, 1.0),
+        "deadlines_ms": (1, 1000),
+        "load": (0.0, 1e3),
+        "demand_sigma": (0.0, 3.0),
+        "demand_tau": (1e-3, 1e9),
+        "interference": (0.0, 1e6),
+        "noise": (1e-9, 1e6),
+        "layers": (1e-3, 1e3),
+        "sub_slots": (1, 100_000),
+        "slice_weights": (0.0, 1e6),
+        "se_weight": (-1e6, 1e6),
+        "violation_penalty": (0.0, 1e6),
+        "ssr_target": (0.0, 1.0),
+        "hotspots": (0, 1000),
+        "hotspot_gain": (0.0, 1e3),
+        "hotspot_width": (0.05, 1e3),
+        "hotspot_tau": (1e-3, 1e9),
+    }
+    """Smallest and largest value of each number, and of each entry of a tuple. All combinations can
+    be simulated, except for networks with an array that exceeds `MOST_ENTRIES`."""
 
     rings: int = 2
     bandwidth_hz: float = 10e6
@@ -68,33 +95,15 @@ class Params:
     hotspot_tau: float = 10.0
 
     def __post_init__(self) -> None:
-        validate.integer(self, "rings", low=0, high=1000)
-        validate.integer(self, "sub_slots", low=1, high=100_000)
-        validate.integer(self, "hotspots", low=0, high=1000)
-        for name, low, high in (
-            ("bandwidth_hz", 1.0, 1e12),
-            ("load", 0.0, 1e3),
-            ("demand_sigma", 0.0, 3.0),
-            ("demand_tau", 1e-3, 1e9),
-            ("interference", 0.0, 1e6),
-            ("noise", 1e-9, 1e6),
-            ("layers", 1e-3, 1e3),
-            ("se_weight", -1e6, 1e6),
-            ("violation_penalty", 0.0, 1e6),
-            ("ssr_target", 0.0, 1.0),
-            ("hotspot_gain", 0.0, 1e3),
-            ("hotspot_width", 0.05, 1e3),
-            ("hotspot_tau", 1e-3, 1e9),
-        ):
-            validate.real(self, name, low=low, high=high)
-        validate.numbers(self, "packet_bits", len(SLICES), low=1.0, high=1e9)
-        validate.numbers(self, "load_shares", len(SLICES), low=0.0, high=1.0)
-        validate.numbers(self, "deadlines_ms", len(SLICES), low=1, high=1000, integers=True)
-        validate.numbers(self, "slice_weights", len(SLICES), low=0.0, high=1e6)
+        validate.ranges(self, self.LIMITS)
         if abs(sum(self.load_shares) - 1.0) > 1e-9:
             validate.fail(self, "load_shares", "numbers with sum 1")
         if sum(self.slice_weights) <= 0.0:
             validate.fail(self, "slice_weights", "numbers with a sum above 0")
+        longest = max(self.sub_slots, max(self.deadlines_ms), 2 * self.hotspots)
+        names = ("rings", "sub_slots", "deadlines_ms", "hotspots")
+        entries = self.num_agents * len(SLICES) * longest
+        validate.size(self, "numbers in one array", entries, MOST_ENTRIES, names)
 
     @property
     def num_agents(self) -> int:

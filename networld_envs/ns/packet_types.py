@@ -6,6 +6,7 @@ The model is in `networld_envs.ns`, its transition in `networld_envs.ns.packets`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ FLAGS = (
     "square_drop",
 )
 """Known defects of the authors' public code, all off by default."""
+MOST_ENTRIES = 20_000_000
+"""Numbers in the largest array of one network."""
+MOST_USER_SLOTS = 400_000_000
+"""Users times slots of a step, which then takes about a minute."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,41 @@ class PacketParams:
         square_drop: Defect of the public code: users are placed in a square.
 
     Raises:
-        ValueError: If a value is out of range.
+        ValueError: If a value is out of range, or the network is too large.
         TypeError: If a value is not a number.
     """
+
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
+        "rings": (0, 60),
+        "bandwidth_hz": (1.0, 1e12),
+        "users": (0, 100_000),
+        "radius_m": (1e-3, 1e6),
+        "min_distance_m": (1e-3, 1e6),
+        "power_dbm": (-200.0, 200.0),
+        "receive_gain_db": (-200.0, 200.0),
+        "noise_dbm_hz": (-300.0, 100.0),
+        "path_loss_1km_db": (-300.0, 300.0),
+        "path_loss_slope_db": (0.0, 200.0),
+        "shadowing_db": (0.0, 50.0),
+        "layers": (1e-3, 1e4),
+        "block_hz": (1.0, 1e12),
+        "slot_s": (1e-6, 1.0),
+        "slots": (1, 100_000),
+        "buffer": (1, 1000),
+        "volte_gap_s": (0.0, 1e3),
+        "volte_bits": (1.0, 1e12),
+        "video_shape": (0.1, 100.0),
+        "video_gap_s": (0.0, 1e3),
+        "video_bits": (1.0, 1e12),
+        "urllc_gap_s": (0.0, 1e3),
+        "urllc_bits": (1.0, 1e12),
+        "sla_rate_bps": (0.0, 1e15),
+        "sla_latency_s": (0.0, 1e3),
+        "slice_weights": (0.0, 1e6),
+        "se_weight": (-1e6, 1e6),
+    }
+    """Smallest and largest value of each number, and of each entry of a tuple. All combinations can
+    be simulated, except for networks that exceed `MOST_ENTRIES` or `MOST_USER_SLOTS`."""
 
     rings: int = 2
     bandwidth_hz: float = 10e6
@@ -106,42 +143,19 @@ class PacketParams:
     square_drop: bool = False
 
     def __post_init__(self) -> None:
-        validate.integer(self, "rings", low=0, high=1000)
-        validate.integer(self, "slots", low=1, high=1_000_000)
-        validate.integer(self, "buffer", low=1, high=1000)
-        for name, low, high in (
-            ("bandwidth_hz", 1.0, 1e12),
-            ("radius_m", 1e-3, 1e6),
-            ("min_distance_m", 1e-3, self.radius_m),
-            ("power_dbm", -200.0, 200.0),
-            ("receive_gain_db", -200.0, 200.0),
-            ("noise_dbm_hz", -300.0, 100.0),
-            ("path_loss_1km_db", -300.0, 300.0),
-            ("path_loss_slope_db", 0.0, 200.0),
-            ("shadowing_db", 0.0, 50.0),
-            ("layers", 1e-3, 1e4),
-            ("block_hz", 1.0, 1e12),
-            ("slot_s", 1e-6, 1.0),
-            ("volte_gap_s", 0.0, 1e3),
-            ("volte_bits", 1.0, 1e12),
-            ("video_shape", 0.1, 100.0),
-            ("urllc_gap_s", 0.0, 1e3),
-            ("se_weight", -1e6, 1e6),
-        ):
-            validate.real(self, name, low=low, high=high)
-        validate.numbers(self, "users", NUM_SLICES, low=0, high=100_000, integers=True)
-        validate.numbers(self, "video_gap_s", 2, low=0.0, high=1e3)
-        validate.numbers(self, "video_bits", 2, low=1.0, high=1e12)
-        validate.numbers(self, "urllc_bits", None, low=1.0, high=1e12)
-        validate.numbers(self, "sla_rate_bps", NUM_SLICES, low=0.0, high=1e15)
-        validate.numbers(self, "sla_latency_s", NUM_SLICES, low=0.0, high=1e3)
-        validate.numbers(self, "slice_weights", NUM_SLICES, low=0.0, high=1e6)
+        validate.ranges(self, self.LIMITS)
+        validate.real(self, "min_distance_m", low=1e-3, high=self.radius_m)
         if sum(self.users) == 0:
             validate.fail(self, "users", "integers with a sum above 0")
         if min(self.latest_age) < 1:
             rule = f"above slot_s={self.slot_s:g} for each slice, or no packet can meet it"
             validate.fail(self, "sla_latency_s", rule)
         validate.flag(self, *FLAGS)
+        users = self.num_agents * self.users_per_cell
+        names = ("rings", "users", "buffer")
+        validate.size(self, "numbers in one array", users * self.buffer, MOST_ENTRIES, names)
+        names = ("rings", "users", "slots")
+        validate.size(self, "user slots in a step", users * self.slots, MOST_USER_SLOTS, names)
 
     @property
     def num_agents(self) -> int:

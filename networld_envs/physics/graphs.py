@@ -37,22 +37,23 @@ def random_conflict_graph(
 
     It is drawn again until no degree exceeds ``max_degree`` and, with three nodes or more, until it
     is connected and not bipartite. On a bipartite graph it is optimal to let the two sides
-    alternate blindly.
+    alternate blindly. If no draw qualifies, the last one is completed, see `_completed`.
 
     Args:
         rng: Source of the positions.
         num_nodes: Nodes ``N``, at least 1.
         radius: Conflict distance, relative to the side of the square.
         max_degree: Width ``D`` of the neighbour table.
-        max_attempts: Draws before giving up.
+        max_attempts: Draws before the last one is completed; fewer with more than 100 nodes.
 
     Returns:
-        The first graph that qualifies.
+        The first graph that qualifies, or the completed one.
 
     Raises:
-        ValueError: If none of ``max_attempts`` graphs qualifies.
+        ValueError: If no graph of this degree is connected and not bipartite.
     """
-    for _ in range(max_attempts):
+    positions = np.empty((num_nodes, 2))
+    for _ in range(min(max_attempts, max(10, 10**7 // num_nodes**2))):
         positions = rng.random((num_nodes, 2))
         dx, dy = (positions[:, None] - positions).transpose(2, 0, 1)
         adjacent = dx * dx + dy * dy < radius * radius  # (N, N), at reset only
@@ -62,11 +63,7 @@ def random_conflict_graph(
         table = neighbour_table(adjacent, max_degree)
         if num_nodes < 3 or is_connected_odd(table):
             return ConflictGraph(positions, table)
-    raise ValueError(
-        f"none of {max_attempts} random graphs of {num_nodes} nodes with conflict radius {radius} "
-        f"was connected, not bipartite and of degree at most {max_degree}; "
-        "change the radius, the number of nodes or the largest degree"
-    )
+    return _completed(positions, radius, max_degree)
 
 
 def ring_graph(num_nodes: int, max_degree: int = 2) -> ConflictGraph:
@@ -124,33 +121,92 @@ def bounded_conflict_graph(
     depends on the radius alone. Pairs nearer than ``radius`` are joined, shortest first, while
     both ends have fewer than ``max_degree`` neighbours. Then the shortest links between separate
     parts are added under the same bound. With three nodes or more, the graph is drawn again until
-    it is connected and not bipartite.
+    it is connected and not bipartite. If no draw qualifies, the last one is completed, see
+    `_completed`.
 
     Args:
         rng: Source of the positions.
         num_nodes: Nodes ``N``, at least 1.
         radius: Conflict distance in units of the square of six nodes.
         max_degree: Largest degree ``D``, at least 2 with three nodes or more.
-        max_attempts: Draws before giving up.
+        max_attempts: Draws before the last one is completed; fewer with more than 250 nodes.
 
     Returns:
         Positions in the unit square and the table.
 
     Raises:
-        ValueError: If none of ``max_attempts`` graphs qualifies.
+        ValueError: If no graph of this degree is connected and not bipartite.
     """
     side = max(1.0, float(np.sqrt(num_nodes / 6.0)))
-    for _ in range(max_attempts):
+    positions = np.empty((num_nodes, 2))
+    for _ in range(min(max_attempts, max(10, 25_000 // num_nodes))):
         positions = rng.random((num_nodes, 2))
         edges = _bounded_edges(positions, radius / side, max_degree)
         table = _table_of_edges(num_nodes, edges, max_degree)
         if num_nodes < 3 or is_connected_odd(table):
             return ConflictGraph(positions, table)
-    raise ValueError(
-        f"none of {max_attempts} random graphs of {num_nodes} nodes with conflict radius {radius} "
-        f"and degree at most {max_degree} was connected and not bipartite; "
-        "change the radius or the largest degree"
-    )
+    return _completed(positions, radius / side, max_degree)
+
+
+def smallest_degree(num_nodes: int) -> int:
+    """Smallest largest degree of a random graph: connected and, from three nodes, not bipartite.
+
+    Two neighbours suffice only for a single cycle of odd length.
+    """
+    return min(2 if num_nodes % 2 else 3, num_nodes - 1)
+
+
+def _completed(positions: NDArray[np.float64], radius: float, max_degree: int) -> ConflictGraph:
+    """The graph of positions that no radius alone makes connected, not bipartite and bounded.
+
+    The shortest links that join all nodes come first, then the shortest one that closes a cycle of
+    odd length, then the pairs nearer than ``radius``, shortest first. A link is left out if one of
+    its ends already has ``max_degree`` neighbours.
+
+    Raises:
+        ValueError: If no graph of this degree is connected and not bipartite.
+    """
+    count = len(positions)
+    if max_degree < smallest_degree(count):
+        raise ValueError(
+            f"max_degree must be at least {smallest_degree(count)} for a connected graph of "
+            f"{count} nodes that is not bipartite, got {max_degree}"
+        )
+    edges = set(_bounded_edges(positions, 0.0, max_degree))  # a tree: no pair is nearer than 0
+    degree = np.bincount(np.array(list(edges), np.int64).ravel(), minlength=count)
+    if count > 2:
+        edges.add(_odd_link(positions, sorted(edges), degree, max_degree))
+        degree = np.bincount(np.array(list(edges), np.int64).ravel(), minlength=count)
+    for a, b in _close_pairs(positions, radius):
+        if (a, b) not in edges and max(degree[a], degree[b]) < max_degree:
+            edges.add((a, b))
+            degree[[a, b]] += 1
+    return ConflictGraph(positions, _table_of_edges(count, sorted(edges), max_degree))
+
+
+def _odd_link(
+    positions: NDArray[np.float64],
+    tree: list[tuple[int, int]],
+    degree: NDArray[np.int64],
+    max_degree: int,
+) -> tuple[int, int]:
+    """The shortest link ``(a, b)``, a < b, that closes a cycle of odd length in a tree.
+
+    Its ends are on the same side of the tree, and have fewer than ``max_degree`` neighbours. There
+    is one from `smallest_degree` on: a path has two such nodes, and any other tree has at least
+    three leaves, two of which are on the same side.
+    """
+    side = _two_colouring(_table_of_edges(len(positions), tree, int(degree.max())))
+    colour = np.array([side[node] for node in range(len(positions))])
+    best, pair = np.inf, (0, 0)
+    for node in np.flatnonzero(degree < max_degree).tolist():
+        others = np.flatnonzero((degree < max_degree) & (colour == colour[node]))
+        others = others[others > node]
+        if len(others):
+            square = ((positions[others] - positions[node]) ** 2).sum(axis=1)
+            if square.min() < best:
+                best, pair = float(square.min()), (node, int(others[square.argmin()]))
+    return pair
 
 
 def _bounded_edges(
@@ -252,15 +308,23 @@ def is_connected_odd(neighbours: NDArray[np.int32]) -> bool:
     Args:
         neighbours: ``(N, D)`` int32, padded with -1.
     """
-    side = {0: 0}  # breadth-first two-colouring from node 0
-    odd = False
+    side = _two_colouring(neighbours)
+    odd = any(
+        side[other] == side[node]
+        for node in side
+        for other in neighbours[node].tolist()
+        if other >= 0
+    )
+    return odd and len(side) == len(neighbours)
+
+
+def _two_colouring(neighbours: NDArray[np.int32]) -> dict[int, int]:
+    """Breadth-first: node -> 0 or 1, for the nodes that node 0 is connected to."""
+    side = {0: 0}
     queue = [0]
     for node in queue:
         for other in neighbours[node].tolist():
-            if other < 0:
-                continue
-            if other not in side:
+            if other >= 0 and other not in side:
                 side[other] = 1 - side[node]
                 queue.append(other)
-            odd = odd or side[other] == side[node]
-    return odd and len(side) == len(neighbours)
+    return side

@@ -28,7 +28,8 @@ in conflict:
 
 * ``random``: heads are uniform in the unit square and in conflict when closer than
   ``conflict_radius``. The graph is drawn again until it is connected and not bipartite. For small
-  numbers of clusters.
+  numbers of clusters. If no draw is, the last one is completed: by the shortest links that join all
+  clusters and close a cycle of odd length.
 * ``bounded``: the same for any number of clusters. The sides of the square grow as
   ``sqrt(num_clusters / 6)`` in units of ``conflict_radius``, no cluster has more than
   ``max_degree`` conflicts, and separate parts are joined by their shortest links

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from networld_envs import validate
-from networld_envs.physics.graphs import edge_list_graph
+from networld_envs.physics.graphs import edge_list_graph, smallest_degree
 
 UNITS = {
     "arrivals": "packets",
@@ -27,6 +28,8 @@ UNITS = {
 OBSERVATION = tuple(UNITS)
 LAST_ACTION = ("grant", "request")
 """Columns that show the agent's own last action."""
+MOST_ENTRIES = 20_000_000
+"""Largest neighbour table, numbers; a reset then takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,28 @@ class Params:
 
     Raises:
         TypeError: If a value is not a number where one is needed.
-        ValueError: If a value is out of range.
+        ValueError: If a value is out of range, or the network is too large.
     """
+
+    LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
+        "num_clusters": (1, 2500),
+        "nodes_per_cluster": (1, 1000),
+        "channels": (1, 1000),
+        "slots": (1, 1000),
+        "conflict_radius": (0.0, 100.0),
+        "conflict": (0.0, 1.0),
+        "buffer": (1, 1_000_000_000),
+        "load": (0.0, 1e6),
+        "weight_sigma": (0.0, 10.0),
+        "burst_low": (0.0, 1e3),
+        "burst_high": (0.0, 1e3),
+        "burst_flip": (0.0, 1.0),
+        "queue_cost": (0.0, 1e6),
+        "drop_cost": (0.0, 1e6),
+        "unused_cost": (0.0, 1e6),
+    }
+    """Smallest and largest value of each number. All combinations can be simulated, except for
+    networks whose neighbour table exceeds `MOST_ENTRIES`."""
 
     num_clusters: int = 6
     nodes_per_cluster: int = 4
@@ -83,37 +106,40 @@ class Params:
     edges: Sequence[tuple[int, int]] | None = None
 
     def __post_init__(self) -> None:
-        counts = ("num_clusters", "nodes_per_cluster", "channels", "slots", "buffer")
-        validate.integer(self, *counts, low=1)
+        validate.ranges(self, self.LIMITS)
         validate.integer(self, "initial_backlog", low=0, high=self.buffer)
-        for name, high in (
-            ("conflict_radius", None),
-            ("conflict", 1.0),
-            ("load", 1e6),
-            ("weight_sigma", 10.0),
-            ("burst_low", 1e3),
-            ("burst_high", 1e3),
-            ("burst_flip", 1.0),
-            ("queue_cost", None),
-            ("drop_cost", None),
-            ("unused_cost", None),
-        ):
-            validate.real(self, name, low=0.0, high=high)
         validate.one_of(self, "topology", ("random", "bounded", "ring", "edges"))
         validate.one_of(self, "observation", ("beacon", "cdmp"))
         if self.max_degree is not None:
             most = self.num_clusters - 1
-            validate.integer(self, "max_degree", low=min(2, most), high=most)
+            random = self.topology in ("random", "bounded")
+            least = smallest_degree(self.num_clusters) if random else min(2, most)
+            validate.integer(self, "max_degree", low=least, high=most)
         if (self.edges is None) == (self.topology == "edges"):
             rule = f"given for topology 'edges' and only then; topology is {self.topology!r}"
             validate.fail(self, "edges", rule)
         if self.edges is not None:
-            try:
-                pairs = tuple((index(a), index(b)) for a, b in self.edges)
-            except (TypeError, ValueError):
-                validate.fail(self, "edges", "pairs of cluster indices")
-            object.__setattr__(self, "edges", pairs)  # lists, e.g. from JSON, become hashable
+            object.__setattr__(self, "edges", self._checked_edges())
+        names = ("num_clusters", "nodes_per_cluster", "topology", "max_degree", "observation")
+        entries = self.num_agents * self.neighbour_slots
+        validate.size(self, "entries of the neighbour table", entries, MOST_ENTRIES, names)
+
+    def _checked_edges(self) -> tuple[tuple[int, int], ...]:
+        """The edges as tuples, which can be hashed; lists come e.g. from JSON."""
+        given: Any = self.edges
+        rule = f"pairs of different clusters in [0, {self.num_clusters - 1}], each given once"
+        try:
+            pairs = tuple((index(a), index(b)) for a, b in given)
+        except (TypeError, ValueError):
+            validate.fail(self, "edges", rule)
+        if any(isinstance(end, bool) for edge in given for end in edge):
+            validate.fail(self, "edges", rule)
+        object.__setattr__(self, "edges", pairs)  # `cluster_degree` counts them
+        try:
             edge_list_graph(self.num_clusters, pairs, self.cluster_degree)
+        except ValueError as error:
+            raise ValueError(f"Params.edges must be {rule}: {error}") from None
+        return pairs
 
     @property
     def num_agents(self) -> int:
@@ -131,10 +157,18 @@ class Params:
         if self.max_degree is not None:
             return self.max_degree
         if self.edges is not None:
-            ends = [end for edge in self.edges for end in edge]
-            return max((ends.count(c) for c in set(ends)), default=0)
+            return max(Counter(end for edge in self.edges for end in edge).values(), default=0)
         widest = {"ring": 2, "bounded": 6}.get(self.topology, self.num_clusters)
         return min(widest, self.num_clusters - 1)
+
+    @property
+    def neighbour_slots(self) -> int:
+        """Width of the neighbour table of the nodes.
+
+        Without a beacon, the other nodes of the own cluster are neighbours too.
+        """
+        mates = self.nodes_per_cluster - 1 if self.observation == "cdmp" else 0
+        return mates + self.cluster_degree * self.nodes_per_cluster
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -113,3 +113,32 @@ def test_what_is_accepted_is_plain():
     validate.numbers(box, "x", 2, low=0, high=5, integers=True)
     assert box.x == (1, 2)
     assert [type(v) for v in box.x] == [int, int]
+
+
+def test_a_table_of_ranges_is_read_with_the_annotations():
+    @dataclass(frozen=True)
+    class Some:
+        whole: "int" = 2
+        share: "float" = 0.5
+        limit: "int | None" = None
+        pair: "tuple[int, int]" = (1, 2)
+        sizes: "tuple[float, ...]" = (1.0, 2.0, 3.0)
+
+        def __post_init__(self):
+            limits = {"whole": (1, 3), "share": (0, 1), "limit": (1, 9), "pair": (0, 5)}
+            validate.ranges(self, {**limits, "sizes": (0.0, 4.0)})
+
+    assert Some(limit=9, pair=[0, 5], sizes=[4.0]).pair == (0, 5)  # pyright: ignore[reportArgumentType]
+    for name, bad, error, rule in (
+        ("whole", 4, ValueError, "an integer in [1, 3]"),
+        ("whole", 2.0, TypeError, "an integer in [1, 3]"),
+        ("share", 1.5, ValueError, "a number in [0, 1]"),
+        ("limit", 0, ValueError, "an integer in [1, 9]"),
+        ("limit", 1.5, TypeError, "an integer in [1, 9]"),
+        ("pair", (1, 6), ValueError, "2 integers in [0, 5]"),
+        ("pair", (1, 2, 3), ValueError, "2 integers in [0, 5]"),
+        ("sizes", (), ValueError, "one or more numbers in [0, 4]"),
+    ):
+        with pytest.raises(error) as raised:
+            Some(**{name: bad})
+        assert str(raised.value) == f"Some.{name} must be {rule}, got {bad!r}"

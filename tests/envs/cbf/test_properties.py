@@ -96,6 +96,10 @@ def complete(**fields):
         fields["action"] = "codebook"
     if fields["observation"] == "ge2020" or fields["reward_set"] == "power":
         fields["max_links"] = None
+    if fields["power_dbm"] == 120.0:  # the largest power over noise is 300 dB
+        fields.update(min_distance_m=10.0, shadowing_db=min(fields["shadowing_db"], 8.0))
+    elif fields["power_dbm"] > -200.0 and fields["min_distance_m"] < 1.0:
+        fields["shadowing_db"] = 0.0
     return cbf.Params(**fields)
 
 

@@ -89,9 +89,25 @@ def test_random_conflict_graph_keeps_the_largest_degree():
         neighbour_table(np.ones((3, 3), dtype=bool) & ~np.eye(3, dtype=bool), 1)
 
 
-def test_impossible_conflict_graph_gives_up():
-    with pytest.raises(ValueError, match=r"none of 20 random graphs of 6 nodes .*radius 0.01"):
-        random_conflict_graph(np.random.default_rng(0), 6, 0.01, 5, max_attempts=20)
+@pytest.mark.parametrize("make", [random_conflict_graph, bounded_conflict_graph])
+@pytest.mark.parametrize(("nodes", "degree"), [(3, 2), (4, 3), (5, 2), (6, 3), (7, 2), (40, 3)])
+@pytest.mark.parametrize("radius", [0.0, 0.01, 0.3, 2.0])
+def test_graphs_that_no_draw_gives_are_completed(make, nodes, degree, radius):
+    """Short of links or with too many, the network is connected, bounded and not bipartite."""
+    graph = make(np.random.default_rng(nodes), nodes, radius, degree, max_attempts=2)
+    adjacent = np.zeros((nodes, nodes), bool)
+    for i, row in enumerate(graph.neighbours):
+        adjacent[i, row[row >= 0]] = True
+    np.testing.assert_array_equal(adjacent, adjacent.T)
+    assert not adjacent.diagonal().any()
+    assert brute_force_connected_odd(adjacent)
+    if radius == 0.0:
+        assert adjacent.sum() / 2 == nodes  # a tree and the link that closes an odd cycle
+
+
+def test_a_degree_that_allows_no_graph_is_named():
+    with pytest.raises(ValueError, match=r"max_degree must be at least 3 .* of 6 nodes"):
+        random_conflict_graph(np.random.default_rng(0), 6, 0.5, 2, max_attempts=20)
 
 
 def test_small_graphs():
@@ -162,7 +178,7 @@ def test_bounded_conflict_graph_joins_all_close_pairs_that_the_bound_allows():
     assert joined[close].all()
     extra = joined & ~close
     assert extra.sum() / 2 < 60  # only what makes it connected
-    with pytest.raises(ValueError, match="none of 100 random graphs of 9 nodes"):
+    with pytest.raises(ValueError, match=r"max_degree must be at least 2 .* of 9 nodes"):
         bounded_conflict_graph(np.random.default_rng(0), 9, 0.5, 1)
 
 
