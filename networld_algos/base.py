@@ -170,6 +170,20 @@ class Algorithm(nn.Module, ABC):
         self.counters["total_updates"] = total_updates
         self.prepared.add(spec.task)
 
+    def begin_stage(self, total_updates: int) -> None:
+        """Start the schedules again: the next update is the first of ``total_updates``.
+
+        Weights, statistics, averages and the moments of the optimisers stay. Override this if your
+        schedules depend on more than the counters.
+
+        Raises:
+            ValueError: If ``total_updates`` is below 1.
+        """
+        if total_updates < 1:
+            raise ValueError(f"total_updates must be at least 1, got {total_updates}")
+        starts = {name: 0 for name in ("updates", "stage_start") if name in self.counters}
+        self.counters.update(starts, total_updates=total_updates)
+
     def reconfigure(self, **changes: Any) -> None:
         """Change how a trained model decides, e.g. the number of solver steps.
 

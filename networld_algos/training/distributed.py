@@ -78,6 +78,17 @@ def wait() -> None:
             dist.barrier()
 
 
+def largest(value: int) -> int:
+    """The largest of the values that the processes of the job give; each must call this."""
+    if shard() is None:
+        return value
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    found = torch.tensor(value, device=device)
+    with peers():
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+    return int(found)
+
+
 @torch.no_grad()
 def assert_equal(model: nn.Module) -> None:
     """Check that all processes hold the same weights.

@@ -5,9 +5,11 @@ updates after which it validates, evaluates or saves::
 
     train up to the mark -> validate -> evaluate -> save
 
-A process that is killed loses its work since the last mark. A new process on the same folder
-resumes from there and ends with the same weights, see `networld_algos.training.train`. Under
-``torchrun`` only process 0 writes; validation and evaluation are for a single process.
+A process that is killed loses its work since the last mark; one that is asked to stop saves first
+(`networld_algos.training.stopping`). A new process on the same folder resumes from there and ends
+with the same weights, see `networld_algos.training.train`. A finished training can be extended, see
+`extend`. Under ``torchrun`` only process 0 writes; validation and evaluation are for a single
+process.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from networld_algos.data.batch import WindowSampler
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.streams import Stream
 from networld_algos.training import checkpoint, distributed
-from networld_algos.training.train import OnUpdate, train
+from networld_algos.training.train import OnUpdate, ShouldStop, train
 
 VALIDATIONS = 20  # in a training with validation episodes
 VALIDATION_BATCHES = 4
@@ -160,7 +162,8 @@ def run_training(
     progress: Progress,
     folder: Path,
     on_update: OnUpdate | None = None,
-) -> None:
+    should_stop: ShouldStop | None = None,
+) -> bool:
     """Do the remaining part of a training.
 
     Args:
@@ -169,6 +172,10 @@ def run_training(
         progress: From `resume`; updated in place.
         folder: Where the training is saved.
         on_update: Called with (updates done, metrics) after each update.
+        should_stop: Asked after each update whether to save and end before the next one.
+
+    Returns:
+        Whether the training is finished; false if it was stopped.
 
     Raises:
         FloatingPointError: If a metric stops being finite, see `networld_algos.training.train`.
@@ -178,9 +185,20 @@ def run_training(
             continue  # done by an earlier process
         begin = time.perf_counter()
         first = progress.updates
-        train(algorithm, training.data, mark, training.seed, first=first, on_update=on_update)
+        progress.updates = train(
+            algorithm,
+            training.data,
+            mark,
+            training.seed,
+            first=first,
+            on_update=on_update,
+            should_stop=should_stop,
+        )
         progress.seconds += time.perf_counter() - begin
-        progress.updates = mark
+        if progress.updates < mark:
+            if distributed.is_chief():
+                checkpoint.save(algorithm, folder, progress.to_extra())
+            return False
         if training.validation is not None and mark in training.validation_marks:
             keep_best(algorithm, training.validation, training.seed, folder / BEST, mark)
         if training.evaluate is not None and mark in training.evaluation_marks:
@@ -190,6 +208,32 @@ def run_training(
             progress.rows += training.evaluate(scored, progress)
         if distributed.is_chief():
             checkpoint.save(algorithm, folder, progress.to_extra())
+        if mark < training.updates and should_stop is not None and should_stop():
+            return False
+    return True
+
+
+def extend(algorithm: Algorithm, progress: Progress, updates: int) -> None:
+    """Let a finished training go on to more updates, in place.
+
+    The schedules start again and cover the further updates: the learning rate begins at its full
+    value and decays to zero a second time, as in a warm restart (Loshchilov and Hutter, 2017).
+    Weights, statistics, averages and the moments of the optimisers go on. `Progress.about` lists
+    in ``restarts`` after how many updates that happened.
+
+    Args:
+        algorithm: From `resume`, after the last update.
+        progress: From `resume`.
+        updates: Total number of updates, including those done.
+
+    Raises:
+        ValueError: If ``updates`` is not above the number of updates done.
+    """
+    done = progress.updates
+    if updates <= done:
+        raise ValueError(f"updates must be above the {done} that are done, got {updates}")
+    algorithm.begin_stage(updates - done)
+    progress.about["restarts"] = [*progress.about.get("restarts", []), done]
 
 
 def finish(algorithm: Algorithm, progress: Progress, folder: Path) -> None:

@@ -20,6 +20,7 @@ from networld_algos.nn import sharding
 from networld_algos.training import distributed
 
 OnUpdate = Callable[[int, dict[str, float]], None]
+ShouldStop = Callable[[], bool]
 
 
 def make_samplers(algorithm: Algorithm, data: Sequence[Episodes]) -> list[WindowSampler]:
@@ -35,7 +36,8 @@ def train(
     *,
     first: int = 0,
     on_update: OnUpdate | None = None,
-) -> None:
+    should_stop: ShouldStop | None = None,
+) -> int:
     """Run updates ``first .. updates - 1``, alternating between the tasks.
 
     Args:
@@ -45,6 +47,10 @@ def train(
         seed: Seed of the run.
         first: Number of updates done before a resume.
         on_update: Called with (updates done, metrics) after each update.
+        should_stop: Asked after each update whether to end before the next one.
+
+    Returns:
+        Number of updates done, ``updates`` unless it was stopped.
 
     Raises:
         FloatingPointError: If a metric stops being finite; names it and the update.
@@ -77,3 +83,6 @@ def train(
             )
         if on_update is not None:
             on_update(update + 1, metrics)
+        if should_stop is not None and should_stop():
+            return update + 1
+    return max(first, updates)

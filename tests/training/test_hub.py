@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import urlparse
@@ -20,6 +19,8 @@ import torch
 from networld_algos import make
 from networld_algos.cli.command import main
 from networld_algos.training import checkpoint, hub
+from networld_envs.store.recipes import CATALOG_VARIABLE
+from tests.helpers.catalogue import build_short
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -182,14 +183,13 @@ def test_up_and_down_again(server, model, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_commands(server, tmp_path, capfd):
     """``networld push``, ``health`` and ``evaluate hf://..`` in processes that know one address."""
-    from networld_envs import make_vec, store
+    from networld_envs import make_vec
 
     env = {**os.environ, "HF_ENDPOINT": server.url, "HF_TOKEN": "hf_test", "OMP_NUM_THREADS": "1"}
     env |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_CACHE": str(tmp_path / "cache")}
     with pytest.MonkeyPatch.context() as patch:
-        env["MINARI_DATASETS_PATH"] = str(tmp_path / "minari")
-        patch.setenv("MINARI_DATASETS_PATH", env["MINARI_DATASETS_PATH"])
-        store.build(replace(store.find_recipe(dataset := "networld/rb/expert-v0"), episodes=2))
+        build_short(patch, tmp_path, 2, dataset := "networld/rb/expert-v0")
+        env |= {key: os.environ[key] for key in ("MINARI_DATASETS_PATH", CATALOG_VARIABLE)}
     made = make("bc", make_vec("rb", 1).simulator.spec, {"hidden": 8})
     checkpoint.save(made, tmp_path / "rb", {"updates": 0})
     for command in (

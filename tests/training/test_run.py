@@ -67,7 +67,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights_and_rows(tmp_path, data,
     def stops(*args, real=run_module.train, **kwargs):
         if kwargs["first"] == 4:
             raise KeyboardInterrupt
-        real(*args, **kwargs)
+        return real(*args, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "train", stops)
