@@ -132,7 +132,7 @@ def show_list(
         recipe, here, far = recipes.get(dataset_id), local.get(dataset_id), there.get(dataset_id)
         known = recorded.get(dataset_id, {})
         places = [
-            *([("damaged" if here.fault else "here")] if here else []),
+            *([_where(here)] if here else []),
             *(["remote"] if far else []),
             *(["buildable"] if recipe and not here else []),
         ]
@@ -166,6 +166,13 @@ def show_list(
     return status
 
 
+def _where(here: store.Summary) -> str:
+    """Whether a dataset of the local store can be used, in a word."""
+    if here.is_outdated:
+        return "outdated"
+    return "damaged" if here.fault else "here"
+
+
 def show(dataset_id: Positional[str]) -> int:
     """Show the content of a local dataset.
 
@@ -197,6 +204,26 @@ def verify(dataset_id: Positional[str]) -> int:
     good, why = store.verify(dataset_id)
     console.print(f"{dataset_id}: {'ok' if good else 'DIFFERENT'}: {why}")
     return 0 if good else 1
+
+
+def upgrade(dataset_ids: Positional[tuple[str, ...]] = ()) -> int:
+    """Check datasets that an earlier version made, and record their present content hash.
+
+    Args:
+        dataset_ids: Ids of the datasets. By default, all local ones that need it.
+    """
+    found = store.local_datasets()
+    chosen = dataset_ids or tuple(i for i, about in found.items() if about.is_outdated)
+    if not chosen:
+        console.print("no local dataset was made by an earlier version")
+    status = 0
+    for dataset_id in chosen:
+        try:
+            console.print(Text(f"{dataset_id} {store.upgrade(dataset_id)}"))
+        except store.DatasetError as error:  # the others can still be upgraded
+            console.print(Text(str(error), style="yellow"))
+            status = 1
+    return status
 
 
 def import_(
@@ -284,6 +311,7 @@ VERBS = {
     "list": show_list,
     "show": show,
     "verify": verify,
+    "upgrade": upgrade,
     "import": import_,
     "export": export,
     "flatten": flatten,

@@ -6,9 +6,17 @@ its seed to ``env.reset(seed=seed)`` and step through its stored actions.
 """
 
 from networld_envs.store.builder import build
+from networld_envs.store.identity import upgrade, verify
 from networld_envs.store.ids import DatasetError
-from networld_envs.store.local import MIRROR, Summary, load, local_datasets, obtain, verify
-from networld_envs.store.minari_io import METADATA_KEY, content_hash, episodes, is_local, metadata
+from networld_envs.store.local import MIRROR, Summary, load, local_datasets, obtain
+from networld_envs.store.minari_io import (
+    METADATA_KEY,
+    content_hash,
+    episodes,
+    is_local,
+    metadata,
+    recorded_hash,
+)
 from networld_envs.store.recipes import (
     Progress,
     Recipe,
@@ -35,5 +43,7 @@ __all__ = [
     "metadata",
     "obtain",
     "record_hash",
+    "recorded_hash",
+    "upgrade",
     "verify",
 ]

@@ -24,15 +24,20 @@ from minari.serialization import serialize_space
 from networld_envs.files import replace_text
 from networld_envs.spec import TaskSpec
 from networld_envs.store.builder import description
+from networld_envs.store.content import HASH_VERSION, MAIN_FILE
 from networld_envs.store.ids import DATA, DatasetError
 from networld_envs.store.minari_io import METADATA_KEY, episode_buffer, episodes, write
 from networld_envs.store.recipes import Recipe
 from networld_envs.store.trust import open_trusted
 
-FILES = (f"{DATA}/{METADATA_FILE_NAME}", f"{DATA}/main_data.hdf5")
+FILES = (f"{DATA}/{METADATA_FILE_NAME}", f"{DATA}/{MAIN_FILE}")
 """Files of a dataset; nothing else is taken from a remote."""
 LONGEST_TEXT = 20_000_000  # characters; the spaces of a large team take several thousand
 MOST_METADATA_BYTES = 50_000_000
+OTHER_VERSION = (
+    "it was uploaded by another version of networld, whose content hash is a different one; "
+    "there, run `networld dataset upgrade` and upload it again"
+)
 
 
 def settle(files: Path, root: Path, dataset_id: str, recipe: Recipe | None, most_bytes: int) -> str:
@@ -59,10 +64,14 @@ def settle(files: Path, root: Path, dataset_id: str, recipe: Recipe | None, most
         raise DatasetError(f"the remote sent {about.get('dataset_id')!r} for {dataset_id!r}")
     count, steps, total = _check_arrays(files / FILES[1], most_bytes)
     ours = about.get(METADATA_KEY, {})
-    claim = ours.get("sha256", "") if isinstance(ours, dict) else ""
+    claim, version = "", HASH_VERSION
+    if isinstance(ours, dict):
+        claim, version = ours.get("sha256", ""), ours.get("hash_version", 1)
     if recipe is not None:
         _rebuild(files, root, recipe, count)
-        return claim if isinstance(claim, str) else ""
+        return claim if isinstance(claim, str) and version == HASH_VERSION else ""
+    if claim and version != HASH_VERSION:
+        raise DatasetError(OTHER_VERSION)
     kept = restricted(about)
     kept.update(total_episodes=count, total_steps=steps)
     if METADATA_KEY in kept:
@@ -237,6 +246,7 @@ OUR_KEYS: dict[str, Kind] = {
     "imported_from": is_text,
     "licence": is_text,
     "sha256": is_hash,
+    "hash_version": lambda value: type(value) is int,
 }
 """The same for NetWorld's own part of the metadata."""
 

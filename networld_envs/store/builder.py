@@ -26,9 +26,11 @@ from networld_envs.simulator import (
     restore_tasks,
     task_module,
 )
+from networld_envs.store.identity import record_rounding
+from networld_envs.store.ids import DATA
 from networld_envs.store.minari_io import episode_buffer, open_local, write
 from networld_envs.store.publishing import DATASET, DatasetExistsError, new_dataset
-from networld_envs.store.recipes import Progress, Recipe
+from networld_envs.store.recipes import Progress, Recipe, catalog
 
 
 def build(
@@ -54,15 +56,24 @@ def build(
 
     Raises:
         networld_envs.store.DatasetError: If the dataset already exists, unless ``force`` or
-            ``keep`` is given.
+            ``keep`` is given, or if the recipe has an id of the catalogue but is another one.
     """
+    known = catalog().get(recipe.dataset_id)
+    is_known = known is not None and known.record() == recipe.record()
     try:
         with new_dataset(
-            recipe.dataset_id, "partial", force=force and not keep, verb="build", resume=True
+            recipe.dataset_id,
+            "partial",
+            force=force and not keep,
+            verb="build",
+            resume=True,
+            of_catalogue=is_known,
         ) as partial:
             keep_only_same_recipe(partial, recipe)
             chunks = _simulate(recipe, partial, jobs, progress)
             _assemble(recipe, partial / DATASET, chunks)
+            if known is not None and is_known:
+                record_rounding(minari.MinariDataset(partial / DATASET / DATA), known)
     except DatasetExistsError:
         if not keep:
             raise

@@ -13,15 +13,15 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from networld_envs.store.builder import build
-from networld_envs.store.fingerprint import compare, fingerprint, fingerprints
+from networld_envs.store.identity import check
 from networld_envs.store.ids import DATA, DatasetError, dataset_folder
 from networld_envs.store.minari_io import (
     METADATA_KEY,
     READ_ERRORS,
-    content_hash,
     is_local,
-    metadata,
+    is_outdated,
     open_local,
+    outdated,
 )
 from networld_envs.store.recipes import Progress, catalog, find_recipe
 from networld_envs.store.remote import download
@@ -43,6 +43,7 @@ class Summary:
         sha256: Content hash, or "".
         policy: Policy that acted.
         fault: Why the dataset cannot be used; "" if no fault is known.
+        is_outdated: Whether the fault is only that another version of this package made it.
     """
 
     dataset_id: str
@@ -53,6 +54,7 @@ class Summary:
     sha256: str
     policy: str
     fault: str = ""
+    is_outdated: bool = False
 
 
 def load(dataset_id: str, jobs: int = 1, progress: Progress | None = None) -> minari.MinariDataset:
@@ -62,10 +64,13 @@ def load(dataset_id: str, jobs: int = 1, progress: Progress | None = None) -> mi
     built otherwise. The log says which.
 
     Raises:
-        DatasetError: If the id is unknown, or the local files are damaged.
+        DatasetError: If the id is unknown, the local files are damaged, another version of this
+            package made them, or a dataset with an id of the catalogue is not the catalogue's.
     """
     if is_local(dataset_id):
-        return open_local(dataset_id)
+        dataset = open_local(dataset_id)
+        check(dataset_id, dataset)
+        return dataset
     return obtain(dataset_id, jobs=jobs, progress=progress)
 
 
@@ -86,8 +91,21 @@ def obtain(
         say: Called with a sentence that says where the data come from; by default it is logged.
 
     Raises:
-        DatasetError: If it can be neither downloaded nor built.
+        DatasetError: If it can be neither downloaded nor built, or a build does not make what the
+            catalogue says.
     """
+    dataset = _obtain(dataset_id, jobs, progress, on_download, say)
+    check(dataset_id, dataset)
+    return dataset
+
+
+def _obtain(
+    dataset_id: str,
+    jobs: int,
+    progress: Progress | None,
+    on_download: Progress | None,
+    say: Callable[[str], None] | None,
+) -> minari.MinariDataset:
     tell = say or logging.getLogger("networld").info
     remote = os.environ.get(MIRROR, "")
     recipe = catalog().get(dataset_id)
@@ -103,38 +121,6 @@ def obtain(
             raise
         tell(f"{error}; building {dataset_id} from its recipe")
         return build(recipe, jobs, progress=progress, keep=True)
-
-
-def verify(dataset_id: str) -> tuple[bool, str]:
-    """Check a local dataset against the catalogue.
-
-    If the content hash differs from the catalogue's, the dataset is compared with the committed
-    fingerprint, because other processors may round differently.
-
-    Returns:
-        Whether the dataset is what it claims to be, and a sentence that says why or why not.
-
-    Raises:
-        DatasetError: If it is not local or cannot be read.
-    """
-    dataset = open_local(dataset_id)
-    found = content_hash(dataset)
-    written = metadata(dataset).get("sha256", found)
-    if found != written:
-        return False, f"content {found[:16]} differs from {written[:16]} recorded when it was made"
-    recipe = catalog().get(dataset_id)
-    if recipe is None or not recipe.sha256:
-        return True, f"content {found[:16]} has not changed; the catalogue has no hash to compare"
-    if found == recipe.sha256:
-        return True, f"content {found[:16]} equals the catalogue's"
-    differs = f"content {found[:16]} differs from the catalogue's {recipe.sha256[:16]}"
-    expected = fingerprints().get(dataset_id)
-    if expected is None:
-        return False, f"{differs}, and there is no fingerprint to compare it with"
-    comparison = compare(fingerprint(dataset), expected)
-    if comparison.equal_to_rounding:
-        return True, f"{differs}, but is equal up to rounding ({comparison})"
-    return False, f"{differs} by more than rounding ({comparison})"
 
 
 def local_datasets() -> dict[str, Summary]:
@@ -167,6 +153,7 @@ def _summary(dataset_id: str) -> Summary | None:
         ours = about.get(METADATA_KEY)
         if ours is None:
             return None
+        old = is_outdated(ours)
         return Summary(
             dataset_id=dataset_id,
             episodes=int(about["total_episodes"]),
@@ -175,6 +162,8 @@ def _summary(dataset_id: str) -> Summary | None:
             mean_reward=ours.get("mean_reward"),
             sha256=ours["sha256"],
             policy=str(about.get("algorithm_name", "")),
+            fault=outdated(dataset_id) if old else "",
+            is_outdated=old,
         )
     except DatasetError as error:
         fault = str(error)

@@ -15,7 +15,7 @@ truncations             ``(T,)`` bool
 
 from __future__ import annotations
 
-import hashlib
+import json
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -30,8 +30,10 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
 from numpy.typing import NDArray
 
+from networld_envs.files import replace_text
 from networld_envs.simulator import TASKS, make_params, task_module
 from networld_envs.spec import TaskSpec
+from networld_envs.store.content import HASH_VERSION, MAIN_FILE, file_hash
 from networld_envs.store.ids import DATA, DatasetError, dataset_folder
 from networld_envs.store.recipes import catalog
 from networld_envs.store.trust import open_trusted
@@ -161,14 +163,77 @@ def episodes(
 
 
 def content_hash(dataset: minari.MinariDataset) -> str:
-    """SHA-256 over the arrays of all episodes, in a fixed order, with their types and shapes."""
-    digest = hashlib.sha256()
-    for episode in episodes(dataset):
-        for name in sorted(episode):
-            array = np.ascontiguousarray(episode[name])
-            digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
-            digest.update(array.tobytes())
-    return digest.hexdigest()
+    """SHA-256 over everything in the dataset's file, see `networld_envs.store.content`.
+
+    This reads the whole file. `recorded_hash` does not. Of a filtered dataset, it is the hash of
+    the dataset that was filtered.
+
+    Returns:
+        The hash, or "" for a dataset that is not stored as HDF5.
+
+    Raises:
+        DatasetError: If the file is damaged, or does not fit the metadata.
+    """
+    storage = dataset.storage
+    if storage.FORMAT != "hdf5":
+        return ""
+    path = Path(storage.data_path) / MAIN_FILE
+    try:
+        return file_hash(path, storage.total_episodes, storage.total_steps)
+    except READ_ERRORS as error:
+        raise _damaged(dataset.id, error) from error
+
+
+def recorded_hash(dataset: minari.MinariDataset) -> str:
+    """The content hash that was recorded when the dataset was made, without reading its arrays.
+
+    The hash of a dataset that Minari itself made, which records none, is computed.
+
+    Raises:
+        DatasetError: If an earlier version of this package recorded it; says what to do.
+    """
+    record = own_record(dataset)
+    if "sha256" not in record:
+        return content_hash(dataset)
+    if is_outdated(record):
+        raise DatasetError(f"dataset {dataset.id!r} {outdated(dataset.id)}")
+    return record["sha256"]
+
+
+def own_record(dataset: minari.MinariDataset) -> dict[str, Any]:
+    """`metadata` of a dataset that has NetWorld's own; empty for one that Minari itself made."""
+    return metadata(dataset) if METADATA_KEY in dataset.storage.metadata else {}
+
+
+def is_outdated(record: dict[str, Any]) -> bool:
+    """Whether NetWorld's record of a dataset has a hash of another version of `content`."""
+    return "sha256" in record and record.get("hash_version", 1) != HASH_VERSION
+
+
+def outdated(dataset_id: str) -> str:
+    """What is wrong with such a dataset and what to do, as text for an error."""
+    again = (
+        f"`networld dataset build {dataset_id} --force` makes it again"
+        if dataset_id in catalog()
+        else "or import or download it again"
+    )
+    return (
+        "was made by another version of networld, whose content hash is a different one; "
+        f"`networld dataset upgrade {dataset_id}` checks it and records the new hash, {again}"
+    )
+
+
+def update_record(data: Path, **values: Any) -> None:
+    """Set entries of NetWorld's record in a dataset's metadata, atomically.
+
+    Args:
+        data: The folder with `METADATA_FILE_NAME`.
+        **values: The entries, as JSON types.
+    """
+    path = data / METADATA_FILE_NAME
+    about = json.loads(path.read_text(encoding="utf-8"))
+    about[METADATA_KEY] = {**about[METADATA_KEY], **values}
+    replace_text(path, json.dumps(about))
 
 
 def episode_buffer(
@@ -242,6 +307,7 @@ def write(
     result = {
         "mean_reward": rewards / steps,  # per agent and step
         "sha256": content_hash(minari.MinariDataset(storage)),
+        "hash_version": HASH_VERSION,
     }
     storage.update_metadata({METADATA_KEY: {**record, **result}})
 

@@ -3,7 +3,8 @@
 The folder holds the files of each dataset under the dataset's id, and ``index.json``::
 
     {"format": 1, "datasets": {"networld/rb/expert-v0": {
-        "sha256": <content hash>, "episodes": .., "steps": .., "mean_reward": .., "policy": ..,
+        "sha256": <content hash>, "hash_version": .., "episodes": .., "steps": ..,
+        "mean_reward": .., "policy": ..,
         "files": {"data/main_data.hdf5": {"sha256": .., "bytes": ..}, ..}}}}
 """
 
@@ -23,10 +24,19 @@ import pooch
 import requests
 
 from networld_envs.files import locked, replace_text, replacing
-from networld_envs.store.arrival import FILES, Kind, is_count, is_hash, is_number, is_text
+from networld_envs.store.arrival import (
+    FILES,
+    OTHER_VERSION,
+    Kind,
+    is_count,
+    is_hash,
+    is_number,
+    is_text,
+)
+from networld_envs.store.content import HASH_VERSION
 from networld_envs.store.ids import DatasetError, check_id, dataset_folder
 from networld_envs.store.minari_io import METADATA_KEY
-from networld_envs.store.recipes import Progress
+from networld_envs.store.recipes import Progress, reserved
 from networld_envs.store.transfer import CHUNK_BYTES, Deadline, LimitError, Limits, printable, read
 
 INDEX = "index.json"
@@ -41,12 +51,19 @@ def fetch(
     retries: int,
     limits: Limits,
 ) -> str:
-    """Fetch the files into ``folder``; returns the content hash of the index."""
+    """Fetch the files into ``folder``; returns the content hash of the index.
+
+    It is "" if the index has a hash of another version, and the dataset is of the catalogue, which
+    has a hash of its own.
+    """
     _remove_all_but_whole_files(folder)
     deadline = Deadline(limits.total_s)
     entry = read_index(remote, limits, deadline).get(dataset_id)
     if entry is None:
         raise DatasetError(f"{remote} has no dataset {dataset_id!r}")
+    same = entry["hash_version"] == HASH_VERSION
+    if not same and dataset_id not in reserved():
+        raise DatasetError(f"{dataset_id!r} from {remote} cannot be checked: {OTHER_VERSION}")
     registry = {name: f"sha256:{entry['files'][name]['sha256']}" for name in FILES}
     sizes = {name: entry["files"][name]["bytes"] for name in FILES}
     everything = sum(sizes.values())
@@ -89,7 +106,7 @@ def fetch(
         done += sizes[name]
         if progress is not None:
             progress(done, everything)
-    return entry["sha256"]
+    return entry["sha256"] if same else ""
 
 
 def _remove_all_but_whole_files(folder: Path) -> None:
@@ -142,9 +159,14 @@ def check_entry(dataset_id: str, entry: dict[str, Any]) -> None:
     check_id(dataset_id)
     _need(entry, {"sha256": is_hash, "episodes": is_count, "steps": is_count})
     _need(
-        {"mean_reward": None, "policy": "", **entry},
-        {"mean_reward": lambda value: value is None or is_number(value), "policy": is_text},
+        {"mean_reward": None, "policy": "", "hash_version": 1, **entry},
+        {
+            "mean_reward": lambda value: value is None or is_number(value),
+            "policy": is_text,
+            "hash_version": is_count,
+        },
     )
+    entry.setdefault("hash_version", 1)
     entry.setdefault("mean_reward", None)
     entry.setdefault("policy", "")
 
@@ -177,6 +199,7 @@ def summary(about: dict[str, Any]) -> dict[str, Any]:
     ours = about[METADATA_KEY]
     return {
         "sha256": ours["sha256"],
+        "hash_version": ours.get("hash_version", 1),
         "episodes": about["total_episodes"],
         "steps": about["total_steps"],
         "mean_reward": ours.get("mean_reward"),

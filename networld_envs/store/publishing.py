@@ -17,6 +17,7 @@ from minari.storage.datasets_root_dir import get_dataset_path
 
 from networld_envs.files import locked, replace_text
 from networld_envs.store.ids import DATA, DatasetError, dataset_folder, listed
+from networld_envs.store.recipes import reserved
 
 DATASET = "dataset"
 """Name of the new dataset in the folder of unfinished work."""
@@ -28,7 +29,13 @@ class DatasetExistsError(DatasetError):
 
 @contextmanager
 def new_dataset(
-    dataset_id: str, suffix: str, *, force: bool, verb: str, resume: bool = False
+    dataset_id: str,
+    suffix: str,
+    *,
+    force: bool,
+    verb: str,
+    resume: bool = False,
+    of_catalogue: bool = False,
 ) -> Iterator[Path]:
     """Make a dataset: yields a ``folder``, and the caller writes into ``folder / DATASET``.
 
@@ -44,6 +51,8 @@ def new_dataset(
         verb: What is done to the dataset, for the error message.
         resume: After an error, remove only ``folder / DATASET`` and keep the rest of the folder for
             the next try.
+        of_catalogue: The caller makes sure that a dataset with an id of the catalogue is the
+            catalogue's. Otherwise such an id is refused.
 
     Yields:
         The folder for unfinished work; empty unless ``resume`` is given.
@@ -52,6 +61,8 @@ def new_dataset(
         DatasetExistsError: If the dataset already exists and ``force`` is not given.
         DatasetError: If the id cannot be used, or replacing would remove more than a dataset.
     """
+    if not of_catalogue:
+        refuse_reserved(dataset_id)
     with exclusive(dataset_id, suffix) as folder:
         _restore(dataset_folder(dataset_id))
         if not force:
@@ -91,6 +102,20 @@ def refuse_existing(dataset_id: str, verb: str) -> None:
     if (dataset_folder(dataset_id) / DATA).exists():
         raise DatasetExistsError(
             f"dataset {dataset_id!r} already exists; use --force to {verb} it again"
+        )
+
+
+def refuse_reserved(dataset_id: str) -> None:
+    """Raise for an id of the catalogue, under which everybody expects the catalogue's dataset.
+
+    Raises:
+        DatasetError: Suggests another id.
+    """
+    if dataset_id in reserved():
+        name, _, version = dataset_id.rpartition("-")
+        raise DatasetError(
+            f"{dataset_id!r} is an id of the catalogue and is reserved for the dataset that its "
+            f"recipe makes; choose another id, e.g. {f'{name}-mine-{version}'!r}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ from networld_envs.store.ids import DatasetError, check_id
 from networld_envs.version import __version__
 
 CATALOG = Path(__file__).with_name("catalog.toml")
+CATALOG_VARIABLE = "NETWORLD_CATALOG"
+"""Environment variable: a file to use in place of `CATALOG`, e.g. for tests with few episodes."""
 
 Progress = Callable[[int, int], None]
 """Called with (done, total); in episodes for a build, in bytes for a download."""
@@ -94,11 +97,17 @@ def _recipes_of_added_tasks() -> dict[str, Recipe]:
 
 def catalog() -> dict[str, Recipe]:
     """All known datasets by id: those of the package, then those of added tasks."""
+    return {**reserved(), **_recipes_of_added_tasks()}
+
+
+def reserved() -> dict[str, Recipe]:
+    """The datasets of the package by id. No other dataset may have these ids."""
+    path = Path(os.environ.get(CATALOG_VARIABLE) or CATALOG)
     recipes = {}
-    for dataset_id, entry in tomllib.loads(CATALOG.read_text("utf-8")).items():
+    for dataset_id, entry in tomllib.loads(path.read_text("utf-8")).items():
         behaviours = tuple(Behaviour(**b) for b in entry.pop("behaviours"))
         recipes[dataset_id] = Recipe(dataset_id=dataset_id, behaviours=behaviours, **entry)
-    return {**recipes, **_recipes_of_added_tasks()}
+    return recipes
 
 
 def find_recipe(dataset_id: str) -> Recipe:

@@ -34,8 +34,9 @@ from networld_envs.store.minari_io import (
     METADATA_KEY,
     READ_ERRORS,
     content_hash,
-    metadata,
+    episodes,
     open_local,
+    recorded_hash,
 )
 from networld_envs.store.publishing import DATASET, DatasetExistsError, new_dataset
 from networld_envs.store.recipes import Progress, catalog
@@ -87,6 +88,7 @@ def download(
                 force=force and not keep,
                 verb="download",
                 resume=scheme in HTTP,
+                of_catalogue=True,  # `_accept` compares the hashes
             ) as folder,
         ):
             files = folder / ARRIVING
@@ -155,11 +157,18 @@ def upload(dataset_id: str, remote: str, token: str | None = None) -> None:
         raise DatasetError(
             f"the dataset in the folder of {dataset_id!r} is {dataset.id!r}; it is not uploaded"
         )
-    found, written = content_hash(dataset), metadata(dataset).get("sha256")
+    written = recorded_hash(dataset)
+    found = content_hash(dataset)
     if found != written:
         raise DatasetError(
             f"dataset {dataset_id!r} has content {found[:16]}, not {str(written)[:16]} as when it "
             "was made; it is not uploaded"
+        )
+    recipe = catalog().get(dataset_id)
+    if recipe is not None and recipe.sha256 not in ("", found):
+        raise DatasetError(
+            f"dataset {dataset_id!r} has content {found[:16]}, not {recipe.sha256[:16]} as in the "
+            "catalogue, so that nobody could download it; it is not uploaded"
         )
     if "://" not in remote:
         mirror.add(dataset, Path(remote))
@@ -226,7 +235,10 @@ def _accept(
     recipe = catalog().get(dataset_id)
     try:
         claim = settle(files, root, dataset_id, recipe, limits.max_bytes)
-        found = content_hash(minari.MinariDataset(root / DATA))
+        arrived = minari.MinariDataset(root / DATA)
+        for _ in episodes(arrived):  # raises if a field is missing or misshapen
+            pass
+        found = content_hash(arrived)
     except READ_ERRORS as error:
         raise DatasetError(f"{dataset_id!r} from {remote} is not accepted: {error}") from error
     claims = {

@@ -15,7 +15,7 @@ from networld_algos.bench.suite import Entry
 from networld_algos.cli import command
 from networld_algos.plugin import add_algorithm
 from networld_algos.results.rows import read_rows
-from networld_envs import store
+from tests.helpers.catalogue import build_short
 
 pytestmark = pytest.mark.usefixtures("small_store")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "filtered_bc.py"
@@ -26,8 +26,7 @@ SOURCE = f"{EXAMPLE}:FilteredBC"
 def small_store(tmp_path_factory):
     """An expert dataset with few episodes, in a store of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINARI_DATASETS_PATH", str(tmp_path_factory.mktemp("minari")))
-        store.build(replace(store.find_recipe("networld/rb/expert-v0"), episodes=8))
+        build_short(patch, tmp_path_factory.mktemp("data"), 8, "networld/rb/expert-v0")
         yield
 
 

@@ -21,7 +21,7 @@ from networld_algos.results.folder import read_failures, read_suite
 from networld_algos.results.rows import read_rows
 from networld_algos.training import run as run_module
 from networld_algos.training.evaluate import evaluate
-from networld_envs import store
+from tests.helpers.catalogue import build_short
 
 TIMINGS = {"train_seconds", "latency_p50_ms", "latency_p99_ms"}
 
@@ -32,11 +32,8 @@ def small_store(tmp_path_factory):
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("minari")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINARI_DATASETS_PATH", str(root))
-        for task in ("cbf", "rb", "ns"):
-            recipe = store.find_recipe(f"networld/{task}/expert-v0")
-            store.build(replace(recipe, episodes=8))
-        yield root
+        ids = [f"networld/{task}/expert-v0" for task in ("cbf", "rb", "ns")]
+        yield build_short(patch, root, 8, *ids)
 
 
 def tiny(**changes):

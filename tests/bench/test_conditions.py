@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -19,7 +17,7 @@ from networld_algos.registry import BUILT_IN
 from networld_algos.results.rows import read_rows
 from networld_algos.training import run as run_module
 from networld_algos.training.evaluate import decision_ms_one_agent, evaluate
-from networld_envs import store
+from tests.helpers.catalogue import build_short
 
 SMALL = {"dim": 8, "hidden": 16, "latent": 8, "forecast_hidden": 16, "batch_size": 2}
 ONE_HOT = {**SMALL, "coding": "onehot"}
@@ -32,11 +30,7 @@ def small_store(tmp_path_factory):
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("minari")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINARI_DATASETS_PATH", str(root))
-        for task in ("rb", "ns"):
-            recipe = store.find_recipe(f"networld/{task}/expert-v0")
-            store.build(replace(recipe, episodes=12))
-        yield root
+        yield build_short(patch, root, 12, "networld/rb/expert-v0", "networld/ns/expert-v0")
 
 
 def model_of(toy, name):

@@ -6,14 +6,13 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
 
 from networld_algos.results.folder import read_failures
 from networld_algos.results.rows import read_rows
-from networld_envs import store
+from tests.helpers.catalogue import build_short
 
 pytestmark = pytest.mark.slow
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs networld[ray]")
@@ -53,10 +52,7 @@ def small_store(tmp_path_factory):
     """The RB expert dataset with few episodes, in a store of its own."""
     root = tmp_path_factory.mktemp("minari")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINARI_DATASETS_PATH", str(root))
-        recipe = store.find_recipe("networld/rb/expert-v0")
-        store.build(replace(recipe, episodes=8))
-        yield root
+        yield build_short(patch, root, 8, "networld/rb/expert-v0")
 
 
 def command(tmp_path, name, backend, deaths, updates=12):

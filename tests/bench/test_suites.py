@@ -19,7 +19,8 @@ from networld_algos.bench.suite import Ablation, Entry, FewShot, Suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.cli.command import main
 from networld_algos.results.rows import Row, read_rows
-from networld_envs import make_vec, store
+from networld_envs import make_vec
+from tests.helpers.catalogue import build_short
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "my_suite.py"
 
@@ -30,9 +31,7 @@ def small_store(tmp_path_factory):
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("minari")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINARI_DATASETS_PATH", str(root))
-        store.build(replace(store.find_recipe("networld/rb/expert-v0"), episodes=8))
-        yield root
+        yield build_short(patch, root, 8, "networld/rb/expert-v0")
 
 
 def test_a_suite_in_a_file_runs_from_the_command_line(tmp_path, capsys):

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -15,18 +14,17 @@ from networld_algos.cli import train as train_verb
 from networld_algos.cli.command import main
 from networld_algos.training import run as run_module
 from networld_algos.training.checkpoint import save
-from networld_envs import make_vec, store
+from networld_envs import make_vec
+from tests.helpers.catalogue import build_short
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_store(tmp_path_factory):
     """The expert datasets of the catalogue with few episodes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINARI_DATASETS_PATH", str(tmp_path_factory.mktemp("minari")))
         patch.setenv("COLUMNS", "200")
-        for task in ("rb", "ns", "cbf"):
-            recipe = store.find_recipe(f"networld/{task}/expert-v0")
-            store.build(replace(recipe, episodes=6))
+        ids = [f"networld/{task}/expert-v0" for task in ("rb", "ns", "cbf")]
+        build_short(patch, tmp_path_factory.mktemp("data"), 6, *ids)
         yield
 
 

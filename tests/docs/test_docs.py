@@ -1,12 +1,12 @@
 """Every Python snippet in the README and the documentation runs; every command it names exists."""
 
 import multiprocessing
+import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,8 +14,8 @@ import pytest
 
 from networld_algos.bc import BCConfig
 from networld_algos.cli import command
-from networld_envs import store
-from networld_envs.simulator import BUILT_IN
+from networld_envs.store.recipes import CATALOG_VARIABLE, reserved
+from tests.helpers.catalogue import build_short
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -45,13 +45,10 @@ def small_store(tmp_path_factory):
     """Datasets of the catalogue, with few episodes."""
     root = tmp_path_factory.mktemp("minari")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINARI_DATASETS_PATH", str(root))
-        for dataset_id, recipe in store.catalog().items():
-            # The catalogue also has the toy task, which other tests add.
-            built_in = recipe.task in BUILT_IN
-            if built_in and dataset_id.endswith(("random-v0", "expert-v0")):
-                store.build(replace(recipe, episodes=10))
-    return root
+        # Other tests add the toy task, which is not among the reserved ids.
+        ids = [i for i in reserved() if i.endswith(("random-v0", "expert-v0"))]
+        build_short(patch, root, 10, *ids)
+        yield {k: os.environ[k] for k in ("MINARI_DATASETS_PATH", CATALOG_VARIABLE)}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +65,7 @@ def test_snippets_run(code, tmp_path, small_store, processes):
         if not find_spec({"ray": "tree"}.get(library, library)):  # RLlib needs tree, ray does not
             extra = "rllib" if library == "ray" else "interop"
             pytest.skip(f"{library} is absent: pip install 'networld[{extra}]'")
-    environment = {"MINARI_DATASETS_PATH": str(small_store), "OMP_NUM_THREADS": "1"}
+    environment = {**small_store, "OMP_NUM_THREADS": "1"}
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     before = f"""
 import os, sys, torch

@@ -20,6 +20,7 @@ from networld_envs.policies.references import reference_scores
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.simulator import BUILT_IN
 from networld_envs.store import builder as building
+from tests.helpers.catalogue import shorten
 
 TASKS = tuple(networld_envs.TASKS)
 
@@ -192,8 +193,9 @@ def test_unknown_wrong_or_existing_dataset():
         Behaviour("random", 1.5)
 
 
-def test_truncated_file_names_the_remedy(local_store):
-    catalogued = replace(store.find_recipe("networld/rb/random-v0"), episodes=4)
+def test_truncated_file_names_the_remedy(local_store, tmp_path, monkeypatch):
+    shorten(monkeypatch, tmp_path, 4)
+    catalogued = store.find_recipe("networld/rb/random-v0")
     for made, name, way in (
         (recipe(), "tiny", "import or download it again"),
         (catalogued, "random", "networld dataset build networld/rb/random-v0 --force"),

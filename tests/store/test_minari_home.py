@@ -20,7 +20,7 @@ from networld_envs.policies.references import reference_scores
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.simulator import BUILT_IN
 from networld_envs.store import fingerprint as prints
-from networld_envs.store import local
+from networld_envs.store import identity
 from networld_envs.store.flatten import flatten_agents
 
 TASKS = tuple(networld_envs.TASKS)
@@ -228,15 +228,15 @@ def test_moments_and_quantiles_against_numpy():
 def test_verify_tells_rounding_from_difference(monkeypatch):
     dataset = build("rb", episodes=20)
     wrong = store.Recipe(dataset.id, "rb", 20, 6, 77, (Behaviour("random"),), sha256="f" * 64)
-    monkeypatch.setattr(local, "catalog", lambda: {dataset.id: wrong})
+    monkeypatch.setattr(identity, "catalog", lambda: {dataset.id: wrong})
     good, why = store.verify(dataset.id)
     assert (good, "no fingerprint" in why) == (False, True)
     right = prints.fingerprint(dataset)
-    monkeypatch.setattr(local, "fingerprints", lambda: {dataset.id: right})
+    monkeypatch.setattr(identity, "fingerprints", lambda: {dataset.id: right})
     good, why = store.verify(dataset.id)
     assert (good, "equal up to rounding" in why) == (True, True)
     other = prints.fingerprint(build("rb", episodes=20, name="other", seed=5))
-    monkeypatch.setattr(local, "fingerprints", lambda: {dataset.id: other})
+    monkeypatch.setattr(identity, "fingerprints", lambda: {dataset.id: other})
     good, why = store.verify(dataset.id)
     assert (good, "by more than rounding" in why) == (False, True)
 
