@@ -9,17 +9,20 @@ agent, and ``info["neighbours"]`` has the graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from networld_envs import validate
 from networld_envs.render.window import Renderer
-from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
+from networld_envs.simulator import MAX_CYCLES, MOST_CYCLES, Simulator, make_params
 from networld_envs.spec import TaskSpec
 
 
@@ -42,6 +45,18 @@ def _spaces(
 ) -> tuple[spaces.Space[NDArray[np.float32]], spaces.Space[Any]]:
     agents = simulator.spec.num_agents
     return team_spaces(agents, simulator.observation_space, simulator.action_space)
+
+
+def _with_steps(spec: EnvSpec | None, simulator: Simulator) -> EnvSpec | None:
+    """Gymnasium's specification with the number of steps of an episode.
+
+    The registered specification cannot have it: Gymnasium would add a `TimeLimit` of that many
+    steps also where ``max_cycles`` is given. An environment made from the result does get one. It
+    ends the episode in the same step as the environment itself.
+    """
+    if spec is None:
+        return None
+    return replace(spec, max_episode_steps=simulator.max_cycles)
 
 
 def _info(simulator: Simulator, rewards: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -83,6 +98,16 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         self.render_mode = render_mode
         self._renderer = Renderer(task, render_mode, fps=self.metadata["render_fps"])
         self._rewards: NDArray[np.float32] | None = None
+        self._spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Gymnasium's specification, with ``max_episode_steps``; None without `gymnasium.make`."""
+        return _with_steps(self._spec, self.simulator)
+
+    @spec.setter
+    def spec(self, value: EnvSpec | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._spec = value
 
     @property
     def task_spec(self) -> TaskSpec:
@@ -92,8 +117,14 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start an episode; returns observations ``(N, O)`` and info."""
-        super().reset(seed=seed, options=options)
+        """Start an episode; returns observations ``(N, O)`` and info.
+
+        Raises:
+            TypeError: If the seed is not an integer, or the options are not a dictionary.
+            ValueError: If the seed is negative.
+        """
+        validate.options(options)
+        super().reset(seed=validate.seed(seed))
         self.simulator.rngs = [self.np_random]
         obs = self.simulator.reset()[0]
         self._rewards = None
@@ -105,8 +136,13 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     def step(
         self, action: NDArray[Any]
     ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Apply the team's actions; the reward is the mean over agents."""
-        outcome = self.simulator.step(np.asarray(action)[None])
+        """Apply the team's actions; the reward is the mean over agents.
+
+        Raises:
+            ValueError: For an illegal action; names the agent.
+            RuntimeError: If `reset` was never called.
+        """
+        outcome = self.simulator.step(self._one(action))
         rewards = self._rewards = outcome.rewards[0]
         if self.render_mode == "human":
             self.render()
@@ -122,6 +158,17 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
     def close(self) -> None:
         """Close the window, if there is one."""
         self._renderer.close()
+
+    def _one(self, action: Any) -> NDArray[Any]:
+        """The team's actions as a batch of one, ``(1, N, ...)``."""
+        shape = self.action_space.shape
+        try:
+            array = np.asarray(action)
+        except ValueError as error:  # lists of different lengths
+            raise ValueError(f"action must be an array of shape {shape}: {error}") from None
+        if array.shape != shape:
+            raise ValueError(f"action must have shape {shape}, got {array.shape}")
+        return array[None]
 
     @staticmethod
     def _first(info: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +187,8 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         preset: Name of a preset of the task's parameters.
         max_cycles: Steps per episode; episodes end by truncation.
         render_mode: None or ``"rgb_array"``.
+        max_episode_steps: Gymnasium's name for a limit of the steps, which `gymnasium.make_vec`
+            passes; the smaller of this and ``max_cycles`` counts.
         **params: Fields of the task's ``Params`` that override the preset's.
     """
 
@@ -156,21 +205,35 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         preset: str = "default",
         max_cycles: int = MAX_CYCLES,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **params: Any,
     ) -> None:
-        if render_mode == "human":
+        if isinstance(render_mode, str) and render_mode == "human":
             raise ValueError(
                 "a batch has no window: render_mode must be None or 'rgb_array', got 'human'"
             )
         self.simulator = Simulator(task, make_params(task, preset, **params), num_envs, max_cycles)
-        self.num_envs = num_envs
+        if max_episode_steps is not None:
+            limit = validate.whole("max_episode_steps", max_episode_steps, 1, MOST_CYCLES)
+            self.simulator.max_cycles = min(self.simulator.max_cycles, limit)
+        num_envs = self.num_envs = self.simulator.num_envs
         self.single_observation_space, self.single_action_space = _spaces(self.simulator)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.render_mode = render_mode
         self._renderer = Renderer(task, render_mode, fps=self.metadata["render_fps"])
+        self._spec: EnvSpec | None = None
         self._finished = np.zeros(num_envs, bool)
         self._rewards = np.zeros((num_envs, self.simulator.spec.num_agents), np.float32)
+
+    @property
+    def spec(self) -> EnvSpec | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Gymnasium's specification, with ``max_episode_steps``; None without `make_vec`."""
+        return _with_steps(self._spec, self.simulator)
+
+    @spec.setter
+    def spec(self, value: EnvSpec | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._spec = value
 
     @property
     def task_spec(self) -> TaskSpec:
@@ -183,9 +246,17 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         seed: int | Sequence[int | None] | NDArray[np.integer[Any]] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start episodes; returns observations ``(E, N, O)`` and info."""
-        mask = (options or {}).get("reset_mask")
+        """Start episodes; returns observations ``(E, N, O)`` and info.
+
+        Raises:
+            TypeError: If a seed is not an integer, or the options are not a dictionary.
+            ValueError: If a seed is negative, their number is not that of the environments, or
+                the mask is not one of bool with one entry per environment.
+        """
+        mask = validate.options(options).get("reset_mask")
         if mask is not None:
+            if not isinstance(mask, np.ndarray | Sequence) or isinstance(mask, str):
+                raise TypeError(f"reset_mask must be an array of bool, got {mask!r}")
             mask = np.asarray(mask)
             if mask.shape != (self.num_envs,) or mask.dtype != bool:
                 raise ValueError(

@@ -8,8 +8,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from networld_envs import validate
 from networld_envs.policies import best_policy, get_policy, policy_actions
-from networld_envs.simulator import MAX_CYCLES, Simulator, make_params
+from networld_envs.simulator import MAX_CYCLES, Simulator, make_params, one_action
 from networld_envs.spec import Stream
 
 
@@ -45,14 +46,13 @@ class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
         made = make_params(task, preset, **params)
         self._simulator = Simulator(task, made, 1, max_cycles)
         self.num_agents = self._simulator.spec.num_agents
-        if not 0 <= agent < self.num_agents:
-            raise ValueError(f"agent must be in 0 .. {self.num_agents - 1}, got {agent}")
-        self._agent = agent
-        self._others = get_policy(task, others or best_policy(task, made), made)
+        self._agent = validate.whole("agent", agent, 0, self.num_agents - 1)
+        best = best_policy(task, made)
+        self._others = get_policy(task, best if others is None else others, made)
         if self._others.privileged is not None:
             raise ValueError(
                 f"others={others!r} needs the global state; the strongest policy without it is "
-                f"{best_policy(task, made)!r}"
+                f"{best!r}"
             )
         self._noise = np.random.default_rng()
         self.observation_space: gym.Space[Any] = self._simulator.observation_space
@@ -61,8 +61,15 @@ class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start an episode; returns the agent's observation ``(O,)``."""
-        super().reset(seed=seed, options=options)
+        """Start an episode; returns the agent's observation ``(O,)``.
+
+        Raises:
+            TypeError: If the seed is not an integer, or the options are not a dictionary.
+            ValueError: If the seed is negative.
+        """
+        validate.options(options)
+        seed = validate.seed(seed)
+        super().reset(seed=seed)
         self._simulator.rngs = [self.np_random]
         if seed is not None:
             self._noise = np.random.default_rng([seed, Stream.OTHERS])
@@ -76,16 +83,10 @@ class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
             ValueError: For an illegal action; names the agent.
             RuntimeError: If `reset` was never called.
         """
-        sim, space = self._simulator, self.action_space
+        sim = self._simulator
         if sim.state is None:
             raise RuntimeError("call reset() before step()")
-        own = np.asarray(action)
-        kinds = "iu" if isinstance(space, gym.spaces.Discrete) else "fiu"
-        if own.shape != space.shape or own.dtype.kind not in kinds:
-            raise ValueError(
-                f"action of agent {sim.agents[self._agent]!r} must be in {space}, got {action!r} "
-                f"of shape {own.shape} and dtype {own.dtype}"
-            )
+        own = one_action(sim.agents[self._agent], sim.action_space, action)
         elapsed = int(sim.elapsed[0])
         actions = policy_actions(self._others, sim, self._obs, [self._noise], elapsed).copy()
         actions[0, self._agent] = own

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils import parallel_to_aec
 
+from networld_envs import validate
 from networld_envs.render.window import Renderer
-from networld_envs.simulator import MAX_CYCLES, Simulator, about, make_params, task_module
+from networld_envs.simulator import (
+    MAX_CYCLES,
+    Simulator,
+    about,
+    make_params,
+    one_action,
+    task_module,
+)
 from networld_envs.spec import TaskSpec
 
 
@@ -113,12 +121,16 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
 
         Args:
             seed: Seed of the environment's generator; with None the current one continues.
-            options: Ignored.
+            options: Its entries are ignored.
 
         Returns:
             Observations ``(O,)`` and infos by agent.
+
+        Raises:
+            TypeError: If the seed is not an integer, or the options are not a dictionary.
+            ValueError: If the seed is negative.
         """
-        del options
+        validate.options(options)
         self.simulator.seed(seed)
         obs = self.simulator.reset()[0]
         self._rewards = None
@@ -139,6 +151,7 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
         """Apply every live agent's action.
 
         Raises:
+            TypeError: If the actions are not a dictionary.
             ValueError: For a missing or unknown agent, or an illegal action; names the agent.
             RuntimeError: If no episode is running.
         """
@@ -189,6 +202,10 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
 
     def _stack(self, actions: dict[str, Any]) -> NDArray[Any]:
         """Actions by agent to ``(N, ...)``; errors name the agent."""
+        if not isinstance(actions, Mapping):
+            raise TypeError(
+                f"actions must be a dictionary from agent to action, got {type(actions).__name__}"
+            )
         if actions.keys() != self._action_spaces.keys():
             for agent in actions:
                 if agent not in self._action_spaces:
@@ -209,13 +226,7 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
             return np.concatenate(given).reshape(-1, *shape)
         rows = []
         for agent in self.agents:
-            row = np.asarray(actions[agent])
-            if row.shape != shape or row.dtype.kind not in "fiu":
-                raise ValueError(
-                    f"action of agent {agent!r} must be in {self.action_space(agent)}, got "
-                    f"{actions[agent]!r} of shape {row.shape} and dtype {row.dtype}"
-                )
-            rows.append(row)
+            rows.append(one_action(agent, space, actions[agent]))
         return np.stack(rows)
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,7 +24,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from networld_envs import cbf, compiled, ns, rb
+from networld_envs import cbf, compiled, ns, rb, validate
 from networld_envs.files import run_file
 from networld_envs.spec import About
 
@@ -38,6 +37,10 @@ NEEDED = (
 )  # fmt: skip
 """What every task module has."""
 MAX_CYCLES = 50
+MOST_CYCLES = 1_000_000_000
+"""Largest ``max_cycles``."""
+MOST_ENVS = 1_000_000
+"""Largest batch."""
 
 
 def task_module(task: str) -> ModuleType:
@@ -45,7 +48,10 @@ def task_module(task: str) -> ModuleType:
 
     Raises:
         ValueError: If there is no such task; lists the valid ones.
+        TypeError: If the name is not text.
     """
+    if not isinstance(task, str):
+        raise TypeError(f"task must be text, one of {', '.join(TASKS)}; got {task!r}")
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; valid tasks: {', '.join(TASKS)}")
     return TASKS[task]
@@ -127,6 +133,8 @@ def make_params(task: str, preset: str = "default", **overrides: Any) -> Any:
         TypeError: For a field the task does not have; lists the valid ones.
     """
     module = task_module(task)
+    if not isinstance(preset, str):
+        raise TypeError(f"preset must be text, one of {', '.join(module.PRESETS)}; got {preset!r}")
     if preset not in module.PRESETS:
         raise ValueError(
             f"task {task!r} has no preset {preset!r}; valid presets: {', '.join(module.PRESETS)}"
@@ -181,8 +189,7 @@ class Simulator:
             raise TypeError(
                 f"params must be {names} of {self.task.__name__}, got {type(params).__name__}"
             )
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        num_envs = validate.whole("num_envs", num_envs, 1, MOST_ENVS)
         self.params = params
         self.num_envs = num_envs
         self.max_cycles = max_cycles
@@ -221,10 +228,11 @@ class Simulator:
         """
         if seed is None:
             return
-        if isinstance(seed, Sequence | np.ndarray):
-            seeds = [None if value is None else _seed(value) for value in seed]
+        if isinstance(seed, Sequence) or (isinstance(seed, np.ndarray) and seed.ndim):
+            seeds = [validate.seed(value) for value in seed]
         else:
-            seeds = [_seed(seed) + e for e in range(self.num_envs)]
+            first = validate.seed(seed) or 0
+            seeds = [first + e for e in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"need {self.num_envs} seeds, one per environment, got {len(seeds)}")
         for e, value in enumerate(seeds):
@@ -259,11 +267,7 @@ class Simulator:
 
     @max_cycles.setter
     def max_cycles(self, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, Integral):
-            raise TypeError(f"max_cycles must be an integer, got {value!r}")
-        if value < 1:
-            raise ValueError(f"max_cycles must be at least 1, got {value!r}")
-        self._max_cycles = int(value)
+        self._max_cycles = validate.whole("max_cycles", value, 1, MOST_CYCLES)
 
     @property
     def neighbours(self) -> NDArray[np.int32]:
@@ -310,7 +314,10 @@ class Simulator:
         Raises:
             ValueError: For a wrong shape or dtype, NaN, or a value outside the space.
         """
-        array = np.asarray(actions)
+        try:
+            array = np.asarray(actions)
+        except ValueError as error:  # lists of different lengths
+            raise ValueError(f"actions must be an array of numbers: {error}") from None
         space = self.action_space
         shape = (self.num_envs, self.spec.num_agents, *(space.shape or ()))
         if array.shape != shape:
@@ -341,12 +348,25 @@ class Simulator:
         return self.state
 
 
-def _seed(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"a seed must be an integer or None, got {value!r}")
-    if value < 0:
-        raise ValueError(f"a seed must be at least 0, got {value!r}")
-    return int(value)
+def one_action(agent: str, space: spaces.Box | spaces.Discrete, action: Any) -> NDArray[Any]:
+    """An agent's action as an array of the space's shape and kind of number.
+
+    Whether it is within the bounds is left to `Simulator.check_actions`.
+
+    Raises:
+        ValueError: If it has another shape or is not a number; names the agent.
+    """
+    kinds = "iu" if isinstance(space, spaces.Discrete) else "fiu"
+    try:
+        row = np.asarray(action)
+    except ValueError:  # lists of different lengths
+        raise ValueError(f"action of agent {agent!r} must be in {space}, got {action!r}") from None
+    if row.shape != space.shape or row.dtype.kind not in kinds:
+        raise ValueError(
+            f"action of agent {agent!r} must be in {space}, got {action!r} of shape {row.shape} "
+            f"and dtype {row.dtype}"
+        )
+    return row
 
 
 def _take(state: Any, index: NDArray[np.intp]) -> Any:

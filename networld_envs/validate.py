@@ -7,10 +7,80 @@ tuples, so that equal parameters have equal JSON.
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, NoReturn
+
+
+def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """An argument of a function as an integer in ``[low, high]``.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: What was given.
+        low: Smallest value.
+        high: Largest value; None for no limit.
+
+    Raises:
+        TypeError: If it is not an integer.
+        ValueError: If it is out of range.
+    """
+    rule = f"{name} must be an integer{_range(low, None, high)}, got {_shown(value)}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(rule)
+    if not _inside(value, low, None, high):
+        raise ValueError(rule)
+    return int(value)
+
+
+def seed(value: Any) -> int | None:
+    """A seed: an integer of at least 0, or None for a random one.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If it is negative.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"a seed must be an integer or None, got {_shown(value)}")
+    if value < 0:
+        raise ValueError(f"a seed must be at least 0, got {value!r}")
+    return int(value)
+
+
+def seeds(value: Any) -> list[int]:
+    """One or more seeds, e.g. a list or a range.
+
+    Raises:
+        TypeError: If it is not a sequence, or an entry is not an integer.
+        ValueError: If it is empty, or an entry is negative.
+    """
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError
+        given = list(value)
+    except TypeError:
+        rule = f"seeds must be a sequence of integers, got {_shown(value)}"
+        raise TypeError(rule) from None
+    if not given:
+        raise ValueError(f"seeds must hold one or more integers, got {_shown(value)}")
+    return [whole(f"seeds[{i}]", entry, low=0) for i, entry in enumerate(given)]
+
+
+def options(value: Any) -> Mapping[str, Any]:
+    """The argument ``options`` of a reset: a dictionary, or None for an empty one.
+
+    Raises:
+        TypeError: If it is neither.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"options must be a dictionary or None, got {_shown(value)}")
+    return value
 
 
 def fail(params: Any, name: str, rule: str, error: type[Exception] = ValueError) -> NoReturn:
@@ -217,6 +287,11 @@ def _range(low: float | None, above: float | None, high: float | None) -> str:
             else f" in ({_text(above)}, {_text(high)}]"
         )
     return f" in [{_text(low)}, {_text(high)}]"
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, shortened: an array or a long list would fill the screen."""
+    return reprlib.repr(value)
 
 
 def _text(number: float) -> str:

@@ -24,7 +24,7 @@ class Renderer:
     """
 
     def __init__(self, task: str, mode: str | None, fps: int) -> None:
-        if mode not in RENDER_MODES:
+        if not isinstance(mode, str | None) or mode not in RENDER_MODES:
             raise ValueError(f"render_mode must be one of {RENDER_MODES}, got {mode!r}")
         self.task = task
         self.mode = mode

@@ -1,5 +1,6 @@
 """Gymnasium's views of every task, with Gymnasium's own checker."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -36,6 +37,57 @@ def test_env_spec_recovers_in_a_process_that_never_imported_the_package(task):
     assert out.stdout.strip() == "7"
     assert json.loads(text)["kwargs"]["task"] == task
     assert EnvSpec.from_json(text).id == networld_envs.gymnasium_id(task)
+
+
+def lengths(env, seed, steps=130):
+    """Rewards of steps from ``seed`` on, and the lengths of the finished episodes."""
+    env.reset(seed=seed)
+    env.action_space.seed(seed)
+    rewards, ends, length = [], [], 0
+    for _ in range(steps):
+        _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        rewards.append(reward)
+        length += 1
+        assert not terminated
+        if truncated:
+            ends.append(length)
+            length = 0
+            env.reset()
+    return rewards, ends
+
+
+@pytest.mark.parametrize("cycles", [None, 7, 60])
+def test_the_spec_has_the_number_of_steps_and_ends_no_episode_earlier(cycles):
+    """Also where it makes another environment, to which Gymnasium adds a time limit."""
+    given = {} if cycles is None else {"max_cycles": cycles}
+    steps = cycles or 50
+    env = gym.make("networld/RB-v0", **given)
+    assert env.spec.max_episode_steps == env.unwrapped.spec.max_episode_steps == steps
+    direct = networld_envs.joint.JointEnv("rb", **given)
+    assert direct.spec is None
+    rewards, ends = lengths(direct, 3)
+    assert set(ends) == {steps}
+    again = gym.make(EnvSpec.from_json(env.spec.to_json()))
+    assert again.spec.max_episode_steps == steps
+    for made in (env, again, copy.deepcopy(env)):
+        assert lengths(made, 3) == (rewards, ends)
+    shorter = gym.make("networld/RB-v0", max_episode_steps=5, **given)
+    assert shorter.spec.max_episode_steps == 5
+    assert set(lengths(shorter, 3, 20)[1]) == {5}
+
+
+def test_the_spec_of_a_batch_has_the_number_of_steps():
+    for given, steps in (
+        ({}, 50),
+        ({"max_cycles": 7}, 7),
+        ({"max_episode_steps": 9}, 9),
+        ({"max_cycles": 4, "max_episode_steps": 9}, 4),
+    ):
+        vec = gym.make_vec("networld/RB-v0", num_envs=2, **given)
+        assert vec.spec.max_episode_steps == steps
+        again = gym.make_vec(EnvSpec.from_json(vec.spec.to_json()))
+        assert again.spec.max_episode_steps == again.unwrapped.simulator.max_cycles == steps
+    assert networld_envs.make_vec("rb", 2).spec is None
 
 
 @each_task

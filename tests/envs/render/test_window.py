@@ -53,12 +53,12 @@ def test_closing_one_window_leaves_the_others():
 
 @pytest.mark.parametrize("value", [1.5, "3", True, None])
 def test_the_number_of_cycles_is_an_integer(value):
-    with pytest.raises(TypeError, match=f"max_cycles must be an integer, got {value!r}"):
+    with pytest.raises(TypeError, match=f"max_cycles must be an integer .*, got {value!r}"):
         networld_envs.make("rb", max_cycles=value)
     env = networld_envs.make("rb")
     with pytest.raises(TypeError, match="max_cycles must be an integer"):
         env.max_cycles = value
-    with pytest.raises(ValueError, match="max_cycles must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"max_cycles must be an integer in .*, got 0"):
         env.max_cycles = 0
 
 
