@@ -1,7 +1,7 @@
 """Behaviour cloning: the reference that every offline method has to beat.
 
-``min_theta  E_D [ -log pi_theta(a_i | o_i, m_i) ]``, where ``m_i`` is the mean of the neighbours'
-features. Continuous actions are two-hot coded, see `networld_algos.nn.twohot`.
+``min_theta  E_D [ -log pi_theta(a_i | o_i, m_i) ]``, where ``m_i`` combines the neighbours'
+messages. Continuous actions are two-hot coded, see `networld_algos.nn.twohot`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from networld_algos.base import Algorithm, Carry
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.nn.action_head import DECODES, ActionHead, Decode
-from networld_algos.nn.features import FEATURES, FeatureKind
-from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.inputs import InputsConfig, LocalInputs
 from networld_algos.nn.layers import Hidden, NetworkKind
 from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.messages import MESSAGE_MAX_AGE
 from networld_algos.nn.optim import MAX_GRAD_NORM, adam, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.random import seeded
 from networld_algos.results.display import MethodLook
@@ -30,7 +28,7 @@ from networld_envs.spec import TaskSpec
 
 
 @dataclass(frozen=True)
-class BCConfig:
+class BCConfig(InputsConfig):
     """Behaviour cloning with the loss ``-log pi(a | o, m)`` (two-hot cross-entropy for a box).
 
     Attributes:
@@ -40,11 +38,6 @@ class BCConfig:
         bins: Bins for each column of a continuous action.
         learning_rate: Learning rate of Adam; decays to zero along a cosine.
         batch_size: Windows per update; each is one step of a whole team.
-        action_dropout: Share of training observations that show another observation's last action,
-            see `shuffle_last_action`.
-        features: Features of observations, see `ObsFeatures`.
-        mean_field: Whether agents send their features and see the mean of their neighbours'.
-        message_max_age: Steps for which a neighbour's last message replaces lost ones.
         decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`.
         temperature: Divides the logits of ``"sample"``.
     """
@@ -55,22 +48,15 @@ class BCConfig:
     bins: int = 51
     learning_rate: float = 1e-3
     batch_size: int = 16
-    action_dropout: float = 1.0
-    features: FeatureKind = "both"
-    mean_field: bool = True
-    message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "expectation"
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         validate.one_of(self, "network", get_args(NetworkKind))
         validate.integer(self, "hidden", "layers", "batch_size", low=1)
         validate.integer(self, "bins", low=2)
-        validate.integer(self, "message_max_age", low=0)
         validate.real(self, "learning_rate", "temperature", above=0.0)
-        validate.real(self, "action_dropout", low=0.0, high=1.0)
-        validate.one_of(self, "features", FEATURES)
-        validate.flag(self, "mean_field")
         validate.one_of(self, "decode", DECODES)
 
 
@@ -87,9 +73,9 @@ class BC(Algorithm):
     def __init__(self, specs: Sequence[TaskSpec], config: BCConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
         self.spec = self.single_spec()
-        self.inputs = LocalInputs(self.spec, config.mean_field, config.features)
         hidden = Hidden(config.network, config.hidden, config.layers)
         with seeded(seed):
+            self.inputs = LocalInputs(self.spec, config)
             self.trunk = hidden.trunk(self.inputs.width)
             self.head = ActionHead(self.spec, config.hidden, config.bins)
         self.optimizer = adam(self.parameters(), config.learning_rate)
@@ -122,7 +108,7 @@ class BC(Algorithm):
 
     def cloning_loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """``E[-log pi(a | o, m)]`` over real steps."""
-        inputs = self.inputs(batch, self.config.action_dropout, generator)[:, :-1]
+        inputs = self.inputs(batch, generator)[:, :-1]
         losses = self.head.loss(self.head(self.trunk(inputs)), batch.actions)  # (B, T, N)
         return masked_mean(losses, batch.mask.unsqueeze(-1).expand_as(losses).to(losses.dtype))
 
@@ -132,7 +118,7 @@ class BC(Algorithm):
         return self.cloning_loss(batch, generator).item()
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The features of the observation, or None without a mean field."""
+        """The features or a learned message, or None without a mean field."""
         del carry
         return self.inputs.message(obs)
 

@@ -44,11 +44,10 @@ from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import ReturnOf, assign_rewards
 from networld_algos.nn.action_head import DECODES, Decode, UnitBox
 from networld_algos.nn.actor_critic import ChoiceNet, RewardScale, SquashedActor, TwinQ, follow
-from networld_algos.nn.features import FEATURES, FeatureKind
-from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.features import FeatureKind
+from networld_algos.nn.inputs import InputsConfig, LocalInputs
 from networld_algos.nn.layers import Hidden, NetworkKind
 from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.messages import MESSAGE_MAX_AGE
 from networld_algos.nn.optim import adam, descend
 from networld_algos.nn.random import normal, seeded, uniform
 from networld_algos.results.display import MethodLook
@@ -57,7 +56,7 @@ from networld_envs.spec import TaskSpec
 
 
 @dataclass(frozen=True)
-class MACQLConfig:
+class MACQLConfig(InputsConfig):
     """Conservative Q-learning; the losses are in the module's docstring.
 
     Attributes:
@@ -73,13 +72,8 @@ class MACQLConfig:
         learning_rate: Learning rate of Adam for the critics and for ``eta``.
         actor_learning_rate: Learning rate of Adam for the actor.
         batch_size: Windows per update; each is one step of a whole team.
-        action_dropout: Share of training observations that show another observation's last action,
-            see `shuffle_last_action`.
         return_of: Whose reward counts, see `networld_algos.data.returns`.
         centre_rewards: Subtract the mean from rewards, unless episodes terminate.
-        features: Features of observations, see `ObsFeatures`.
-        mean_field: Whether agents send their features and see the mean of their neighbours'.
-        message_max_age: Steps for which a neighbour's last message replaces lost ones.
         decode: ``"argmax"``, ``"expectation"`` (rounded; for ordered actions) or ``"sample"`` from
             the softmax of Q. Box actions take the mean of the policy for either of the first two.
         temperature: Used by ``"sample"``: divides Q, or multiplies the standard deviation of the
@@ -96,28 +90,24 @@ class MACQLConfig:
     learning_rate: float = 3e-4
     actor_learning_rate: float = 3e-4
     batch_size: int = 16
-    action_dropout: float = 1.0
     return_of: ReturnOf = "agent"
     centre_rewards: bool = True
     features: FeatureKind = "symlog"
-    mean_field: bool = True
-    message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "expectation"
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         validate.one_of(self, "network", get_args(NetworkKind))
         validate.integer(self, "hidden", "layers", "action_samples", "batch_size", low=1)
-        validate.integer(self, "message_max_age", low=0)
         validate.real(
             self, "polyak", "learning_rate", "actor_learning_rate", "temperature", above=0.0
         )
-        validate.real(self, "discount", "polyak", "action_dropout", low=0.0, high=1.0)
+        validate.real(self, "discount", "polyak", low=0.0, high=1.0)
         if self.conservative_weight is not None:
             validate.real(self, "conservative_weight", low=0.0, high=1e6)
         validate.one_of(self, "return_of", get_args(ReturnOf))
-        validate.one_of(self, "features", FEATURES)
-        validate.flag(self, "mean_field", "centre_rewards")
+        validate.flag(self, "centre_rewards")
         validate.one_of(self, "decode", DECODES)
 
 
@@ -141,13 +131,13 @@ class MACQL(Algorithm):
     def __init__(self, specs: Sequence[TaskSpec], config: MACQLConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
         spec = self.spec = self.single_spec()
-        self.inputs = LocalInputs(spec, config.mean_field, config.features)
         policy = Hidden(config.network, config.hidden, config.layers)
         hidden = Hidden("mlp", config.hidden, config.layers)
         self.actor: SquashedActor | None = None
         self.log_temperature: nn.Parameter | None = None
         rates = {"critic": config.learning_rate}
         with seeded(seed):
+            self.inputs = LocalInputs(spec, config)
             if spec.action_kind == "box":
                 self.critic = TwinQ(self.inputs.width, spec, hidden)
                 self.actor = SquashedActor(self.inputs.width, spec.action_dim, policy)
@@ -158,8 +148,10 @@ class MACQL(Algorithm):
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.box = UnitBox(spec)
         self.reward_scale = RewardScale()
+        weights = {name: list(getattr(self, name).parameters()) for name in rates}
+        weights["actor" if self.actor else "critic"] += self.inputs.parameters()
         self._optimizers: dict[str, torch.optim.Optimizer] = {
-            name: adam(getattr(self, name).parameters(), rate) for name, rate in rates.items()
+            name: adam(weights[name], rate) for name, rate in rates.items()
         }
         if self.log_temperature is not None:
             self._optimizers["temperature"] = adam([self.log_temperature], config.learning_rate)
@@ -191,8 +183,9 @@ class MACQL(Algorithm):
         """Take one step on the critics' loss, then on the actor's and the temperature's."""
         self.known(batch.task, prepared=True)
         batch = assign_rewards(batch, self.config.return_of)
-        inputs = self.inputs(batch, self.config.action_dropout, generator)
-        x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
+        inputs = self.inputs(batch, generator)
+        policy_x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
+        x = policy_x.detach() if self.actor else policy_x  # the policy's loss trains a message
         weights = batch.mask[:, :1].expand(x.shape[:2]).to(x.dtype)  # (B, N)
         rewards = self.reward_scale(batch.rewards[:, 0])
         alive = (~batch.terminated[:, :1]).to(x.dtype)  # (B, 1)
@@ -219,7 +212,7 @@ class MACQL(Algorithm):
         metrics = {"bellman_loss": bellman, "conservative_loss": conservative}
         if self.actor is not None:
             noise = normal(shape[1:], generator, x.device)
-            metrics |= self._update_actor(x, noise, weights)
+            metrics |= self._update_actor(policy_x, noise, weights)
         follow(self.target_critic, self.critic, self.config.polyak)
         self.counters["updates"] += 1
         return dict(
@@ -306,7 +299,7 @@ class MACQL(Algorithm):
         return {"actor_loss": loss, "temperature_loss": temperature, "entropy": entropy}
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The features of the observation, or None without a mean field."""
+        """The features or a learned message, or None without a mean field."""
         del carry
         return self.inputs.message(obs)
 

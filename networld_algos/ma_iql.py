@@ -29,11 +29,9 @@ from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import ReturnOf, assign_rewards
 from networld_algos.nn.action_head import DECODES, Decode, UnitBox
 from networld_algos.nn.actor_critic import ChoiceNet, GaussianActor, RewardScale, TwinQ, follow
-from networld_algos.nn.features import FEATURES, FeatureKind
-from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.inputs import InputsConfig, LocalInputs
 from networld_algos.nn.layers import Hidden, NetworkKind
 from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.messages import MESSAGE_MAX_AGE
 from networld_algos.nn.optim import adam, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.random import normal, seeded
 from networld_algos.results.display import MethodLook
@@ -42,7 +40,7 @@ from networld_envs.spec import TaskSpec
 
 
 @dataclass(frozen=True)
-class MAIQLConfig:
+class MAIQLConfig(InputsConfig):
     """Implicit Q-learning; the losses are in the module's docstring.
 
     Attributes:
@@ -57,13 +55,8 @@ class MAIQLConfig:
         polyak: Rate at which target critics follow the critics.
         learning_rate: Learning rate of all three Adams; the actor's decays to zero along a cosine.
         batch_size: Windows per update; each is one step of a whole team.
-        action_dropout: Share of training observations that show another observation's last action,
-            see `shuffle_last_action`.
         return_of: Whose reward counts, see `networld_algos.data.returns`.
         centre_rewards: Subtract the mean from rewards, unless episodes terminate.
-        features: Features of observations, see `ObsFeatures`.
-        mean_field: Whether agents send their features and see the mean of their neighbours'.
-        message_max_age: Steps for which a neighbour's last message replaces lost ones.
         decode: ``"argmax"``, ``"expectation"`` (rounded; for ordered actions) or ``"sample"``. Box
             actions take the mean of the Gaussian for either of the first two.
         temperature: Used by ``"sample"``: divides the logits, or multiplies the standard deviation
@@ -80,27 +73,21 @@ class MAIQLConfig:
     polyak: float = 0.005
     learning_rate: float = 1e-3
     batch_size: int = 16
-    action_dropout: float = 1.0
     return_of: ReturnOf = "agent"
     centre_rewards: bool = True
-    features: FeatureKind = "both"
-    mean_field: bool = True
-    message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "argmax"
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         validate.one_of(self, "network", get_args(NetworkKind))
         validate.integer(self, "hidden", "layers", "batch_size", low=1)
-        validate.integer(self, "message_max_age", low=0)
         validate.real(
             self, "beta", "max_weight", "polyak", "learning_rate", "temperature", above=0.0
         )
         validate.real(self, "expectile", "discount", "polyak", low=0.0, high=1.0)
-        validate.real(self, "action_dropout", low=0.0, high=1.0)
         validate.one_of(self, "return_of", get_args(ReturnOf))
-        validate.one_of(self, "features", FEATURES)
-        validate.flag(self, "mean_field", "centre_rewards")
+        validate.flag(self, "centre_rewards")
         validate.one_of(self, "decode", DECODES)
 
 
@@ -118,11 +105,11 @@ class MAIQL(Algorithm):
     def __init__(self, specs: Sequence[TaskSpec], config: MAIQLConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
         spec = self.spec = self.single_spec()
-        self.inputs = LocalInputs(spec, config.mean_field, config.features)
-        width = self.inputs.width
         policy = Hidden(config.network, config.hidden, config.layers)
         hidden = Hidden("mlp", config.hidden, config.layers)
         with seeded(seed):
+            self.inputs = LocalInputs(spec, config)
+            width = self.inputs.width
             self.critic = TwinQ(width, spec, hidden)
             self.value = hidden.net(width, 1)
             self.actor = (
@@ -135,8 +122,10 @@ class MAIQL(Algorithm):
         self.reward_scale = RewardScale()
         self._optimizers: dict[str, torch.optim.Optimizer] = {
             name: adam(getattr(self, name).parameters(), config.learning_rate)
-            for name in ("value", "critic", "actor")
+            for name in ("value", "critic")
         }
+        policy_weights = [*self.actor.parameters(), *self.inputs.parameters()]
+        self._optimizers["actor"] = adam(policy_weights, config.learning_rate)
 
     @property
     def window(self) -> int:
@@ -158,8 +147,9 @@ class MAIQL(Algorithm):
         """Take one step on each of the three losses."""
         self.known(batch.task, prepared=True)
         batch = assign_rewards(batch, self.config.return_of)
-        inputs = self.inputs(batch, self.config.action_dropout, generator)
-        x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
+        inputs = self.inputs(batch, generator)
+        policy_x, x_next = inputs[:, 0], inputs[:, 1].detach()  # (B, N, F)
+        x = policy_x.detach()  # only the actor's loss trains a learned message
         actions = batch.actions[:, 0]
         if self.spec.action_kind == "box":
             actions = self.box.to_unit(actions)
@@ -173,7 +163,7 @@ class MAIQL(Algorithm):
         descend(self._optimizers["value"], value_loss)
         critic_loss = self.critic_loss(x, actions, target, weights)
         descend(self._optimizers["critic"], critic_loss)
-        actor_loss = self.actor_loss(x, actions, advantage, weights)
+        actor_loss = self.actor_loss(policy_x, actions, advantage, weights)
         decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
         set_learning_rate(self._optimizers["actor"], self.config.learning_rate * decay)
         descend(self._optimizers["actor"], actor_loss)
@@ -206,7 +196,7 @@ class MAIQL(Algorithm):
         return masked_mean(scale * nll, weights)
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The features of the observation, or None without a mean field."""
+        """The features or a learned message, or None without a mean field."""
         del carry
         return self.inputs.message(obs)
 

@@ -29,7 +29,6 @@ NetWorld.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -84,8 +83,7 @@ class MADD(Algorithm):
         with seeded(seed):
             self.nets = DecisionDiffuser(
                 self.spec,
-                mean_field=config.mean_field,
-                features=config.features,
+                inputs=config,
                 hidden=[config.hidden] * config.layers,
                 bins=config.bins,
                 dim=config.dim,
@@ -152,20 +150,22 @@ class MADD(Algorithm):
         self, nets: DecisionDiffuser, batch: Batch, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Losses of the trained or averaged ``nets``, see the module's docstring."""
-        data = self.segments(assign_rewards(batch, self.config.return_of), generator)
+        data = self.segments(assign_rewards(batch, self.config.return_of), generator, nets)
         return {
             "diffusion_loss": self.diffusion_loss(nets, data, generator),
             "inverse_loss": self.inverse_loss(nets, data, generator),
             "outlook_loss": self.outlook_loss(nets, data),
         }
 
-    def segments(self, batch: Batch, generator: torch.Generator) -> StateSegments:
+    def segments(
+        self, batch: Batch, generator: torch.Generator, nets: DecisionDiffuser | None = None
+    ) -> StateSegments:
         """Draw agents' segments. The return of a segment that is cut short is hidden."""
-        config, nets = self.config, self.nets
+        config, nets = self.config, nets or self.nets
         share, columns = config.action_dropout, self.spec.last_action
         now = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
-        seen = replace(batch, obs=torch.cat([now, batch.obs[:, 1:]], dim=1))
-        inputs = nets.inputs(seen, 0.0, generator)  # (B, H, N, F)
+        seen = torch.cat([now, batch.obs[:, 1:]], dim=1)
+        inputs = nets.inputs.of_obs(seen, batch, generator)  # (B, H, N, F)
         b, h, n, _ = inputs.shape
         picked = pick(b * n, config.sequences, generator, inputs.device)
         row, agent = picked.rows // n, picked.rows % n
@@ -174,7 +174,7 @@ class MADD(Algorithm):
         mean, std = nets.return_stats
         returns = (batch.rewards[row, :, agent] * powers).sum(-1, keepdim=True)
         return StateSegments(
-            states=inputs[row, :, agent, : self.nets.width],
+            states=inputs[row, :, agent, : nets.width],
             context=inputs[row, 0, agent],
             actions=batch.actions[row, :, agent],
             steps=steps,
@@ -250,7 +250,7 @@ class MADD(Algorithm):
         )
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The features of the observation, or None without a mean field."""
+        """The features or a learned message, or None without a mean field."""
         del carry
         return self.acting.inputs.message(obs)
 

@@ -8,8 +8,7 @@ from typing import Literal, get_args
 from networld_algos.data.returns import ReturnOf
 from networld_algos.nn.action_head import DECODES, Decode
 from networld_algos.nn.diffusion import PREDICTIONS, SOLVERS, Prediction, Solver
-from networld_algos.nn.features import FEATURES, FeatureKind
-from networld_algos.nn.messages import MESSAGE_MAX_AGE
+from networld_algos.nn.inputs import InputsConfig
 from networld_algos.nn.unet import check_unet
 from networld_envs import validate
 
@@ -17,7 +16,7 @@ Target = Literal["state", "data"]
 
 
 @dataclass(frozen=True)
-class MADDConfig:
+class MADDConfig(InputsConfig):
     """Decision Diffuser; the losses are in the docstring of `networld_algos.ma_dd.algorithm`.
 
     Attributes:
@@ -39,12 +38,7 @@ class MADDConfig:
         ema: Decay of the averaged weights, which are used to act.
         batch_size: Windows per update, each of a whole team.
         sequences: Number of agents' segments drawn from these windows.
-        action_dropout: Share of present observations that show another one's last action in
-            training, see `shuffle_last_action`.
         return_of: Whose reward counts, see `networld_algos.data.returns`.
-        features: Features of observations, see `ObsFeatures`. They are the states.
-        mean_field: Whether agents send their states and see the mean of their neighbours'.
-        message_max_age: Steps for which a neighbour's last message replaces lost ones.
         steps: Solver steps per decision.
         solver: ``"ddpm"``, ``"ddim"`` or ``"dpm-solver++"``.
         temperature: Scale of the sampling noise.
@@ -74,11 +68,7 @@ class MADDConfig:
     ema: float = 0.995
     batch_size: int = 8
     sequences: int = 64
-    action_dropout: float = 1.0
     return_of: ReturnOf = "agent"
-    features: FeatureKind = "both"
-    mean_field: bool = True
-    message_max_age: int = MESSAGE_MAX_AGE
     steps: int = 5
     solver: Solver = "ddim"
     temperature: float = 0.5
@@ -89,21 +79,17 @@ class MADDConfig:
     decode_temperature: float = 0.7
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         validate.integer(
             self, "hidden", "layers", "blocks", "batch_size", "sequences", "steps", low=1
         )
         validate.integer(self, "horizon", "bins", "train_steps", low=2)
-        validate.integer(self, "message_max_age", low=0)
         validate.real(self, "timestep_skew", "learning_rate", "decode_temperature", above=0.0)
-        validate.real(
-            self, "discount", "return_dropout", "ema", "action_dropout", low=0.0, high=1.0
-        )
+        validate.real(self, "discount", "return_dropout", "ema", low=0.0, high=1.0)
         validate.real(self, "target_quantile", low=0.0, high=1.0)
         validate.real(self, "next_weight", "inverse_noise", "temperature", low=0.0, high=100.0)
         validate.real(self, "guidance_weight", low=0.0, high=100.0)
         validate.one_of(self, "return_of", get_args(ReturnOf))
-        validate.one_of(self, "features", FEATURES)
-        validate.flag(self, "mean_field")
         validate.one_of(self, "target", get_args(Target))
         validate.one_of(self, "prediction", PREDICTIONS)
         validate.one_of(self, "solver", SOLVERS)

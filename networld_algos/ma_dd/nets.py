@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from networld_algos.data.returns import QUANTILES
 from networld_algos.nn.action_head import ActionHead
 from networld_algos.nn.diffusion import CosineSchedule, Prediction
-from networld_algos.nn.features import FeatureKind
-from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.inputs import InputsConfig, LocalInputs
 from networld_algos.nn.layers import mlp
 from networld_algos.nn.sharding import Picked
 from networld_algos.nn.unet import TemporalUNet
@@ -47,8 +46,7 @@ class DecisionDiffuser(nn.Module):
 
     Args:
         spec: The task.
-        mean_field: Whether agents see the mean of their neighbours' states.
-        features: Kind of features of observations, which are the states.
+        inputs: What an agent knows; its features are the states.
         hidden: Widths of the inverse model's hidden layers.
         bins: Bins per column of a box action.
         dim: Channels of the U-Net's first level.
@@ -69,8 +67,7 @@ class DecisionDiffuser(nn.Module):
         self,
         spec: TaskSpec,
         *,
-        mean_field: bool,
-        features: FeatureKind,
+        inputs: InputsConfig,
         hidden: list[int],
         bins: int,
         dim: int,
@@ -80,7 +77,7 @@ class DecisionDiffuser(nn.Module):
         prediction: Prediction,
     ) -> None:
         super().__init__()
-        self.inputs = LocalInputs(spec, mean_field, features)
+        self.inputs = LocalInputs(spec, inputs)
         self.width = self.inputs.features.width
         self.schedule = CosineSchedule(train_steps)
         self.prediction: Prediction = prediction

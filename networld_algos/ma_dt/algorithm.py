@@ -71,8 +71,8 @@ class MADT(Algorithm):
     def __init__(self, specs: Sequence[TaskSpec], config: MADTConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
         spec = self.spec = self.single_spec()
-        self.inputs = LocalInputs(spec, config.mean_field, config.features)
         with seeded(seed):
+            self.inputs = LocalInputs(spec, config)
             self.model = DecisionTransformer(
                 self.inputs.width,
                 spec,
@@ -88,7 +88,8 @@ class MADT(Algorithm):
         self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))  # mean, deviation
         self.register_buffer("return_quantiles", torch.zeros(QUANTILES, config.max_steps))
         self.register_buffer("last_step", torch.tensor(0))
-        self.optimizer = adamw(self.model.parameters(), config.learning_rate, config.weight_decay)
+        weights = [*self.model.parameters(), *self.inputs.parameters()]
+        self.optimizer = adamw(weights, config.learning_rate, config.weight_decay)
 
     @property
     def window(self) -> int:
@@ -131,7 +132,7 @@ class MADT(Algorithm):
         """Take one step on the sequence loss."""
         self.known(batch.task, prepared=True)
         batch = assign_rewards(batch, self.config.return_of)
-        states = self.inputs(batch, self.config.action_dropout, generator)[:, :-1]
+        states = self.inputs(batch, generator)[:, :-1]
         b, _, n, _ = states.shape
         picked = pick(b * n, self.config.sequences, generator, states.device)
         row, agent = picked.rows // n, picked.rows % n
@@ -173,7 +174,7 @@ class MADT(Algorithm):
         return (target[times] - mean) / std
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The features of the observation, or None without a mean field."""
+        """The features or a learned message, or None without a mean field."""
         del carry
         return self.inputs.message(obs)
 

@@ -7,15 +7,15 @@ from typing import Literal, get_args
 
 from networld_algos.data.returns import ReturnOf
 from networld_algos.nn.action_head import DECODES, Decode
-from networld_algos.nn.features import FEATURES, FeatureKind
-from networld_algos.nn.messages import MESSAGE_MAX_AGE
+from networld_algos.nn.features import FeatureKind
+from networld_algos.nn.inputs import InputsConfig
 from networld_envs import validate
 
 BoxLoss = Literal["mse", "two-hot"]
 
 
 @dataclass(frozen=True)
-class MADTConfig:
+class MADTConfig(InputsConfig):
     """Decision Transformer; tokens and losses are in the module's docstring.
 
     Attributes:
@@ -39,13 +39,8 @@ class MADTConfig:
         warmup: Share of the updates during which the learning rate rises to its value.
         batch_size: Windows per update, each of a whole team.
         sequences: Number of agents' sequences drawn from these windows.
-        action_dropout: Share of training observations that show another observation's last action,
-            see `shuffle_last_action`.
         action_tokens: Whether the model sees past actions.
         return_of: Whose reward counts, see `networld_algos.data.returns`.
-        features: Features of observations, see `ObsFeatures`.
-        mean_field: Whether agents send their features and see the mean of their neighbours'.
-        message_max_age: Steps for which a neighbour's last message replaces lost ones.
         decode: ``"argmax"``, ``"expectation"`` or ``"sample"``, see `ActionHead`. With ``"mse"``
             all three give the same action.
         temperature: Divides the logits of ``"sample"``.
@@ -66,26 +61,22 @@ class MADTConfig:
     warmup: float = 0.1
     batch_size: int = 16
     sequences: int = 64
-    action_dropout: float = 1.0
     action_tokens: bool = True
     return_of: ReturnOf = "agent"
     features: FeatureKind = "symlog"
-    mean_field: bool = True
-    message_max_age: int = MESSAGE_MAX_AGE
     decode: Decode = "expectation"
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         validate.integer(self, "context", "kept", "hidden", "layers", "heads", "max_steps", low=1)
         validate.integer(self, "batch_size", "sequences", low=1)
         validate.integer(self, "bins", low=2)
-        validate.integer(self, "message_max_age", low=0)
         validate.real(self, "learning_rate", "temperature", above=0.0)
-        validate.real(self, "target_quantile", "warmup", "action_dropout", low=0.0, high=1.0)
+        validate.real(self, "target_quantile", "warmup", low=0.0, high=1.0)
         validate.real(self, "dropout", "weight_decay", low=0.0, high=0.99)
         validate.one_of(self, "return_of", get_args(ReturnOf))
-        validate.one_of(self, "features", FEATURES)
-        validate.flag(self, "mean_field", "action_tokens")
+        validate.flag(self, "action_tokens")
         validate.one_of(self, "box_loss", get_args(BoxLoss))
         validate.one_of(self, "decode", DECODES)
         if self.hidden % self.heads:

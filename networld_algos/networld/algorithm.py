@@ -22,7 +22,6 @@ from torch import Tensor
 from networld_algos.base import Algorithm, Carry, Diagnostic
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
-from networld_algos.data.neighbours import mean_over_neighbours
 from networld_algos.data.returns import segment_returns
 from networld_algos.networld import cost
 from networld_algos.networld.advantage import MAX_WEIGHT
@@ -33,7 +32,7 @@ from networld_algos.networld.nets import Nets, TaskNets
 from networld_algos.networld.planning import plan
 from networld_algos.networld.segments import Segments, Transitions, draw_segments
 from networld_algos.nn.losses import masked_mean, row_mean
-from networld_algos.nn.messages import receive
+from networld_algos.nn.messages import collect
 from networld_algos.nn.optim import (
     MAX_GRAD_NORM,
     adam,
@@ -61,7 +60,8 @@ class NetWorld(Algorithm):
     budget = 1_800
     decision_fields = (
         "steps", "solver", "temperature", "deviation", "guidance", "guidance_weight", "candidates",
-        "decode", "decode_temperature", "warm_start", "warm_start_share", "message_max_age",
+        "act_by", "decode", "decode_temperature", "warm_start", "warm_start_share",
+        "message_max_age",
     )  # fmt: skip
     adapt_fields = ("adapt_shared", "adapt_share", "adapt_rate")
     config: NetWorldConfig
@@ -115,7 +115,7 @@ class NetWorld(Algorithm):
         task = episodes.spec.task
         own = self.nets.task(task)
         own.features.fit(episodes)
-        own.head.set_range(*episodes.action_range)
+        own.set_action_range(*episodes.action_range)
         config = self.config
         returns = torch.from_numpy(
             segment_returns(episodes, self.window, config.discount, config.return_of)
@@ -128,10 +128,10 @@ class NetWorld(Algorithm):
             lengths = torch.as_tensor(episodes.lengths[:8], device=obs.device)
             real = torch.arange(obs.shape[1], device=obs.device) <= lengths[:, None]  # (K, T+1)
             own.fit_latents(own.features(obs)[real].flatten(0, -2))
-            z = own.encode(obs)
+            z, sent = own.message_of(obs)
             table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
             table = table[:, None].expand(-1, z.shape[1], -1, -1)
-            mean, present = mean_over_neighbours(own.send(z), table)
+            mean, present = own.combine(sent, table)
             rows = mean[(present.squeeze(-1) > 0) & real[..., None]]
             if len(rows) > 1:
                 own.message_standardiser.fit(rows)
@@ -241,14 +241,22 @@ class NetWorld(Algorithm):
         m = data.mean
         if self.config.mean_field != "off":
             m = self.nets.task(task).message_standardiser.batch(m) * data.present
-        errors = self._forecast_errors(self.nets, task, data, m)
+        errors = self._forecast_errors(self.nets, task, data, m, self.config.action_slot)
         return masked_mean(errors, data.of_picked(weights))
 
     @staticmethod
-    def _forecast_errors(nets: Nets, task: str, data: Transitions, m: Tensor) -> Tensor:
-        """Errors ``(rows,)`` of picked agents, given standardised mean messages ``(B, N, d)``."""
+    def _forecast_errors(
+        nets: Nets, task: str, data: Transitions, m: Tensor, action_slot: float = 0.0
+    ) -> Tensor:
+        """Errors ``(rows,)`` of picked agents, given standardised messages ``(B, N, d)``."""
         z, m, present, z_next = map(data.of_picked, (data.z, m, data.present, data.z_next))
-        return ((nets.shared.forecast(z, m, present, task) - z_next) ** 2).mean(-1)
+        ahead, hidden = nets.shared.forecast_and_hidden(z, m, present, task)
+        errors = ((ahead - z_next) ** 2).mean(-1)
+        slot = nets.task(task).slot
+        if action_slot and slot is not None:
+            actions = data.of_picked(data.actions)
+            errors = errors + action_slot * slot.loss(slot(hidden), actions)
+        return errors
 
     def segment_losses(
         self,
@@ -310,7 +318,7 @@ class NetWorld(Algorithm):
             return None
         own = self.acting.task(carry["task"])
         with torch.no_grad():
-            return own.send(own.encode(obs))
+            return own.message_of(obs)[1]
 
     @torch.no_grad()
     def act(
@@ -321,22 +329,28 @@ class NetWorld(Algorithm):
         config, nets, task = self.config, self.acting, carry["task"]
         own = nets.task(task)
         e, n, _ = obs.shape
-        z = own.encode(obs)
+        z, sent = own.message_of(obs)
         memory: Carry = {}
         if config.mean_field == "off":
             m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
         else:
-            mean, present, memory = receive(own.send(z), neighbours, carry, config.message_max_age)
+            held, usable, memory = collect(sent, neighbours, carry, config.message_max_age)
+            mean, present = own.combine_held(sent, held, usable)
             m = own.mean_message(mean, present)
         init = carry.get("plan") if config.warm_start else None
         rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))
-        segment, ahead = plan(nets, config, task, *rows, generator, init)
-        if config.warm_start and not config.follows_forecast:
-            memory["plan"] = torch.cat([segment[..., 1:], segment[..., -1:]], dim=-1)
-        z_next = segment[:, : config.latent, 1]
-        if config.forecast and config.deviation < 1.0:
-            z_next = torch.lerp(ahead, z_next, config.deviation)
-        logits = own.action_logits(z, z_next.view(e, n, -1))
+        if config.act_by == "slot":
+            assert own.slot is not None
+            _, hidden = nets.shared.forecast_and_hidden(*rows, task)
+            logits = own.slot(hidden).unflatten(0, (e, n))
+        else:
+            segment, ahead = plan(nets, config, task, *rows, generator, init)
+            if config.warm_start and not config.follows_forecast:
+                memory["plan"] = torch.cat([segment[..., 1:], segment[..., -1:]], dim=-1)
+            z_next = segment[:, : config.latent, 1]
+            if config.forecast and config.deviation < 1.0:
+                z_next = torch.lerp(ahead, z_next, config.deviation)
+            logits = own.action_logits(z, z_next.view(e, n, -1))
         actions = own.head.decode(logits, config.decode, config.decode_temperature, generator)
         return actions, {**carry, **memory}
 

@@ -9,7 +9,7 @@ from networld_algos.data.returns import ReturnOf
 from networld_algos.nn.action_head import DECODES, Decode
 from networld_algos.nn.diffusion import PREDICTIONS, SOLVERS, UNGUIDED_STEPS, Prediction, Solver
 from networld_algos.nn.features import FEATURES, FeatureKind, feature_width
-from networld_algos.nn.messages import MESSAGE_MAX_AGE
+from networld_algos.nn.messages import AGGREGATES, MESSAGE_MAX_AGE, Aggregate
 from networld_algos.nn.twohot import CODINGS, Coding
 from networld_algos.nn.unet import GROUPS, check_unet
 from networld_envs import validate
@@ -17,13 +17,14 @@ from networld_envs.spec import TaskSpec
 
 Planner = Literal["diffusion", "regression"]
 DenoiserKind = Literal["unet", "mlp"]
-MessageKind = Literal["latent", "learned"]
+MessageKind = Literal["latent", "learned", "features"]
 MeanField = Literal["full", "classifier", "off"]
 EncoderGrad = Literal["none", "inverse+reconstruction", "end_to_end"]
 GuidanceKind = Literal["none", "gradient", "select"]
 Weighting = Literal["none", "return", "advantage"]
 ReturnHead = Literal["twohot", "mse"]
 AdaptShared = Literal["tune", "frozen"]
+ActBy = Literal["inverse", "slot"]
 
 
 MAX_TRAINED_COLUMNS = 4
@@ -68,6 +69,10 @@ class NetWorldConfig:
             and guidance then have no effect.
         forecast: Whether the noise model sees F. If not, f starts from the present latent, as
             published.
+        action_slot: Weight of the forecast's second output beside its squared error: the action
+            that the next observation will show as the last one, as bins trained by cross-entropy.
+            Least squares average where an action is one of several; bins do not. With 0, there is
+            no such output.
         forecast_hidden: Width of F.
         forecast_layers: Gated blocks of F, see `networld_algos.nn.layers.gated`.
         denoiser: ``"unet"``, or ``"mlp"``, a residual MLP over the flattened segment.
@@ -80,7 +85,11 @@ class NetWorldConfig:
         next_weight: Loss weight of position 1, the only one that a decision uses. Later positions
             have weight 1.
         message: ``"latent"`` sends z, as published; ``"learned"`` sends g(z), which the forecast
-            loss trains.
+            loss trains; ``"features"`` sends the features, at most ``latent`` of them, and the
+            receiver maps what it has combined to m by a linear layer that the forecast loss trains.
+        aggregate: How a receiver combines messages, see `MeanField`; ``"mean"`` is the published
+            mean field.
+        message_dropout: Share of messages that are lost in training.
         mean_field: ``"full"``; ``"classifier"``, where only the classifier sees the present mean,
             which is of latents because no loss would train a sender; or ``"off"``, where nothing is
             sent.
@@ -125,6 +134,8 @@ class NetWorldConfig:
             so that ``steps`` must be at least 3; or ``"select"`` the best of ``candidates`` plans.
         guidance_weight: Weight of the unit-norm gradient.
         candidates: Plans drawn for ``"select"``.
+        act_by: ``"inverse"`` reads the action out of the planned latent; ``"slot"`` takes it from
+            the forecast's action slot, a control without plan.
         decode: How the inverse model's logits become an action, see `ActionHead`.
         decode_temperature: Divides the logits of ``decode="sample"``.
         warm_start: Whether to start from the previous plan, shifted by one step.
@@ -145,6 +156,7 @@ class NetWorldConfig:
     transitions: int = 512
     planner: Planner = "diffusion"
     forecast: bool = True
+    action_slot: float = 0.1
     forecast_hidden: int = 256
     forecast_layers: int = 3
     denoiser: DenoiserKind = "unet"
@@ -155,7 +167,9 @@ class NetWorldConfig:
     prediction: Prediction = "x0"
     timestep_skew: float = 2.0
     next_weight: float = 5.0
-    message: MessageKind = "learned"
+    message: MessageKind = "features"
+    aggregate: Aggregate = "difference"
+    message_dropout: float = 0.0
     mean_field: MeanField = "full"
     encoder_grad: EncoderGrad | Literal["auto"] = "auto"
     inverse_noise: float = 0.1
@@ -180,6 +194,7 @@ class NetWorldConfig:
     guidance: GuidanceKind = "gradient"
     guidance_weight: float = 0.03
     candidates: int = 8
+    act_by: ActBy = "inverse"
     decode: Decode = "expectation"
     decode_temperature: float = 0.7
     warm_start: bool = False
@@ -212,7 +227,11 @@ class NetWorldConfig:
     @property
     def follows_forecast(self) -> bool:
         """Whether decisions follow the forecast alone, so that no plan is needed."""
-        return self.planner == "regression" or (self.forecast and self.deviation == 0.0)
+        return (
+            self.planner == "regression"
+            or self.act_by == "slot"
+            or (self.forecast and self.deviation == 0.0)
+        )
 
     def __post_init__(self) -> None:
         validate.integer(
@@ -235,9 +254,10 @@ class NetWorldConfig:
             low=0.0,
             high=1.0,
         )
-        validate.real(self, "action_dropout", "deviation", low=0.0, high=1.0)
+        validate.real(self, "action_dropout", "message_dropout", "deviation", low=0.0, high=1.0)
         validate.real(self, "next_weight", "inverse_noise", "weighting_beta", low=0.0, high=100.0)
         validate.real(self, "guidance_weight", "temperature", "adapt_rate", low=0.0, high=100.0)
+        validate.real(self, "action_slot", low=0.0, high=100.0)
         validate.flag(self, "classifier", "forecast", "symlog", "warm_start")
         for field, kind in (
             ("planner", Planner),
@@ -249,12 +269,14 @@ class NetWorldConfig:
             ("return_of", ReturnOf),
             ("return_head", ReturnHead),
             ("adapt_shared", AdaptShared),
+            ("act_by", ActBy),
         ):
             validate.one_of(self, field, get_args(kind))
         validate.one_of(self, "prediction", PREDICTIONS)
         validate.one_of(self, "solver", SOLVERS)
         validate.one_of(self, "decode", DECODES)
         validate.one_of(self, "coding", CODINGS)
+        validate.one_of(self, "aggregate", AGGREGATES)
         validate.one_of(self, "features", ("auto", *FEATURES))
         validate.one_of(self, "encoder_grad", ("auto", *get_args(EncoderGrad)))
         self._check_together()
@@ -270,6 +292,8 @@ class NetWorldConfig:
             raise ValueError(
                 "guidance='select' needs temperature above 0, otherwise all plans are equal"
             )
+        if self.act_by == "slot" and self.action_slot == 0.0:
+            raise ValueError("act_by='slot' needs action_slot above 0")
         if self.planner == "diffusion" and self.guidance != "none" and not self.classifier:
             raise ValueError(f"guidance={self.guidance!r} needs classifier=True")
 
@@ -285,6 +309,8 @@ FAITHFUL: dict[str, Any] = {
     "encoder_grad": "inverse+reconstruction",
     "timestep_skew": 1.0,
     "message": "latent",
+    "aggregate": "mean",
+    "action_slot": 0.0,
     "adapt_share": 0.5,
     "adapt_rate": 0.1,
 }

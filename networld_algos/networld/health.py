@@ -14,7 +14,6 @@ from torch import Tensor
 
 from networld_algos.base import Diagnostic
 from networld_algos.data.episodes import HEALTH_EPISODES, Episodes
-from networld_algos.data.neighbours import mean_over_neighbours
 from networld_algos.networld.config import NetWorldConfig
 from networld_algos.networld.nets import Nets, TaskNets
 from networld_algos.networld.planning import plan
@@ -71,7 +70,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     device = own.return_stats.device
     data = episodes.take(torch.arange(min(len(episodes), HEALTH_EPISODES)).numpy())
     obs = torch.as_tensor(data.obs, device=device)
-    z = own.encode(obs)  # (K, T+1, N, d)
+    z, sent = own.message_of(obs)  # (K, T+1, N, d), (K, T+1, N, M)
     steps = torch.as_tensor(data.step_mask, device=device)  # (K, T)
     seen = torch.cat([steps[:, :1], steps], dim=1)  # (K, T+1)
 
@@ -89,7 +88,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     actions = torch.as_tensor(data.actions, device=device)[steps]
     noise = torch.randn(z_next.shape, generator=generator).to(device)
     table = torch.as_tensor(data.neighbours, device=device).long()
-    mean, present = mean_over_neighbours(own.send(z), table[:, None].expand(-1, z.shape[1], -1, -1))
+    mean, present = own.combine(sent, table[:, None].expand(-1, z.shape[1], -1, -1))
     m = own.mean_message(mean, present)[:, :-1][steps]
     present = present[:, :-1][steps]
     if config.mean_field == "off":

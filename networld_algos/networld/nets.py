@@ -12,6 +12,7 @@ from networld_algos.nn.action_head import ActionHead
 from networld_algos.nn.diffusion import CosineSchedule
 from networld_algos.nn.features import ObsFeatures, RunningStandardiser
 from networld_algos.nn.layers import Hidden, Residual, Rotation, mlp
+from networld_algos.nn.messages import MeanField
 from networld_algos.nn.twohot import TwoHot
 from networld_algos.nn.unet import MLPDenoiser, ReturnClassifier, TemporalUNet
 from networld_envs.spec import TaskSpec
@@ -32,6 +33,8 @@ class TaskNets(nn.Module):
         inverse: Maps ``[z_t, z_{t+1}]`` to the input of ``head``.
         head: Action logits.
         sender: g, from z to a message; None when the message is z itself.
+        field: Combines messages of neighbours.
+        slot: Action logits from the forecast's hidden layer, with ``action_slot``.
         message_standardiser: Standardises the mean message.
         value: Expected return, with ``weighting="advantage"``.
         advantage_standardiser: Standardises the advantage.
@@ -60,6 +63,19 @@ class TaskNets(nn.Module):
         self.message_standardiser = RunningStandardiser(d)
         learned = config.message == "learned" and config.mean_field == "full"
         self.sender = mlp([d, config.hidden // 2, d]) if learned else None
+        full = config.mean_field == "full"
+        fixed = config.message == "features" and full
+        self.field = MeanField(
+            self.features.width if fixed else d,
+            config.aggregate if full else "mean",
+            extremes=fixed,
+        )
+        self.project = nn.Linear(self.field.width, d) if fixed else None
+        self.slot = None
+        if config.action_slot:
+            self.slot = ActionHead(
+                spec, config.forecast_hidden, config.bins, config.coding, config.symlog
+            )
         self.value = self.advantage_standardiser = None
         if config.weighting == "advantage":
             self.value = mlp([2 * d + 1, config.hidden, 1])
@@ -97,13 +113,40 @@ class TaskNets(nn.Module):
         """Raw observations ``(..., O)`` to standardised latents ``(..., d)``."""
         return self.standardiser(self.encoder(self.features(obs)))
 
-    def send(self, z: Tensor) -> Tensor:
-        """Latents ``(..., d)`` to messages ``(..., d)``."""
+    def message_of(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents ``(..., d)`` of raw observations ``(..., O)``, and messages ``(..., M)``."""
+        features = self.features(obs)
+        z = self.standardiser(self.encoder(features))
+        return z, self.send(z, features)
+
+    def send(self, z: Tensor, features: Tensor) -> Tensor:
+        """Messages ``(..., M)`` of agents with latents ``(..., d)`` and features ``(..., F)``."""
+        if self.project is not None:
+            return features
         return z if self.sender is None else self.sender(z)
+
+    def combine(self, sent: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+        """What neighbours ``(..., N, D)`` send, as m ``(..., N, d)`` before standardisation.
+
+        Also returns ``(..., N, 1)``, 1.0 where there is a neighbour.
+        """
+        combined, present = self.field.of_team(sent, neighbours)
+        return (combined if self.project is None else self.project(combined)), present
+
+    def combine_held(self, sent: Tensor, held: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for messages that an agent holds, see `MeanField`."""
+        combined, present = self.field(sent, held, usable)
+        return (combined if self.project is None else self.project(combined)), present
 
     def mean_message(self, mean: Tensor, present: Tensor) -> Tensor:
         """Standardised mean message, zero where there is no neighbour."""
         return self.message_standardiser(mean) * present
+
+    def set_action_range(self, low: Tensor, high: Tensor) -> None:
+        """Spread the bins of a box action over the range seen in the data."""
+        for head in (self.head, self.slot):
+            if head is not None:
+                head.set_range(low, high)
 
     def value_of(self, x: Tensor) -> Tensor:
         """Values ``(...)`` of ``[z; m; present]`` ``(..., 2d + 1)``, see `advantage`."""
@@ -139,10 +182,11 @@ class Forecast(nn.Module):
         self.net = hidden.net(channels + config.dim, config.latent)
         self.latent = config.latent
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """``(..., channels)`` and the embedding ``(dim,)`` to ``(..., d)``."""
+    def forward(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """``(..., channels)`` and the embedding ``(dim,)`` to ``(..., d)`` and the hidden layer."""
         inputs = torch.cat([x, embedding.expand(*x.shape[:-1], -1)], dim=-1)
-        return x[..., : self.latent] + self.net(inputs)
+        hidden = self.net[:-1](inputs)
+        return x[..., : self.latent] + self.net[-1](hidden), hidden
 
 
 class SharedNets(nn.Module):
@@ -193,6 +237,12 @@ class SharedNets(nn.Module):
 
     def forecast(self, z: Tensor, m: Tensor, present: Tensor, task: str) -> Tensor:
         """Mean of the next latent ``(..., d)`` from latents, messages and ``present`` flags."""
+        return self.forecast_and_hidden(z, m, present, task)[0]
+
+    def forecast_and_hidden(
+        self, z: Tensor, m: Tensor, present: Tensor, task: str
+    ) -> tuple[Tensor, Tensor]:
+        """The forecast, and the hidden layer ``(..., forecast_hidden)`` that action slots read."""
         x = torch.cat([z, m, present], dim=-1) if self.context else z
         return self.forecast_net(x, self.embedding(task))
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from networld_algos.data.batch import Batch
-from networld_algos.data.neighbours import mean_over_neighbours
 from networld_algos.data.returns import assigned_rewards
 from networld_algos.networld.config import NetWorldConfig
 from networld_algos.networld.nets import TaskNets
 from networld_algos.nn.features import shuffle_last_action
+from networld_algos.nn.messages import drop_messages
 from networld_algos.nn.sharding import Picked, pick
 
 
@@ -27,6 +27,7 @@ class Transitions:
         z: ``(B, N, d)`` latents with shuffled last action, without gradient.
         mean: ``(B, N, d)`` mean message before standardisation, with gradient to the sender.
         present: ``(B, N, 1)`` 1.0 where the agent has a neighbour.
+        actions: ``(B, N, ...)`` what was done.
         z_next: ``(B, N, d)`` true latents one step later, without gradient.
         z_last: ``(B, N, d)`` latents at the end of the window, without gradient.
         mean_last: ``(B, N, d)`` mean message there, without gradient.
@@ -40,6 +41,7 @@ class Transitions:
     z: Tensor
     mean: Tensor
     present: Tensor
+    actions: Tensor
     z_next: Tensor
     z_last: Tensor
     mean_last: Tensor
@@ -100,7 +102,8 @@ def draw_segments(
     """
     b, h, n, _ = batch.obs.shape
     share, columns = config.action_dropout, own.last_action
-    table = batch.neighbours[:, None].expand(-1, h - 1, -1, -1)
+    near = drop_messages(batch.neighbours, config.message_dropout, generator)
+    table = near[:, None].expand(-1, h - 1, -1, -1)
     with torch.no_grad():
         shown = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
         features = own.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, F)
@@ -109,9 +112,9 @@ def draw_segments(
         means = torch.zeros_like(z)
         mean, present = means[:, 0], torch.zeros_like(z[:, 0, :, :1])
     else:
-        mean, present = mean_over_neighbours(own.send(z[:, 0]), batch.neighbours)
+        mean, present = own.combine(own.send(z[:, 0], features[:, 0]), near)
         with torch.no_grad():
-            later, _ = mean_over_neighbours(own.send(z[:, 1:]), table)
+            later, _ = own.combine(own.send(z[:, 1:], features[:, 1:]), table)
         means = torch.cat([mean.detach()[:, None], later], dim=1)
     sequences = pick(b * n, config.sequences, generator, z.device)
     row, agent = sequences.rows // n, sequences.rows % n
@@ -125,6 +128,7 @@ def draw_segments(
         z=z[:, 0],
         mean=mean,
         present=present,
+        actions=batch.actions[:, 0],
         z_next=z[:, 1],
         z_last=z[:, -1],
         mean_last=means[:, -1],

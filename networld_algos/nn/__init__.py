@@ -7,20 +7,23 @@ A new algorithm needs these names most:
 
 from networld_algos.nn.action_head import ActionHead
 from networld_algos.nn.features import ObsFeatures
-from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.inputs import InputsConfig, LocalInputs
 from networld_algos.nn.layers import Hidden, mlp
 from networld_algos.nn.losses import masked_mean, row_mean
-from networld_algos.nn.messages import receive
+from networld_algos.nn.messages import MeanField, collect, receive
 from networld_algos.nn.optim import adam, adamw, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.random import normal, seeded, uniform
 
 __all__ = [
     "ActionHead",
     "Hidden",
+    "InputsConfig",
     "LocalInputs",
+    "MeanField",
     "ObsFeatures",
     "adam",
     "adamw",
+    "collect",
     "cosine_decay",
     "descend",
     "masked_mean",

@@ -1,6 +1,9 @@
-"""What an agent knows: its own features and, with a mean field, the mean of its neighbours'."""
+"""What an agent knows: its own features and, with a mean field, what its neighbours send."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -8,54 +11,121 @@ from torch import Tensor, nn
 from networld_algos.base import Carry
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
-from networld_algos.data.neighbours import mean_over_neighbours
-from networld_algos.nn.features import FeatureKind, ObsFeatures, shuffle_last_action
-from networld_algos.nn.messages import receive
+from networld_algos.nn.features import FEATURES, FeatureKind, ObsFeatures, shuffle_last_action
+from networld_algos.nn.layers import mlp
+from networld_algos.nn.messages import (
+    AGGREGATES,
+    MESSAGE_MAX_AGE,
+    MESSAGE_WIDTH,
+    Aggregate,
+    MeanField,
+    collect,
+    drop_messages,
+)
+from networld_envs import validate
 from networld_envs.spec import TaskSpec
+
+LocalMessage = Literal["features", "learned"]
+
+SENDER_HIDDEN = 128
+
+
+@dataclass(frozen=True)
+class InputsConfig:
+    """Settings of what an agent knows, the same for every baseline.
+
+    Attributes:
+        features: Features of observations, see `ObsFeatures`.
+        action_dropout: Share of training observations that show another observation's last action,
+            see `shuffle_last_action`.
+        mean_field: Whether agents exchange messages with their 1-hop neighbours.
+        message: ``"features"`` sends the features; ``"learned"`` sends 64 floats computed from
+            them by a network that the policy's loss trains.
+        aggregate: How a receiver combines messages: ``"mean"``, ``"softmax"`` or
+            ``"difference"``, see `MeanField`.
+        message_dropout: Share of messages that are lost in training.
+        message_max_age: Steps for which a neighbour's last message replaces lost ones.
+    """
+
+    features: FeatureKind = "both"
+    action_dropout: float = 1.0
+    mean_field: bool = True
+    message: LocalMessage = "features"
+    aggregate: Aggregate = "mean"
+    message_dropout: float = 0.0
+    message_max_age: int = MESSAGE_MAX_AGE
+
+    def __post_init__(self) -> None:
+        validate.one_of(self, "features", FEATURES)
+        validate.real(self, "action_dropout", "message_dropout", low=0.0, high=1.0)
+        validate.flag(self, "mean_field")
+        validate.one_of(self, "message", get_args(LocalMessage))
+        validate.one_of(self, "aggregate", AGGREGATES)
+        validate.integer(self, "message_max_age", low=0)
 
 
 class LocalInputs(nn.Module):
-    """``x = [f(o_i); mean of f(o_j) over neighbours j; 1 if there are any]``, or ``f(o_i)`` alone.
+    """``x = [f(o_i); m_i; 1 if there are neighbours]``, or ``f(o_i)`` alone without a mean field.
+
+    ``m_i`` combines the messages of the neighbours, see `MeanField`.
 
     Args:
         spec: The task.
-        mean_field: Whether agents send their features to their 1-hop neighbours.
-        features: Kind of features, see `ObsFeatures`.
+        config: See `InputsConfig`.
 
     Attributes:
         width: Columns ``F`` of x.
     """
 
-    def __init__(self, spec: TaskSpec, mean_field: bool, features: FeatureKind) -> None:
+    def __init__(self, spec: TaskSpec, config: InputsConfig) -> None:
         super().__init__()
-        self.features = ObsFeatures(spec.obs_dim, features)
-        self.mean_field = mean_field
+        self.features = ObsFeatures(spec.obs_dim, config.features)
+        self.config = config
         self.last_action = spec.last_action
-        self.width = 2 * self.features.width + 1 if mean_field else self.features.width
+        self.sender = self.field = None
+        self.width = self.features.width
+        if not config.mean_field:
+            return
+        sent = self.features.width
+        if config.message == "learned":
+            sent = MESSAGE_WIDTH
+            self.sender = mlp([self.features.width, SENDER_HIDDEN, sent])
+        fixed = config.message == "features"
+        self.field = MeanField(sent, config.aggregate, extremes=fixed)
+        self.width += self.field.width + 1
 
     def fit(self, episodes: Episodes) -> None:
         """Fit the statistics of the features."""
         self.features.fit(episodes)
 
-    def forward(self, batch: Batch, action_dropout: float, generator: torch.Generator) -> Tensor:
-        """Inputs ``(B, T+1, N, F)`` of a batch.
+    def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Inputs ``(B, T+1, N, F)`` of a batch, with shuffled last actions and lost messages.
 
         Args:
             batch: Windows of whole teams.
-            action_dropout: Share of observations that show another one's last action, see
-                `networld_algos.nn.features.shuffle_last_action`.
-            generator: Chooses which.
+            generator: Chooses which actions are shuffled and which messages are lost.
         """
-        obs = shuffle_last_action(batch.obs, self.last_action, action_dropout, generator)
+        config = self.config
+        share = config.action_dropout
+        return self.of_obs(
+            shuffle_last_action(batch.obs, self.last_action, share, generator), batch, generator
+        )
+
+    def of_obs(self, obs: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Inputs ``(B, T+1, N, F)`` of a batch whose observations have been replaced by ``obs``."""
         features = self.features(obs)
-        if not self.mean_field:
+        if self.field is None:
             return features
-        table = batch.neighbours[:, None].expand(-1, features.shape[1], -1, -1)
-        return torch.cat([features, *mean_over_neighbours(features, table)], dim=-1)
+        near = drop_messages(batch.neighbours, self.config.message_dropout, generator)
+        table = near[:, None].expand(-1, features.shape[1], -1, -1)
+        return torch.cat([features, *self.field.of_team(self._sent(features), table)], dim=-1)
 
     def message(self, obs: Tensor) -> Tensor | None:
-        """The features ``(E, N, .)``, or None without a mean field."""
-        return self.features(obs) if self.mean_field else None
+        """The messages ``(E, N, M)``, or None without a mean field."""
+        if self.field is None:
+            return None
+        with torch.no_grad():
+            return self._sent(self.features(obs))
 
     def receive(
         self, obs: Tensor, neighbours: Tensor, carry: Carry, max_age: int
@@ -69,7 +139,11 @@ class LocalInputs(nn.Module):
             max_age: Steps for which a neighbour's last message replaces lost ones.
         """
         features = self.features(obs)
-        if not self.mean_field:
+        if self.field is None:
             return features, {}
-        mean, present, memory = receive(features, neighbours, carry, max_age)
-        return torch.cat([features, mean, present], dim=-1), memory
+        sent = self._sent(features)
+        held, usable, memory = collect(sent, neighbours, carry, max_age)
+        return torch.cat([features, *self.field(sent, held, usable)], dim=-1), memory
+
+    def _sent(self, features: Tensor) -> Tensor:
+        return features if self.sender is None else self.sender(features)

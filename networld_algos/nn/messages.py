@@ -1,21 +1,143 @@
-"""Messages between neighbours: which ones an agent receives and keeps."""
+"""Messages between neighbours: which ones an agent receives, and how it combines them.
+
+A neighbourhood is summed up by an f-mean (Kolmogorov, 1930) of one vector from each 1-hop
+neighbour: ``f^-1(mean_j f(x_j))``. The arithmetic mean is the mean field of Yang et al. (2018).
+With ``f(x) = exp(beta x)`` the f-mean lies between the mean and the maximum::
+
+    L_i(x) = (1 / beta) log mean_j exp(beta x_j)          beta: one learned number per channel
+
+An f-mean needs no names, has the same size for any number of neighbours, and costs the same bytes.
+Many decisions are comparisons: on RB an agent transmits if its backlog is the largest around. No
+arithmetic mean can say that, but the difference ``x_i - L_i(x)`` does.
+"""
 
 from __future__ import annotations
 
+import math
+from typing import Literal, get_args
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from networld_algos.base import Carry
-from networld_algos.data.neighbours import gather_neighbours
+from networld_algos.data.neighbours import gather_neighbours, mean_over_neighbours
+from networld_algos.nn.random import uniform
 
 MESSAGE_MAX_AGE = 5
 """Steps for which a neighbour's last message replaces lost ones, by default."""
 
+MESSAGE_WIDTH = 64
+"""Floats in a learned message, by default: 256 bytes."""
 
-def receive(
+Aggregate = Literal["mean", "softmax", "difference"]
+
+AGGREGATES: tuple[str, ...] = get_args(Aggregate)
+
+FIRST_BETA, MAX_BETA = 4.0, 50.0
+NEVER = -1e9  # stands for minus infinity, whose gradient would not be a number
+
+
+class MeanField(nn.Module):
+    """Combines messages x_j ``(..., M)`` of the neighbours of an agent that would send x_i.
+
+    ================  =========================================================================
+    ``"mean"``        arithmetic mean of every channel
+    ``"softmax"``     arithmetic mean of the first half, L of the second half
+    ``"difference"``  arithmetic mean of the first half, ``x_i - L`` of the second half
+    ================  =========================================================================
+
+    Args:
+        width: Channels ``M`` of a message.
+        aggregate: See the table.
+        extremes: The message is fixed features rather than learned channels. Then every channel is
+            combined three times: by its mean, by L, and by ``-L(-x)``, which is near the minimum.
+
+    Attributes:
+        width: Channels of the result.
+    """
+
+    def __init__(self, width: int, aggregate: Aggregate, *, extremes: bool = False) -> None:
+        super().__init__()
+        self.aggregate = aggregate
+        self.extremes = extremes and aggregate != "mean"
+        self.averaged = width if aggregate == "mean" or self.extremes else width // 2
+        self.width = 3 * width if self.extremes else width
+        self.log_beta = None
+        if aggregate != "mean":
+            first = torch.full((self.width - self.averaged,), math.log(FIRST_BETA))
+            self.log_beta = nn.Parameter(first)
+
+    def forward(self, own: Tensor, held: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+        """Combine messages that an agent holds.
+
+        Args:
+            own: ``(..., M)`` what the receiver would send.
+            held: ``(..., D, M)`` one message per slot.
+            usable: ``(..., D)`` 1.0 where the slot has a message.
+
+        Returns:
+            ``(..., width)``, zero where there is no message, and ``(..., 1)``, 1.0 where there is
+            at least one.
+        """
+        count = usable.sum(-1, keepdim=True)
+        mean = (held[..., : self.averaged] * usable.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
+        return self._join(mean, own, held, usable, count), (count > 0).to(own.dtype)
+
+    def of_team(self, messages: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+        """Combine the messages that all agents of a team send at the same time.
+
+        Args:
+            messages: ``(..., N, M)``.
+            neighbours: ``(..., N, D)`` int64, padded with -1, the same leading axes.
+
+        Returns:
+            ``(..., N, width)`` and ``(..., N, 1)`` as `forward`.
+        """
+        mean, present = mean_over_neighbours(messages[..., : self.averaged], neighbours)
+        if self.log_beta is None:
+            return mean, present
+        usable = (neighbours >= 0).to(messages.dtype)
+        compared = messages if self.extremes else messages[..., self.averaged :]
+        held = gather_neighbours(compared, neighbours)
+        count = usable.sum(-1, keepdim=True)
+        return self._join(mean, messages, held, usable, count), present
+
+    def _join(
+        self, mean: Tensor, own: Tensor, held: Tensor, usable: Tensor, count: Tensor
+    ) -> Tensor:
+        if self.log_beta is None:
+            return mean
+        compared = self.log_beta.numel() // (2 if self.extremes else 1)
+        own, held = own[..., -compared:], held[..., -compared:]
+        if self.extremes:
+            own, held = torch.cat([own, -own], dim=-1), torch.cat([held, -held], dim=-1)
+        beta = self.log_beta.exp().clamp(max=MAX_BETA)
+        scaled = (beta * held).masked_fill(usable.unsqueeze(-1) == 0, NEVER)
+        high = (torch.logsumexp(scaled, dim=-2) - count.clamp(min=1.0).log()) / beta
+        result = own - high if self.aggregate == "difference" else high
+        return torch.cat([mean, torch.where(count > 0, result, 0.0)], dim=-1)
+
+
+def drop_messages(neighbours: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """The neighbour table ``(B, N, D)`` of a batch, with a share of its messages lost at random.
+
+    A model that is trained with losses depends less on any single message.
+
+    Args:
+        neighbours: int64, padded with -1; not changed in place.
+        share: Probability that a message is lost.
+        generator: Source of randomness.
+    """
+    if share == 0.0:
+        return neighbours
+    lost = uniform(neighbours.shape, generator, neighbours.device) < share
+    return torch.where(lost, -1, neighbours)
+
+
+def collect(
     messages: Tensor, neighbours: Tensor, carry: Carry, max_age: int
 ) -> tuple[Tensor, Tensor, Carry]:
-    """Mean of the messages that arrive now; a lost one is replaced by the last from its slot.
+    """The messages that agents hold now; a lost one is replaced by the last from its slot.
 
     A slot of the neighbour table that was filled before and is -1 now is a lost message. Its last
     value is used for at most ``max_age`` steps. A slot that was never filled is ignored.
@@ -32,8 +154,8 @@ def receive(
         max_age: Steps for which a message is used; with 0, only those that arrive now are.
 
     Returns:
-        Mean ``(E, N, M)``, presence ``(E, N, 1)``, and the entries ``held`` ``(E, N, D, M)`` and
-        ``age`` ``(E, N, D)`` of the next carry.
+        Messages ``(E, N, D, M)``, 1.0 where one is usable ``(E, N, D)``, and the entries ``held``
+        ``(E, N, D, M)`` and ``age`` ``(E, N, D)`` of the next carry.
     """
     arrived = neighbours >= 0
     memory: Carry = {}
@@ -49,6 +171,18 @@ def receive(
         held = torch.where(arrived.unsqueeze(-1), held, carry["held"])
         age = torch.where(arrived, 0, (carry["age"] + 1).clamp(max=max_age + 1))
     usable = (age <= max_age).to(messages.dtype)
+    return held, usable, {**memory, "held": held, "age": age}
+
+
+def receive(
+    messages: Tensor, neighbours: Tensor, carry: Carry, max_age: int
+) -> tuple[Tensor, Tensor, Carry]:
+    """Arithmetic mean of the messages that agents hold now, see `collect`.
+
+    Returns:
+        Mean ``(E, N, M)``, presence ``(E, N, 1)``, and the entries of the next carry.
+    """
+    held, usable, memory = collect(messages, neighbours, carry, max_age)
     count = usable.sum(-1, keepdim=True)
     mean = (held * usable.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
-    return mean, (count > 0).to(messages.dtype), {**memory, "held": held, "age": age}
+    return mean, (count > 0).to(messages.dtype), memory

@@ -46,7 +46,7 @@ def test_squashed_density_is_that_of_torch_and_integrates_to_one():
 def test_importance_sampling_estimates_the_log_integral(toy):
     """With Q(x, a) = c a_1, log of the integral of exp(Q) over the box is 2 sinh(c)/c * 2."""
     algorithm, batch = prepared(toy, "box", action_samples=4000, network="mlp")
-    x = algorithm.inputs(batch, 0.0, generator())[:2, 0, :1]  # (2, 1, F)
+    x = algorithm.inputs.of_obs(batch.obs, batch, generator())[:2, 0, :1]  # (2, 1, F)
     shape = (4000, 2, 1, 2)
     noise = [torch.randn(shape, generator=generator(k)) for k in (1, 2)]
     u = torch.rand(shape, generator=generator(3))
@@ -62,7 +62,7 @@ def test_importance_sampling_estimates_the_log_integral(toy):
 
 def test_many_actions_are_valued_as_each_alone(toy):
     algorithm, batch = prepared(toy, "box")
-    x = algorithm.inputs(batch, 0.0, generator())[:, 0]
+    x = algorithm.inputs.of_obs(batch.obs, batch, generator())[:, 0]
     actions = 2.0 * torch.rand(19, *x.shape[:2], 2, generator=generator()) - 1.0
     each = torch.stack([algorithm.critic(x, a) for a in actions], dim=1)
     torch.testing.assert_close(algorithm.critic.of_many(x, actions), each, rtol=1e-5, atol=1e-6)
@@ -78,7 +78,7 @@ def test_actions_of_the_next_state_are_scored_at_the_present_one(toy):
         return critic(x, actions)
 
     algorithm.critic.of_many = spy
-    inputs = algorithm.inputs(batch, algorithm.config.action_dropout, generator())
+    inputs = algorithm.inputs(batch, generator())
     algorithm.update(batch, generator())
     x, actions = seen[0]
     torch.testing.assert_close(x, inputs[:, 0])
@@ -139,7 +139,7 @@ def test_conservatism_widens_the_gap_between_data_and_other_actions(toy):
         algorithm, batch = prepared(toy, "ordered", conservative_weight=weight)
         for k in range(200):
             algorithm.update(batch, generator(k))
-        x = algorithm.inputs(batch, 0.0, generator())[:, 0]
+        x = algorithm.inputs.of_obs(batch.obs, batch, generator())[:, 0]
         values = algorithm.critic(x).squeeze(-2)
         chosen = F.one_hot(batch.actions[:, 0], values.shape[-1]).bool()
         gaps.append((values[chosen].mean() - values[~chosen].mean()).item())

@@ -12,7 +12,7 @@ from tests.helpers.algorithms import generator, prepared
 
 def likelihood_loss(algorithm, batch):
     """Mean of -log pi(a | x): the actor's loss with zero advantages."""
-    x, actions = algorithm.inputs(batch, 1.0, torch.Generator())[:, 0], batch.actions[:, 0]
+    x, actions = algorithm.inputs(batch, torch.Generator())[:, 0], batch.actions[:, 0]
     if algorithm.spec.action_kind == "box":
         actions = actions / 2.0  # from [-2, 2]
     zero = torch.zeros(x.shape[:2])

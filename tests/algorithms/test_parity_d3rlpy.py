@@ -52,7 +52,7 @@ class Case:
             self.ours.update(batch, torch.Generator().manual_seed(k))
         batch = sampler.sample(np.random.default_rng(9))
         batch.terminated[:5] = True
-        inputs = self.ours.inputs(batch, 1.0, torch.Generator().manual_seed(0))
+        inputs = self.ours.inputs(batch, torch.Generator().manual_seed(0))
         self.x, self.x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         self.actions = batch.actions[:, 0]
         if kind == "box":
@@ -277,7 +277,9 @@ def transformer(toy, kind):
             if isinstance(layer, nn.LayerNorm):
                 layer.eps = 1e-5
     batch = sampler.sample(np.random.default_rng(9))
-    inputs = ours.inputs(batch, 0.0, torch.Generator().manual_seed(0))[:, :-1, 0].contiguous()
+    inputs = ours.inputs.of_obs(batch.obs, batch, torch.Generator().manual_seed(0))[
+        :, :-1, 0
+    ].contiguous()
     actions = ours._scaled(batch.actions[:, :, 0])
     mean, std = ours.return_stats
     returns = (batch.returns_to_go[:, :, 0] - mean) / std

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from networld_algos.data.batch import WindowSampler
-from networld_algos.networld.config import FAITHFUL
+from networld_algos.networld.config import FAITHFUL, NetWorldConfig
 from networld_algos.networld.planning import plan
 from networld_algos.networld.segments import draw_segments
 from networld_algos.training.checkpoint import load, save
@@ -25,6 +25,10 @@ NETWORLD_OPTIONS = [
     {"guidance": "select", "candidates": 3, "temperature": 0.7, "weighting": "return"},
     {"prediction": "epsilon", "solver": "ddpm", "classifier": False, "guidance": "none"},
     {"encoder_grad": "none"},
+    {"message": "features", "planner": "regression"},
+    {"aggregate": "softmax", "message_dropout": 0.5},
+    {"action_slot": 0.0, "aggregate": "mean"},
+    {"act_by": "slot", "weighting": "advantage"},
     {"encoder_grad": "end_to_end"},
     {"warm_start": True},
     {"forecast": False},
@@ -82,7 +86,7 @@ def test_diffusion_loss_leaves_the_encoder_alone(toy):
 def test_selection_and_guidance_raise_the_predicted_return(toy):
     task = toy("box")
     data = task.collect(16)
-    algorithm = prepared("networld", data, total=150)
+    algorithm = prepared("networld", data, total=150, message="learned", aggregate="mean")
     train(algorithm, [data], 0, 150)
     nets, config = algorithm.acting, algorithm.config
     obs = torch.as_tensor(data.obs[:8, 0])
@@ -131,3 +135,19 @@ def test_two_tasks_and_a_third_adapted_resume_exactly(toy, tmp_path):
     assert all(torch.equal(v, model.nets.tasks["one"].state_dict()[k]) for k, v in twin.items())
     for task in tasks:
         assert torch.equal(act(model, task), act(again, task))
+
+
+@pytest.mark.parametrize("kind", ["box", "discrete", "ordered"])
+def test_an_action_slot_decides_as_well_as_the_forecast(toy, kind):
+    task = toy(kind)
+    data = task.collect(24)
+    algorithm = prepared("networld", data, total=300, planner="regression", learning_rate=3e-3)
+    train(algorithm, [data], 0, 300)
+    by_forecast = task.score(algorithm)
+    algorithm.reconfigure(act_by="slot", decode="argmax")
+    assert task.score(algorithm) > 2.0 * by_forecast - 0.05  # rewards are negative
+
+
+def test_an_action_slot_that_is_not_trained_cannot_decide():
+    with pytest.raises(ValueError, match="act_by='slot' needs action_slot above 0"):
+        NetWorldConfig(action_slot=0.0, act_by="slot")

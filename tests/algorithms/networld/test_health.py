@@ -10,11 +10,15 @@ from tests.helpers.algorithms import prepared, train
 
 @pytest.fixture(scope="module")
 def trained(toy):
-    """NetWorld on the toy task, as by default and end to end."""
+    """NetWorld on the toy task, as by default, and end to end with the published message."""
     data = toy("ordered").collect(48)
     models = {}
-    for mode, updates in (("inverse+reconstruction", 300), ("end_to_end", 150)):
-        model = prepared("networld", data, total=updates, encoder_grad=mode, hidden=128)
+    published = {"message": "latent", "aggregate": "mean"}
+    for mode, updates, changes in (
+        ("inverse+reconstruction", 300, {}),
+        ("end_to_end", 150, published),
+    ):
+        model = prepared("networld", data, total=updates, encoder_grad=mode, hidden=128, **changes)
         train(model, [data], 0, updates)
         models[mode] = model
     return models
