@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
@@ -77,12 +78,13 @@ def locked(
     """Hold the lock that a file stands for.
 
     The file is created if it is missing, and so is its folder. It is never emptied, and a symbolic
-    link is refused, so that no other file can be damaged through it.
+    link is refused, so that no other file can be damaged through it. The lock of a process that
+    dies is free.
 
     Args:
         path: The lock file.
         wait: Wait while another process holds the lock.
-        remove: Delete the file at the end. A file that is left then shows that its holder died.
+        remove: Delete the file at the end. Who waits for it then locks a new file.
 
     Raises:
         BlockingIOError: If another process holds the lock and ``wait`` is false.
@@ -90,25 +92,15 @@ def locked(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not _is_open_as(handle, path):
-                continue  # the previous holder has deleted the file
-            try:
-                yield
-            finally:
-                if remove:
-                    path.unlink(missing_ok=True)
-            return
-        finally:
-            os.close(handle)
-
-
-def _is_open_as(handle: int, path: Path) -> bool:
-    """Whether an open file is still the one at ``path``."""
+    lock = FileLock(path)
     try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
+        lock.acquire(blocking=wait)
+    except Timeout as error:
+        raise BlockingIOError(f"another process holds {path}") from error
+    try:
+        yield
+    finally:
+        if remove:
+            with suppress(PermissionError):  # Windows keeps files that are open
+                path.unlink(missing_ok=True)
+        lock.release()

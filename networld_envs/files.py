@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import sys
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
+
+from filelock import FileLock
 
 
 @contextmanager
@@ -51,14 +52,14 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a lock file; others that want the same lock wait.
 
     The file is created if it does not exist, and it is not removed. It is never emptied, and
-    symbolic links are refused, so that no other file can be damaged through it.
+    symbolic links are refused, so that no other file can be damaged through it. The lock of a
+    process that dies is free.
+
+    Raises:
+        OSError: If ``path`` is a symbolic link or cannot be opened.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with FileLock(path):
         yield
-    finally:
-        os.close(handle)
 
 
 def run_file(path: Path) -> ModuleType:

@@ -1,7 +1,9 @@
 """Both packages write files whole or not at all, and lock them without harm to other files."""
 
-import fcntl
 import os
+import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -114,14 +116,15 @@ def test_a_lock_that_is_held_is_refused_without_waiting(tmp_path):
     assert path.is_file()
 
 
-def test_who_waited_for_a_lock_file_that_was_deleted_locks_a_new_one(tmp_path, monkeypatch):
-    path = tmp_path / ".lock"
-    opened, there = threading.Event(), []
-    flock = fcntl.flock
+HOLD = (
+    "import os, sys; from networld_algos.files import locked\n"
+    "with locked(sys.argv[1], remove=True): print('held', flush=True); sys.stdin.read()"
+)
 
-    def watched(handle, how):
-        opened.set()
-        flock(handle, how)
+
+def test_who_waited_for_a_lock_file_that_was_deleted_locks_a_new_one(tmp_path):
+    path = tmp_path / ".lock"
+    there = []
 
     def wait():
         with algos.locked(path, remove=True):
@@ -129,9 +132,30 @@ def test_who_waited_for_a_lock_file_that_was_deleted_locks_a_new_one(tmp_path, m
 
     waiter = threading.Thread(target=wait)
     with algos.locked(path, remove=True):
-        monkeypatch.setattr(fcntl, "flock", watched)
         waiter.start()
-        assert opened.wait(60)
+        waiter.join(0.2)  # it tries in vain
+        assert not there
     waiter.join()
     assert there == [True]
     assert not path.exists()
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path):
+    path = tmp_path / ".lock"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(BlockingIOError, match="another process holds"):
+            algos.locked(path, wait=False).__enter__()
+        holder.kill()
+        holder.wait()
+        with algos.locked(path, wait=False), pytest.raises(BlockingIOError):
+            algos.locked(path, wait=False).__enter__()
+
+
+def test_neither_package_locks_files_by_hand():
+    root = Path(envs.__file__).parents[1]
+    for package in ("networld_envs", "networld_algos"):
+        for path in (root / package).rglob("*.py"):
+            by_hand = re.search(r"^\s*(import|from) (fcntl|msvcrt)\b", path.read_text(), re.M)
+            assert not by_hand, path
