@@ -1,69 +1,45 @@
 """Where runs execute: in processes on this machine, or as tasks of a Ray cluster.
 
-Both backends return the outcome of every job, in any order. If a worker process dies, its
-checkpoint remains and its run is repeated once. A run whose worker dies a second time is recorded
-as failed.
+Both backends return the outcome of every job, in any order. If a worker process dies, another takes
+its place and resumes the run from its checkpoint. A run that kills
+`networld_envs.store.workers.DEATHS` workers is recorded as failed, and the others go on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Literal, cast, get_args
-
-import joblib
 
 from networld_algos.bench.job import Job, Outcome, failed
 from networld_algos.bench.worker import perform
+from networld_envs.store.workers import DEATHS, WorkerDiedError, Workers
 
 Backend = Literal["local", "ray"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 
-DIED = "the worker process died twice, perhaps because memory ran out; try fewer jobs"
+DIED = f"{DEATHS} workers died of this run, perhaps because memory ran out; try fewer jobs"
 
 
-def local(todo: Sequence[Job], jobs: int) -> Iterator[Outcome]:
-    """Run jobs in ``jobs`` joblib processes; a single process is this one.
+def local(todo: Sequence[Job], workers: Workers[Job, Outcome]) -> Iterator[Outcome]:
+    """Run jobs in worker processes on this machine.
 
     Args:
         todo: The jobs, longest first.
-        jobs: Number of parallel processes.
+        workers: Processes that apply `networld_algos.bench.worker.perform`; a single one is this
+            process.
     """
-    left = {job.run.key: job for job in todo}
-    while left:
-        work = [joblib.delayed(perform)(job) for job in left.values()]
-        # One job per batch: in a larger batch a run would wait for another and be reported late.
-        options: dict[str, Any] = {"pre_dispatch": str(jobs), "batch_size": 1}
-        pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", **options)
-        try:
-            for outcome in cast("Iterator[Outcome]", pool(work)):
-                del left[outcome.run.key]
-                yield outcome
-        except BrokenProcessPool:
-            # A dead worker breaks the whole pool, and joblib does not say which job killed it.
-            # Each run that was in progress is repeated in its own pool.
-            suspects = [job for job in left.values() if job.paths.lock(job.run).exists()]
-            if not suspects:
-                raise
-            for job in suspects:
-                yield _in_own_pool(job)
-                del left[job.run.key]
-
-
-def _in_own_pool(job: Job) -> Outcome:
-    try:
-        # With n_jobs=1 the job would run in this process.
-        (outcome,) = joblib.Parallel(n_jobs=2)([joblib.delayed(perform)(job)])
-    except BrokenProcessPool as error:
-        return failed(job, f"{type(error).__name__}: {DIED}", str(error))
-    return cast("Outcome", outcome)
+    for job, outcome in workers.map(todo):
+        if isinstance(outcome, WorkerDiedError):
+            yield failed(job, f"{type(outcome).__name__}: {DIED}", str(outcome))
+        else:
+            yield outcome
 
 
 def on_ray(todo: Sequence[Job], jobs: int, address: str | None) -> Iterator[Outcome]:
     """Run jobs as Ray tasks of one CPU each, at most ``jobs`` at a time.
 
     Every machine of the cluster needs this package, and must see the results folder and the
-    datasets at the same paths. Ray repeats a task once if its worker dies.
+    datasets at the same paths. Ray repeats a task whose worker dies.
 
     Args:
         todo: The jobs, longest first.
@@ -83,7 +59,7 @@ def on_ray(todo: Sequence[Job], jobs: int, address: str | None) -> Iterator[Outc
             options = {"address": address}
         ray.init(**options, log_to_driver=False)
     try:
-        remote = ray.remote(num_cpus=1, max_retries=1)(perform)
+        remote = ray.remote(num_cpus=1, max_retries=DEATHS - 1)(perform)
         waiting = list(reversed(todo))
         under_way: dict[Any, Job] = {}
         while waiting or under_way:

@@ -40,8 +40,6 @@ class Job:
             algorithms that the user has added.
         tasks: Name -> file of the suite's user-defined tasks, which a worker lacks as well.
         environment: The runner's values of the variables in `ENVIRONMENT`.
-        runner: Process id of the runner if workers are its children, which end when it does;
-            None otherwise.
         tensorboard: Write losses and scores for TensorBoard.
     """
 
@@ -51,7 +49,6 @@ class Job:
     algorithms: Mapping[str, Any]
     tasks: Mapping[str, str]
     environment: Mapping[str, str]
-    runner: int | None = None
     tensorboard: bool = False
 
 

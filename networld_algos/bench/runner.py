@@ -20,12 +20,14 @@ from networld_algos.bench.runs import Run
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.tensorboard import load_writer
 from networld_algos.bench.unroll import unroll
+from networld_algos.bench.worker import perform
 from networld_algos.files import locked
 from networld_algos.registry import ALGORITHMS
 from networld_algos.results.folder import record_command, write_display
 from networld_algos.results.rows import SUPERSEDED
 from networld_envs import store
 from networld_envs.simulator import added_tasks
+from networld_envs.store.workers import Workers
 
 
 def suite_paths(results: Path, suite: Suite) -> Paths:
@@ -113,6 +115,7 @@ def run_suite(
     Raises:
         ValueError: If a part, the backend or the number of jobs is invalid, or another process is
             running the suite in the same folder.
+        networld_envs.store.workers.WorkerDiedError: If no worker can start.
         ImportError: If the extra for Ray or TensorBoard is missing.
     """
     check_options(suite, jobs, only, backend, ray_address, tensorboard)
@@ -144,21 +147,21 @@ def run_suite(
                 algorithms=dict(ALGORITHMS),
                 tasks=tasks,
                 environment={k: os.environ[k] for k in ENVIRONMENT if k in os.environ},
-                runner=os.getpid() if backend == "local" else None,
                 tensorboard=tensorboard,
             )
             for run in ordered
         ]
         outcomes = []
-        for part in ([w for w in work if not w.run.start], [w for w in work if w.run.start]):
-            if backend == "ray":
-                done = backends.on_ray(part, jobs, ray_address)
-            else:
-                done = backends.local(part, jobs)
-            for outcome in done:
-                outcomes.append(outcome)
-                if on_done is not None:
-                    on_done(outcome)
+        with Workers(perform, jobs) as workers:  # they start when there is work for them
+            for part in ([w for w in work if not w.run.start], [w for w in work if w.run.start]):
+                if backend == "ray":
+                    done = backends.on_ray(part, jobs, ray_address)
+                else:
+                    done = backends.local(part, workers)
+                for outcome in done:
+                    outcomes.append(outcome)
+                    if on_done is not None:
+                        on_done(outcome)
         return outcomes
 
 

@@ -39,7 +39,7 @@ def perform(job: Job) -> Outcome:
     run, paths = job.run, job.paths
     try:
         restore_tasks(job.tasks)
-        # A worker of a runner that was killed may still be at this run.
+        # A worker of a runner that was killed may still be ending.
         with locked(paths.lock(run), remove=True):
             if not (paths.is_done(run) and (paths.has_model(run.key) or not job.keep)):
                 _do(job)
@@ -140,11 +140,9 @@ def _training_data(run: Run, task: str) -> tuple[Episodes, Episodes | None]:
 
 
 def _on_update(job: Job, log: Events | None) -> Callable[[int, dict[str, float]], None]:
-    """Record progress, and end this worker if its runner was killed."""
+    """Record progress, and the losses for TensorBoard."""
 
     def note(update: int, losses: dict[str, float]) -> None:
-        if job.runner is not None and job.runner not in (os.getpid(), os.getppid()):
-            os._exit(1)
         if log is not None:
             log.losses(update, losses)
         if update % 50 == 0:

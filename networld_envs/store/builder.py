@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import partial as with_arguments
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import gymnasium
-import joblib
 import minari
 import numpy as np
 from minari.data_collector import EpisodeBuffer
@@ -31,6 +31,7 @@ from networld_envs.store.ids import DATA
 from networld_envs.store.minari_io import episode_buffer, open_local, write
 from networld_envs.store.publishing import DATASET, DatasetExistsError, new_dataset
 from networld_envs.store.recipes import Progress, Recipe, catalog
+from networld_envs.store.workers import WorkerDiedError, Workers
 
 
 def build(
@@ -43,7 +44,8 @@ def build(
     """Make a dataset from its recipe and put it into Minari's local store.
 
     Finished chunks are kept on disk, so a build that was killed continues where it stopped, and
-    memory holds one chunk per process. The dataset appears under its id only when it is complete.
+    memory holds one chunk per process. A process that dies is replaced, see
+    `networld_envs.store.workers`. The dataset appears under its id only when it is complete.
     Concurrent builds of the same id wait for each other.
 
     Args:
@@ -57,7 +59,11 @@ def build(
     Raises:
         networld_envs.store.DatasetError: If the dataset already exists, unless ``force`` or
             ``keep`` is given, or if the recipe has an id of the catalogue but is another one.
+        networld_envs.store.workers.WorkerDiedError: If processes keep dying over one chunk.
+        ValueError: If ``jobs`` is not positive.
     """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     known = catalog().get(recipe.dataset_id)
     is_known = known is not None and known.record() == recipe.record()
     try:
@@ -87,13 +93,18 @@ def _simulate(recipe: Recipe, partial: Path, jobs: int, progress: Progress | Non
     done = recipe.episodes - sum(_chunk_size(recipe, s) for s in missing)
     if progress is not None:
         progress(done, recipe.episodes)
-    tasks = added_tasks()
-    work = (joblib.delayed(simulate_chunk)(recipe, s, partial, tasks) for s in missing)
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    for count in cast("Iterator[int]", parallel(work)):
-        done += count
-        if progress is not None:
-            progress(done, recipe.episodes)
+    simulate = with_arguments(simulate_chunk, recipe, partial=partial, tasks=added_tasks())
+    with Workers(simulate, jobs) as workers:
+        for start, count in workers.map(missing):
+            if isinstance(count, WorkerDiedError):
+                last = start + _chunk_size(recipe, start) - 1
+                raise WorkerDiedError(
+                    f"episodes {start} to {last} of {recipe.dataset_id}: {count}; the episodes "
+                    "that are finished are kept"
+                )
+            done += count
+            if progress is not None:
+                progress(done, recipe.episodes)
     return [chunk_path(partial, s) for s in starts]
 
 

@@ -99,7 +99,7 @@ def test_a_run_that_kills_every_worker_is_recorded_and_the_rest_is_done(tmp_path
     outcomes, _ = run(tmp_path, "bad", backend, deaths=99)
     title = "comparison / rb / expert / mortal / seed 0"
     assert [name for name, error in outcomes.items() if error] == [title]
-    assert "died twice" in outcomes[title]
+    assert "3 workers died" in outcomes[title]
     (failure,) = read_failures(tmp_path / "bad" / "tiny")
     assert failure.run == title
     learned = {(r.label, r.seed) for r in read_rows(tmp_path / "bad") if r.kind == "learned"}
