@@ -24,13 +24,14 @@ from typing import Any
 import torch
 
 from networld_algos.base import Algorithm
-from networld_algos.files import write_text
+from networld_algos.files import reading, write_text
 from networld_algos.training import checkpoint
 from networld_envs.spec import TaskSpec
 
 SCHEME = "hf://"
 EVALUATION = "evaluation.json"
 CARD = "README.md"
+REMEDY = "delete it, and record the score again with networld evaluate --record"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 FILES = [checkpoint.INDEX, *checkpoint.TENSOR_FILES, EVALUATION, CARD]
 
@@ -171,7 +172,7 @@ def fetch(source: str | Path, *, token: str | None = None, endpoint: str | None 
 
 def model_card(folder: Path, repo_id: str) -> str:
     """README of a repository, from the checkpoint in ``folder``."""
-    index = json.loads((folder / checkpoint.INDEX).read_bytes())
+    index = checkpoint.read_index(folder)
     tasks = [TaskSpec.from_dict(spec) for spec in index["specs"]]
     about = index["extra"]
     facts = {
@@ -179,6 +180,7 @@ def model_card(folder: Path, repo_id: str) -> str:
         "dataset": about.get("dataset"),
         "episodes": _episodes(about),
         "updates": about.get("updates"),
+        "started from": about.get("init", {}).get("source"),
         "seed": about.get("seed"),
         "score": score_of(folder),
     }
@@ -210,7 +212,7 @@ def record_score(folder: Path, values: dict[str, Any]) -> None:
     Args:
         folder: Folder of the checkpoint.
         values: ``task``, ``preset``, ``episodes``, ``mean``, ``low``, ``high`` and ``normalised``
-            (or None).
+            (or None); perhaps ``params`` of the task and a ``warning``.
     """
     about = {**values, "model": checkpoint.weights_file(folder)}
     write_text(folder / EVALUATION, json.dumps(about, indent=1) + "\n")
@@ -221,8 +223,12 @@ def score_of(folder: Path) -> str | None:
     file = folder / EVALUATION
     if not file.is_file():
         return None
-    found = json.loads(file.read_text())
-    if found.pop("model", None) != checkpoint.weights_file(folder):
+    with reading(file, REMEDY):
+        return _score_in_words(json.loads(file.read_bytes()), checkpoint.weights_file(folder))
+
+
+def _score_in_words(found: dict[str, Any], weights: str) -> str | None:
+    if found.pop("model", None) != weights:
         return None
     text = (
         f"{found['mean']:.4g} [{found['low']:.4g}, {found['high']:.4g}] average reward per agent "
@@ -230,6 +236,8 @@ def score_of(folder: Path) -> str | None:
     )
     if found["normalised"] is not None:
         text += f"; normalised {found['normalised']:.1f} (random 0, expert 100)"
+    if found.get("warning"):
+        text += f"; note: {found['warning']}"
     return text
 
 

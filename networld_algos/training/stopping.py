@@ -25,8 +25,10 @@ class Stop:
 
     def __call__(self) -> bool:
         """Whether a process of the job got a signal. Each process calls this once per update."""
-        self.number = distributed.largest(self.number)
-        return self.number != 0
+        found = distributed.largest(self.number)
+        if found:  # never forget a signal that came after the line above
+            self.number = found
+        return found != 0
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from networld_algos.files import locked, write_text
@@ -21,7 +21,8 @@ def sole_writer(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Hold a folder for one training. The hold of a process that dies ends with it.
 
     Args:
-        folder: Folder of the checkpoint. It is created if it is missing.
+        folder: Folder of the checkpoint. It is created if it is missing, and removed at the end if
+            it is then empty.
 
     Raises:
         BlockingIOError: If another process holds it; names the folder and the process.
@@ -29,6 +30,8 @@ def sole_writer(folder: str | os.PathLike[str]) -> Iterator[None]:
     """
     folder = Path(folder)
     with ExitStack() as stack:
+        if not folder.exists():
+            stack.callback(_remove_empty, folder)
         try:
             stack.enter_context(locked(folder / LOCK, wait=False, remove=True))
             write_text(folder / HOLDER, json.dumps({"pid": os.getpid(), "host": _host()}) + "\n")
@@ -44,6 +47,11 @@ def sole_writer(folder: str | os.PathLike[str]) -> Iterator[None]:
             ) from error
         stack.callback((folder / HOLDER).unlink, missing_ok=True)
         yield
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _host() -> str:

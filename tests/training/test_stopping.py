@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from networld_algos import make
-from networld_algos.training import checkpoint
+from networld_algos.training import checkpoint, distributed
 from networld_algos.training.run import Training, resume, run_training
 from networld_algos.training.stopping import signals_stop
 from networld_algos.training.writer import sole_writer
@@ -54,6 +54,18 @@ def test_a_signal_saves_the_update_it_met_and_the_training_goes_on(tmp_path, dat
     assert_same_state(resumed, whole)
 
 
+def test_a_signal_between_two_looks_is_not_forgotten(monkeypatch):
+    def slow(number, real=distributed.largest):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(number)
+
+    with signals_stop() as stop:
+        monkeypatch.setattr(distributed, "largest", slow)
+        assert not stop()
+        monkeypatch.undo()
+        assert stop()
+
+
 def test_a_second_ctrl_c_ends_the_training_at_once(tmp_path, data):
     def kill_twice(update, metrics):
         os.kill(os.getpid(), signal.SIGINT)
@@ -94,6 +106,9 @@ def test_one_training_per_folder(tmp_path):
     with sole_writer(folder):  # the hold of a killed process has ended with it
         assert json.loads((folder / ".training.json").read_text())["pid"] == os.getpid()
     assert not list(folder.iterdir())
+    with sole_writer(tmp_path / "new"):
+        pass
+    assert not (tmp_path / "new").exists()  # nothing was trained
 
 
 def test_a_folder_that_cannot_be_written_is_noticed(tmp_path, monkeypatch):
