@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum, unique
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -234,6 +234,14 @@ class Policy:
     needs: Callable[[Any], bool] = lambda params: True
 
     def __post_init__(self) -> None:
+        for name in ("name", "role", "summary"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"Policy.{name} must be text, got {getattr(self, name)!r}")
+        if self.role not in get_args(Role):
+            raise ValueError(f"Policy.role must be one of {get_args(Role)}, got {self.role!r}")
+        for name in ("local", "privileged", "needs"):
+            if not callable(function := getattr(self, name)) and function is not None:
+                raise TypeError(f"Policy.{name} must be a function, got {function!r}")
         if (self.local is None) == (self.privileged is None):
             raise ValueError(f"policy {self.name!r} must have either local or privileged, not both")
         if (self.privileged is not None) != (self.role == "genie"):
@@ -241,6 +249,42 @@ class Policy:
                 f"policy {self.name!r} must be privileged if its role is 'genie', and only then, "
                 f"got role {self.role!r}"
             )
+
+
+@dataclass(frozen=True)
+class LogFacts:
+    """What holds in every log of a task, whatever the network and the policy.
+
+    The import of logs checks these facts (`networld_envs.store.consistency`) together with
+    ``TaskSpec.last_action`` and the range of ``TaskSpec.reward_column``. Columns are named as in
+    ``TaskSpec.obs_columns``. A column that a preset does not have is left out.
+
+    Attributes:
+        shown_action: ``(params, actions) -> {column: values}``. Columns of the next observation
+            that the action alone determines. ``actions`` are ``(T, N)`` or ``(T, N, A)``, values
+            ``(T, N)``.
+        at_most: Pairs of columns; in every observation the first is at most the second.
+        reward_rises_with: Column of the next observation -> 1 if the reward rises with it, -1 if
+            it falls.
+        reward_shown: Whether those columns show the result of the step that the reward is for, so
+            that they agree best with the reward of that step.
+        symmetric_neighbours: Whether j is a neighbour of i whenever i is one of j.
+        limited_neighbours: Whether an agent has at most ``TaskSpec.neighbour_slots`` neighbours,
+            however large the network is.
+        neighbour_columns: Regular expressions for columns that are constant without neighbours. A
+            group, if there is one, holds the number of the neighbour, counted from 0.
+        unlisted_columns: Columns about agents that are not neighbours; constant where there are
+            none.
+    """
+
+    shown_action: Callable[[Any, NDArray[Any]], Mapping[str, NDArray[Any]]] | None = None
+    at_most: Sequence[tuple[str, str]] = ()
+    reward_rises_with: Mapping[str, int] = field(default_factory=dict)
+    reward_shown: bool = False
+    symmetric_neighbours: bool = False
+    limited_neighbours: bool = False
+    neighbour_columns: Sequence[str] = ()
+    unlisted_columns: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -263,6 +307,7 @@ class About:
         pace: Data quality, or ``""`` for any -> factor by which the suite `cpu` multiplies an
             algorithm's own number of updates.
         compiled: Module with compiled loops of the task's steps, see `networld_envs.compiled`.
+        logs: What holds in every log of the task, for the check of imported logs.
     """
 
     title: str
@@ -273,3 +318,4 @@ class About:
     agent_counts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     pace: Mapping[str, float] = field(default_factory=dict)
     compiled: str = ""
+    logs: LogFacts = field(default_factory=LogFacts)

@@ -13,10 +13,27 @@ from networld_envs.cbf import ge2020, network, observation, transmission
 from networld_envs.cbf.transmission import applied_beamformer
 from networld_envs.cbf.types import Params, State, station_positions_m
 from networld_envs.physics import radio
-from networld_envs.spec import About, Column, TaskSpec, columns
+from networld_envs.spec import About, Column, LogFacts, TaskSpec, columns
 
 NAME = "cbf"
 AGENT = "bs"
+
+
+def _shown_action(params: Params, actions: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """The columns that show ``actions`` ``(T, K, 2n)``, or ``(T, K)`` of the codebook.
+
+    Of a codebook's action only the power, or power level and codeword, follows from the action
+    alone: the beam also depends on where the user is.
+    """
+    if params.action == "codebook":
+        power = {"power": ge2020.power_level(params, actions)}
+        shown = params.observation == "ge2020"
+        return {**power, "codeword": actions // params.power_levels} if shown else power
+    w = applied_beamformer(actions)
+    parts = {"re": w.real, "im": w.imag}
+    beam = {f"beamformer.{p}{i}": x[..., i] for p, x in parts.items() for i in range(w.shape[-1])}
+    return {"power": np.square(np.abs(w)).sum(axis=-1), **beam}
+
 
 ABOUT = About(
     title="coordinated beamforming",
@@ -31,6 +48,14 @@ ABOUT = About(
     agent_counts={7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
     pace={"": 2.4},  # a policy must generalise over geometry, which takes longest to learn
     compiled="networld_envs.cbf.compiled",
+    logs=LogFacts(
+        shown_action=_shown_action,
+        # The reward has no sign. The rate shown with it is measured one slot later, after fading.
+        reward_rises_with={"rate": 1},
+        limited_neighbours=True,  # the observation lists that many users
+        neighbour_columns=(r"(?:user|cell|interferer)(\d+)\.", "interference_plus_noise"),
+        unlisted_columns=("gain_unlisted",),
+    ),
 )
 
 PRESETS: dict[str, Params] = {

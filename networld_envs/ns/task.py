@@ -11,11 +11,11 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from networld_envs.ns import fluid, packets
-from networld_envs.ns.cells import hex_table, neighbour_utilisation
+from networld_envs.ns.cells import applied_allocation, hex_table, neighbour_utilisation
 from networld_envs.ns.fluid_types import SLICES, Params
 from networld_envs.ns.packet_types import FLAGS, PacketParams
 from networld_envs.physics.topology import hex_grid
-from networld_envs.spec import About, Column, TaskSpec, columns
+from networld_envs.spec import About, Column, LogFacts, TaskSpec, columns
 
 NAME = "ns"
 AGENT = "bs"
@@ -46,6 +46,15 @@ UNITS = {
 }
 """Unit of each group of columns."""
 
+
+def _shown_action(
+    params: Params | PacketParams, actions: NDArray[Any]
+) -> dict[str, NDArray[np.float64]]:
+    """The columns ``allocation_hz`` after ``actions``, ``(T, N, 3)`` Hz."""
+    applied = applied_allocation(params.bandwidth_hz, actions)
+    return {f"allocation_hz.{name}": applied[..., i] for i, name in enumerate(SLICES)}
+
+
 ABOUT = About(
     title="network slicing",
     reward_label="Average reward (mean SSR)",
@@ -62,6 +71,15 @@ ABOUT = About(
     agent_counts={7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
     pace={"": 0.25},
     compiled="networld_envs.ns.compiled",
+    logs=LogFacts(
+        shown_action=_shown_action,
+        # The reward is the mean SSR, or at least rises with it.
+        reward_rises_with={f"ssr.{name}": 1 for name in SLICES},
+        reward_shown=True,
+        symmetric_neighbours=True,  # adjacent cells
+        limited_neighbours=True,  # a hexagon has six
+        neighbour_columns=("neighbour_utilisation",),
+    ),
 )
 
 _MODELS: dict[type, ModuleType] = {Params: fluid, PacketParams: packets}

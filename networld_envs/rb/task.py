@@ -19,7 +19,7 @@ from networld_envs.physics.graphs import (
 )
 from networld_envs.physics.queueing import finite_queue, largest_remainder, success_probability
 from networld_envs.rb.types import LAST_ACTION, OBSERVATION, UNITS, Params, State
-from networld_envs.spec import About, Column, TaskSpec, columns
+from networld_envs.spec import About, Column, LogFacts, TaskSpec, columns
 
 NAME = "rb"
 AGENT = "node"
@@ -38,6 +38,13 @@ ABOUT = About(
         96: {"preset": "nodes96"},
     },
     pace={"": 1.4, "medium": 0.7, "mixed": 0.7},
+    logs=LogFacts(
+        shown_action=lambda params, actions: {"request": actions},
+        at_most=(("served", "grant"), ("grant", "request"), ("queue", "cluster_backlog")),
+        reward_rises_with={"queue": -1},  # the reward is a cost, which is mainly the queue's
+        reward_shown=True,
+        symmetric_neighbours=True,  # two clusters are in conflict, or mates
+    ),
 )
 
 PRESETS: dict[str, Params] = {
@@ -61,7 +68,7 @@ def spec(params: Params) -> TaskSpec:
         action_dim=1,
         action_low=(0.0,),
         action_high=high,
-        neighbour_slots=_mates(params) + params.cluster_degree * params.nodes_per_cluster,
+        neighbour_slots=params.neighbour_slots,
         last_action=tuple(i for i, name in enumerate(params.columns) if name in LAST_ACTION),
         obs_columns=columns([(n, UNITS[n]) for n in params.columns], space.low, space.high),
         action_columns=columns([("request", "RBs")], (0.0,), high),
@@ -89,9 +96,6 @@ def reset(params: Params, rngs: Sequence[np.random.Generator]) -> State:
     Args:
         params: Parameters of the task.
         rngs: One generator per environment.
-
-    Raises:
-        ValueError: If no admissible conflict graph is found (see `random_conflict_graph`).
     """
     clusters, nodes, agents = params.num_clusters, params.nodes_per_cluster, params.num_agents
     graphs: list[ConflictGraph] = []
