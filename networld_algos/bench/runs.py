@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from networld_algos.registry import make_config
+from networld_algos.results.text import file_stem
 from networld_envs.version import __version__
 
 Stage = Literal["reference", "pretrain", "train", "evaluate"]
@@ -111,7 +111,7 @@ class Run:
             words.append(f"s{self.seed}")
         if self.experiment == "fewshot":
             words.append(f"f{100 * self.fraction:g}")
-        return re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(words)).strip("-")
+        return file_stem(" ".join(words))
 
     @property
     def title(self) -> str:

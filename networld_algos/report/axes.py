@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,8 +18,8 @@ from networld_algos.report.style import (
     COLUMN_WIDTH_IN,
     PAGE_WIDTH_IN,
     ROLE_STYLES,
-    STYLE,
     Look,
+    drawing,
 )
 from networld_algos.report.summary import Curve, quality
 from networld_algos.results.display import Display
@@ -38,7 +37,7 @@ def save(fig: Figure, folder: Path, name: str, png: bool = True) -> Path:
     formats: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}}
     if png:
         formats["png"] = {"dpi": 300, "metadata": {"Software": None}}
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         for suffix, options in formats.items():
             buffer = io.BytesIO()
             fig.savefig(buffer, format=suffix, **options)
@@ -227,14 +226,15 @@ def legend(
         if markers:
             options = {**marker(look[name]), "markersize": 4.2}
         line = look[name]["linestyle"]
-        handles.append(Line2D([], [], ls=line, lw=1.4, label=look.display.method(name), **options))
+        handles.append(Line2D([], [], ls=line, lw=1.4, **options))
     longest = max(len(look.display.method(n)) for n in unique)
     width_pt = (COLUMN_WIDTH_IN if columns == 1 else PAGE_WIDTH_IN) * 72
     fit = max(1, int(width_pt // (longest * 4.4 + 34)))
     rows = -(-len(unique) // fit)
     fig.set_figheight(fig.get_figheight() + LEGEND_ROW_IN * max(0, rows - 2))  # two have room
-    fig.legend(
+    shown = fig.legend(
         handles=handles,
+        labels=["method"] * len(unique),  # a label that starts with "_" would be left out
         loc="outside lower center",
         ncols=-(-len(unique) // rows),
         frameon=False,
@@ -242,3 +242,5 @@ def legend(
         columnspacing=1.4,
         handletextpad=0.6,
     )
+    for text, name in zip(shown.get_texts(), unique, strict=True):
+        text.set_text(look.display.method(name))

@@ -6,6 +6,7 @@ JavaScript. Equal rows give the same page, byte for byte.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -13,13 +14,14 @@ from pathlib import Path
 import jinja2
 
 from networld_algos.files import write_text
-from networld_algos.report import facts, scoring
+from networld_algos.report import facts, plain, scoring
 from networld_algos.report.sections import all_sections
 from networld_algos.report.source import Section, Source, ordered
 from networld_algos.report.table import Table
 from networld_algos.results.display import Display
 from networld_algos.results.folder import Failure
 from networld_algos.results.rows import Row
+from networld_algos.results.text import markdown, one_line, visible
 
 
 def write_report(
@@ -33,7 +35,9 @@ def write_report(
     display: Display | None = None,
     seed: int = 0,
 ) -> Path:
-    """Write ``figures/*.svg``, ``figures/*.png``, ``report.html`` and its tables as ``tables.md``.
+    """Write ``figures/*.svg``, ``figures/*.png``, ``report.html`` and its tables.
+
+    The tables are in ``tables.md`` for people and in ``tables.json`` for programs.
 
     Args:
         rows: All rows of one suite, learned and reference.
@@ -56,12 +60,14 @@ def write_report(
             expert is no better than random.
         NotADirectoryError: If ``out_dir`` is a file.
     """
-    suite = scoring.one_suite(rows)
+    rows, failures = plain.plain_rows(rows), plain.plain_failures(failures)
+    suite, title = scoring.one_suite(rows), one_line(title)
     out = Path(out_dir)
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"{out} is a file; give a folder for the report")
-    shown = display or Display()
-    source = Source(ordered(rows, shown), out, seed, data_scores or {}, shown)
+    shown = plain.plain_display(display or Display())
+    scores = plain.plain_scores(data_scores or {})
+    source = Source(ordered(rows, shown), out, seed, scores, shown)
     sections = all_sections(source)
     page = _environment().from_string(_template())
     html = page.render(
@@ -71,20 +77,33 @@ def write_report(
         notices=facts.notices(source.rows, shown),
         sections=sections,
         failures=failures,
-        commands=commands,
+        commands=[visible(command) for command in commands],
         made=[facts.versions(source.rows), facts.origins(source.rows, shown)],
     )
     write_text(out / "tables.md", _tables(title, sections))
+    write_text(out / "tables.json", _tables_json(suite, title, sections))
     return write_text(out / "report.html", html)
 
 
 def _tables(title: str, sections: Sequence[Section]) -> str:
     """All tables of the page as Markdown."""
-    parts = [f"# {title}"]
+    parts = [f"# {markdown(title)}"]
     for section in sections:
         tables = [part.markdown for part in section.parts if isinstance(part, Table)]
-        parts += [f"## {section.title}", *tables] if tables else []
+        parts += [f"## {markdown(section.title)}", *tables] if tables else []
     return "\n\n".join(parts) + "\n"
+
+
+def _tables_json(suite: str, title: str, sections: Sequence[Section]) -> str:
+    """All tables of the page as JSON: their sections, titles, columns and lines of cells."""
+    tables = [
+        {"section": section.title, **part.to_dict()}
+        for section in sections
+        for part in section.parts
+        if isinstance(part, Table)
+    ]
+    found = {"suite": suite, "title": title, "tables": tables}
+    return json.dumps(found, indent=1, allow_nan=False) + "\n"
 
 
 def _template() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -141,8 +140,3 @@ def ordered(rows: Sequence[Row], display: Display) -> list[Row]:
 
 def _data_address(svg: Path) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.read_bytes()).decode("ascii")
-
-
-def slug(name: str) -> str:
-    """A name in lower case with hyphens, for anchors and file names."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower())

@@ -6,11 +6,15 @@ Algorithms may define them (`networld_algos.results.display`); the others get sp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib
+
 from networld_algos.results.display import Display
+from networld_algos.results.text import capital
 
 SPARE_COLOURS = (  # as distinct from the built-in ones and each other as those are (tested)
     "#983078",
@@ -68,12 +72,27 @@ STYLE: dict[Any, Any] = {
     "savefig.facecolor": "white",
     "svg.hashsalt": "networld",
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # "$" in the name of a method or a task is a dollar sign
 }
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw and save with Matplotlib's own defaults and `STYLE`, whatever the user's settings are.
+
+    A ``matplotlibrc`` or an earlier change of ``rcParams`` would otherwise alter every figure, and
+    could stop a report. The settings are restored afterwards.
+    """
+    plain: dict[Any, Any] = {
+        k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith("backend")
+    }
+    with matplotlib.rc_context({**plain, **STYLE}):  # not rcdefaults(), which forgets the backend
+        yield
 
 
 def factor_name(factor: str) -> str:
     """A factor as printed: ``"message_loss"`` becomes ``"Lost messages"``."""
-    return FACTORS.get(factor, factor.replace("_", " ").capitalize())
+    return FACTORS.get(factor, capital(factor.replace("_", " ")))
 
 
 def level_text(factor: str, level: float) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from networld_algos.report.scoring import FactorLevel, Panel
 from networld_algos.report.style import factor_name, level_text
 from networld_algos.report.summary import quality
 from networld_algos.results.stats import Interval
+from networld_algos.results.text import capital, markdown
 
 DASH = "\N{EN DASH}"
 LONG = 40
@@ -83,20 +85,36 @@ class Table:
         """The table as Markdown: title, caption and lines."""
 
         def line(cells: Sequence[str]) -> str:
-            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+            return "| " + " | ".join(cells) + " |"
 
         ruler = ["---:" if column.numeric else "---" for column in self.columns]
-        heads = [line([column.name for column in self.columns]), line(ruler)]
+        heads = [line([markdown(column.name) for column in self.columns]), line(ruler)]
         body = [line([_plain(cell) for cell in cells]) for cells in self.lines]
-        above = [f"### {self.title}", *([self.caption] if self.caption else [])]
+        above = [f"### {markdown(self.title)}", *([markdown(self.caption)] if self.caption else [])]
         return "\n\n".join([*above, "\n".join([*heads, *body])])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table for JSON. A cell has its text, its note, and its value if it is a number."""
+        return {
+            "title": self.title,
+            "caption": self.caption,
+            "columns": [column.name for column in self.columns],
+            "lines": [[_cell_dict(cell) for cell in line] for line in self.lines],
+        }
+
+
+def _cell_dict(cell: Cell) -> dict[str, Any]:
+    found: dict[str, Any] = {"text": cell.text}
+    if isinstance(cell.order, (int, float)) and math.isfinite(cell.order):
+        found["value"] = cell.order
+    return found | ({"note": cell.note} if cell.note else {})
 
 
 def _plain(cell: Cell) -> str:
     """A cell as one line of Markdown, with the bold type and marks of the page."""
-    text = f"**{cell.text}**" if cell.strong else cell.text
-    mark = f"<sup>{cell.mark}</sup>" if cell.mark else ""
-    return f"{text}{mark} {cell.note}".strip()
+    text = f"**{markdown(cell.text)}**" if cell.strong else markdown(cell.text)
+    mark = f"<sup>{markdown(cell.mark)}</sup>" if cell.mark else ""
+    return f"{text}{mark} {markdown(cell.note)}".strip()
 
 
 def interval_text(interval: Interval, digits: int) -> str:
@@ -151,7 +169,7 @@ def episodes_text(count: float) -> str:
 
 def panel_name(panel: Panel, several: bool) -> str:
     """Task in capitals, followed by the quality of its data if ``several``."""
-    task = panel[0].upper() if panel[1] else panel[0].capitalize()
+    task = panel[0].upper() if panel[1] else capital(panel[0])
     return f"{task}, {quality(panel)}" if several and panel[1] else task
 
 

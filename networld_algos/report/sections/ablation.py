@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -21,8 +20,8 @@ from networld_algos.report.sections import comparison_tables
 from networld_algos.report.source import Section, Source
 from networld_algos.report.style import (
     ROLE_STYLES,
-    STYLE,
     Look,
+    drawing,
 )
 from networld_algos.report.summary import Final
 from networld_algos.report.table import (
@@ -148,7 +147,7 @@ def figure(found: Sequence[AblationChange], look: Look, columns: int | None = No
     """Forest plot: change in score of each ablation, paired by seed, with its 95% interval."""
     panels = arranged([a.panel for a in found])
     labels = list(dict.fromkeys(a.label for a in found))
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         fig, axes = grid(len(panels), columns, height_in=0.75 + 0.2 * len(labels))
         for ax, panel in zip(axes, panels, strict=True):
             for a in (a for a in found if a.panel == panel):

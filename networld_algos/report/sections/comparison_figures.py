@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -23,7 +22,7 @@ from networld_algos.report.axes import (
     title,
 )
 from networld_algos.report.scoring import Panel, Reference
-from networld_algos.report.style import ROLE_STYLES, STYLE, Look
+from networld_algos.report.style import ROLE_STYLES, Look, drawing
 from networld_algos.report.summary import Curve, Final
 from networld_algos.results.stats import Floats
 
@@ -47,7 +46,7 @@ def comparison_figure(
         behaviours: Panel -> average reward of its training data, drawn as a line as well.
     """
     panels = arranged([c.panel for c in curves])
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         fig, axes = grid(len(panels), columns)
         for ax, panel in zip(axes, panels, strict=False):
             mine = [c for c in curves if c.panel == panel]
@@ -82,7 +81,7 @@ def score_figure(
     scored = [f for f in finals if f.score is not None]
     panels = arranged([f.panel for f in scored])
     methods = list(dict.fromkeys(f.label for f in scored))
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         fig, axes = grid(len(panels), columns, height_in=0.75 + 0.2 * len(methods))
         rows: dict[int, list[Panel]] = {}
         for ax, panel in zip(axes, panels, strict=True):
@@ -124,7 +123,7 @@ def profile_figure(
         look: From `styles`.
         columns: Panels per row.
     """
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         fig, axes = grid(len(groups), columns, height_in=2.55)
         for ax, (name, profiles) in zip(axes, groups.items(), strict=True):
             for label, (profile, low, high) in profiles.items():

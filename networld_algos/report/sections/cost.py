@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -24,8 +23,8 @@ from networld_algos.report.source import Section, Source
 from networld_algos.report.style import (
     DASHES,
     ROLE_STYLES,
-    STYLE,
     Look,
+    drawing,
     factor_name,
     level_text,
 )
@@ -95,7 +94,7 @@ def figure(
     timed = [r for r in found if all(f.latency_p50_ms for f in r.finals)]
     points = [f for f in fixed if f.score is not None and f.latency_p50_ms]
     panels = arranged([x.panel for x in [*timed, *points]])
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         fig, axes = grid(len(panels), columns, height_in=2.4)
         for ax, panel in zip(axes, panels, strict=True):
             for f in (f for f in points if f.panel == panel):

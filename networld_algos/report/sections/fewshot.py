@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,7 +23,7 @@ from networld_algos.report.sections import fewshot_curves
 from networld_algos.report.sections.comparison_figures import principal, scale_ends
 from networld_algos.report.sections.fewshot_curves import FewShotCurve, Gain
 from networld_algos.report.source import Section, Source
-from networld_algos.report.style import STYLE, Look
+from networld_algos.report.style import Look, drawing
 from networld_algos.report.table import (
     Cell,
     Column,
@@ -88,7 +87,7 @@ def figure(
         columns: Panels per row.
     """
     panels = arranged([c.panel for c in curves])
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         fig, axes = grid(len(panels), columns, most=2)
         for ax, panel in zip(axes, panels, strict=False):
             mine = [c for c in curves if c.panel == panel]

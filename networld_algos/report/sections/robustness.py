@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -17,11 +16,11 @@ from networld_algos.report.axes import (
 )
 from networld_algos.report.sections import responses
 from networld_algos.report.sections.responses import Response, response_line
-from networld_algos.report.source import Section, Source, slug
+from networld_algos.report.source import Section, Source
 from networld_algos.report.style import (
     ROLE_STYLES,
-    STYLE,
     Look,
+    drawing,
     factor_name,
     level_text,
 )
@@ -35,6 +34,7 @@ from networld_algos.report.table import (
     text_cell,
 )
 from networld_algos.results.display import Display
+from networld_algos.results.text import slug
 
 
 def make(source: Source) -> Section:
@@ -66,7 +66,7 @@ def figure(found: Sequence[Response], look: Look, columns: int | None = None) ->
     """Score against the levels of one factor, one panel per task; agent counts on a log axis."""
     factor = found[0].factor
     panels = arranged([r.panel for r in found])
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         fig, axes = grid(len(panels), columns)
         for ax, panel in zip(axes, panels, strict=True):
             mine = [r for r in found if r.panel == panel]
