@@ -85,9 +85,10 @@ CONTROLS = (
 def comparison(
     updates: dict[str, int], pace: dict[str, dict[str, float]] | None = None, light: bool = False
 ) -> tuple[Entry, ...]:
-    """NetWorld with its controls, and every baseline with and without the mean field.
+    """NetWorld with its controls, and every baseline with and without messages.
 
-    The papers of the baselines have no mean field. Baselines with it also learn from the
+    All methods combine messages in the same way. "bc (arithmetic mean)" shows what that way is
+    worth. The papers of the baselines have no messages. Baselines with it also learn from the
     neighbourhood's reward, unless `BY_DATA` says otherwise. Entries without it are run on expert
     data only. On data of mixed quality NetWorld weights steps by their advantage.
     "networld (regression)" uses the same networks without diffusion.
@@ -120,6 +121,7 @@ def comparison(
     cloning = (
         replace(entry("bc"), decisions=BC_DECISIONS),
         alone("bc", mean_field=False),
+        entry("bc", "bc (arithmetic mean)", aggregate="mean"),
     )
     lighter: dict[str, dict[str, Any]] = {"ma-cql": LIGHT_CQL, "ma-dt": LIGHT_DT} if light else {}
     others = []
@@ -146,7 +148,11 @@ def ablations(updates: int) -> tuple[Entry, ...]:
         "networld": {},
         "no mean field": {"mean_field": "off"},
         "mean field in classifier only": {"mean_field": "classifier"},
-        "latent message": {"message": "latent"},
+        "published message": {"message": "latent", "aggregate": "mean"},
+        "arithmetic mean": {"aggregate": "mean"},
+        "soft maximum, no difference": {"aggregate": "softmax"},
+        "learned message": {"message": "learned"},
+        "no action slot": {"action_slot": 0.0},
         "whole plan": whole,
         "whole plan, no forecast": {**whole, "forecast": False},
         "whole plan, temperature 0": {**whole, "temperature": 0.0},

@@ -42,7 +42,7 @@ class InputsConfig:
         message: ``"features"`` sends the features; ``"learned"`` sends 64 floats computed from
             them by a network that the policy's loss trains.
         aggregate: How a receiver combines messages: ``"mean"``, ``"softmax"`` or
-            ``"difference"``, see `MeanField`.
+            ``"difference"``, see `MeanField`. The mean field of the literature is ``"mean"``.
         message_dropout: Share of messages that are lost in training.
         message_max_age: Steps for which a neighbour's last message replaces lost ones.
     """
@@ -51,7 +51,7 @@ class InputsConfig:
     action_dropout: float = 1.0
     mean_field: bool = True
     message: LocalMessage = "features"
-    aggregate: Aggregate = "mean"
+    aggregate: Aggregate = "difference"
     message_dropout: float = 0.0
     message_max_age: int = MESSAGE_MAX_AGE
 
