@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -44,6 +45,107 @@ def known_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
             key = (row.task, row.label)
             seconds.setdefault(key, []).append(row.train_seconds / row.updates)
     return {key: sum(values) / len(values) for key, values in seconds.items()}
+
+
+class Pace:
+    """Estimates that are corrected with what this machine needed for its first runs.
+
+    Every measured run gives the ratio of its measured to its estimated time. The ratio of the runs
+    that are most alike corrects the others. Runs that compete for the cores take longer, which is
+    part of what is measured; before the first measurement, each of ``jobs`` processes is assumed
+    to get its share of the cores.
+
+    Args:
+        jobs: Number of parallel processes.
+        cores: Number of cores; by default, those that this process may use.
+    """
+
+    def __init__(self, jobs: int = 1, cores: int | None = None) -> None:
+        self.jobs = max(1, jobs)
+        self.crowding = max(1.0, self.jobs / (cores or _cores()))
+        self.rates: dict[tuple[str, str], float] = {}
+        self._finished: dict[str, tuple[Run, float, float]] = {}
+        self._running: dict[str, tuple[Run, float, float]] = {}
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether any run of this machine is known."""
+        return bool(self.rates or self._finished or self._running)
+
+    def learn(self, runs: Iterable[Run], rows: Iterable[Row], machine: str) -> None:
+        """Learn from rows of earlier runs on this machine.
+
+        Args:
+            runs: The runs of the suite.
+            rows: Their rows, as far as there are any.
+            machine: Only rows of this machine count, see `networld_algos.training.cpu.machine`.
+        """
+        self.rates = known_rates(row for row in rows if row.machine == machine)
+        for run in runs:
+            rate = next((self.rates[k] for k in _labels(run) if k in self.rates), None)
+            if run.experiment == "comparison" and run.stage == "train" and rate is not None:
+                self._finished[run.key] = (run, run.updates * rate, run.updates * _update_s(run))
+
+    def measured(self, run: Run, seconds: float) -> None:
+        """A run took ``seconds`` from start to end."""
+        self._running.pop(run.key, None)
+        if seconds > 0:
+            self._finished[run.key] = (run, seconds, run_seconds(run))
+
+    def running(self, run: Run, seconds: float, share: float) -> None:
+        """A run that is not finished took ``seconds`` for this share of its work."""
+        if seconds > 0 and share > 0:
+            self._running[run.key] = (run, seconds, share * run_seconds(run))
+
+    def seconds(self, run: Run) -> float:
+        """Estimated seconds of a run beside the others."""
+        if any(key in self.rates for key in _labels(run)):
+            return run_seconds(run, self.rates)
+        return run_seconds(run) * self._correction(run)
+
+    def wall_seconds(self, runs: Iterable[Run], shares: Mapping[str, float] | None = None) -> float:
+        """Estimated time of these runs in parallel.
+
+        Args:
+            runs: The runs that are not finished.
+            shares: Key of a run -> share of it that is done.
+        """
+        done = shares or {}
+        each = [self.seconds(run) * (1.0 - done.get(run.key, 0.0)) for run in runs]
+        return max(sum(each) / self.jobs, max(each, default=0.0))
+
+    def _correction(self, run: Run) -> float:
+        known = [*self._finished.values(), *self._running.values()]
+        for alike in (_same_work, _same_algorithm, _same_stage, lambda *_: True):
+            group = [(took, guess) for other, took, guess in known if alike(run, other)]
+            guessed = sum(guess for _, guess in group)
+            if guessed > 0:
+                return sum(took for took, _ in group) / guessed
+        return self.crowding
+
+
+def _same_work(run: Run, other: Run) -> bool:
+    return _same_algorithm(run, other) and (run.task, run.label) == (other.task, other.label)
+
+
+def _same_algorithm(run: Run, other: Run) -> bool:
+    return _same_stage(run, other) and run.algorithm == other.algorithm
+
+
+def _same_stage(run: Run, other: Run) -> bool:
+    trains = ("train", "pretrain")
+    return run.stage == other.stage or (run.stage in trains and other.stage in trains)
+
+
+def _labels(run: Run) -> list[tuple[str, str]]:
+    """Keys of `known_rates` that may hold the rate of a run; only trainings have one."""
+    return [(run.task, c.label) for c in run.conditions] if run.stage == "train" else []
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _distinct(run: Run) -> list[Condition]:

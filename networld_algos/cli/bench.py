@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
-from rich.markup import escape
-from rich.table import Table
 from tyro.conf import Positional
 
-from networld_algos.cli.terminal import console, time_span
+from networld_algos.cli.tables import AsJson, Column, Listing, show
+from networld_algos.cli.terminal import command_text, console, time_span
+from networld_algos.results.text import count, suggestion
 
 if TYPE_CHECKING:
     from networld_algos.bench.suite import Suite
@@ -29,6 +29,7 @@ def bench_run(
     ray_address: str | None = None,
     tensorboard: bool = False,
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    as_json: AsJson = False,
 ) -> int:
     """Run a suite. A stopped suite resumes where it left off.
 
@@ -46,20 +47,29 @@ def bench_run(
         tensorboard: Write the losses and scores of every training for TensorBoard.
         algorithm: Your own algorithm to add to the comparison: path/to/file.py:ClassName. Repeat
             the option for several algorithms.
+        as_json: With --dry-run, print JSON.
     """
     from networld_algos.bench import suite_paths
-    from networld_algos.bench.presets import get_suite, load_suite
+    from networld_algos.bench.presets import SUITES, load_suite
     from networld_algos.bench.runner import check_options
     from networld_algos.bench.suite import Entry
     from networld_algos.cli.progress import run_with_progress
     from networld_algos.plugin import add_algorithm, is_plugin
 
+    if as_json and not dry_run:
+        raise ValueError("--json needs --dry-run: the results of a suite are in its folder")
+    if not is_plugin(suite) and suite not in SUITES:
+        raise ValueError(
+            f"unknown suite {suite!r}{suggestion(suite, SUITES)}\n"
+            f"valid suites: {', '.join(SUITES)}, or your own: path/to/file.py"
+        )
     added = tuple(Entry(name) for name in map(add_algorithm, algorithm))
-    chosen = load_suite(suite) if is_plugin(suite) else get_suite(suite)
+    chosen = load_suite(suite) if is_plugin(suite) else SUITES[suite]
     chosen = replace(chosen, entries=(*chosen.entries, *added))
+    check_options(chosen, jobs, only, backend, ray_address, tensorboard)  # before any bar
+    fewer = chosen.first_seeds(seeds)
     if dry_run:
-        check_options(chosen, jobs, only, backend, ray_address, tensorboard)
-        _print_plan(chosen.first_seeds(seeds), results, jobs, only)
+        _show_plan(fewer, results, jobs, only, as_json)
         return 0
     first = () if seeds is None else (str(seeds),)
     options = {"only": only, "algorithm": algorithm, "seeds": first}
@@ -83,55 +93,89 @@ def bench_run(
     )
     failed = [outcome for outcome in outcomes if outcome.error]
     folder = suite_paths(results, chosen).root
-    console.print(
-        f"{len(outcomes) - len(failed)} runs done, {len(failed)} failed; results in {folder}"
-    )
+    done = count(len(outcomes) - len(failed), "run")
+    console.print(f"{done} done, {len(failed)} failed; results in {folder}")
     for outcome in failed:
-        console.print("[red]failed[/]", escape(f"{outcome.run.title}: {outcome.error}"))
+        console.print(f"failed {outcome.run.title}: {outcome.error}", style="red")
     if not failed:
-        console.print(f"next: networld report {folder}")
+        console.print(f"next: {command_text('networld', 'report', folder)}")
     return 1 if failed else 0
 
 
-def _print_plan(suite: Suite, results: Path, jobs: int, only: Sequence[str]) -> None:
+def _show_plan(suite: Suite, results: Path, jobs: int, only: Sequence[str], as_json: bool) -> None:
     """Print every run still to be done with its estimated time, and the total of each part."""
     from networld_algos.bench import suite_paths, unfinished
-    from networld_algos.bench.estimate import known_rates, run_seconds
+    from networld_algos.bench.estimate import Pace
+    from networld_algos.bench.unroll import unroll
     from networld_algos.results.rows import read_rows
+    from networld_algos.training.cpu import machine
 
     paths = suite_paths(results, suite)
-    rates = known_rates(read_rows(paths.root)) if paths.root.is_dir() else {}
+    pace = Pace(jobs)
+    if paths.root.is_dir():
+        pace.learn(unroll(suite), read_rows(paths.root), machine())
+    todo = unfinished(suite, paths, only)
+    rows = [
+        {"run": run.title, "part": run.experiment, "seconds": pace.seconds(run)} for run in todo
+    ]
+    wall = pace.wall_seconds(todo)
+    about = {"suite": suite.name, "jobs": jobs, "wall_seconds": wall, "measured": pace.is_measured}
+    if as_json:
+        columns = [Column("run"), Column("part"), Column("seconds")]
+        show(Listing("runs", columns, rows), as_json=True, **about)
+        return
     parts: dict[str, list[float]] = {}
-    for run in unfinished(suite, paths, only):
-        seconds = run_seconds(run, rates)
-        parts.setdefault(run.experiment, []).append(seconds)
-        console.print(escape(f"{seconds:7.0f} s  {run.title}"))
+    for row in rows:
+        parts.setdefault(row["part"], []).append(row["seconds"])
+        console.print(f"{time_span(row['seconds']):>9}  {row['run']}")
     for part, each in parts.items():
-        console.print(f"{part}: {len(each)} runs, {sum(each) / 60:.0f} min on one core")
-    total = sum(map(sum, parts.values()))
-    count = sum(map(len, parts.values()))
-    wall = max(total / max(1, jobs), max((max(each) for each in parts.values()), default=0.0))
-    console.print(f"{count} runs, about {time_span(wall)} with {jobs} jobs (estimated for a CPU)")
+        console.print(f"{part}: {count(len(each), 'run')}, {time_span(sum(each))} on one core")
+    source = (
+        "corrected with the runs that this machine has done"
+        if pace.is_measured
+        else "not measured on this machine yet, so it may be several times as long; "
+        "the bar of the suite corrects it after the first runs"
+    )
+    console.print(
+        f"{count(len(rows), 'run')}, about {time_span(wall)} with {count(jobs, 'job')} ({source})"
+    )
 
 
-def bench_list() -> int:
-    """List the suites that come with the package."""
+def bench_list(as_json: AsJson = False) -> int:
+    """List the suites that come with the package.
+
+    Args:
+        as_json: Print JSON instead of a table.
+    """
     from networld_algos.bench.estimate import run_seconds
     from networld_algos.bench.presets import SUITES
     from networld_algos.bench.unroll import unroll
 
-    table = Table()
-    for heading in ("suite", "data", "parts", "algorithms", "runs", "hours on one core"):
-        table.add_column(heading)
+    rows = []
     for suite in SUITES.values():
         runs = unroll(suite)
-        table.add_row(
-            suite.name,
-            f"{', '.join(suite.tasks)}: {', '.join(suite.qualities)}",
-            ", ".join(suite.parts),
-            ", ".join(dict.fromkeys(entry.algorithm for entry in suite.entries)),
-            str(len(runs)),
-            f"{sum(map(run_seconds, runs)) / 3600:.1f}",
+        rows.append(
+            {
+                "suite": suite.name,
+                "tasks": suite.tasks,
+                "qualities": suite.qualities,
+                "parts": suite.parts,
+                "algorithms": tuple(dict.fromkeys(e.algorithm for e in suite.entries)),
+                "runs": len(runs),
+                "seconds_on_one_core": sum(map(run_seconds, runs)),
+            }
         )
-    console.print(table)
+    columns = (
+        Column("suite"),
+        Column("tasks"),
+        Column("qualities", "data", prose=True),
+        Column("parts", prose=True),
+        Column("algorithms", prose=True),
+        Column("runs", right=True),
+        Column("seconds_on_one_core", "on one core", time_span, right=True),
+    )
+    show(Listing("suites", columns, rows), as_json=as_json)
     return 0
+
+
+VERBS = {"run": bench_run, "list": bench_list}

@@ -1,23 +1,33 @@
 """The ``networld`` command.
 
 Each command imports what it needs when it runs, so that ``networld dataset list`` does not wait for
-torch. An error that the user can fix is one line on standard error, with exit status 2.
+torch. An error that the user can fix is one line on standard error, with exit status 2. The option
+``--traceback``, anywhere on the line, also shows where the error was raised and what caused it.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 
 import tyro
 
-from networld_algos.cli import bench, model, reference, render, report, train
-from networld_algos.cli.terminal import console
+from networld_algos.cli import bench, completion, model, reference, render, report, train
+from networld_algos.cli.signals import exit_status, sigterm_interrupts
+from networld_algos.cli.terminal import console, say_error
+from networld_algos.results.text import suggestion
 
 
-def _group(prog: str, verbs: dict[str, Callable[..., int]], args: Sequence[str]) -> int:
-    return tyro.extras.subcommand_cli_from_dict(verbs, prog=prog, args=list(args))
+def _group(prog: str, verbs: Mapping[str, Callable[..., int]], args: Sequence[str]) -> int:
+    word = args[0] if args else ""
+    if word and not word.startswith("-") and word not in verbs:
+        raise ValueError(
+            f"unknown command {word!r}{suggestion(word, verbs)}\n"
+            f"commands of {prog}: {', '.join(verbs)}"
+        )
+    return tyro.extras.subcommand_cli_from_dict(dict(verbs), prog=prog, args=list(args))
 
 
 def _cli_dataset(args: Sequence[str]) -> int:
@@ -53,9 +63,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     ),
     "bench": (
         "run or list the benchmark suites",
-        lambda args: _group(
-            "networld bench", {"run": bench.bench_run, "list": bench.bench_list}, args
-        ),
+        lambda args: _group("networld bench", bench.VERBS, args),
     ),
     "render": (
         "animate reference policies side by side",
@@ -65,16 +73,25 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
         "make figures and an HTML page from the results of a suite",
         lambda args: tyro.cli(report.report, prog="networld report", args=args),
     ),
+    "completion": (
+        "print the completion of all commands and options for a shell",
+        lambda args: tyro.cli(completion.completion, prog="networld completion", args=args),
+    ),
 }
+
+TRACEBACK = "--traceback"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``networld`` command; returns the exit status."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    args = [word for word in given if word != TRACEBACK]
+    show_traceback = len(args) < len(given)
     if not args or args[0] in ("-h", "--help"):
         console.print("usage: networld COMMAND ...   (for help: networld COMMAND --help)\n")
         for name, (text, _) in COMMANDS.items():
             console.print(f"  {name:10s} {text}")
+        console.print(f"\n  {TRACEBACK}  with any command: show where an error was raised")
         return 0
     if args[0] == "--version":
         from networld_envs.version import __version__
@@ -82,21 +99,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(__version__)
         return 0
     if args[0] not in COMMANDS:
-        print(
-            f"networld: unknown command {args[0]!r}; commands: {', '.join(COMMANDS)}",
-            file=sys.stderr,
-        )
+        near = suggestion(args[0], COMMANDS)
+        say_error(f"networld: unknown command {args[0]!r}{near}\ncommands: {', '.join(COMMANDS)}")
         return 2
     try:
-        return COMMANDS[args[0]][1](args[1:])
+        with sigterm_interrupts():
+            return COMMANDS[args[0]][1](args[1:])
     except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
         if os.environ.get("NETWORLD_DEBUG"):
             raise
-        print(f"networld {args[0]}: {error}", file=sys.stderr)
+        if show_traceback:
+            traceback.print_exc()
+        say_error(f"networld {args[0]}: {error}")
         return 2
-    except KeyboardInterrupt:
-        print("networld: interrupted; run the same command again to resume", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        say_error("networld: interrupted; run the same command again to resume")
+        return exit_status(stop)
 
 
 if __name__ == "__main__":

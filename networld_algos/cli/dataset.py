@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 from tyro.conf import Positional
 
-from networld_algos.cli.terminal import console, download_bar, progress_bar, shown_in, task_name
+from networld_algos.cli.tables import AsJson, Column, Listing
+from networld_algos.cli.tables import show as show_tables
+from networld_algos.cli.terminal import (
+    console,
+    download_bar,
+    number_text,
+    progress_bar,
+    say_error,
+    shown_in,
+    task_name,
+)
+from networld_algos.results.text import count
 from networld_envs import store
+from networld_envs.store.consistency import LogWarning
 from networld_envs.store.fingerprint import fingerprint, fingerprints, record_fingerprint
-from networld_envs.store.logs import export_npz, import_logs
+from networld_envs.store.logs import export_npz, import_logs, import_report
 from networld_envs.store.remote import download, list_remote, upload
 from networld_envs.store.transfer import Limits
+
+LIST_COLUMNS = (
+    Column("dataset"),
+    Column("where"),
+    Column("episodes", right=True),
+    Column("steps", right=True),
+    Column("megabytes", "MB", "{:.1f}".format, right=True),
+    Column("mean_reward", "reward", "{:.3f}".format, right=True),
+    Column("sha256", "hash", lambda text: text[:12]),
+    Column("made_by", prose=True),
+    Column("fault", prose=True),
+)
+COLUMN_COLUMNS = (
+    *(Column(key) for key in ("field", "column", "name", "unit", "range")),
+    *(Column(key, text=number_text, right=True) for key in ("least", "mean", "largest")),
+)
 
 
 def build(
@@ -37,10 +63,7 @@ def build(
     with progress_bar("episodes") as bar:
         dataset = store.build(recipe, jobs, force, shown_in(bar, dataset_id))
     about = store.metadata(dataset)
-    console.print(
-        f"{dataset_id}: {dataset.total_episodes} episodes, {dataset.total_steps} steps in "
-        f"{dataset.storage.data_path}"
-    )
+    console.print(f"{dataset_id}: {_size(dataset)} in {dataset.storage.data_path}")
     console.print(f"content {about['sha256']}")
     if record:
         record_fingerprint(dataset_id, fingerprint(dataset))
@@ -48,7 +71,7 @@ def build(
         console.print("recorded in the catalogue")
     elif recipe.sha256 and recipe.sha256 != about["sha256"]:
         good, why = store.verify(dataset_id)
-        console.print(why if good else f"[yellow]{why}[/]")
+        console.print(why, style=None if good else "yellow")
         return 0 if good else 1
     return 0
 
@@ -83,7 +106,7 @@ def get(
         with progress_bar("episodes") as bar:
             store.build(recipe, jobs, force, shown_in(bar, dataset_id))
     else:
-        console.print(Text(f"downloading {dataset_id} from {remote}"))
+        console.print(f"downloading {dataset_id} from {remote}")
         limits = Limits(max_gb=max_gb, total_s=timeout, index_mb=max_index_mb)
         with download_bar() as bar:
             download(dataset_id, remote, force, shown_in(bar, dataset_id), limits=limits)
@@ -106,7 +129,10 @@ def push(dataset_id: Positional[str], to: str, token: str | None = None) -> int:
 
 
 def show_list(
-    remote: str | None = None, timeout: float = 60.0, max_index_mb: float = Limits.index_mb
+    remote: str | None = None,
+    timeout: float = 60.0,
+    max_index_mb: float = Limits.index_mb,
+    as_json: AsJson = False,
 ) -> int:
     """List local datasets, those that the catalogue can build, and those of a mirror.
 
@@ -114,6 +140,7 @@ def show_list(
         remote: A mirror to include. By default, the environment variable NETWORLD_MIRROR.
         timeout: Longest time that a static mirror may take, in seconds.
         max_index_mb: Largest size of a static mirror's index, in megabytes.
+        as_json: Print JSON instead of a table.
     """
     remote = remote or os.environ.get(store.MIRROR, "")
     local, recorded, recipes = store.local_datasets(), fingerprints(), store.catalog()
@@ -123,75 +150,74 @@ def show_list(
         try:
             there = list_remote(remote, limits=Limits(total_s=timeout, index_mb=max_index_mb))
         except store.DatasetError as error:
-            console.print(Text(str(error), style="yellow"))
+            say_error(str(error))
             status = 1
-    table = Table()
-    for heading in ("dataset", "where", "episodes", "steps", "MB", "reward", "hash", "made by"):
-        table.add_column(heading)
+    rows = []
     for dataset_id in [*recipes, *sorted({*local, *there} - {*recipes})]:
-        recipe, here, far = recipes.get(dataset_id), local.get(dataset_id), there.get(dataset_id)
-        known = recorded.get(dataset_id, {})
-        places = [
-            *([_where(here)] if here else []),
-            *(["remote"] if far else []),
-            *(["buildable"] if recipe and not here else []),
-        ]
-        if here and here.fault:
-            table.add_row(dataset_id, ", ".join(places), *[""] * 5, escape(here.fault))
-            continue
-        if here:
-            values = (here.episodes, here.steps, here.megabytes, here.mean_reward)
-            sha256, policy = here.sha256, here.policy
-        elif far:
-            values = (far["episodes"], far["steps"], far["bytes"] / 1e6, far["mean_reward"])
-            sha256, policy = far["sha256"], far["policy"]
-        else:
-            assert recipe is not None
-            size = known["bytes"] / 1e6 if known else None
-            steps = recipe.episodes * recipe.max_cycles
-            values = (recipe.episodes, steps, size, known.get("mean_reward"))
-            sha256, policy = recipe.sha256, recipe.policy
-        count, steps, megabytes, reward = values
-        table.add_row(
-            dataset_id,
-            ", ".join(places),
-            str(count),
-            str(steps),
-            "" if megabytes is None else f"{megabytes:.1f}",
-            "" if reward is None else f"{reward:.3f}",
-            sha256[:12],
-            Text(policy),  # what somebody wrote is shown, never interpreted
-        )
-    console.print(table)
+        found = recipes.get(dataset_id), local.get(dataset_id), there.get(dataset_id)
+        rows.append(_list_row(dataset_id, *found, recorded.get(dataset_id, {})))
+    show_tables(Listing("datasets", LIST_COLUMNS, rows), as_json=as_json)
     return status
+
+
+def _list_row(
+    dataset_id: str,
+    recipe: store.Recipe | None,
+    here: store.Summary | None,
+    far: dict[str, Any] | None,
+    known: dict[str, Any],
+) -> dict[str, Any]:
+    """What `show_list` says about a dataset of the catalogue, the local store or a mirror."""
+    places = [
+        *([_where(here)] if here else []),
+        *(["remote"] if far else []),
+        *(["buildable"] if recipe and not here else []),
+    ]
+    row: dict[str, Any] = {"dataset": dataset_id, "where": places}
+    if here and here.fault:
+        return row | {"fault": here.fault}
+    if here:
+        values = (here.episodes, here.steps, here.megabytes, here.mean_reward)
+        sha256, policy = here.sha256, here.policy
+    elif far:
+        values = (far["episodes"], far["steps"], far["bytes"] / 1e6, far["mean_reward"])
+        sha256, policy = far["sha256"], far["policy"]
+    else:
+        assert recipe is not None
+        size = known["bytes"] / 1e6 if known else None
+        steps = recipe.episodes * recipe.max_cycles
+        values = (recipe.episodes, steps, size, known.get("mean_reward"))
+        sha256, policy = recipe.sha256, recipe.policy
+    names = ("episodes", "steps", "megabytes", "mean_reward")
+    return row | dict(zip(names, values, strict=True)) | {"sha256": sha256, "made_by": policy}
 
 
 def _where(here: store.Summary) -> str:
     """Whether a dataset of the local store can be used, in a word."""
     if here.is_outdated:
         return "outdated"
+    if here.is_foreign:
+        return "foreign"
     return "damaged" if here.fault else "here"
 
 
-def show(dataset_id: Positional[str]) -> int:
+def show(dataset_id: Positional[str], as_json: AsJson = False) -> int:
     """Show the content of a local dataset.
 
     Args:
         dataset_id: Id of the dataset.
+        as_json: Print JSON instead of tables.
     """
     from networld_algos.cli.dataset_card import describe
 
     found = describe(dataset_id)
-    table = Table(title=dataset_id, show_header=False)
-    for key, value in found.lines().items():
-        table.add_row(key, value)
-    console.print(table)
-    table = Table(title="columns")
-    for heading in ("field", "column", "name", "unit", "range", "least", "mean", "largest"):
-        table.add_column(heading)
-    for row in found.column_rows():
-        table.add_row(*row)
-    console.print(table)
+    facts = [{"fact": key, "value": value} for key, value in found.lines().items()]
+    show_tables(
+        Listing("facts", (Column("fact"), Column("value", prose=True)), facts, title=dataset_id),
+        Listing("columns", COLUMN_COLUMNS, found.column_rows(), title="columns"),
+        as_json=as_json,
+        dataset=dataset_id,
+    )
     return 0
 
 
@@ -219,9 +245,9 @@ def upgrade(dataset_ids: Positional[tuple[str, ...]] = ()) -> int:
     status = 0
     for dataset_id in chosen:
         try:
-            console.print(Text(f"{dataset_id} {store.upgrade(dataset_id)}"))
+            console.print(f"{dataset_id} {store.upgrade(dataset_id)}")
         except store.DatasetError as error:  # the others can still be upgraded
-            console.print(Text(str(error), style="yellow"))
+            console.print(str(error), style="yellow")
             status = 1
     return status
 
@@ -236,8 +262,12 @@ def import_(
     description: str = "",
     licence: str = "unknown",
     force: bool = False,
+    strict: bool = False,
 ) -> int:
     """Make a dataset from the logs of your network, or report what is wrong with them.
+
+    What is impossible is an error. What is unlikely is a warning, which is shown and kept in the
+    dataset's metadata.
 
     Args:
         logs: File with the logs: .npz, .h5 or .hdf5. docs/datasets.md describes its arrays.
@@ -249,11 +279,18 @@ def import_(
         description: What the data is.
         licence: Licence of the data.
         force: Replace an existing dataset with this id.
+        strict: Refuse logs with warnings.
     """
-    dataset = import_logs(
-        logs, dataset_id, task_name(task), preset, policy, author, description, licence, force
-    )
-    console.print(f"{dataset_id}: {dataset.total_episodes} episodes, {dataset.total_steps} steps")
+    about = (policy, author, description, licence)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LogWarning)  # shown below
+        dataset = import_logs(logs, dataset_id, task_name(task), preset, *about, force, strict)
+    report = import_report(dataset)
+    for text in report.warnings:
+        console.print(f"warning: {text}", style="yellow")
+    for text in report.skipped:
+        console.print(f"not checked: {text}")
+    console.print(f"{dataset_id}: {_size(dataset)}")
     return 0
 
 
@@ -264,8 +301,8 @@ def export(dataset_id: Positional[str], out: Path) -> int:
         dataset_id: Id of the dataset. It is built first if it is not in the local store.
         out: The .npz file to create.
     """
-    count = export_npz(store.load(dataset_id), out)
-    console.print(f"wrote {count} episodes to {out}")
+    written = export_npz(store.load(dataset_id), out)
+    console.print(f"wrote {count(written, 'episode')} to {out}")
     return 0
 
 
@@ -286,7 +323,7 @@ def flatten(
     source = store.load(dataset_id)
     with progress_bar("episodes") as bar:
         dataset = flatten_agents(source, new_id, force, shown_in(bar, new_id))
-    console.print(f"{new_id}: {dataset.total_episodes} episodes, {dataset.total_steps} steps")
+    console.print(f"{new_id}: {_size(dataset)}")
     return 0
 
 
@@ -302,6 +339,12 @@ def card(dataset_ids: Positional[tuple[str, ...]] = (), out: Path = Path("datase
     for dataset_id in dataset_ids or tuple(store.catalog()):
         console.print(f"wrote {write_card(dataset_id, out)}")
     return 0
+
+
+def _size(dataset: Any) -> str:
+    """Episodes and steps in words."""
+    episodes, steps = int(dataset.total_episodes), int(dataset.total_steps)
+    return f"{count(episodes, 'episode')}, {count(steps, 'step')}"
 
 
 VERBS = {

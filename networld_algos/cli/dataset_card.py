@@ -11,14 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from networld_algos.cli.report import committed_score
+from networld_algos.cli.terminal import number_text
 from networld_algos.files import write_bytes, write_text
-from networld_algos.report.style import COLUMN_WIDTH_IN, ROLE_STYLES, STYLE
+from networld_algos.report.style import COLUMN_WIDTH_IN, ROLE_STYLES, drawing
+from networld_algos.results import text
+from networld_algos.results.text import markdown
 from networld_envs import store
 from networld_envs.policies.references import Score, reference_scores
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.simulator import about as facts_of
 from networld_envs.spec import About, TaskSpec
-from networld_envs.store.minari_io import dataset_spec, open_local
+from networld_envs.store.minari_io import open_local
+from networld_envs.store.reading.record import dataset_spec
 from networld_envs.version import __version__
 
 BAR_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -118,7 +122,7 @@ class Description:
         names = [str(Behaviour(**b)) for b in recipe["behaviours"]]
         return [names[k % len(names)] for k in range(len(self.rewards))]
 
-    def column_rows(self) -> list[tuple[str, ...]]:
+    def column_rows(self) -> list[dict[str, Any]]:
         """Field, number, name, unit, range, least, mean and largest value of every column."""
         spec, rows = self.spec, []
         reward = () if spec.reward_column is None else (spec.reward_column,)
@@ -128,11 +132,12 @@ class Description:
             "agent_rewards": reward,
         }
         for field, columns in named.items():
-            for i, values in enumerate(self.columns[field].T):
-                names = ("", "", "")
+            for i, (least, mean, most) in enumerate(self.columns[field].T.tolist()):
+                row: dict[str, Any] = {"field": field, "column": i}
+                row |= {"name": "", "unit": "", "range": ""}
                 if columns:
-                    names = (columns[i].name, columns[i].unit, columns[i].range)
-                rows.append((field, str(i), *names, *(f"{x + 0.0:.4g}" for x in values)))
+                    row |= {key: getattr(columns[i], key) for key in ("name", "unit", "range")}
+                rows.append(row | {"least": least, "mean": mean, "largest": most})
         return rows
 
     def lines(self) -> dict[str, str]:
@@ -207,10 +212,10 @@ def write_card(dataset_id: str, folder: Path) -> Path:
         The path of the page.
     """
     found = describe(dataset_id)
-    name = "-".join(dataset_id.split("/")[-2:])
-    figure = folder / f"{name}.png"
+    stem = "-".join(dataset_id.split("/")[-2:])
+    figure = folder / f"{stem}.png"
     _draw(found, figure)
-    page = folder / f"{name}.md"
+    page = folder / f"{stem}.md"
     lines = found.lines()
     spec, recipe = found.spec, found.about.get("recipe")
     shapes = {
@@ -220,23 +225,30 @@ def write_card(dataset_id: str, folder: Path) -> Path:
         else f"(T, {spec.num_agents}) int64",
         "agent_rewards": f"(T, {spec.num_agents}) float32",
     }
-    text = CARD.format(
+    what = found.minari.get("description", "")
+    filled = CARD.format(
         dataset_id=dataset_id,
-        what=found.minari.get("description", ""),
+        what=what if recipe else markdown(what),  # a recipe's description is ours
         figure=figure.name,
-        table="| | |\n|---|---|\n" + "\n".join(f"| {k} | {v} |" for k, v in lines.items()),
-        made=_how_made(dataset_id, recipe) if recipe else f"Imported: {lines['made by']}.",
+        table="| | |\n|---|---|\n"
+        + "\n".join(f"| {k} | {markdown(v)} |" for k, v in lines.items()),
+        made=_how_made(dataset_id, recipe)
+        if recipe
+        else f"Imported: {markdown(lines['made by'])}.",
         ranges="\n".join(
             f"| {field} | {shape} | " + " | ".join(_whole(found.columns[field])) + " |"
             for field, shape in shapes.items()
         ),
-        columns="\n".join("| " + " | ".join(row) + " |" for row in found.column_rows()),
+        columns="\n".join(
+            f"| {' | '.join(_column_text(value) for value in row.values())} |"
+            for row in found.column_rows()
+        ),
         task=found.about["task"],
-        licence=lines["licence"],
+        licence=markdown(lines["licence"]),
         version=__version__,
         sha256=lines["content"],
     )
-    return write_text(page, text)
+    return write_text(page, filled)
 
 
 def _how_made(dataset_id: str, recipe: dict[str, Any]) -> str:
@@ -258,13 +270,12 @@ def _how_made(dataset_id: str, recipe: dict[str, Any]) -> str:
 
 def _draw(found: Description, path: Path) -> None:
     """Histogram of episodes over average reward, with the reference policies as lines."""
-    import matplotlib.style
     from matplotlib.figure import Figure
 
     makers = found.behaviours
     names = list(dict.fromkeys(makers))
-    groups = [found.rewards[[m == name for m in makers]] for name in names]
-    with matplotlib.style.context(STYLE):
+    groups = [found.rewards[[m == maker for m in makers]] for maker in names]
+    with drawing():
         figure = Figure(figsize=(1.6 * COLUMN_WIDTH_IN, 2.4))
         axes = figure.subplots()
         axes.hist(
@@ -272,19 +283,24 @@ def _draw(found: Description, path: Path) -> None:
             bins=40,
             stacked=True,
             color=[BAR_COLOURS[i % len(BAR_COLOURS)] for i in range(len(names))],
-            label=names,
+            label=[text.name(maker) for maker in names],
         )
         if "recipe" in found.about:
-            for name in ("random", "expert"):
-                style = ROLE_STYLES[name]
-                axes.axvline(found.scores[name]["mean"], label=f"{name}, mean", **style)
-        axes.set_xlabel(f"{found.facts.reward_label}, per agent and step")
+            for role in ("random", "expert"):
+                style = ROLE_STYLES[role]
+                axes.axvline(found.scores[role]["mean"], label=f"{role}, mean", **style)
+        axes.set_xlabel(f"{text.name(found.facts.reward_label)}, per agent and step")
         axes.set_ylabel("episodes")
         axes.set_title(found.dataset_id)
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        handles, labels = axes.get_legend_handles_labels()
+        axes.legend(handles, labels, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})
     write_bytes(path, picture.getvalue())
+
+
+def _column_text(value: Any) -> str:
+    return number_text(value) if isinstance(value, float) else markdown(str(value))
 
 
 def _span(columns: NDArray[np.float64]) -> str:

@@ -8,10 +8,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.table import Table
 from tyro.conf import Positional
 
-from networld_algos.cli.terminal import console, progress_bar, score_text, task_name
+from networld_algos.cli.tables import AsJson, Column, Listing, show
+from networld_algos.cli.terminal import console, interval_text, progress_bar, say_error, task_name
+from networld_algos.results.text import count
+
+EVALUATED = (
+    Column("policy"),
+    Column("mean", text="{:.3f}".format, right=True),
+    Column("interval", "95% interval", interval_text),
+    Column("normalised_score", text="{:.1f}".format, none="no scale", right=True),
+)
+DIAGNOSED = (
+    Column("diagnostic"),
+    Column("value", text="{:.3g}".format, right=True),
+    Column("is_healthy", "healthy", lambda healthy: "yes" if healthy else "NO"),
+    Column("healthy_range", prose=True),
+    Column("meaning", prose=True),
+)
 
 
 def evaluate(
@@ -19,12 +34,13 @@ def evaluate(
     task: str | None = None,
     episodes: int = 100,
     seed: int = 1_000,
-    preset: str = "default",
+    preset: str | None = None,
     record: bool = False,
     decisions: Annotated[
         tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE"), tyro.conf.UseAppendAction
     ] = (),
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    as_json: AsJson = False,
 ) -> int:
     """Run a trained model and compare it with the reference policies.
 
@@ -35,17 +51,19 @@ def evaluate(
         episodes: Number of episodes, all simulated as one batch.
         seed: Environment seed of the first episode. Seeds from 1000 are the benchmark's test
             networks. To choose settings, use others, such as the validation networks from 500000.
-        preset: Preset of the task's parameters.
+        preset: Preset of the task's parameters. By default, the network of the training data.
         record: Record the score beside the checkpoint, for the model card on the Hub.
         decisions: Override a setting that is read only when acting, e.g. decode=sample. Repeat the
             option for several settings.
         algorithm: File of the model's algorithm if it is your own: path/to/file.py:ClassName.
+        as_json: Print JSON instead of a table.
     """
     from networld_algos.results.stats import normalised_score, t_interval
     from networld_algos.training.checkpoint import load
     from networld_algos.training.cpu import configure_cpu
     from networld_algos.training.evaluate import evaluate as run
     from networld_algos.training.hub import fetch, record_score
+    from networld_algos.training.origin import difference, network_for
     from networld_envs.policies import usable_policies
     from networld_envs.policies.references import reference_rewards
     from networld_envs.simulator import MAX_CYCLES, TASKS, make_params
@@ -60,7 +78,7 @@ def evaluate(
         raise ValueError("--record writes beside the checkpoint; give a local folder, not hf://")
     folder = fetch(checkpoint)
     task = task and task_name(task)
-    model, _ = load(folder, expect_task=task)
+    model, extra = load(folder, expect_task=task)
     model.reconfigure(**dict(_setting(text) for text in decisions))
     task = task or _only_task(model.specs)
     if task not in TASKS:
@@ -68,15 +86,20 @@ def evaluate(
             f"{checkpoint} was trained for your own task {task!r}; give its file: "
             "--task path/to/file.py"
         )
+    network = network_for(task, extra, preset)
+    warning = difference(network, model, extra)
+    if warning:
+        say_error(f"warning: {warning}")
+    simulated = {"preset": network.preset, **network.params}
     seeds = range(seed, seed + episodes)
     rewards = {}
     with progress_bar("policies") as bar:
-        names = usable_policies(task, make_params(task, preset))
+        names = usable_policies(task, make_params(task, **simulated))
         line = bar.add_task(f"{model.name} on {task}, {episodes} episodes", total=1 + len(names))
-        result = run(model, task, seeds, preset=preset)
+        result = run(model, task, seeds, **simulated)
         bar.advance(line)
         for name in names:
-            rewards[name] = reference_rewards(task, name, seeds, MAX_CYCLES, preset=preset)
+            rewards[name] = reference_rewards(task, name, seeds, MAX_CYCLES, **simulated)
             bar.advance(line)
     ends = [float(rewards[name].mean()) for name in ("random", "expert") if name in rewards]
 
@@ -84,30 +107,44 @@ def evaluate(
         scaled = len(ends) == 2 and ends[0] < ends[1]
         return float(normalised_score(mean, *ends)) if scaled else None
 
-    table = Table(title=f"{task}: average reward per agent and step, {episodes} episodes")
-    for heading in ("policy", "mean  [95% interval]", "normalised score"):
-        table.add_column(heading)
     intervals = {
         name: t_interval(values)
         for name, values in {model.name: result.episode_rewards, **rewards}.items()
     }
-    for name, found in sorted(intervals.items(), key=lambda item: item[1].value):
-        share = normalised(found.value)
-        score = "no scale" if share is None else f"{share:.1f}"
-        text = score_text(found.value, found.low, found.high)
-        style = "bold" if name == model.name else None
-        table.add_row(name, text, score, style=style)
-    console.print(table)
+    rows = [
+        {
+            "policy": name,
+            "mean": found.value,
+            "interval": [found.low, found.high],
+            "normalised_score": normalised(found.value),
+        }
+        for name, found in sorted(intervals.items(), key=lambda item: item[1].value)
+    ]
     if record:
         interval = intervals[model.name]
-        kept = {"task": task, "preset": preset, "episodes": episodes, "mean": result.mean}
+        kept = {"task": task, "preset": network.preset, "params": dict(network.params)}
+        kept |= {"episodes": episodes, "mean": result.mean, "warning": warning}
         kept |= {"low": interval.low, "high": interval.high}
         record_score(folder, {**kept, "normalised": normalised(result.mean)})
-    console.print(
-        f"time of one decision for all agents of {episodes} episodes: median "
-        f"{result.latency_p50_ms:.1f} ms, 99th percentile {result.latency_p99_ms:.1f} ms; "
-        f"{result.bytes_per_step:.0f} bytes sent per agent and step"
-    )
+    cost = {
+        "latency_p50_ms": result.latency_p50_ms,
+        "latency_p99_ms": result.latency_p99_ms,
+        "bytes_per_step": result.bytes_per_step,
+    }
+    about = {"checkpoint": checkpoint, "algorithm": model.name, "task": task}
+    about |= {"preset": network.preset, "params": dict(network.params)}
+    about |= {"agents": network.agents, "warning": warning}
+    title = f"{task}: average reward per agent and step, {count(episodes, 'episode')}"
+    table = Listing("policies", EVALUATED, rows, title, strong=model.name)
+    if not as_json:
+        console.print(f"simulated network: {network}")
+    show(table, as_json=as_json, **about, episodes=episodes, seed=seed, cost=cost)
+    if not as_json:
+        console.print(
+            f"time of one decision for all agents of {count(episodes, 'episode')}: median "
+            f"{result.latency_p50_ms:.1f} ms, 99th percentile {result.latency_p99_ms:.1f} ms; "
+            f"{result.bytes_per_step:.0f} bytes sent per agent and step"
+        )
     return 0
 
 
@@ -138,6 +175,7 @@ def health(
     dataset: str | None = None,
     episodes: int = 16,
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    as_json: AsJson = False,
 ) -> int:
     """Diagnose a trained model: values, their healthy ranges and their meaning.
 
@@ -151,6 +189,7 @@ def health(
             out of the model's training data.
         episodes: Maximum number of episodes to measure on, at most 16.
         algorithm: File of the model's algorithm if it is your own: path/to/file.py:ClassName.
+        as_json: Print JSON instead of a table.
     """
     import numpy as np
 
@@ -186,16 +225,23 @@ def health(
         data, what = load_episodes(dataset, task), f"episodes of {dataset}"
     data = data.take(np.arange(min(episodes, len(data))))
     diagnostics = model.health(data)
-    if not diagnostics:
+    if not diagnostics and not as_json:
         console.print(f"{model.name} has no diagnostics")
         return 0
-    table = Table(title=f"health of {checkpoint} on {len(data)} {what}")
-    for heading in ("diagnostic", "value", "healthy range", "meaning"):
-        table.add_column(heading)
-    for name, found in diagnostics.items():
-        text = f"{found.value:.3g}" if found.is_healthy else f"[red]{found.value:.3g}[/]"
-        table.add_row(name, text, found.healthy_range, found.meaning)
-    console.print(table)
+    rows = [
+        {
+            "diagnostic": name,
+            "value": found.value,
+            "is_healthy": found.is_healthy,
+            "healthy_range": found.healthy_range,
+            "meaning": found.meaning,
+        }
+        for name, found in diagnostics.items()
+    ]
+    title = f"health of {checkpoint} on {len(data)} {what}"
+    about = {"checkpoint": checkpoint, "algorithm": model.name, "task": task}
+    table = Listing("diagnostics", DIAGNOSED, rows, title)
+    show(table, as_json=as_json, **about, episodes=len(data), data=what)
     return 0 if all(found.is_healthy for found in diagnostics.values()) else 1
 
 

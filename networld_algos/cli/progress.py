@@ -6,73 +6,96 @@ A terminal shows a bar. A file or a pipe, such as the log of a batch job, gets o
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
 
 from networld_algos.bench import Outcome, Paths, run_suite, suite_paths
-from networld_algos.bench.estimate import run_seconds
+from networld_algos.bench.estimate import Pace
 from networld_algos.bench.runs import Run
 from networld_algos.bench.suite import Suite
-from networld_algos.cli.terminal import time_span
+from networld_algos.cli.terminal import Elapsed, Percent, TimeLeft, Words, make_bar, time_span
 from networld_algos.results.rows import SUPERSEDED
+from networld_algos.results.text import count
 
 POLL_SECONDS = 0.5
-SPEED_SECONDS = 120  # the time left is estimated from the speed over this long
+LEAST_SECONDS = 5.0  # a run is watched for this long before its speed counts
 
 
 class _Watch:
-    """Adds up the work of running and finished runs, weighted by their estimated cost."""
+    """Adds up the work of running and finished runs, and estimates the time left.
 
-    def __init__(self, paths: Paths, bar: Progress, line: TaskID) -> None:
+    Every run weighs as much as it is estimated to take. The first runs on this machine correct
+    the estimates of the others.
+    """
+
+    def __init__(self, paths: Paths, bar: Progress, line: TaskID, jobs: int) -> None:
         self.paths = paths
         self.bar = bar
         self.line = line
+        self.pace = Pace(jobs)
         self.open: list[Run] = []
-        self.finished = 0.0
+        self.finished: list[Run] = []
+        self.resumed: set[str] = set()
+        self.seen: dict[str, tuple[float, float]] = {}  # key -> time and share when first seen
         self.lock = threading.Lock()
 
     def start(self, runs: Sequence[Run]) -> None:
         with self.lock:
             self.open = list(runs)
-        self.bar.update(self.line, total=sum(run_seconds(run) for run in runs))
+            self.resumed = {r.key for r in runs if self.paths.checkpoint(r.key).exists()}
+        self.bar.update(self.line, visible=bool(runs), description=_left(len(runs)))
+        self.refresh()
 
     def done(self, outcome: Outcome) -> None:
+        run = outcome.run
         with self.lock:
-            self.open.remove(outcome.run)
-            self.finished += run_seconds(outcome.run)
+            self.open.remove(run)
+            self.finished.append(run)
+            if not outcome.error and run.key not in self.resumed:
+                self.pace.measured(run, outcome.seconds)
             left = len(self.open)
-        self.bar.update(self.line, description=f"{left} runs left")
-        self.refresh()
-        console, title = self.bar.console, escape(outcome.run.title)
+        self.bar.update(self.line, description=_left(left))
+        seconds = self.refresh()
+        console = self.bar.console
         if outcome.error:
-            console.print(f"[red]failed[/] {title}: {escape(outcome.error)}")
+            console.print(f"failed {run.title}: {outcome.error}", style="red")
         elif not console.is_terminal:
-            remaining = self.bar.tasks[self.line].time_remaining
-            span = "" if not left or remaining is None else f", about {time_span(remaining)}"
-            console.print(f"done {title}; {left} runs left{span}")
+            span = f", about {time_span(seconds)}" if left else ""
+            console.print(f"done {run.title}; {_left(left)}{span}")
 
-    def refresh(self) -> None:
+    def refresh(self) -> float:
+        """Update the bar; returns the estimated seconds left."""
         with self.lock:
-            partly = sum(run_seconds(run) * self._share(run) for run in self.open)
-            self.bar.update(self.line, completed=self.finished + partly)
+            shares = {run.key: self._share(run) for run in self.open}
+            done = sum(map(self.pace.seconds, self.finished))
+            each = [(self.pace.seconds(run), shares[run.key]) for run in self.open]
+            left = self.pace.wall_seconds(self.open, shares)
+            self.bar.update(
+                self.line,
+                total=done + sum(seconds for seconds, _ in each),
+                completed=done + sum(seconds * share for seconds, share in each),
+                seconds_left=left,
+            )
+        return left
 
     def _share(self, run: Run) -> float:
         try:
-            return int(self.paths.progress(run).read_text()) / max(1, run.updates)
+            share = int(self.paths.progress(run).read_text()) / max(1, run.updates)
         except (OSError, ValueError):
             return 0.0
+        now = time.monotonic()
+        since, first = self.seen.setdefault(run.key, (now, share))
+        if now - since >= LEAST_SECONDS:
+            self.pace.running(run, now - since, share - first)
+        return min(share, 1.0)
+
+
+def _left(runs: int) -> str:
+    return f"{count(runs, 'run')} left" if runs else "no runs left"
 
 
 def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) -> list[Outcome]:
@@ -84,29 +107,21 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
         jobs: Number of parallel processes.
         **options: Keyword arguments of `run_suite`.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    console = Console(stderr=True, soft_wrap=True)
-    with Progress(*columns, console=console, speed_estimate_period=SPEED_SECONDS) as bar:
-        line = bar.add_task(suite.name, total=None)
+    columns = (Percent(), Elapsed(), TimeLeft())
+    with make_bar(Words(), *columns) as bar:
+        line = bar.add_task(suite.name, total=None, visible=False)
         data_line = bar.add_task("datasets", total=None, visible=False)
-        watch = _Watch(suite_paths(results, suite), bar, line)
+        watch = _Watch(suite_paths(results, suite), bar, line, jobs)
         stop = threading.Event()
 
         def poll() -> None:
             while not stop.wait(POLL_SECONDS):
                 watch.refresh()
 
-        def on_superseded(count: int) -> None:
-            console.print(
-                f"moved {count} result files with other settings or of another version to "
-                f"{escape(str(watch.paths.root / SUPERSEDED))}"
+        def on_superseded(moved: int) -> None:
+            bar.console.print(
+                f"moved {count(moved, 'result file')} with other settings or of another version "
+                f"to {watch.paths.root / SUPERSEDED}"
             )
 
         def on_dataset(done: int, total: int) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from networld_algos.cli.terminal import console, progress_bar, score_text, task_name
+from networld_algos.cli.tables import AsJson, Column, Listing, show
+from networld_algos.cli.terminal import console, interval_text, progress_bar, task_name
+from networld_algos.results.text import count
 
 if TYPE_CHECKING:
     from networld_envs.policies.references import Score
@@ -20,6 +20,7 @@ def reference(
     preset: str | None = None,
     with_metrics: bool = False,
     record: bool = False,
+    as_json: AsJson = False,
 ) -> int:
     """Score the reference policies: mean reward per agent and step with a 95% interval.
 
@@ -31,6 +32,7 @@ def reference(
         preset: Preset of the task's parameters; "default" if a task is given.
         with_metrics: Also show the means of the task's metrics (rates, drops, ...).
         record: Write the scores of all policies into the package's table (for maintainers).
+        as_json: Print JSON instead of tables.
     """
     from networld_envs.policies.references import record_scores
     from networld_envs.simulator import TASKS, about
@@ -44,12 +46,19 @@ def reference(
         chosen = {task: (preset or "default",)}
     else:
         chosen = {name: tuple(about(name).recorded) for name in TASKS}
+    rows: list[dict[str, Any]] = []
     for name, presets in chosen.items():
         for which in presets:
             scores = _score_policies(name, which, policies, episodes)
-            _show_scores(name, which, scores, episodes, with_metrics)
+            rows += _rows(name, which, scores)
+            if not as_json:
+                _show_scores(name, which, rows, episodes, with_metrics)
             if record:
-                console.print(f"recorded in {record_scores(name, scores, which)}")
+                place = record_scores(name, scores, which)
+                if not as_json:
+                    console.print(f"recorded in {place}")
+    if as_json:
+        show(Listing("policies", COLUMNS, rows), as_json=True, episodes=episodes)
     return 0
 
 
@@ -83,18 +92,43 @@ def _score_policies(
     return scores
 
 
-def _show_scores(
-    task: str, preset: str, scores: Mapping[str, Score], episodes: int, with_metrics: bool
-) -> None:
+COLUMNS = (
+    Column("task"),
+    Column("preset"),
+    Column("policy"),
+    Column("role"),
+    Column("mean", text="{:.3f}".format, right=True),
+    Column("interval", "95% interval", interval_text),
+    Column("metrics"),
+    Column("what_it_does", prose=True),
+)
+
+
+def _rows(task: str, preset: str, scores: Mapping[str, Score]) -> list[dict[str, Any]]:
     from networld_envs.policies import get_policy
 
-    table = Table(title=f"{task} ({preset}): mean reward per agent and step, {episodes} episodes")
-    metrics = list(next(iter(scores.values()))["metrics"]) if with_metrics else []
-    for heading in ("policy", "role", "mean  [95% interval]", *metrics, "what it does"):
-        table.add_column(heading)
-    for name, score in scores.items():
-        policy = get_policy(task, name)
-        text = score_text(score["mean"], score["low"], score["high"])
-        numbers = [f"{score['metrics'][key]:.3g}" for key in metrics]
-        table.add_row(name, policy.role, text, *numbers, policy.summary)
-    console.print(table)
+    return [
+        {
+            "task": task,
+            "preset": preset,
+            "policy": name,
+            "role": get_policy(task, name).role,
+            "mean": score["mean"],
+            "interval": [score["low"], score["high"]],
+            "metrics": score["metrics"],
+            "what_it_does": get_policy(task, name).summary,
+        }
+        for name, score in scores.items()
+    ]
+
+
+def _show_scores(
+    task: str, preset: str, rows: Sequence[dict[str, Any]], episodes: int, with_metrics: bool
+) -> None:
+    """Print the rows of one task and preset, on request with a column per metric."""
+    mine = [row for row in rows if (row["task"], row["preset"]) == (task, preset)]
+    metrics = list(mine[0]["metrics"]) if with_metrics else []
+    columns = [c for c in COLUMNS if c.key not in ("task", "preset", "metrics")]
+    columns[-1:-1] = [Column(key, key, "{:.3g}".format, right=True) for key in metrics]
+    title = f"{task} ({preset}): mean reward per agent and step, {count(episodes, 'episode')}"
+    show(Listing("policies", columns, [{**row["metrics"], **row} for row in mine], title))

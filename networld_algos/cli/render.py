@@ -7,6 +7,7 @@ from pathlib import Path
 import tyro
 
 from networld_algos.cli.terminal import console, task_name
+from networld_algos.results.text import count
 
 
 def render(
@@ -46,5 +47,5 @@ def render(
         policy = (best_policy(task, make_params(task, preset)), "random")
     frames = animate(task, policy, seed, steps, every, preset, (width, height))
     save(frames, out, fps)
-    console.print(f"wrote {out}: {len(frames)} frames, {out.stat().st_size / 1e3:.0f} kB")
+    console.print(f"wrote {out}: {count(len(frames), 'frame')}, {out.stat().st_size / 1e3:.0f} kB")
     return 0

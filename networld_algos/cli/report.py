@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.markup import escape
 from tyro.conf import Positional
 
-from networld_algos.cli.terminal import console
+from networld_algos.cli.tables import AsJson
+from networld_algos.cli.terminal import console, say_error
 from networld_algos.results.stats import normalised_score
 
 
@@ -42,13 +42,19 @@ def data_scores() -> dict[str, float]:
     }
 
 
-def report(results: Positional[Path], out: Path | None = None, title: str = "NetWorld") -> int:
+def report(
+    results: Positional[Path],
+    out: Path | None = None,
+    title: str = "NetWorld",
+    as_json: AsJson = False,
+) -> int:
     """Make figures and one self-contained HTML page from the results of a suite.
 
     Args:
         results: Folder of one suite's results, e.g. results/demo, or a .jsonl file of result rows.
         out: Folder for the report. By default, the subfolder "report" of the results.
         title: Heading of the page.
+        as_json: Print the tables of the page as JSON, which are also written as tables.json.
     """
     from networld_algos.report.facts import notices
     from networld_algos.report.page import write_report
@@ -71,6 +77,15 @@ def report(results: Positional[Path], out: Path | None = None, title: str = "Net
         display=display,
     )
     for notice in notices(found.rows, display):
-        console.print("[yellow]note[/]", escape(notice))
-    console.print(f"wrote {page}, tables.md beside it and figures in {page.parent / 'figures'}")
+        if as_json:
+            say_error(f"note: {notice}")
+        else:
+            console.print(f"note: {notice}", style="yellow")
+    if as_json:
+        print((page.parent / "tables.json").read_text(encoding="utf-8"), end="")
+        return 0
+    console.print(
+        f"wrote {page}, tables.md and tables.json beside it and figures in "
+        f"{page.parent / 'figures'}"
+    )
     return 0

@@ -5,13 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union
 
 import tyro
 
-from networld_algos.cli.terminal import console, progress_bar, shown_in, task_name
+from networld_algos.cli.terminal import (
+    command_text,
+    console,
+    progress_bar,
+    shown_in,
+    task_name,
+    training_bar,
+)
+from networld_algos.results.text import suggestion
 
 if TYPE_CHECKING:
     from networld_algos.base import Algorithm, Diagnostic
@@ -34,7 +43,8 @@ class TrainOptions(Generic[Config]):
     Attributes:
         algorithm: Key in `networld_algos.ALGORITHMS`.
         task: cbf, rb, ns, or your own task: path/to/file.py.
-        out: Folder for the checkpoint. If it already holds one, that training is resumed.
+        out: Folder for the checkpoint. If it already holds one, that training is resumed; with a
+            higher --updates than it has finished, it goes on and its learning rate starts again.
         dataset: Id of a Minari dataset. By default, the task's expert data.
         episodes: Use only this many episodes. A tenth of the episodes is held out for diagnostics.
         updates: Total number of gradient steps.
@@ -42,6 +52,8 @@ class TrainOptions(Generic[Config]):
         preset: Named settings from which the algorithm's own options start. NetWorld also has
             "faithful".
         device: cpu, or cuda for one device per process.
+        init: Trained model to start from: a folder, or hf://owner/name. Its settings are the
+            defaults of the algorithm's own options. If it does not know the task, it is adapted.
         config: The algorithm's own options.
     """
 
@@ -54,40 +66,92 @@ class TrainOptions(Generic[Config]):
     seed: int = 0
     preset: str = "default"
     device: str = "cpu"
+    init: str | None = None
     config: Config = tyro.MISSING
 
 
 def parse(args: Sequence[str]) -> TrainOptions[Any]:
-    """Parse the options of ``networld train ALGORITHM ...``; each algorithm is a subcommand.
+    """Parse the options of ``networld train ALGORITHM ...``.
 
     Raises:
-        ValueError: If the algorithm's file or the preset is invalid; lists the valid presets.
+        ValueError: If the algorithm or the preset is unknown, or the algorithm's file is invalid;
+            lists the valid ones.
         SystemExit: After printing the help, or for an error in the options.
     """
     from networld_algos.plugin import add_algorithm, importable, is_plugin
     from networld_algos.registry import ALGORITHMS, make_config
 
-    # A preset sets the defaults of the other options, so it is parsed before them.
+    # A preset or a model sets the defaults of the other options, so they are parsed before them.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", nargs="?", default="default", const="")
+    first.add_argument("--preset", nargs="?", const="")
+    first.add_argument("--init", nargs="?", const="")
     known, rest = first.parse_known_args(args)
-    word = rest[0] if rest else ""
-    typed = {name: name for name in ALGORITHMS}  # name -> as typed, for help and errors
-    if is_plugin(word):
-        typed[add_algorithm(word)] = word
-    kinds = []
-    for name, shown in typed.items():
-        preset = known.preset if shown == word else "default"
-        config, kind = make_config(name, preset), ALGORITHMS[name][1]
-        options = TrainOptions(name, tyro.MISSING, tyro.MISSING, preset=preset, config=config)
-        about = f"{_title(kind)}\n\n{TORCHRUN}" if shown == word else _title(kind)
-        subcommand = tyro.conf.subcommand(
-            shown, default=options, description=about, prefix_name=False
+    word, options = (rest[0], rest[1:]) if rest else ("", [])
+    if word in ("", "-h", "--help"):
+        _print_algorithms()
+        raise SystemExit(0 if word else 2)
+    name = add_algorithm(word) if is_plugin(word) else word
+    if name not in ALGORITHMS:
+        raise ValueError(
+            f"unknown algorithm {word!r}{suggestion(word, ALGORITHMS)}\n"
+            f"algorithms: {', '.join(ALGORITHMS)}, or your own: path/to/file.py:ClassName"
         )
-        kinds.append(Annotated[TrainOptions[type(config)], subcommand])
-    one_of: Any = Union[tuple(kinds)]  # noqa: UP007
+    preset, init, kind = known.preset, known.init, ALGORITHMS[name][1]
+    if init is None:
+        preset = "default" if preset is None else preset
+        config = make_config(name, preset)
+    else:
+        config, preset = _config_of(init, name, preset), "default"
+    default = TrainOptions(
+        name, tyro.MISSING, tyro.MISSING, preset=preset, init=init, config=config
+    )
     with importable():  # the help of options is in the source of their dataclass
-        return tyro.cli(one_of, prog="networld train", args=rest)
+        return tyro.cli(
+            TrainOptions[type(config)],
+            default=default,
+            prog=f"networld train {word}",
+            description=f"{_title(kind)}\n\n{TORCHRUN}",
+            args=options,
+        )
+
+
+def _config_of(init: str, algorithm: str, preset: str | None) -> Any:
+    """The settings of the model to start from."""
+    from networld_algos.training.start import find_model
+
+    if not init:
+        raise ValueError("--init needs the folder of a trained model, or hf://owner/name")
+    if preset is not None:
+        raise ValueError("--init and --preset exclude each other: settings come from the model")
+    return find_model(init, algorithm).config
+
+
+def kinds() -> Any:
+    """The options of every built-in algorithm, as a union of subcommands."""
+    from networld_algos.registry import ALGORITHMS, BUILT_IN, make_config
+
+    found = []
+    for name in BUILT_IN:
+        config = make_config(name)
+        default = TrainOptions(name, tyro.MISSING, tyro.MISSING, config=config)
+        about = _title(ALGORITHMS[name][1])
+        subcommand = tyro.conf.subcommand(
+            name, default=default, description=about, prefix_name=False
+        )
+        found.append(Annotated[TrainOptions[type(config)], subcommand])
+    return Union[tuple(found)]  # noqa: UP007
+
+
+def _print_algorithms() -> None:
+    """Print what `networld train` trains, and how to go on."""
+    from networld_algos.registry import ALGORITHMS
+
+    console.print("usage: networld train ALGORITHM --task TASK --out FOLDER [options]\n")
+    console.print("Train an algorithm on a dataset. The algorithms:\n")
+    for name, (_, kind) in ALGORITHMS.items():
+        console.print(f"  {name:10s} {_title(kind)}")
+    console.print("  FILE:CLASS your own algorithm: path/to/file.py:ClassName\n")
+    console.print("All options of an algorithm: networld train ALGORITHM --help")
 
 
 def _title(kind: type[Algorithm]) -> str:
@@ -101,12 +165,13 @@ def train(options: TrainOptions[Any]) -> int:
 
     Raises:
         ValueError: If an option is invalid, or differs from that of the training to resume.
+        OSError: If ``--out`` cannot be written, or another process trains into it.
     """
     import torch
 
     from networld_algos.training import distributed
     from networld_algos.training.cpu import configure_cpu
-    from networld_algos.training.run import Training, run_training
+    from networld_algos.training.writer import sole_writer
 
     configure_cpu(options.device)
     given = options.task
@@ -122,31 +187,49 @@ def train(options: TrainOptions[Any]) -> int:
         distributed.check_batch_size(options.config.batch_size, distributed.processes())
     distributed.start(device)
     console.quiet = not distributed.is_chief()
+    with sole_writer(options.out) if distributed.is_chief() else nullcontext():
+        status = _train(options, given)
+        distributed.wait()
+    distributed.stop()
+    return status
+
+
+def _train(options: TrainOptions[Any], given: str) -> int:
+    """Train in a folder that no other process writes to; ``given`` is the task as typed."""
+    from networld_algos.training import distributed
+    from networld_algos.training.run import Training, run_training
+    from networld_algos.training.stopping import signals_stop
+
     dataset = options.dataset or f"networld/{options.task}/expert-v0"
     _obtain(dataset)
     data, heldout, about = _read(options, dataset)
     model, progress = _resume(options, data, about)
-    with progress_bar("updates") as bar:
-        title = f"{options.algorithm} on {dataset}"
-        line = bar.add_task(title, total=options.updates, completed=progress.updates)
+    with training_bar() as bar:
+        bar.console.print(f"{options.algorithm} on {dataset}")
+        line = bar.add_task("", total=options.updates, completed=progress.updates)
 
         def show(update: int, metrics: dict[str, float]) -> None:
             if update % 20 == 0 or update == options.updates:
                 losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
-                title = f"{options.algorithm}  {losses}"
-                bar.update(line, completed=update, description=title)
+                bar.update(line, completed=update, details=losses)
 
         training = Training([data], options.updates, options.seed, save_every=SAVE_EVERY)
-        run_training(training, model, progress, options.out, show)
+        with signals_stop() as stop:
+            finished = run_training(training, model, progress, options.out, show, should_stop=stop)
+    if not finished:
+        console.print(
+            f"stopped by {stop.name}: saved update {progress.updates} of {options.updates} in "
+            f"{options.out}; give the same command again to go on"
+        )
+        return stop.exit_status
     if distributed.is_chief():
         if heldout is None:
             console.print("no diagnostics: nothing can be held out of a single episode")
         else:
             _print_health(model.health(heldout))
-        own = "" if given == options.task else f" --task {given}"
-        console.print(f"saved {options.out}; next: networld evaluate {options.out}{own}")
-    distributed.wait()
-    distributed.stop()
+        own = () if given == options.task else ("--task", given)
+        then = command_text("networld", "evaluate", options.out, *own)
+        console.print(f"saved {options.out}; next: {then}")
     return 0
 
 
@@ -167,8 +250,11 @@ def _read(
     """Training and held-out episodes, and what the checkpoint records about the training."""
     from networld_algos.data.episodes import HOLDOUT
     from networld_algos.data.load import load_episodes
+    from networld_algos.training.origin import data_origin
+    from networld_envs import store
 
-    data = load_episodes(dataset, options.task)
+    found = store.load(dataset)
+    data = load_episodes(found, options.task)
     if options.episodes is not None:
         if not 1 <= options.episodes <= len(data):
             raise ValueError(f"--episodes must be in 1 .. {len(data)}, got {options.episodes}")
@@ -177,8 +263,15 @@ def _read(
         "dataset": dataset,
         "episodes": len(data),
         "seed": options.seed,
+        "task": options.task,
         "total_updates": options.updates,
+        "origin": data_origin(found),
+        "data_hashes": {dataset: store.recorded_hash(found)},
     }
+    if options.init is not None:
+        from networld_algos.training.start import find_model
+
+        about["init"] = find_model(options.init, options.algorithm).record()
     return *data.split(HOLDOUT, options.seed), about
 
 
@@ -187,11 +280,15 @@ def _resume(
 ) -> tuple[Algorithm, Progress]:
     """The model in ``--out``, if there is one with the same options; otherwise a new model."""
     from networld_algos.registry import make
-    from networld_algos.training.run import resume
+    from networld_algos.training.run import extend, resume
+    from networld_algos.training.start import find_model, start_from
 
     out, config = options.out, options.config
 
     def start() -> Algorithm:
+        if options.init is not None:
+            found = find_model(options.init, options.algorithm)
+            return start_from(found, data, options.updates, config=config, seed=options.seed)
         model = make(options.algorithm, [data.spec], config, seed=options.seed)
         model.prepare(data, options.updates)
         return model
@@ -199,18 +296,59 @@ def _resume(
     model, progress = resume(out, start, task=options.task, device=options.device)
     if progress.updates:
         saved = progress.to_extra()
-        for key, value in about.items():
-            if saved.get(key) != value:
+        for key in ("dataset", "episodes", "seed"):
+            if saved.get(key) != about[key]:
                 raise ValueError(
-                    f"{out} was started with {key}={saved.get(key)!r}, not {value!r}; "
+                    f"{out} was started with {key}={saved.get(key)!r}, not {about[key]!r}; "
                     "choose another --out, or use the same options"
                 )
+        _refuse_other_data(out, saved.get("data_hashes"), about["data_hashes"])
+        before, now = saved.get("init") or {}, about.get("init") or {}
+        if before.get("weights") != now.get("weights"):
+            raise ValueError(
+                f"{out} was started from {before.get('source', 'no other model')} "
+                f"({before.get('weights', 'new weights')}), not from "
+                f"{now.get('source', 'no other model')} ({now.get('weights', 'new weights')}); "
+                "choose another --out, or give the same --init"
+            )
         if model.name != options.algorithm or model.config != config:
             raise ValueError(f"{out} holds {model.name} with {model.config}; choose another --out")
+        total = saved.get("total_updates", progress.updates)
+        if options.updates != total:
+            if progress.updates < total or options.updates < total:
+                raise ValueError(
+                    f"{out} was started with --updates {total} and has done {progress.updates}, so "
+                    f"it cannot end after {options.updates}; choose another --out, or "
+                    + (
+                        f"finish it with --updates {total} first, and then extend it"
+                        if progress.updates < total
+                        else "a higher --updates, which extends it"
+                    )
+                )
+            extend(model, progress, options.updates)
+            console.print(
+                f"going on from {total} to {options.updates} updates; the learning rate starts "
+                "again and decays over the further ones"
+            )
     progress.episodes = about["episodes"]
     progress.about |= {k: v for k, v in about.items() if k != "episodes"}
     progress.about["trained_on"] = len(data)
     return model, progress
+
+
+def _refuse_other_data(out: Path, before: dict[str, str] | None, now: dict[str, str]) -> None:
+    """Raise if the dataset was replaced since the training in ``out`` began."""
+    from networld_algos.data.identity import refuse_other_data
+
+    if before is None:
+        console.print(
+            f"note: {out} was saved by a version that did not record the content of the data, so "
+            "it is not known whether the data is still the same",
+            style="yellow",
+        )
+        return
+    remedy = "choose another --out to train on it, or put the old data back"
+    refuse_other_data(before, now, str(out), remedy)
 
 
 def _print_health(diagnostics: Mapping[str, Diagnostic]) -> None:
@@ -222,4 +360,4 @@ def _print_health(diagnostics: Mapping[str, Diagnostic]) -> None:
     for name, found in diagnostics.items():
         if not found.is_healthy:
             problem = f"{name} is {found.value:.3g}; healthy range: {found.healthy_range}"
-            console.print(f"[yellow]unhealthy:[/] {problem}")
+            console.print(f"unhealthy: {problem}", style="yellow")

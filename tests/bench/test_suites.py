@@ -55,7 +55,7 @@ def test_a_suite_in_a_file_runs_from_the_command_line(tmp_path, capsys):
     found = {r.experiment for r in read_rows(tmp_path / "messages")}
     assert found == {"reference", "comparison"}
     assert main(command) == 0
-    assert "1 runs done, 0 failed" in capsys.readouterr().out  # the robustness part of one entry
+    assert "1 run done, 0 failed" in capsys.readouterr().out  # the robustness part of one entry
     assert main([*command, "--only", "fewshot"]) == 2
     assert "has no part fewshot; it has comparison, robustness" in capsys.readouterr().err
 

@@ -103,9 +103,10 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypat
 
     def stops(model, data, updates, seed, **kwargs):
         first.append(kwargs["first"])
-        real(model, data, min(updates, 5), seed, **kwargs)
+        done = real(model, data, min(updates, 5), seed, **kwargs)
         if updates > 5:
             raise KeyboardInterrupt
+        return done
 
     monkeypatch.setattr(run_module, "train", stops)
     assert run(*options, tmp_path / "cut") == 130
@@ -150,7 +151,7 @@ def test_the_smoke_suite_ends_in_a_page(tmp_path, capsys):
     assert f"{runs} runs done, 0 failed" in said.out
     finished = [line for line in said.err.splitlines() if line.startswith("done ")]
     assert len(finished) == runs
-    assert finished[-1].endswith("; 0 runs left")
+    assert finished[-1].endswith("; no runs left")
     assert run("report", tmp_path / "smoke") == 0
     page = (tmp_path / "smoke" / "report" / "report.html").read_text()
     for word in ("NetWorld", "MA-IQL", "BC", "Few-shot", "expert", "genie"):
@@ -191,7 +192,7 @@ def test_errors_name_the_value_and_the_remedy(args, text, capsys, tmp_path, monk
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (("train", "ppo", "--task", "rb"), "bc"),
+        (("train", "bc", "--task", "rb"), "--out"),
         (("train", "bc", "--task", "rb", "--out", "x", "--colour", "3"), "colour"),
         (
             ("train", "bc", "--task", "rb", "--out", "x", "--config.hidden", "0"),

@@ -1,0 +1,63 @@
+"""``networld completion``: completion of commands and options in a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Union
+
+import tyro
+from tyro.conf import Positional
+
+from networld_algos.cli import bench, model, reference, render, report, train
+
+
+def completion(shell: Positional[Literal["bash", "zsh", "tcsh"]]) -> int:
+    """Print the completion of all commands and their options for a shell.
+
+    For bash, write it to ~/.local/share/bash-completion/completions/networld; for zsh, to a file
+    _networld in a folder of $fpath. New shells then complete with the Tab key.
+
+    Args:
+        shell: The shell.
+    """
+    tyro.extras.subcommand_cli_from_dict(
+        commands(),
+        prog="networld",
+        args=["--tyro-print-completion", shell],
+        config=(tyro.conf.OmitSubcommandPrefixes,),
+    )
+    return 0
+
+
+def commands() -> dict[str, Callable[..., Any]]:
+    """Every command as tyro knows it; a group is one function of a union of its commands."""
+    from networld_algos.cli import dataset
+
+    return {
+        "reference": reference.reference,
+        "dataset": _group(dataset.VERBS),
+        "train": _taking(train.kinds()),
+        "evaluate": model.evaluate,
+        "push": model.push,
+        "health": model.health,
+        "bench": _group(bench.VERBS),
+        "render": render.render,
+        "report": report.report,
+        "completion": completion,
+    }
+
+
+def _group(verbs: Mapping[str, Callable[..., int]]) -> Callable[..., Any]:
+    kinds = [
+        Annotated[Any, tyro.conf.subcommand(name=name, constructor=verb)]
+        for name, verb in verbs.items()
+    ]
+    return _taking(Union[tuple(kinds)])  # noqa: UP007
+
+
+def _taking(kind: Any) -> Callable[..., Any]:
+    def command(chosen: Any) -> Any:
+        return chosen
+
+    command.__annotations__["chosen"] = Annotated[kind, tyro.conf.arg(name="")]
+    return command
