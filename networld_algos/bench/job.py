@@ -22,10 +22,12 @@ class Outcome:
     Attributes:
         run: The run.
         error: Type and message of the exception, or "".
+        seconds: How long the run took; it may have started from a checkpoint.
     """
 
     run: Run
     error: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
