@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from networld_algos.results import text
 from networld_algos.results.rows import Row
 
 EVERY = 20  # updates between two points of a loss curve
@@ -42,7 +43,7 @@ class Events:
             values = {"reward": row.mean_return, "score": row.score, **row.extra}
             for name, value in values.items():
                 if value is not None:
-                    self.writer.add_scalar(f"{row.label}/{name}", value, row.updates)
+                    self.writer.add_scalar(f"{_group(row.label)}/{name}", value, row.updates)
 
     def __enter__(self) -> Events:
         return self
@@ -50,6 +51,11 @@ class Events:
     def __exit__(self, *_: object) -> None:
         if self.writer is not None:
             self.writer.close()
+
+
+def _group(label: str) -> str:
+    """A label as one level of a tag: a slash would start another group of curves."""
+    return text.name(label).replace("/", "\N{DIVISION SLASH}")
 
 
 def load_writer() -> type[Any]:

@@ -28,6 +28,7 @@ from rich.text import Text
 
 from networld_algos.results.text import visible
 
+PLAIN = {"markup": False, "emoji": False, "highlight": False}  # options of rich
 NARROW, WIDE = 70, 100  # characters of a terminal, between which bars have 20 of them
 
 
@@ -35,11 +36,11 @@ class PlainConsole(Console):
     """A console that interprets nothing; long lines are left to the terminal to wrap."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"markup": False, "emoji": False, "soft_wrap": True, **options})
+        super().__init__(**{**PLAIN, "soft_wrap": True, **options})
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Every string that is printed passes here, also in tables."""
-        return super().render_str(visible(text), **{**options, "markup": False, "emoji": False})
+        return super().render_str(visible(text), **{**options, **PLAIN})
 
 
 console = PlainConsole()
