@@ -105,6 +105,7 @@ def learned_rows(
                 latency_p99_ms=result.latency_p99_ms,
                 bytes_per_step=result.bytes_per_step,
                 train_seconds=progress.seconds,
+                data_hashes=progress.about.get("data_hashes", {}),
                 extra={**extra, **more},
             )
         )

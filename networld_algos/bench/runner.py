@@ -17,6 +17,7 @@ from networld_algos.bench.job import ENVIRONMENT, Job, Outcome
 from networld_algos.bench.looks import current_display
 from networld_algos.bench.paths import Paths
 from networld_algos.bench.runs import Run
+from networld_algos.bench.same_data import refuse_replaced_data
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.tensorboard import load_writer
 from networld_algos.bench.unroll import unroll
@@ -114,7 +115,7 @@ def run_suite(
 
     Raises:
         ValueError: If a part, the backend or the number of jobs is invalid, or another process is
-            running the suite in the same folder.
+            running the suite in the same folder, or a dataset was replaced since earlier runs.
         networld_envs.store.workers.WorkerDiedError: If no worker can start.
         ImportError: If the extra for Ray or TensorBoard is missing.
     """
@@ -124,6 +125,7 @@ def run_suite(
     kept = {run.start for run in unroll(suite)}
     paths.root.mkdir(parents=True, exist_ok=True)
     with _only_runner(paths.root):
+        refuse_replaced_data(unroll(suite), paths)
         if command:
             record_command(paths.root, command)
         write_display(paths.root, current_display())
@@ -133,9 +135,12 @@ def run_suite(
         todo = unfinished(now, paths, only)
         if on_start is not None:
             on_start(todo)
-        for dataset_id in sorted({i for run in todo for i in run.dataset_ids}):
-            if not store.is_local(dataset_id):
-                store.obtain(dataset_id, jobs, on_dataset)
+        ids = sorted({i for run in todo for i in run.dataset_ids})
+        missing = [dataset_id for dataset_id in ids if not store.is_local(dataset_id)]
+        for dataset_id in missing:
+            store.obtain(dataset_id, jobs, on_dataset)
+        if missing:
+            refuse_replaced_data(unroll(suite), paths)
         stages = ("pretrain", "reference", "train", "evaluate")
         ordered = sorted(todo, key=lambda run: (stages.index(run.stage), -run_seconds(run)))
         tasks = {name: path for name, path in added_tasks().items() if name in suite.tasks}

@@ -95,7 +95,9 @@ class Run:
         """Name of the run's files: readable, and unique through a hash of its content.
 
         The hash covers the whole configuration and the version, so a changed default makes a new
-        run. It does not cover code: give an edited algorithm a new label.
+        run. It does not cover code: give an edited algorithm a new label. It does not cover the
+        content of datasets either: rows and checkpoints have that, and a suite whose data was
+        replaced is refused, see `networld_algos.bench.same_data`.
         """
         whole: dict[str, Any] = {**asdict(self), "version": __version__}
         if self.stage != "reference":

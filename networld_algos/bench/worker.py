@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ from networld_algos.bench.paths import FINISHED, Paths
 from networld_algos.bench.runs import Run
 from networld_algos.bench.tensorboard import Events
 from networld_algos.data.episodes import HOLDOUT, Episodes
+from networld_algos.data.identity import recorded_hashes, refuse_other_data
 from networld_algos.data.load import load_episodes
 from networld_algos.files import locked, write_text
 from networld_algos.registry import ALGORITHMS, make, make_config
@@ -65,6 +66,7 @@ def _do(job: Job) -> None:
 def _train_run(job: Job, log: Events | None) -> None:
     """Train, evaluate and save; resume where an earlier process stopped."""
     run, paths = job.run, job.paths
+    hashes = recorded_hashes(run.dataset_ids)
     data = [_training_data(run, task) for task in run.data_tasks]
     fitted, validation = [part[0] for part in data], None
     episodes, heldout = len(fitted[-1]), data[-1][1]
@@ -90,6 +92,7 @@ def _train_run(job: Job, log: Events | None) -> None:
     folder = paths.checkpoint(run.key)
     algorithm, progress = resume(folder, lambda: _new_model(run, paths, fitted))
     progress.episodes = episodes
+    progress.about["data_hashes"] = _data_hashes(run, paths, progress, hashes)
     if log is not None:
         log.start(progress.updates)
     run_training(training, algorithm, progress, folder, _on_update(job, log))
@@ -101,6 +104,26 @@ def _train_run(job: Job, log: Events | None) -> None:
     else:
         shutil.rmtree(folder)
     paths.progress(run).unlink(missing_ok=True)
+
+
+def _data_hashes(
+    run: Run, paths: Paths, progress: Progress, now: Mapping[str, str]
+) -> dict[str, str]:
+    """Hashes of all data behind a model, that of the model it starts from included.
+
+    Raises:
+        ValueError: If a dataset was replaced since the run or that model was started.
+    """
+    earlier = [(paths.checkpoint(run.key), progress.about)]
+    start = paths.checkpoint(run.start)
+    if run.start and checkpoint.exists(start):
+        earlier.insert(0, (start, checkpoint.read_extra(start)))
+    found: dict[str, str] = {}
+    for folder, extra in earlier:
+        before = extra.get("data_hashes", {})
+        refuse_other_data(before, now, str(folder), "remove this folder to start it again")
+        found |= before
+    return {**found, **now}
 
 
 def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:

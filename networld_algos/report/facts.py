@@ -60,6 +60,18 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
             f"These means mix seeds that were trained with different settings: {', '.join(mixed)}. "
             "`networld bench run` sets the older results aside and repeats those runs."
         )
+    unsure = sorted(
+        {
+            f"{display.method(label)} ({experiment}, {dataset})"
+            for (experiment, _, dataset, label, *_), group in groups
+            if len({bool(r.data_hashes) for r in group}) > 1
+        }
+    )
+    if unsure:
+        found.append(
+            "Some seeds of these means were trained by a version that did not record the content "
+            f"of the data, which may have been another: {', '.join(unsure)}."
+        )
     single = sum(len({r.seed for r in group}) == 1 for _, group in groups)
     if single:
         found.append(
@@ -89,12 +101,19 @@ def versions(rows: Sequence[Row]) -> Table:
         ("networld (rows)", _seen([r.version for r in rows])),
         ("git commit (rows)", _seen([r.git_commit for r in rows])),
         ("machine (rows)", _seen([r.machine for r in rows])),
-        ("datasets", _seen(sorted({r.dataset for r in rows if r.dataset}))),
+        ("datasets", _seen(_datasets(rows))),
         ("Python (report)", platform.python_version()),
         ("NumPy (report)", np.__version__),
         ("Matplotlib (report)", matplotlib.__version__),
     ]
     return Table.of_text("Versions and data", ("Item", "Value"), lines)
+
+
+def _datasets(rows: Sequence[Row]) -> list[str]:
+    """Every dataset behind the rows, with the start of its content hash where that is known."""
+    hashes = {i: sha256 for r in rows for i, sha256 in r.data_hashes.items()}
+    ids = {r.dataset for r in rows if r.dataset} | hashes.keys()
+    return [f"{i} ({hashes[i][:12]})" if i in hashes else i for i in sorted(ids)]
 
 
 def origins(rows: Sequence[Row], display: Display) -> Table:

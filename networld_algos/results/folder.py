@@ -11,7 +11,7 @@ from pathlib import Path
 
 from networld_algos.files import write_text
 from networld_algos.results.display import Display
-from networld_algos.results.rows import Row, files_below, read_rows
+from networld_algos.results.rows import SUPERSEDED, Row, files_below, read_rows
 
 FAILURE_SUFFIX = ".failure.json"
 
@@ -87,7 +87,8 @@ def read_suite(folder: Path) -> SuiteRows:
     Raises:
         FileNotFoundError: If there is nothing at ``folder``.
         ValueError: If it holds no rows or rows of several suites (the message says what to give
-            instead), or if one of its files is damaged (the message names the file).
+            instead), if its models were trained on two contents of one dataset, or if one of its
+            files is damaged (the message names the file).
     """
     if not folder.exists():
         raise FileNotFoundError(
@@ -108,8 +109,26 @@ def read_suite(folder: Path) -> SuiteRows:
             suites.setdefault(row.suite, file.parent)
     if len(suites) > 1:
         raise ValueError(_several(folder, suites))
+    _refuse_mixed_data(folder, by_file)
     ((suite, home),) = suites.items()
     return SuiteRows(rows, failures, _commands(folder, suite), read_display(home))
+
+
+def _refuse_mixed_data(folder: Path, by_file: dict[Path, list[Row]]) -> None:
+    """Raise if a dataset was replaced between runs, because means would mix both contents."""
+    seen: dict[str, dict[str, Path]] = {}  # dataset -> hash -> first file with it
+    for file, rows in by_file.items():
+        for row in rows:
+            for dataset_id, sha256 in row.data_hashes.items():
+                seen.setdefault(dataset_id, {}).setdefault(sha256, file)
+    for dataset_id, files in seen.items():
+        if len(files) > 1:
+            places = ", ".join(f"{sha[:16]} in {file.name}" for sha, file in files.items())
+            raise ValueError(
+                f"{folder} holds results from {len(files)} contents of dataset {dataset_id!r}: "
+                f"{places}. A report would average them. Keep the files of one content, move the "
+                f"others to the subfolder {SUPERSEDED!r}, and run the suite again"
+            )
 
 
 def record_command(folder: Path, arguments: Sequence[str]) -> None:

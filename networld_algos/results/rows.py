@@ -36,6 +36,9 @@ EXPERIMENTS = ("reference", "comparison", "fewshot", "ablation", "robustness", "
 """Experiments of suites. Scripts may write rows of other experiments."""
 
 
+OPTIONAL = frozenset({"machine", "factor", "level", "data_hashes", "extra"})
+"""Keys that rows of earlier versions lack."""
+
 _TEXT = ("suite", "experiment", "task", "algorithm", "kind", "label", "eval_seed_set", "version")
 
 _TEXT_OR_NONE = ("dataset", "role", "config_hash", "git_commit", "machine", "factor")
@@ -89,6 +92,8 @@ class Row:
         factor: What the experiment varies besides the method, e.g. ``"agents"`` or
             ``"message_loss"``; None if it varies nothing else.
         level: Value of the factor; None exactly when ``factor`` is.
+        data_hashes: Dataset id -> content hash, of all data that the model was trained on; empty
+            for a reference, and where it was not recorded.
         extra: Further numbers such as health diagnostics. A value that is not finite is stored
             as null and read back as NaN.
     """
@@ -119,6 +124,7 @@ class Row:
     machine: str | None = None
     factor: str | None = None
     level: float | None = None
+    data_hashes: dict[str, str] = field(default_factory=dict)
     extra: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -137,6 +143,10 @@ class Row:
         _check(isinstance(self.is_last, bool), "is_last", self)
         returns = _listed(self.episode_returns, "episode_returns")
         self._put("episode_returns", tuple(_finite(x, "episode_returns") for x in returns))
+        hashes = self.data_hashes
+        _check(isinstance(hashes, dict), "data_hashes", self)
+        both = [*hashes, *hashes.values()]
+        _check(all(isinstance(text, str) and text for text in both), "data_hashes", self)
         _check(isinstance(self.extra, dict), "extra", self)
         self._put("extra", {str(k): _number(v, f"extra[{k!r}]") for k, v in self.extra.items()})
         self._check_values()
@@ -198,7 +208,7 @@ class Row:
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown keys {unknown}; a row has {sorted(known)}")
-        if missing := sorted(known - {"machine", "factor", "level", "extra"} - set(values)):
+        if missing := sorted(known - OPTIONAL - set(values)):
             raise ValueError(f"missing keys {missing}")
         extra = values.get("extra", {})
         if isinstance(extra, dict):
