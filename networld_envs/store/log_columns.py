@@ -79,7 +79,7 @@ class Columns:
             dead = self._low[name] == self._high[name]
             constant = [
                 f"{self._name(name, c)} is always {self._low[name][c]:g}"
-                for c in np.flatnonzero(dead)
+                for c in np.flatnonzero(dead).tolist()
                 if (name, c) not in absent and _varies(task[:, c], float(self._low[name][c]))
             ]
             if constant:
@@ -98,7 +98,7 @@ class Columns:
             scaled = [
                 f"{self._name(name, c)} is mostly in [{low[c]:.4g}, {high[c]:.4g}] with median "
                 f"{median[c]:.4g}, the task's in [{task[1, c]:.4g}, {task[3, c]:.4g}]"
-                for c in np.flatnonzero(far | narrow)
+                for c in np.flatnonzero(far | narrow).tolist()
                 if (name, c) not in absent
             ]
             if scaled:

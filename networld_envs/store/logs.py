@@ -24,6 +24,7 @@ leading axis ``K``, ``neighbours`` ``(K, N, D)``.
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,10 +44,15 @@ from networld_envs.files import replacing
 from networld_envs.joint import team_spaces
 from networld_envs.simulator import MAX_CYCLES, gymnasium_id, make_params, task_module
 from networld_envs.spec import TaskSpec
+from networld_envs.store.consistency import Consistency, LogWarning, Report
 from networld_envs.store.ids import DatasetError
-from networld_envs.store.log_checks import Raw, checked, field
-from networld_envs.store.minari_io import FIELDS, episode_buffer, episodes, open_local, write
+from networld_envs.store.log_checks import Raw, checked, fail, field
+from networld_envs.store.minari_io import FIELDS, episode_buffer, metadata, open_local, write
 from networld_envs.store.publishing import DATASET, new_dataset
+from networld_envs.store.reading.checked import checked_episodes
+
+CHECKS = "checks"
+"""Key of the report of the import in NetWorld's metadata."""
 
 
 def import_logs(
@@ -59,8 +65,12 @@ def import_logs(
     description: str = "",
     licence: str = "unknown",
     force: bool = False,
+    strict: bool = False,
 ) -> minari.MinariDataset:
     """Check a log file and make a Minari dataset of it.
+
+    What is unlikely about the logs (`networld_envs.store.consistency` lists the checks) is a
+    `LogWarning`, and is kept in the dataset's metadata, see `import_report`.
 
     Args:
         path: ``.npz``, ``.h5`` or ``.hdf5``; see the module's documentation.
@@ -72,10 +82,11 @@ def import_logs(
         description: Description of the data.
         licence: Licence of the data.
         force: Replace an existing dataset of that id.
+        strict: Refuse logs with warnings.
 
     Raises:
         DatasetError: If something is wrong with the logs (names episode, step, agent and field), or
-            if the dataset already exists.
+            if the dataset already exists. With ``strict``, also for warnings.
     """
     params = make_params(task, preset)
     module = task_module(task)
@@ -87,6 +98,8 @@ def import_logs(
     ):
         first = log.episode(0)
         agents = field(first, "observations", 0, "f", ("T+1", "N", "O")).shape[1]
+        if agents == 0:
+            fail(0, "has no agents")
         slots = field(first, "neighbours", 0, "iu", ("N", "D")).shape[1]
         found = replace(spec, num_agents=agents, neighbour_slots=slots)
         env = gymnasium.make(
@@ -98,9 +111,24 @@ def import_logs(
         )
         env.close()
 
+        consistency = Consistency(task, preset, params, log.count)
+        record: dict[str, Any] = {
+            "task": task,
+            "preset": preset,
+            "spec": found.to_dict(),
+            "imported_from": path.name,
+            "licence": licence,
+        }
+
         def buffers() -> Iterator[EpisodeBuffer]:
             for k in range(log.count):
-                yield episode_buffer(k, checked(log.episode(k), k, found, one))
+                episode = checked(log.episode(k), k, found, one)
+                consistency.add(k, episode)
+                yield episode_buffer(k, episode)
+            report = consistency.report()
+            if strict and report.warnings:
+                raise DatasetError("refused by strict: " + "\n  ".join(("", *report.warnings)))
+            record[CHECKS] = report.to_dict()
 
         observation_space, action_space = team_spaces(agents, one, module.action_space(params))
         write(
@@ -115,15 +143,21 @@ def import_logs(
                 "author": {author},
                 "description": description or f"Imported from {path.name}.",
             },
-            record={
-                "task": task,
-                "preset": preset,
-                "spec": found.to_dict(),
-                "imported_from": path.name,
-                "licence": licence,
-            },
+            record=record,
         )
+    for text in record[CHECKS]["warnings"]:
+        warnings.warn(f"{path.name}: {text}", LogWarning, stacklevel=2)
     return open_local(dataset_id)
+
+
+def import_report(dataset: minari.MinariDataset) -> Report:
+    """What the import said about the logs that a dataset was made of.
+
+    Args:
+        dataset: A dataset; the report is empty if it was not imported.
+    """
+    kept = metadata(dataset).get(CHECKS, {})
+    return Report(tuple(kept.get("warnings", ())), tuple(kept.get("skipped", ())))
 
 
 def export_npz(dataset: minari.MinariDataset, path: Path) -> int:
@@ -137,7 +171,7 @@ def export_npz(dataset: minari.MinariDataset, path: Path) -> int:
         The number of episodes written.
 
     Raises:
-        DatasetError: If the file exists, or the dataset is damaged.
+        DatasetError: If the file exists, or the dataset is damaged or has illegal values.
     """
     if path.suffix != ".npz":
         raise DatasetError(f"the name of an export must end in .npz, got {path.name!r}")
@@ -148,7 +182,7 @@ def export_npz(dataset: minari.MinariDataset, path: Path) -> int:
         replacing(path) as whole,
         zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        for episode in episodes(dataset):
+        for episode in checked_episodes(dataset):
             for name in FIELDS:
                 with archive.open(f"episode_{count}/{name}.npy", "w", force_zip64=True) as file:
                     np.lib.format.write_array(file, np.asanyarray(episode[name]))
