@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from networld_algos.data.episodes import Episodes, disk_array, nested_subset
 from networld_envs import store
 from networld_envs.spec import TaskSpec
-from networld_envs.store.minari_io import dataset_spec, remedy
+from networld_envs.store.minari_io import damaged
+from networld_envs.store.reading.checked import checked_episodes
+from networld_envs.store.reading.record import dataset_spec
+from networld_envs.store.reading.sizes import episode_lengths
 
 
 def load_episodes(
@@ -42,7 +46,8 @@ def load_episodes(
 
     Raises:
         networld_envs.store.DatasetError: If the dataset is unknown, damaged, empty or of another
-            task, or has values that are not finite.
+            task, has a value that is illegal, or was recorded through a wrapper whose effect cannot
+            be undone.
         ValueError: If ``episodes`` or ``fraction`` is out of range.
     """
     if isinstance(dataset, str):
@@ -74,62 +79,40 @@ def _read(
     chosen: NDArray[np.int64],
     memory_gb: float | None,
 ) -> Episodes:
-    """Fill padded arrays episode by episode; an episode that cannot be used is an error."""
-    about = dataset.storage.get_episode_metadata(dataset.episode_indices[chosen])
+    """Fill padded arrays episode by episode, after a check of each."""
     try:
-        lengths = np.array([m["total_steps"] for m in about], np.int64)
-    except (OSError, KeyError) as error:
-        raise store.DatasetError(
-            f"dataset {dataset.id!r} cannot be read ({error}); {remedy(dataset.id, force=True)}"
-        ) from error
+        lengths = episode_lengths(dataset, dataset.episode_indices[chosen])
+    except Exception as error:
+        raise damaged(dataset.id, error) from error
     count, longest = len(chosen), int(lengths.max())
-    rows = {
-        "observations": longest + 1,
-        "actions": longest,
-        "agent_rewards": longest,
-        "terminations": longest,
-        "truncations": longest,
+    n, box = spec.num_agents, spec.action_kind == "box"
+    kinds: dict[str, tuple[tuple[int, ...], Any]] = {
+        "observations": ((longest + 1, n, spec.obs_dim), np.float32),
+        "actions": ((longest, n, spec.action_dim), np.float32) if box else ((longest, n), np.int64),
+        "agent_rewards": ((longest, n), np.float32),
+        "terminations": ((longest,), np.bool_),
+        "truncations": ((longest,), np.bool_),
+        "neighbours": ((n, spec.neighbour_slots), np.int32),
     }
-    types: dict[str, Any] = {
-        "observations": np.float32,
-        "actions": np.float32 if spec.action_kind == "box" else np.int64,
-        "agent_rewards": np.float32,
-        "terminations": np.bool_,
-        "truncations": np.bool_,
-        "neighbours": np.int32,
-    }
+    size = count * sum(
+        math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in kinds.values()
+    )
+    make = disk_array if memory_gb is not None and size > 1e9 * memory_gb else _zeros
+    folder = Path(dataset.storage.data_path)
     arrays: dict[str, NDArray[Any]] = {}
-    shapes: dict[str, tuple[int, ...]] = {}  # of one step; of the table for neighbours
-    for k, part in enumerate(store.episodes(dataset, chosen)):
+    for k, part in enumerate(checked_episodes(dataset, chosen, spec)):
         if k == 0:
-            for name, value in part.items():
-                shapes[name] = value.shape[1:] if name in rows else value.shape
-            wanted = {
-                name: ((count, rows[name], *shape) if name in rows else (count, *shape))
-                for name, shape in shapes.items()
-            }
-            size = sum(np.prod(shape) * np.dtype(types[n]).itemsize for n, shape in wanted.items())
-            on_disk = memory_gb is not None and size > 1e9 * memory_gb
-            folder = Path(dataset.storage.data_path)
-            for name, shape in wanted.items():
-                make = disk_array if on_disk else _zeros
-                arrays[name] = make(shape, types[name], folder)
-            if shapes["observations"][-1] != spec.obs_dim:
+            try:
+                for name, (shape, dtype) in kinds.items():
+                    arrays[name] = make((count, *shape), dtype, folder)
+            except MemoryError as error:
                 raise store.DatasetError(
-                    f"dataset {dataset.id!r}: observations have {shapes['observations'][-1]} "
-                    f"columns, its spec says {spec.obs_dim}"
-                )
-        if len(part["truncations"]) != lengths[k]:
-            raise store.DatasetError(
-                f"dataset {dataset.id!r}, episode {int(chosen[k])}: {len(part['truncations'])} "
-                f"steps, its metadata says {lengths[k]}"
-            )
+                    f"dataset {dataset.id!r} takes {size / 1e9:.3g} GB with all episodes padded to "
+                    f"{longest} steps; memory_gb keeps a part on disk, and fraction reads less"
+                ) from error
+        arrays["neighbours"][k] = part.pop("neighbours")
         for name, value in part.items():
-            _check(dataset, int(chosen[k]), name, value, shapes[name], whole=name not in rows)
-            if name in rows:
-                arrays[name][k, : len(value)] = value
-            else:
-                arrays[name][k] = value
+            arrays[name][k, : len(value)] = value
     return Episodes(
         spec=spec,
         obs=arrays["observations"],
@@ -145,24 +128,3 @@ def _read(
 def _zeros(shape: tuple[int, ...], dtype: Any, folder: Path) -> NDArray[Any]:
     del folder
     return np.zeros(shape, dtype)
-
-
-def _check(
-    dataset: minari.MinariDataset,
-    k: int,
-    name: str,
-    value: NDArray[Any],
-    shape: tuple[int, ...],
-    whole: bool,
-) -> None:
-    if (value.shape if whole else value.shape[1:]) != shape:
-        raise store.DatasetError(
-            f"dataset {dataset.id!r}, episode {k}: {name} has shape {value.shape}, unlike "
-            "the first episode's"
-        )
-    if value.dtype.kind == "f" and not np.isfinite(value).all():
-        where = [int(i) for i in np.argwhere(~np.isfinite(value))[0]]
-        raise store.DatasetError(
-            f"dataset {dataset.id!r}, episode {k}: {name} is {value[tuple(where)]} at "
-            f"index {where} (step, agent, column)"
-        )

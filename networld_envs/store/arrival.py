@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,16 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME
 from minari.serialization import serialize_space
 
 from networld_envs.files import replace_text
-from networld_envs.spec import TaskSpec
 from networld_envs.store.builder import description
 from networld_envs.store.content import HASH_VERSION, MAIN_FILE
 from networld_envs.store.ids import DATA, DatasetError
 from networld_envs.store.minari_io import METADATA_KEY, episode_buffer, episodes, write
+from networld_envs.store.reading.record import RECORD_KEYS, Kind, is_count, is_number, is_text
 from networld_envs.store.recipes import Recipe
 from networld_envs.store.trust import open_trusted
 
 FILES = (f"{DATA}/{METADATA_FILE_NAME}", f"{DATA}/{MAIN_FILE}")
 """Files of a dataset; nothing else is taken from a remote."""
-LONGEST_TEXT = 20_000_000  # characters; the spaces of a large team take several thousand
 MOST_METADATA_BYTES = 50_000_000
 OTHER_VERSION = (
     "it was uploaded by another version of networld, whose content hash is a different one; "
@@ -166,50 +164,6 @@ def _check_arrays(path: Path, most_bytes: int) -> tuple[int, int, float]:
         raise DatasetError(f"{path.name} cannot be read: {error}") from error
 
 
-Kind = Callable[[Any], bool]
-
-
-def is_text(value: Any) -> bool:
-    """Whether it is text without control characters, which a terminal would obey."""
-    return (
-        isinstance(value, str)
-        and len(value) <= LONGEST_TEXT
-        and all(c.isprintable() or c in "\n\t" for c in value)
-    )
-
-
-def is_count(value: Any) -> bool:
-    """Whether it is a number of something."""
-    return type(value) is int and 0 <= value < 1 << 63
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a finite number."""
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def is_hash(value: Any) -> bool:
-    """Whether it is a SHA-256 in hexadecimal digits."""
-    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
-
-
-def _is_spec(value: Any) -> bool:
-    try:
-        return TaskSpec.from_dict(value).to_dict() is not None
-    except (TypeError, ValueError, KeyError, AttributeError):
-        return False
-
-
-def _is_plain(value: Any, depth: int = 0) -> bool:
-    if depth > 6:
-        return False
-    if isinstance(value, dict):
-        return all(is_text(k) and _is_plain(v, depth + 1) for k, v in value.items())
-    if isinstance(value, list):
-        return all(_is_plain(v, depth + 1) for v in value)
-    return value is None or type(value) is bool or is_text(value) or is_number(value)
-
-
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(is_text(v) for v in value)
 
@@ -238,17 +192,6 @@ KEYS: dict[str, Kind] = {
 
 Numbers of episodes and steps and the mean reward are counted instead.
 """
-OUR_KEYS: dict[str, Kind] = {
-    "task": is_text,
-    "spec": lambda value: _is_plain(value) and _is_spec(value),
-    "preset": is_text,
-    "recipe": lambda value: isinstance(value, dict) and _is_plain(value),
-    "imported_from": is_text,
-    "licence": is_text,
-    "sha256": is_hash,
-    "hash_version": lambda value: type(value) is int,
-}
-"""The same for NetWorld's own part of the metadata."""
 
 
 def restricted(about: dict[str, Any]) -> dict[str, Any]:
@@ -259,7 +202,7 @@ def restricted(about: dict[str, Any]) -> dict[str, Any]:
     """
     kept = _known(about, KEYS)
     if METADATA_KEY in kept:
-        kept[METADATA_KEY] = _known(kept[METADATA_KEY], OUR_KEYS)
+        kept[METADATA_KEY] = _known(kept[METADATA_KEY], RECORD_KEYS)
     return kept
 
 

@@ -18,8 +18,9 @@ from minari.dataset.minari_storage import MinariStorage
 from networld_envs.one_agent import OneAgentEnv
 from networld_envs.simulator import MAX_CYCLES
 from networld_envs.store.ids import DATA
-from networld_envs.store.minari_io import episodes, metadata, open_local
+from networld_envs.store.minari_io import metadata, open_local
 from networld_envs.store.publishing import DATASET, new_dataset
+from networld_envs.store.reading.checked import checked_episodes
 from networld_envs.store.recipes import Progress
 
 
@@ -39,7 +40,7 @@ def flatten_agents(
 
     Raises:
         networld_envs.store.DatasetError: If the new id cannot be used, a dataset of that id exists,
-            or the source is damaged.
+            or the source is damaged or has illegal values.
     """
     about = metadata(dataset)
     # Logs with another number of agents name no environment; the preset's is used instead.
@@ -55,7 +56,7 @@ def flatten_agents(
 
     def buffers() -> Iterator[EpisodeBuffer]:
         number = 0
-        for k, episode in enumerate(episodes(dataset)):
+        for k, episode in enumerate(checked_episodes(dataset)):
             if progress is not None:
                 progress(k, dataset.total_episodes)
             for i in range(episode["agent_rewards"].shape[1]):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import minari
 from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
@@ -23,9 +25,12 @@ from networld_envs.store.minari_io import (
     open_local,
     outdated,
 )
+from networld_envs.store.reading.record import checked_record
+from networld_envs.store.reading.sizes import check_total
 from networld_envs.store.recipes import Progress, catalog, find_recipe
 from networld_envs.store.remote import download
 
+FOREIGN = "it is not of a NetWorld task"
 MIRROR = "NETWORLD_MIRROR"
 """Environment variable: where datasets are downloaded from (``https://``, ``gcp://``, ``hf://``)."""
 
@@ -44,6 +49,7 @@ class Summary:
         policy: Policy that acted.
         fault: Why the dataset cannot be used; "" if no fault is known.
         is_outdated: Whether the fault is only that another version of this package made it.
+        is_foreign: Whether the fault is only that it is not of a NetWorld task.
     """
 
     dataset_id: str
@@ -55,6 +61,7 @@ class Summary:
     policy: str
     fault: str = ""
     is_outdated: bool = False
+    is_foreign: bool = False
 
 
 def load(dataset_id: str, jobs: int = 1, progress: Progress | None = None) -> minari.MinariDataset:
@@ -124,36 +131,35 @@ def _obtain(
 
 
 def local_datasets() -> dict[str, Summary]:
-    """The datasets of NetWorld's tasks in Minari's local store: built, downloaded or imported.
+    """The datasets in Minari's local store, by id.
 
-    A dataset with damaged metadata, or with an id that Minari cannot read, is listed with its
-    fault, and the others are still listed. Intact datasets of other projects are left out.
+    A dataset that is damaged, is not of a NetWorld task, or has an id that Minari cannot read is
+    listed with its fault, and the others are still listed. Arrays are not read.
     """
     root = get_dataset_path()
     found = {}
     for folder, below, _ in os.walk(root):
         if Path(folder) != root and DATA in below:
             dataset_id = Path(folder).relative_to(root).as_posix()
-            summary = _summary(dataset_id)
-            if summary is not None:
-                found[dataset_id] = summary
+            found[dataset_id] = _summary(dataset_id)
             below.clear()
         below[:] = [name for name in below if not name.startswith(".")]
     return dict(sorted(found.items()))
 
 
-def _summary(dataset_id: str) -> Summary | None:
-    """Summary of a dataset of the local store; None if it is not of a NetWorld task."""
+def _summary(dataset_id: str) -> Summary:
+    """Summary of a dataset of the local store, from its metadata and the sizes of its files."""
     try:
-        about = MinariStorage.read_raw_metadata(dataset_folder(dataset_id) / DATA)
+        folder = dataset_folder(dataset_id) / DATA
+        about = MinariStorage.read_raw_metadata(folder)
         if about["dataset_id"] != dataset_id:
             raise DatasetError(
                 f"its id is {about['dataset_id']!r}, which its folder does not match"
             )
-        ours = about.get(METADATA_KEY)
-        if ours is None:
-            return None
-        old = is_outdated(ours)
+        check_total(folder, about)
+        foreign = METADATA_KEY not in about and not _is_collected(about)
+        ours = checked_record(about[METADATA_KEY]) if METADATA_KEY in about else {"sha256": ""}
+        old = METADATA_KEY in about and is_outdated(ours)
         return Summary(
             dataset_id=dataset_id,
             episodes=int(about["total_episodes"]),
@@ -162,11 +168,18 @@ def _summary(dataset_id: str) -> Summary | None:
             mean_reward=ours.get("mean_reward"),
             sha256=ours["sha256"],
             policy=str(about.get("algorithm_name", "")),
-            fault=outdated(dataset_id) if old else "",
+            fault=outdated(dataset_id) if old else FOREIGN * foreign,
             is_outdated=old,
+            is_foreign=foreign,
         )
     except DatasetError as error:
         fault = str(error)
     except READ_ERRORS as error:
         fault = f"{METADATA_FILE_NAME}: {type(error).__name__}: {error}"
     return Summary(dataset_id, 0, 0, None, None, "", "", fault)
+
+
+def _is_collected(about: dict[str, Any]) -> bool:
+    """Whether Minari recorded a dataset in an environment of this package."""
+    env = json.loads(about.get("env_spec", "{}"))
+    return str(env.get("entry_point", "")).startswith("networld_envs.")

@@ -12,6 +12,7 @@ from networld_envs.spec import TaskSpec
 from networld_envs.store.ids import DatasetError
 
 NEEDED = ("observations", "actions", "agent_rewards", "neighbours")
+LARGEST = np.finfo(np.float32).max
 Raw = dict[str, NDArray[Any]]
 
 
@@ -24,6 +25,8 @@ def checked(raw: Raw, k: int, spec: TaskSpec, one: spaces.Box) -> Raw:
     rewards = field(raw, "agent_rewards", k, "fiu", ("T", "N"))
     table = field(raw, "neighbours", k, "iu", ("N", "D"))
     steps = len(actions)
+    if n == 0:
+        fail(k, "has no agents")
     if steps == 0:
         fail(k, "has no steps")
     ends = {name: np.zeros(steps, bool) for name in ("terminations", "truncations")}
@@ -60,10 +63,10 @@ def checked(raw: Raw, k: int, spec: TaskSpec, one: spaces.Box) -> Raw:
     if not ended[-1]:
         fail(k, f"step {steps - 1}: the last step is neither a termination nor a truncation")
     return {
-        "observations": obs.astype(np.float32),
-        "actions": actions.astype(np.float32 if box else np.int64),
-        "agent_rewards": rewards.astype(np.float32),
-        "neighbours": table.astype(np.int32),
+        "observations": obs.astype(np.float32, copy=False),
+        "actions": actions.astype(np.float32 if box else np.int64, copy=False),
+        "agent_rewards": rewards.astype(np.float32, copy=False),
+        "neighbours": table.astype(np.int32, copy=False),
         **ends,
     }
 
@@ -96,8 +99,12 @@ def _within(
 ) -> None:
     """Check that values are finite, also in float32, and within the bounds of their column."""
     values = array if array.ndim == 3 else array[:, :, None]  # (rows, N, columns)
-    with np.errstate(over="ignore"):
-        single = values.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = values.astype(np.float32, copy=False)
+    rows = single.reshape(-1, single.shape[2])
+    least, most = np.maximum(low, -LARGEST), np.minimum(high, LARGEST)
+    if (rows.min(0) >= least).all() and (rows.max(0) <= most).all():  # False for NaN
+        return
     wrong = ~np.isfinite(single) | (single < low) | (single > high)
     if wrong.any():
         step, agent, column = (int(i) for i in np.argwhere(wrong)[0])
@@ -113,6 +120,11 @@ def _within(
 def _check_neighbours(k: int, table: NDArray[Any]) -> None:
     """Entries are -1 or other agents, each once."""
     n = len(table)
+    ordered = np.sort(table, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != -1)
+    wrong = (table < -1) | (table >= n) | (table == np.arange(n)[:, None])
+    if not (wrong.any() or twice.any()):
+        return
     for agent, row in enumerate(table.tolist()):
         present = [j for j in row if j != -1]
         for j in present:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,12 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
 from numpy.typing import NDArray
 
 from networld_envs.files import replace_text
-from networld_envs.simulator import TASKS, make_params, task_module
+from networld_envs.simulator import make_params, task_module
 from networld_envs.spec import TaskSpec
 from networld_envs.store.content import HASH_VERSION, MAIN_FILE, file_hash
 from networld_envs.store.ids import DATA, DatasetError, dataset_folder
+from networld_envs.store.reading.record import checked_record
+from networld_envs.store.reading.sizes import sound
 from networld_envs.store.recipes import catalog
 from networld_envs.store.trust import open_trusted
 from networld_envs.version import __version__
@@ -75,9 +76,11 @@ def open_local(dataset_id: str) -> minari.MinariDataset:
     try:
         return open_trusted(dataset_folder(dataset_id) / DATA)
     except DatasetError as error:
-        raise DatasetError(f"dataset {dataset_id!r} cannot be used: {error}") from error
+        raise DatasetError(
+            f"dataset {dataset_id!r} cannot be used: {error}; {remedy(dataset_id, force=True)}"
+        ) from error
     except READ_ERRORS as error:
-        raise _damaged(dataset_id, error) from error
+        raise damaged(dataset_id, error) from error
 
 
 def metadata(dataset: minari.MinariDataset) -> dict[str, Any]:
@@ -89,37 +92,33 @@ def metadata(dataset: minari.MinariDataset) -> dict[str, Any]:
     Raises:
         DatasetError: If the data is not of a NetWorld task.
     """
-    found = dataset.storage.metadata.get(METADATA_KEY)
-    if found is not None:
-        return dict(found)
-    env = dataset.env_spec
-    if env is None or not str(env.entry_point).startswith("networld_envs."):
-        raise DatasetError(
-            f"dataset {dataset.id!r} has no {METADATA_KEY!r} metadata: it was not made by "
-            "`networld dataset build` or `networld dataset import`"
-        )
-    given = {k: v for k, v in env.kwargs.items() if k not in ("task", "max_cycles", "render_mode")}
-    params = make_params(env.kwargs["task"], **given)
-    spec: TaskSpec = task_module(env.kwargs["task"]).spec(params)
-    return {"task": env.kwargs["task"], "spec": spec.to_dict()}
+    try:
+        found = dataset.storage.metadata.get(METADATA_KEY)
+        if found is not None:
+            return checked_record(found)
+        env = dataset.env_spec
+        if env is None or not str(env.entry_point).startswith("networld_envs."):
+            raise DatasetError(f"dataset {dataset.id!r} is not of a NetWorld task: {_foreign(env)}")
+        apart = ("task", "max_cycles", "render_mode")
+        given = {k: v for k, v in env.kwargs.items() if k not in apart}
+        params = make_params(env.kwargs["task"], **given)
+        spec: TaskSpec = task_module(env.kwargs["task"]).spec(params)
+        return {"task": env.kwargs["task"], "spec": spec.to_dict()}
+    except DatasetError:
+        raise
+    except READ_ERRORS as error:
+        raise damaged(dataset.id, error) from error
 
 
-def dataset_spec(about: dict[str, Any]) -> TaskSpec:
-    """The spec in a dataset's `metadata`, its columns named.
-
-    A dataset that was made before columns had names gets the names of its task, at the preset it
-    was made with, if the numbers of columns agree.
-    """
-    spec = TaskSpec.from_dict(about["spec"])
-    if spec.obs_columns or spec.task not in TASKS:
-        return spec
-    preset = about.get("recipe", about).get("preset", "default")
-    task = task_module(spec.task)
-    named: TaskSpec = task.spec(task.PRESETS.get(preset, task.PRESETS["default"]))
-    if (named.obs_dim, named.action_dim) != (spec.obs_dim, spec.action_dim):
-        return spec
-    names = ("obs_columns", "action_columns", "reward_column")
-    return replace(spec, **{name: getattr(named, name) for name in names})
+def _foreign(env: EnvSpec | None) -> str:
+    """Why a dataset without NetWorld's metadata is not taken for one of its tasks."""
+    if env is not None:
+        return f"it was recorded in {env.entry_point}"
+    return (
+        f"it has no {METADATA_KEY!r} metadata and names no environment. Minari leaves the "
+        "environment out if a wrapper was made with a function, such as TransformReward: put such "
+        "a wrapper around the collector, Wrapper(DataCollector(env)), and record it again"
+    )
 
 
 def episodes(
@@ -140,10 +139,11 @@ def episodes(
     """
     wanted = dataset.episode_indices if index is None else dataset.episode_indices[index]
     try:
-        for episode in dataset.iterate_episodes(wanted):
+        for episode in dataset.iterate_episodes(sound(dataset, wanted)):
             steps = len(episode.rewards)
-            infos = episode.infos
-            assert infos is not None, "infos are missing"
+            infos = episode.infos or {}
+            if not {"agent_rewards", "neighbours"} <= infos.keys():
+                raise _without_infos(dataset, episode.id)
             fields = {
                 "observations": np.asarray(episode.observations),
                 "actions": np.asarray(episode.actions),
@@ -158,8 +158,25 @@ def episodes(
                     f"episode {episode.id}: {name} has {len(fields[name])} rows, not {rows}"
                 )
             yield fields
+    except DatasetError:
+        raise
     except READ_ERRORS as error:
-        raise _damaged(dataset.id, error) from error
+        raise damaged(dataset.id, error) from error
+
+
+def _without_infos(dataset: minari.MinariDataset, number: int) -> DatasetError:
+    """The error for an episode that lacks the infos from which agents learn."""
+    env = dataset.env_spec
+    if env is not None and str(env.entry_point).endswith(":OneAgentEnv"):
+        return DatasetError(
+            f"dataset {dataset.id!r} is flattened: each of its episodes has one agent and no "
+            "neighbours. Use the dataset that it was made from"
+        )
+    return DatasetError(
+        f"dataset {dataset.id!r}, episode {number}: infos/agent_rewards or infos/neighbours is "
+        "missing. If the dataset was recorded with Minari's DataCollector, record it again with "
+        f"DataCollector(env, record_infos=True); otherwise, {remedy(dataset.id, force=True)}"
+    )
 
 
 def content_hash(dataset: minari.MinariDataset) -> str:
@@ -179,9 +196,11 @@ def content_hash(dataset: minari.MinariDataset) -> str:
         return ""
     path = Path(storage.data_path) / MAIN_FILE
     try:
+        for _ in sound(dataset, range(storage.total_episodes)):
+            pass  # before any array is read
         return file_hash(path, storage.total_episodes, storage.total_steps)
     except READ_ERRORS as error:
-        raise _damaged(dataset.id, error) from error
+        raise damaged(dataset.id, error) from error
 
 
 def recorded_hash(dataset: minari.MinariDataset) -> str:
@@ -319,7 +338,9 @@ def remedy(dataset_id: str, force: bool = False) -> str:
     return "it is not in the catalogue: import or download it" + " again" * force
 
 
-def _damaged(dataset_id: str, error: Exception) -> DatasetError:
+def damaged(dataset_id: str, error: Exception) -> DatasetError:
+    """What reading a dataset raised, as an error that says what to do; chain it from ``error``."""
+    kind = "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
     return DatasetError(
-        f"dataset {dataset_id!r} cannot be read ({error}); {remedy(dataset_id, force=True)}"
+        f"dataset {dataset_id!r} cannot be read ({kind}{error}); {remedy(dataset_id, force=True)}"
     )

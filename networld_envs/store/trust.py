@@ -18,6 +18,7 @@ import minari
 from minari.dataset.minari_storage import MinariStorage
 
 from networld_envs.store.ids import DatasetError
+from networld_envs.store.reading.sizes import check_total
 
 ALLOW = "NETWORLD_ALLOW_PACKAGES"
 """Environment variable: packages, separated by commas, whose environments datasets may name."""
@@ -50,6 +51,7 @@ def open_trusted(data: Path) -> minari.MinariDataset:
     for space in ("observation_space", "action_space"):
         if not isinstance(about.get(space), str):  # Minari would make the environment to find out
             raise DatasetError(f"the metadata has no {space}")
+    check_total(data, about)
     dataset = minari.MinariDataset(data)
     # These objects, rather than the text they were read from, are what would be called.
     for spec in (dataset.env_spec, getattr(dataset, "_eval_env_spec", None)):

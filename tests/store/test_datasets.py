@@ -214,7 +214,7 @@ def test_truncated_file_names_the_remedy(local_store, tmp_path, monkeypatch):
         (lambda e: e["observations"].resize(5, axis=0), "episode 2: observations has 5 rows"),
         (
             lambda e: e["observations"].__setitem__((3, 7, 1), np.nan),
-            r"episode 2: observations is nan at index \[3, 7, 1\]",
+            r"episode 2: step 3, agent 7: observations column 1 \(queue\) is nan",
         ),
     ],
 )

@@ -80,14 +80,40 @@ def test_folders_that_are_no_datasets_do_not_hide_the_datasets(local_store, caps
     assert NEW in capsys.readouterr().out
 
 
-def test_data_of_others_are_not_listed(local_store, capsys):
+def test_data_of_others_are_listed_as_foreign(local_store, capsys):
     store.build(recipe())
     shutil.copytree(local_store / NEW, local_store / "d4rl" / "door-v0")
     path = local_store / "d4rl" / "door-v0" / "data" / "metadata.json"
     about = json.loads(path.read_text())
     del about["networld"]
-    path.write_text(json.dumps({**about, "dataset_id": "d4rl/door-v0"}))
-    assert set(store.local_datasets()) == {NEW}
+    env = {**json.loads(about["env_spec"]), "entry_point": "doors:Door"}
+    foreign = {**about, "dataset_id": "d4rl/door-v0", "env_spec": json.dumps(env)}
+    path.write_text(json.dumps(foreign))
+    found = store.local_datasets()
+    assert set(found) == {NEW, "d4rl/door-v0"}
+    assert found["d4rl/door-v0"].is_foreign
     assert command.main(["dataset", "list"]) == 0
-    out = capsys.readouterr().out
-    assert not any("d4rl" in row and "here" in row for row in out.splitlines())
+    rows = capsys.readouterr().out.splitlines()
+    assert any("d4rl/door-v0" in row and "foreign" in row for row in rows)
+    assert any(NEW in row and "here" in row for row in rows)
+
+
+def test_data_that_minari_recorded_in_our_environment_is_listed_as_here(local_store):
+    store.build(recipe())
+    path = local_store / NEW / "data" / "metadata.json"
+    about = json.loads(path.read_text())
+    del about["networld"]
+    path.write_text(json.dumps(about))
+    found = store.local_datasets()[NEW]
+    assert not found.fault
+    assert (found.episodes, found.steps, found.sha256) == (4, 24, "")
+
+
+def test_a_truncated_data_file_is_listed_as_damaged(local_store):
+    store.build(recipe())
+    store.build(recipe(SOURCE))
+    path = local_store / NEW / "data" / "main_data.hdf5"
+    path.write_bytes(path.read_bytes()[:5000])
+    found = store.local_datasets()
+    assert "truncated" in found[NEW].fault
+    assert not found[SOURCE].fault

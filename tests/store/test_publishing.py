@@ -96,7 +96,7 @@ def fail_in_the_middle(monkeypatch):
             raise Broken
         return episode_buffer(number, *args)
 
-    monkeypatch.setattr(flatten, "episodes", broken)
+    monkeypatch.setattr(flatten, "checked_episodes", broken)
     monkeypatch.setattr(builder, "episode_buffer", damaged)
     monkeypatch.setattr(logs, "episode_buffer", damaged)
     monkeypatch.setattr(remote, "content_hash", lambda dataset: list(broken(dataset)))
