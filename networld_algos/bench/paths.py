@@ -14,6 +14,7 @@ from pathlib import Path
 
 from networld_algos.bench.runs import Run
 from networld_algos.results.folder import FAILURE_SUFFIX
+from networld_algos.results.rows import has_rows
 
 FINISHED = "finished"  # file beside a fully trained model
 
@@ -67,10 +68,13 @@ class Paths:
         return self.root / "tensorboard" / run.key
 
     def is_done(self, run: Run) -> bool:
-        """Whether the run has its results; its model may still be missing."""
+        """Whether the run has its results; its model may still be missing.
+
+        A file that is empty or damaged is no result. The run is repeated and replaces it.
+        """
         if run.stage == "pretrain":
             return self.has_model(run.key)
-        return self.rows(run).is_file()
+        return has_rows(self.rows(run))
 
     def has_model(self, key: str) -> bool:
         """Whether a training is finished; a checkpoint alone may be of an unfinished one."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from networld_algos.files import write_text
+from networld_algos.files import reading, write_text
 from networld_algos.results.display import Display
 from networld_algos.results.rows import SUPERSEDED, Row, files_below, read_rows
 
@@ -48,10 +48,11 @@ def read_failures(folder: str | os.PathLike[str]) -> list[Failure]:
     """
     failures: list[Failure] = []
     for path in files_below(Path(folder), FAILURE_SUFFIX):
-        try:
-            failures.append(Failure(**json.loads(path.read_text(encoding="utf-8"))))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: not a failure record: {error}") from error
+        with reading(path, "delete it; running the suite again repeats that run"):
+            failure = Failure(**json.loads(path.read_text(encoding="utf-8")))
+            if not all(isinstance(text, str) for text in asdict(failure).values()):
+                raise ValueError("a failure record has texts only")
+            failures.append(failure)
     return failures
 
 
@@ -140,7 +141,7 @@ def record_command(folder: Path, arguments: Sequence[str]) -> None:
     """
     line = shlex.join(["networld", *arguments])
     path = folder / COMMANDS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = _read_commands(path) if path.is_file() else []
     if line not in lines:
         write_text(path, "".join(f"{text}\n" for text in [*lines, line]))
 
@@ -164,25 +165,25 @@ def read_display(folder: Path) -> Display | None:
     path = folder / DISPLAY
     if not path.is_file():
         return None
-    try:
+    with reading(path, "delete this file; running the suite again writes a new one"):
         return Display.from_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: not a description of methods and tasks: {error}. Delete this file; running "
-            "the suite again writes a new one."
-        ) from error
 
 
 def _commands(folder: Path, suite: str) -> list[str]:
     path = folder / COMMANDS
     if path.is_file():
-        return path.read_text(encoding="utf-8").splitlines()
+        return _read_commands(path)
     if folder.is_dir() and folder.name == suite:
         return [
             "# The commands were not recorded. A suite with this name and folder is run by:",
             shlex.join(["networld", "bench", "run", suite, "--results", str(folder.parent)]),
         ]
     return []
+
+
+def _read_commands(path: Path) -> list[str]:
+    with reading(path, "delete this file; running the suite again writes a new one"):
+        return path.read_text(encoding="utf-8").splitlines()
 
 
 def _no_rows(folder: Path, failures: Sequence[Failure]) -> str:

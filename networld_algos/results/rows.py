@@ -18,7 +18,9 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from networld_algos.files import write_text
+from networld_algos.files import DamagedFileError, reading, write_text
+
+REMEDY = "delete this file and run its suite again to repeat that run"
 
 KINDS = ("learned", "reference")
 
@@ -232,7 +234,8 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
 
     Raises:
         FileNotFoundError: If ``path`` does not exist.
-        ValueError: If a line is not a row; names the file, the line and the fault.
+        networld_algos.files.DamagedFileError: If a line is not a row, or a file has no rows; names
+            the file, the line and the fault, and says what to do.
     """
     path = Path(path)
     if path.is_dir():
@@ -240,20 +243,33 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
     if not path.exists():
         raise FileNotFoundError(f"no result rows at {path}: run a suite first")
     rows: list[Row] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-            if not isinstance(values, dict):
-                raise ValueError(f"a row is a JSON object, got {type(values).__name__}")
-            rows.append(Row.from_dict(values))
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"{path}, line {number}: not a result row: {error}. "
-                "Delete this file and run its suite again to repeat that run."
-            ) from error
+    with reading(path, REMEDY):
+        lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            with reading(f"{path}, line {number},", REMEDY):
+                rows.append(_read_row(line))
+    if not rows:
+        raise DamagedFileError(f"{path} is damaged (it has no rows); {REMEDY}")
     return rows
+
+
+def _read_row(line: str) -> Row:
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise ValueError(f"a row is a JSON object, got {type(values).__name__}")
+    try:
+        return Row.from_dict(values)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def has_rows(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a file of rows, and every line of it is one."""
+    try:
+        return bool(read_rows(path))
+    except (FileNotFoundError, DamagedFileError):
+        return False
 
 
 def _check(valid: object, name: str, row: Row) -> None:

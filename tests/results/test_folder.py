@@ -12,7 +12,7 @@ def test_failures_survive_a_round_trip(tmp_path):
     with pytest.raises(ValueError, match=r"must end in \.failure\.json"):
         write_failure(tmp_path / "x.json", failure)
     (tmp_path / "y.failure.json").write_text("{")
-    with pytest.raises(ValueError, match=r"y\.failure\.json: not a failure record"):
+    with pytest.raises(ValueError, match=r"y\.failure\.json is damaged"):
         read_failures(tmp_path)
 
 
