@@ -131,7 +131,7 @@ class NetWorld(Algorithm):
             z, sent = own.message_of(obs)
             table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
             table = table[:, None].expand(-1, z.shape[1], -1, -1)
-            mean, present = own.combine(sent, table)
+            mean, present = own.field.of_team(sent, table)
             rows = mean[(present.squeeze(-1) > 0) & real[..., None]]
             if len(rows) > 1:
                 own.message_standardiser.fit(rows)
@@ -335,7 +335,7 @@ class NetWorld(Algorithm):
             m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
         else:
             held, usable, memory = collect(sent, neighbours, carry, config.message_max_age)
-            mean, present = own.combine_held(sent, held, usable)
+            mean, present = own.field(sent, held, usable)
             m = own.mean_message(mean, present)
         init = carry.get("plan") if config.warm_start else None
         rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))

@@ -88,7 +88,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     actions = torch.as_tensor(data.actions, device=device)[steps]
     noise = torch.randn(z_next.shape, generator=generator).to(device)
     table = torch.as_tensor(data.neighbours, device=device).long()
-    mean, present = own.combine(sent, table[:, None].expand(-1, z.shape[1], -1, -1))
+    mean, present = own.field.of_team(sent, table[:, None].expand(-1, z.shape[1], -1, -1))
     m = own.mean_message(mean, present)[:, :-1][steps]
     present = present[:, :-1][steps]
     if config.mean_field == "off":

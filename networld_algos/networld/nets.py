@@ -69,8 +69,9 @@ class TaskNets(nn.Module):
             self.features.width if fixed else d,
             config.aggregate if full else "mean",
             extremes=fixed,
+            out=d if fixed else None,
         )
-        self.project = nn.Linear(self.field.width, d) if fixed else None
+        self.sends_features = fixed
         self.slot = None
         if config.action_slot:
             self.slot = ActionHead(
@@ -121,22 +122,9 @@ class TaskNets(nn.Module):
 
     def send(self, z: Tensor, features: Tensor) -> Tensor:
         """Messages ``(..., M)`` of agents with latents ``(..., d)`` and features ``(..., F)``."""
-        if self.project is not None:
+        if self.sends_features:
             return features
         return z if self.sender is None else self.sender(z)
-
-    def combine(self, sent: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
-        """What neighbours ``(..., N, D)`` send, as m ``(..., N, d)`` before standardisation.
-
-        Also returns ``(..., N, 1)``, 1.0 where there is a neighbour.
-        """
-        combined, present = self.field.of_team(sent, neighbours)
-        return (combined if self.project is None else self.project(combined)), present
-
-    def combine_held(self, sent: Tensor, held: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
-        """The same for messages that an agent holds, see `MeanField`."""
-        combined, present = self.field(sent, held, usable)
-        return (combined if self.project is None else self.project(combined)), present
 
     def mean_message(self, mean: Tensor, present: Tensor) -> Tensor:
         """Standardised mean message, zero where there is no neighbour."""

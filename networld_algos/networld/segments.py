@@ -112,9 +112,9 @@ def draw_segments(
         means = torch.zeros_like(z)
         mean, present = means[:, 0], torch.zeros_like(z[:, 0, :, :1])
     else:
-        mean, present = own.combine(own.send(z[:, 0], features[:, 0]), near)
+        mean, present = own.field.of_team(own.send(z[:, 0], features[:, 0]), near)
         with torch.no_grad():
-            later, _ = own.combine(own.send(z[:, 1:], features[:, 1:]), table)
+            later, _ = own.field.of_team(own.send(z[:, 1:], features[:, 1:]), table)
         means = torch.cat([mean.detach()[:, None], later], dim=1)
     sequences = pick(b * n, config.sequences, generator, z.device)
     row, agent = sequences.rows // n, sequences.rows % n

@@ -91,7 +91,8 @@ class LocalInputs(nn.Module):
             sent = MESSAGE_WIDTH
             self.sender = mlp([self.features.width, SENDER_HIDDEN, sent])
         fixed = config.message == "features"
-        self.field = MeanField(sent, config.aggregate, extremes=fixed)
+        out = MESSAGE_WIDTH if fixed and config.aggregate != "mean" else None
+        self.field = MeanField(sent, config.aggregate, extremes=fixed, out=out)
         self.width += self.field.width + 1
 
     def fit(self, episodes: Episodes) -> None:

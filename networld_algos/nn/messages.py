@@ -51,21 +51,31 @@ class MeanField(nn.Module):
         aggregate: See the table.
         extremes: The message is fixed features rather than learned channels. Then every channel is
             combined three times: by its mean, by L, and by ``-L(-x)``, which is near the minimum.
+        out: Map the result to this many channels by a linear layer; None leaves it as it is.
 
     Attributes:
         width: Channels of the result.
     """
 
-    def __init__(self, width: int, aggregate: Aggregate, *, extremes: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        aggregate: Aggregate,
+        *,
+        extremes: bool = False,
+        out: int | None = None,
+    ) -> None:
         super().__init__()
         self.aggregate = aggregate
         self.extremes = extremes and aggregate != "mean"
         self.averaged = width if aggregate == "mean" or self.extremes else width // 2
-        self.width = 3 * width if self.extremes else width
+        combined = 3 * width if self.extremes else width
         self.log_beta = None
         if aggregate != "mean":
-            first = torch.full((self.width - self.averaged,), math.log(FIRST_BETA))
+            first = torch.full((combined - self.averaged,), math.log(FIRST_BETA))
             self.log_beta = nn.Parameter(first)
+        self.project = None if out is None else nn.Linear(combined, out)
+        self.width = combined if out is None else out
 
     def forward(self, own: Tensor, held: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
         """Combine messages that an agent holds.
@@ -76,8 +86,8 @@ class MeanField(nn.Module):
             usable: ``(..., D)`` 1.0 where the slot has a message.
 
         Returns:
-            ``(..., width)``, zero where there is no message, and ``(..., 1)``, 1.0 where there is
-            at least one.
+            ``(..., width)``, the same for all agents without messages, and ``(..., 1)``, 1.0 where
+            there is at least one.
         """
         count = usable.sum(-1, keepdim=True)
         mean = (held[..., : self.averaged] * usable.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
@@ -95,7 +105,7 @@ class MeanField(nn.Module):
         """
         mean, present = mean_over_neighbours(messages[..., : self.averaged], neighbours)
         if self.log_beta is None:
-            return mean, present
+            return self._projected(mean), present
         usable = (neighbours >= 0).to(messages.dtype)
         compared = messages if self.extremes else messages[..., self.averaged :]
         held = gather_neighbours(compared, neighbours)
@@ -106,7 +116,7 @@ class MeanField(nn.Module):
         self, mean: Tensor, own: Tensor, held: Tensor, usable: Tensor, count: Tensor
     ) -> Tensor:
         if self.log_beta is None:
-            return mean
+            return self._projected(mean)
         compared = self.log_beta.numel() // (2 if self.extremes else 1)
         own, held = own[..., -compared:], held[..., -compared:]
         if self.extremes:
@@ -115,7 +125,10 @@ class MeanField(nn.Module):
         scaled = (beta * held).masked_fill(usable.unsqueeze(-1) == 0, NEVER)
         high = (torch.logsumexp(scaled, dim=-2) - count.clamp(min=1.0).log()) / beta
         result = own - high if self.aggregate == "difference" else high
-        return torch.cat([mean, torch.where(count > 0, result, 0.0)], dim=-1)
+        return self._projected(torch.cat([mean, torch.where(count > 0, result, 0.0)], dim=-1))
+
+    def _projected(self, combined: Tensor) -> Tensor:
+        return combined if self.project is None else self.project(combined)
 
 
 def drop_messages(neighbours: Tensor, share: float, generator: torch.Generator) -> Tensor:
