@@ -25,6 +25,7 @@ import torch
 
 from networld_algos.base import Algorithm
 from networld_algos.files import reading, write_text
+from networld_algos.results.text import markdown
 from networld_algos.training import checkpoint
 from networld_envs.spec import TaskSpec
 
@@ -184,8 +185,10 @@ def model_card(folder: Path, repo_id: str) -> str:
         "seed": about.get("seed"),
         "score": score_of(folder),
     }
-    rows = [f"| {name} | {value} |" for name, value in facts.items() if value is not None]
-    changed = json.dumps(index["config"], sort_keys=True)
+    rows = [
+        f"| {name} | {markdown(str(value))} |" for name, value in facts.items() if value is not None
+    ]
+    changed = json.dumps(index["config"], sort_keys=True).replace("|", "\\|").replace("`", "'")
     rows.append(f"| configuration | `{changed}` |")
     return CARD_TEXT.format(
         title=repo_id.split("/")[1],

@@ -87,7 +87,8 @@ class Canvas:
     def text(
         self, at: Any, text: str, size: float, colour: Colour, anchor: str = "mm", halo: int = 0
     ) -> float:
-        """Write text, in a halo ``halo`` pixels wide; returns the text's width in pixels."""
+        """Write text in one line, in a halo ``halo`` pixels wide; returns its width in pixels."""
+        text = "".join(c if c.isprintable() else " " for c in text)  # a name in one line
         font = ImageFont.load_default(size * self.letters * SCALE)
         x, y = at
         where = (x * SCALE, y * SCALE)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from networld_algos.bench import tensorboard
 from networld_algos.bench.estimate import Pace, run_seconds
 from networld_algos.bench.presets import SUITES, get_suite
 from networld_algos.bench.unroll import unroll
@@ -19,6 +20,8 @@ from networld_algos.cli.tables import Column, Listing, show
 from networld_algos.registry import ALGORITHMS
 from networld_algos.results import text
 from networld_envs import store
+from networld_envs.render.canvas import INK, Canvas
+from tests.report.rows import make_row
 
 ROOT = Path(__file__).resolve().parents[2]
 NASTY = ("see [/home/me/pf]", "sac[lr=3e-4]", "[bold]x[/] :smile:", "a\x1b[2Jb", "\u202eback")
@@ -297,6 +300,32 @@ def test_a_next_command_can_be_pasted_into_a_shell():
     assert terminal.command_text("networld", "report", Path("my runs/[a]")) == (
         "networld report 'my runs/[a]'"
     )
+
+
+def test_a_label_is_one_level_of_a_tag(tmp_path, monkeypatch):
+    """TensorBoard groups curves by the parts of a tag between slashes."""
+    tags = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            pass
+
+        def add_scalar(self, tag, value, step):
+            tags.append(tag)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(tensorboard, "load_writer", lambda: Writer)
+    with tensorboard.Events(tmp_path) as events:
+        events.start(0)
+        events.scores([make_row(label="see [/home/me]\n", score=1.0)])
+    assert tags == [f"see [\u2215home\u2215me]\\n/{key}" for key in ("reward", "score")]
+
+
+@pytest.mark.parametrize("name", [*NASTY, "two\nlines", "$x$", "a\tb"])
+def test_a_picture_takes_any_name(name):
+    assert Canvas((640, 480)).text((20, 20), name, 12, INK) > 0
 
 
 def test_only_two_modules_know_rich():
