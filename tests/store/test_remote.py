@@ -356,3 +356,14 @@ def test_a_forged_copy_in_a_bucket_is_thrown_away(bucket, local_store):
     with pytest.raises(store.DatasetError, match="its own metadata says; it was thrown away"):
         remote.download(TINY, bucket)
     assert nothing_left(local_store)
+
+
+def test_a_mirror_of_an_earlier_version_is_named(mirror, local_store):
+    """Its hash covers less, so it cannot show that what arrives is what was uploaded."""
+    path = mirror.folder / "index.json"
+    index = json.loads(path.read_text())
+    del index["datasets"][TINY]["hash_version"]
+    path.write_text(json.dumps(index))
+    with pytest.raises(store.DatasetError, match="uploaded by another version of networld"):
+        remote.download(TINY, mirror.url)
+    assert nothing_left(local_store)
