@@ -158,7 +158,9 @@ def _summary(dataset_id: str) -> Summary:
             )
         check_total(folder, about)
         foreign = METADATA_KEY not in about and not _is_collected(about)
-        ours = checked_record(about[METADATA_KEY]) if METADATA_KEY in about else {"sha256": ""}
+        ours: dict[str, Any] = {"sha256": ""}
+        if METADATA_KEY in about:
+            ours = checked_record(about[METADATA_KEY])
         old = METADATA_KEY in about and is_outdated(ours)
         return Summary(
             dataset_id=dataset_id,

@@ -8,7 +8,7 @@ from networld_algos.data.load import load_episodes
 from networld_envs import store
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.store.flatten import flatten_agents
-from networld_envs.store.logs import export_npz
+from networld_envs.store.logs import export_npz, import_logs
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +75,16 @@ def test_an_illegal_value_is_named_by_load_export_and_flatten(
     assert not store.is_local(new_id)
     assert not (tmp_path / "plain.npz").exists()
     assert len(load_episodes(dataset.filter_episodes(lambda e: e.id < 2))) == 2
+
+
+def test_logs_without_agents_are_refused_and_leave_no_dataset(tmp_path):
+    arrays = {
+        "observations": np.zeros((1, 4, 0, 8), np.float32),
+        "actions": np.zeros((1, 3, 0), int),
+        "agent_rewards": np.zeros((1, 3, 0)),
+        "neighbours": np.zeros((1, 0, 2), int),
+    }
+    np.savez(tmp_path / "log.npz", **arrays)
+    with pytest.raises(store.DatasetError, match=r"^log\.npz: episode 0: has no agents"):
+        import_logs(tmp_path / "log.npz", "networld/mine/campus-v0", "rb")
+    assert not store.local_datasets()
