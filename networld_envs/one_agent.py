@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from networld_envs import validate
 from networld_envs.policies import best_policy, get_policy, policy_actions
 from networld_envs.simulator import MAX_CYCLES, Simulator, make_params, one_action
-from networld_envs.spec import Stream
+from networld_envs.spec import Policy, Stream
 
 
 class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
@@ -48,7 +48,7 @@ class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
         self.num_agents = self._simulator.spec.num_agents
         self._agent = validate.whole("agent", agent, 0, self.num_agents - 1)
         best = best_policy(task, made)
-        self._others = get_policy(task, best if others is None else others, made)
+        self._task, self._policy = task, best if others is None else others
         if self._others.privileged is not None:
             raise ValueError(
                 f"others={others!r} needs the global state; the strongest policy without it is "
@@ -57,6 +57,11 @@ class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
         self._noise = np.random.default_rng()
         self.observation_space: gym.Space[Any] = self._simulator.observation_space
         self.action_space = self._simulator.action_space
+
+    @property
+    def _others(self) -> Policy:
+        """Looked up by name: the functions of a policy cannot be pickled."""
+        return get_policy(self._task, self._policy, self._simulator.params)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -88,7 +93,9 @@ class OneAgentEnv(gym.Env[NDArray[np.float32], Any]):
             raise RuntimeError("call reset() before step()")
         own = one_action(sim.agents[self._agent], sim.action_space, action)
         elapsed = int(sim.elapsed[0])
-        actions = policy_actions(self._others, sim, self._obs, [self._noise], elapsed).copy()
+        actions = policy_actions(self._others, sim, self._obs, [self._noise], elapsed)
+        # A copy that holds any number of the action, whose bounds are not checked yet.
+        actions = actions.astype(np.result_type(actions, own))
         actions[0, self._agent] = own
         outcome = sim.step(actions)
         self._obs = outcome.obs

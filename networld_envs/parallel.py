@@ -131,7 +131,7 @@ class NetworkEnv(ParallelEnv[str, NDArray[np.float32], Any]):
             ValueError: If the seed is negative.
         """
         validate.options(options)
-        self.simulator.seed(seed)
+        self.simulator.seed(validate.seed(seed))
         obs = self.simulator.reset()[0]
         self._rewards = None
         self.agents = list(self.possible_agents)

@@ -228,7 +228,8 @@ class Simulator:
         """
         if seed is None:
             return
-        if isinstance(seed, Sequence) or (isinstance(seed, np.ndarray) and seed.ndim):
+        listed = isinstance(seed, Sequence) and not isinstance(seed, str | bytes)
+        if listed or (isinstance(seed, np.ndarray) and seed.ndim):
             seeds = [validate.seed(value) for value in seed]
         else:
             first = validate.seed(seed) or 0
@@ -351,10 +352,10 @@ class Simulator:
 def one_action(agent: str, space: spaces.Box | spaces.Discrete, action: Any) -> NDArray[Any]:
     """An agent's action as an array of the space's shape and kind of number.
 
-    Whether it is within the bounds is left to `Simulator.check_actions`.
+    Whether a box holds it is left to `Simulator.check_actions`.
 
     Raises:
-        ValueError: If it has another shape or is not a number; names the agent.
+        ValueError: If it has another shape, is not a number, or is no choice; names the agent.
     """
     kinds = "iu" if isinstance(space, spaces.Discrete) else "fiu"
     try:
@@ -366,6 +367,8 @@ def one_action(agent: str, space: spaces.Box | spaces.Discrete, action: Any) -> 
             f"action of agent {agent!r} must be in {space}, got {action!r} of shape {row.shape} "
             f"and dtype {row.dtype}"
         )
+    if isinstance(space, spaces.Discrete) and not 0 <= int(row) - int(space.start) < space.n:
+        raise ValueError(f"action of agent {agent!r} is {row.item()!r}, outside {space}")
     return row
 
 

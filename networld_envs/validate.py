@@ -35,6 +35,27 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> int:
     return int(value)
 
 
+def number(name: str, value: Any, low: float, high: float) -> float:
+    """An argument of a function as a number in ``[low, high]``.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: What was given.
+        low: Smallest value.
+        high: Largest value.
+
+    Raises:
+        TypeError: If it is not a number.
+        ValueError: If it is out of range.
+    """
+    rule = f"{name} must be a number{_range(low, None, high)}, got {_shown(value)}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(rule)
+    if not (_finite(value) and _inside(value, low, None, high)):
+        raise ValueError(rule)
+    return float(value)
+
+
 def seed(value: Any) -> int | None:
     """A seed: an integer of at least 0, or None for a random one.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial import KDTree
 
+from networld_envs import validate
 from networld_envs.files import replacing
 from networld_envs.policies.base import get_policy, policy_actions
 from networld_envs.render.canvas import (
@@ -75,13 +76,15 @@ def animate(
     Raises:
         ValueError: For an unknown task, preset or policy, a policy that cannot act with these
             parameters, or a number out of range.
+        TypeError: If an argument is of the wrong type.
     """
     made = make_params(task, preset, **params)
+    if isinstance(policies, str) or not isinstance(policies, Sequence):
+        raise TypeError(f"policies must be a list of names, got {policies!r}")
     if not 1 <= len(policies) <= len(COLOURS):
         raise ValueError(f"choose 1 to {len(COLOURS)} policies, got {len(policies)}")
-    for name, value in (("steps", steps), ("every", every)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    seed = validate.whole("seed", seed, 0)
+    steps, every = validate.whole("steps", steps, 1), validate.whole("every", every, 1)
     for name in policies:
         get_policy(task, name, made)
     shown = range((steps - 1) % every, steps, every)
@@ -102,13 +105,16 @@ def save(frames: Sequence[NDArray[np.uint8]], path: Path, fps: float = 4.0) -> P
     Args:
         frames: Pictures ``(H, W, 3)`` of one size.
         path: File to write.
-        fps: Frames per second; the last frame is shown for two seconds.
+        fps: Frames per second, in [0.1, 100]; the last frame is shown for two seconds.
 
     Raises:
-        ValueError: For another suffix, no frames, or a rate that is not positive.
+        ValueError: For another suffix, no frames, or a rate out of range.
+        TypeError: If the rate is not a number.
     """
-    if not frames or not fps > 0:
-        raise ValueError(f"need frames and a rate above 0, got {len(frames)} frames, fps={fps}")
+    if not frames:
+        raise ValueError("need at least one frame, got none")
+    fps = validate.number("fps", fps, 0.1, 100.0)
+    path = Path(path)
     check_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = _quantised(frames)

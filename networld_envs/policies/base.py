@@ -38,8 +38,11 @@ def get_policy(task: str, name: str, params: Any = None) -> Policy:
     Raises:
         ValueError: For an unknown task or policy, or one that cannot act with ``params``; lists
             the valid ones.
+        TypeError: If a name is not text.
     """
     known = task_policies(task)
+    if not isinstance(name, str):
+        raise TypeError(f"policy must be text, one of {', '.join(known)}; got {name!r}")
     if name not in known:
         raise ValueError(
             f"task {task!r} has no policy {name!r}; valid policies: {', '.join(known)}"

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from networld_envs import validate
 from networld_envs.files import replace_text
 from networld_envs.policies.base import usable_policies
 from networld_envs.policies.rollout import Behaviour, rollout
@@ -64,9 +65,13 @@ def measure(
         batch: Episodes simulated together.
         on_step: Called after each simulated step, for a progress bar.
         **params: Preset and parameters of the task.
+
+    Raises:
+        ValueError: For an unknown name, or a number out of range.
+        TypeError: If an argument is of the wrong type.
     """
-    if episodes < 2:
-        raise ValueError(f"episodes must be at least 2 for an interval, got {episodes}")
+    episodes = validate.whole("episodes", episodes, 2)  # fewer have no interval
+    seed, batch = validate.whole("seed", seed, 0), validate.whole("batch", batch, 1)
     made = make_params(task, **params)
     rewards: list[np.ndarray] = []
     metrics: dict[str, list[float]] = {}

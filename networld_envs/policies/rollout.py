@@ -33,6 +33,8 @@ class Behaviour:
     random_share: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.policy, str):
+            validate.fail(self, "policy", "the name of a policy", TypeError)
         validate.real(self, "random_share", low=0.0, high=1.0)
 
     def __str__(self) -> str:
@@ -82,18 +84,23 @@ def rollout(
         on_step: Called after each step, for a progress bar.
 
     Raises:
-        ValueError: If the policy is unknown or cannot act with these parameters.
+        ValueError: If the policy is unknown or cannot act with these parameters, or a number is
+            out of range.
+        TypeError: If an argument is of the wrong type.
     """
+    if not isinstance(behaviour, Behaviour):
+        raise TypeError(f"behaviour must be a Behaviour, got {behaviour!r}")
+    seeds = validate.seeds(seeds)
     sim = Simulator(task, params, len(seeds), max_cycles)
     policy = get_policy(task, behaviour.policy, params)
     noise = get_policy(task, "random")
-    sim.seed(list(seeds))
+    sim.seed(seeds)
     rngs = [np.random.default_rng([seed, Stream.BEHAVIOUR]) for seed in seeds]
     obs = sim.reset()
     neighbours = sim.neighbours
     all_obs, all_actions, all_rewards = [obs], [], []
     totals: dict[str, NDArray[Any]] = {}
-    for step in range(max_cycles):
+    for step in range(sim.max_cycles):
         actions = policy_actions(policy, sim, obs, rngs, step)
         if behaviour.random_share:
             other = policy_actions(noise, sim, obs, rngs, step)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from networld_envs import validate
 from networld_envs.render.canvas import (
     BLUE,
     FOOTER_PX,
@@ -29,6 +30,7 @@ from networld_envs.render.canvas import (
 )
 from networld_envs.simulator import about, task_module
 
+MOST_PX = 8192  # of a side
 MANY = 60  # with more agents than this, their rewards are drawn sorted
 
 
@@ -48,18 +50,17 @@ def draw(
         state: The task's ``State``.
         rewards: ``(N,)`` of the last step, or None right after a reset.
         step: Steps since the reset, for the title.
-        size: Width and height in pixels, at least 480 x 360.
+        size: Width and height in pixels, at least 480 x 360 and at most 8,192 each.
 
     Returns:
         ``(H, W, 3)``.
 
     Raises:
-        ValueError: For an unknown task or a size too small to read.
+        ValueError: For an unknown task, or a size out of range.
+        TypeError: If the size is not a pair of integers.
     """
     module = task_module(task)
-    if size[0] < 480 or size[1] < 360:
-        raise ValueError(f"size must be at least (480, 360), got {size}")
-    canvas = Canvas(size)
+    canvas = Canvas(_checked(size))
     if hasattr(module, "draw"):
         module.draw(canvas, params, state)
     else:
@@ -75,6 +76,17 @@ def draw(
         reward = f"    mean reward {float(np.mean(rewards)):.3f}{unit}"
     canvas.text((14, HEADER_PX / 2), f"{task.upper()}    step {step}{reward}", 15, INK, "lm")
     return canvas.array()
+
+
+def _checked(size: Any) -> tuple[int, int]:
+    """The size, if a picture of it can be read and drawn."""
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise TypeError(f"size must be a width and a height in pixels, got {size!r}")
+    width, height = size
+    return (
+        validate.whole("the width in size", width, 480, MOST_PX),
+        validate.whole("the height in size", height, 360, MOST_PX),
+    )
 
 
 def _draw_layout(canvas: Canvas, task: ModuleType, params: Any, state: Any) -> None:

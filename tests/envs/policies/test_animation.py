@@ -57,16 +57,16 @@ def test_bad_arguments_are_refused(tmp_path):
     for wrong, match in (
         ({"policies": ()}, "1 to 4 policies"),
         ({"policies": ("expert", "best")}, "no policy 'best'"),
-        ({"steps": 0}, "steps must be at least 1, got 0"),
-        ({"every": 0}, "every must be at least 1, got 0"),
+        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
+        ({"every": 0}, "every must be an integer of at least 1, got 0"),
         ({"preset": "ge2020"}, "'expert' cannot act .* that can: random, genie"),
-        ({"size": (100, 100)}, "size must be at least"),
+        ({"size": (100, 100)}, "the width in size must be an integer"),
     ):
         with pytest.raises(ValueError, match=match):
             animate("cbf", **{"steps": 2, **wrong})
     with pytest.raises(ValueError, match="must end in one of"):
         save([np.zeros((4, 4, 3), np.uint8)], tmp_path / "x.mp4")
-    with pytest.raises(ValueError, match="0 frames"):
+    with pytest.raises(ValueError, match="at least one frame"):
         save([], tmp_path / "x.gif")
 
 
