@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -37,7 +38,7 @@ def perform(job: Job) -> Outcome:
     os.environ.update(job.environment)
     configure_cpu()
     ALGORITHMS.update(job.algorithms)
-    run, paths = job.run, job.paths
+    run, paths, started = job.run, job.paths, time.perf_counter()
     try:
         restore_tasks(job.tasks)
         # A worker of a runner that was killed may still be ending.
@@ -48,7 +49,7 @@ def perform(job: Job) -> Outcome:
         text = f"{type(error).__name__}: {error}"
         return failed(job, text, traceback.format_exc())
     paths.failure(run).unlink(missing_ok=True)
-    return Outcome(run, "")
+    return Outcome(run, "", time.perf_counter() - started)
 
 
 def _do(job: Job) -> None:
