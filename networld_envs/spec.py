@@ -255,7 +255,7 @@ class Policy:
 class LogFacts:
     """What holds in every log of a task, whatever the network and the policy.
 
-    The import of logs checks these facts (`networld_envs.store.consistency`) together with
+    The import of logs checks these facts (`networld_envs.store.importing.consistency`), and
     ``TaskSpec.last_action`` and the range of ``TaskSpec.reward_column``. Columns are named as in
     ``TaskSpec.obs_columns``. A column that a preset does not have is left out.
 

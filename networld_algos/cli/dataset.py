@@ -23,9 +23,9 @@ from networld_algos.cli.terminal import (
 )
 from networld_algos.results.text import count
 from networld_envs import store
-from networld_envs.store.consistency import LogWarning
 from networld_envs.store.fingerprint import fingerprint, fingerprints, record_fingerprint
-from networld_envs.store.logs import export_npz, import_logs, import_report
+from networld_envs.store.importing.consistency import LogWarning
+from networld_envs.store.importing.logs import export_npz, import_logs, import_report
 from networld_envs.store.remote import download, list_remote, upload
 from networld_envs.store.transfer import Limits
 

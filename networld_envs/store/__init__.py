@@ -6,7 +6,6 @@ its seed to ``env.reset(seed=seed)`` and step through its stored actions.
 """
 
 from networld_envs.store.builder import build
-from networld_envs.store.identity import upgrade, verify
 from networld_envs.store.ids import DatasetError
 from networld_envs.store.local import MIRROR, Summary, load, local_datasets, obtain
 from networld_envs.store.minari_io import (
@@ -17,6 +16,7 @@ from networld_envs.store.minari_io import (
     metadata,
     recorded_hash,
 )
+from networld_envs.store.reading.identity import upgrade, verify
 from networld_envs.store.recipes import (
     Progress,
     Recipe,

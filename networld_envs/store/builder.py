@@ -26,10 +26,10 @@ from networld_envs.simulator import (
     restore_tasks,
     task_module,
 )
-from networld_envs.store.identity import record_rounding
 from networld_envs.store.ids import DATA
 from networld_envs.store.minari_io import episode_buffer, open_local, write
 from networld_envs.store.publishing import DATASET, DatasetExistsError, new_dataset
+from networld_envs.store.reading.identity import record_rounding
 from networld_envs.store.recipes import Progress, Recipe, catalog
 from networld_envs.store.workers import WorkerDiedError, Workers
 

@@ -15,7 +15,6 @@ from minari.dataset.minari_storage import METADATA_FILE_NAME, MinariStorage
 from minari.storage.datasets_root_dir import get_dataset_path
 
 from networld_envs.store.builder import build
-from networld_envs.store.identity import check
 from networld_envs.store.ids import DATA, DatasetError, dataset_folder
 from networld_envs.store.minari_io import (
     METADATA_KEY,
@@ -25,6 +24,7 @@ from networld_envs.store.minari_io import (
     open_local,
     outdated,
 )
+from networld_envs.store.reading.identity import check
 from networld_envs.store.reading.record import checked_record
 from networld_envs.store.reading.sizes import check_total
 from networld_envs.store.recipes import Progress, catalog, find_recipe

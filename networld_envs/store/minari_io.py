@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from networld_envs.files import replace_text
 from networld_envs.simulator import make_params, task_module
 from networld_envs.spec import TaskSpec
-from networld_envs.store.content import HASH_VERSION, MAIN_FILE, file_hash
 from networld_envs.store.ids import DATA, DatasetError, dataset_folder
+from networld_envs.store.reading.content import HASH_VERSION, MAIN_FILE, file_hash
 from networld_envs.store.reading.record import checked_record
 from networld_envs.store.reading.sizes import sound
 from networld_envs.store.recipes import catalog
@@ -180,7 +180,7 @@ def _without_infos(dataset: minari.MinariDataset, number: int) -> DatasetError:
 
 
 def content_hash(dataset: minari.MinariDataset) -> str:
-    """SHA-256 over everything in the dataset's file, see `networld_envs.store.content`.
+    """SHA-256 over everything in the dataset's file, see `networld_envs.store.reading.content`.
 
     This reads the whole file. `recorded_hash` does not. Of a filtered dataset, it is the hash of
     the dataset that was filtered.

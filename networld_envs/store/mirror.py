@@ -25,9 +25,9 @@ import requests
 
 from networld_envs.files import locked, replace_text, replacing
 from networld_envs.store.arrival import FILES, OTHER_VERSION
-from networld_envs.store.content import HASH_VERSION
 from networld_envs.store.ids import DatasetError, check_id, dataset_folder
 from networld_envs.store.minari_io import METADATA_KEY
+from networld_envs.store.reading.content import HASH_VERSION
 from networld_envs.store.reading.record import Kind, is_count, is_hash, is_number, is_text
 from networld_envs.store.recipes import Progress, reserved
 from networld_envs.store.transfer import CHUNK_BYTES, Deadline, LimitError, Limits, printable, read

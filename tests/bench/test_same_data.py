@@ -15,7 +15,7 @@ from networld_algos.results.folder import read_suite
 from networld_algos.results.rows import read_rows, write_rows
 from networld_algos.training import checkpoint
 from networld_envs import store
-from networld_envs.store import identity
+from networld_envs.store.reading import identity
 from tests.helpers.catalogue import build_short
 from tests.report.rows import make_row
 

@@ -17,7 +17,7 @@ from networld_algos.results.rows import write_rows
 from networld_envs import store
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.store import publishing
-from networld_envs.store.logs import export_npz
+from networld_envs.store.importing.logs import export_npz
 from tests.report.rows import make_row
 
 SIGNALS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]

@@ -13,7 +13,7 @@ from networld_algos.cli.command import main
 from networld_algos.training.checkpoint import load, read_extra, weights_file
 from networld_algos.training.writer import sole_writer
 from networld_envs import make_vec, store
-from networld_envs.store.logs import import_logs
+from networld_envs.store.importing.logs import import_logs
 from tests.helpers.catalogue import build_short
 
 SMALL = ("--config.hidden", 16, "--config.layers", 1)

@@ -54,7 +54,8 @@ def test_a_suite_is_read_with_its_looks(tmp_path):
 )
 def test_a_damaged_file_is_named_with_a_remedy(tmp_path, text, message):
     (tmp_path / DISPLAY).write_text(text)
-    with pytest.raises(ValueError, match=rf"display\.json is damaged .*{message}.*delete this file"):
+    expected = rf"display\.json is damaged .*{message}.*delete this file"
+    with pytest.raises(ValueError, match=expected):
         read_display(tmp_path)
 
 

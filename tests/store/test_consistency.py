@@ -13,9 +13,9 @@ from networld_envs import store
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.simulator import BUILT_IN, TASKS, make_params
 from networld_envs.spec import About
-from networld_envs.store.column_ranges import COLUMN_FIELDS, column_ranges, measure
-from networld_envs.store.consistency import LogWarning
-from networld_envs.store.logs import export_npz, import_logs, import_report
+from networld_envs.store.importing.column_ranges import COLUMN_FIELDS, column_ranges, measure
+from networld_envs.store.importing.consistency import LogWarning
+from networld_envs.store.importing.logs import export_npz, import_logs, import_report
 from tests.helpers.log_files import logs, save
 
 MINE = "networld/mine/campus-v0"
@@ -236,7 +236,7 @@ def test_a_task_without_facts_is_imported_and_says_what_was_skipped(tmp_path, mo
     """A user's task, like the task `rb` but with nothing stated about its logs."""
     rb = TASKS["rb"]
     monkeypatch.setattr(rb, "ABOUT", About(title="mine"))
-    monkeypatch.setattr("networld_envs.store.consistency.column_ranges", lambda *_: None)
+    monkeypatch.setattr("networld_envs.store.importing.consistency.column_ranges", lambda *_: None)
     report = import_report(imported(tmp_path, logs("rb", LONG)))
     assert not report.warnings
     assert len(report.skipped) == 3

@@ -11,11 +11,12 @@ from networld_algos.cli import command
 from networld_envs import store
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.store import fingerprint as prints
-from networld_envs.store import identity, minari_io
-from networld_envs.store.content import hash_of_version_1
+from networld_envs.store import minari_io
 from networld_envs.store.flatten import flatten_agents
-from networld_envs.store.logs import export_npz, import_logs
+from networld_envs.store.importing.logs import export_npz, import_logs
 from networld_envs.store.minari_io import METADATA_KEY, open_local
+from networld_envs.store.reading import identity
+from networld_envs.store.reading.content import hash_of_version_1
 from tests.helpers.catalogue import shorten
 
 MADE = "networld/rb/tiny-v0"

@@ -12,7 +12,7 @@ from networld_algos.data.load import load_episodes
 from networld_envs import store
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.store.flatten import flatten_agents
-from networld_envs.store.logs import export_npz, import_logs
+from networld_envs.store.importing.logs import export_npz, import_logs
 from networld_envs.store.minari_io import open_local
 
 MADE, MINE = "networld/rb/tiny-v0", "networld/mine/campus-v0"

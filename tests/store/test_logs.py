@@ -9,7 +9,7 @@ from networld_algos.cli import command
 from networld_algos.data.load import load_episodes
 from networld_envs import store
 from networld_envs.policies.rollout import Behaviour
-from networld_envs.store.logs import export_npz, import_logs
+from networld_envs.store.importing.logs import export_npz, import_logs
 from tests.helpers.log_files import logs, save
 
 TASKS = tuple(networld_envs.TASKS)

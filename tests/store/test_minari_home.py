@@ -20,8 +20,8 @@ from networld_envs.policies.references import reference_scores
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.simulator import BUILT_IN
 from networld_envs.store import fingerprint as prints
-from networld_envs.store import identity
 from networld_envs.store.flatten import flatten_agents
+from networld_envs.store.reading import identity
 
 TASKS = tuple(networld_envs.TASKS)
 

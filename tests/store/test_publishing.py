@@ -14,8 +14,9 @@ import pytest
 from networld_algos.cli import command
 from networld_envs import store
 from networld_envs.policies.rollout import Behaviour
-from networld_envs.store import builder, flatten, logs, publishing, remote
+from networld_envs.store import builder, flatten, publishing, remote
 from networld_envs.store.ids import check_id, dataset_folder
+from networld_envs.store.importing import logs
 from networld_envs.store.minari_io import episode_buffer, episodes, open_local
 
 NEW = "networld/rb/new-v0"

@@ -19,7 +19,7 @@ from minari.dataset.minari_storage import MinariStorage
 from networld_algos.data.load import load_episodes
 from networld_envs import store
 from networld_envs.store.flatten import flatten_agents
-from networld_envs.store.logs import export_npz
+from networld_envs.store.importing.logs import export_npz
 from networld_envs.store.minari_io import open_local
 
 # Gymnasium warns about bounds that are Python numbers.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from networld_envs.spec import TaskSpec
 from networld_envs.store.ids import DatasetError
-from networld_envs.store.log_checks import Raw, checked
+from networld_envs.store.importing.log_checks import Raw, checked
 from networld_envs.store.minari_io import damaged, episodes, metadata, remedy
 from networld_envs.store.reading.record import dataset_spec
 from networld_envs.store.reading.wrappers import applied_actions

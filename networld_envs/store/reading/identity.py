@@ -12,7 +12,6 @@ from pathlib import Path
 import minari
 import numpy as np
 
-from networld_envs.store.content import HASH_VERSION, hash_of_version_1
 from networld_envs.store.fingerprint import compare, fingerprint, fingerprints
 from networld_envs.store.ids import DatasetError
 from networld_envs.store.minari_io import (
@@ -28,6 +27,7 @@ from networld_envs.store.minari_io import (
     update_record,
 )
 from networld_envs.store.publishing import exclusive
+from networld_envs.store.reading.content import HASH_VERSION, hash_of_version_1
 from networld_envs.store.recipes import Recipe, catalog
 
 ROUNDING = "equal_up_to_rounding_to"

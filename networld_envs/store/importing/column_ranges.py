@@ -4,7 +4,7 @@
 50% and 95% quantiles and the largest value of each column of observations, actions and rewards. All
 reference policies that can act are pooled. After a change to a task, write it again with::
 
-    python -m networld_envs.store.column_ranges
+    python -m networld_envs.store.importing.column_ranges
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether the arrays of imported logs fit together, and fit the task.
 
-`networld_envs.store.log_checks` looks at single values. This module compares arrays with each
-other. What cannot be is an error, and what is only unlikely is a warning:
+`networld_envs.store.importing.log_checks` looks at single values. This module compares arrays with
+each other. What cannot be is an error, and what is only unlikely is a warning:
 
 ==================  ======================================  =======================================
 check               error                                   warning
@@ -19,8 +19,8 @@ episodes                                                    two are equal
 ==================  ======================================  =======================================
 
 The facts are the task's: `networld_envs.spec.LogFacts`, ``last_action`` and ``reward_column`` of
-its `TaskSpec`, and `networld_envs.store.column_ranges`. A check whose facts a task does not state
-is skipped, and the report says so.
+its `TaskSpec`, and `networld_envs.store.importing.column_ranges`. A check whose facts a task does
+not state is skipped, and the report says so.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from numpy.typing import NDArray
 
 from networld_envs.simulator import about, task_module
 from networld_envs.spec import LogFacts, TaskSpec
-from networld_envs.store.column_ranges import column_ranges
 from networld_envs.store.ids import DatasetError, listed
-from networld_envs.store.last_action import LastAction
-from networld_envs.store.log_columns import FEWEST_ROWS, Columns, Correlation
+from networld_envs.store.importing.column_ranges import column_ranges
+from networld_envs.store.importing.last_action import LastAction
+from networld_envs.store.importing.log_columns import FEWEST_ROWS, Columns, Correlation
 
 SAMPLED_EPISODES = 64  # evenly spaced, for quantiles and correlations
 ROUNDING = 1e-5
@@ -99,7 +99,7 @@ class Consistency:
 
         Args:
             number: Number of the episode.
-            fields: Its arrays, as `networld_envs.store.log_checks.checked` returns them.
+            fields: Its arrays, as `networld_envs.store.importing.log_checks.checked` returns them.
 
         Raises:
             DatasetError: If something about it is impossible; names step, agent and column.

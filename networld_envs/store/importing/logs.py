@@ -44,9 +44,9 @@ from networld_envs.files import replacing
 from networld_envs.joint import team_spaces
 from networld_envs.simulator import MAX_CYCLES, gymnasium_id, make_params, task_module
 from networld_envs.spec import TaskSpec
-from networld_envs.store.consistency import Consistency, LogWarning, Report
 from networld_envs.store.ids import DatasetError
-from networld_envs.store.log_checks import Raw, checked, fail, field
+from networld_envs.store.importing.consistency import Consistency, LogWarning, Report
+from networld_envs.store.importing.log_checks import Raw, checked, fail, field
 from networld_envs.store.minari_io import FIELDS, episode_buffer, metadata, open_local, write
 from networld_envs.store.publishing import DATASET, new_dataset
 from networld_envs.store.reading.checked import checked_episodes
@@ -69,7 +69,7 @@ def import_logs(
 ) -> minari.MinariDataset:
     """Check a log file and make a Minari dataset of it.
 
-    What is unlikely about the logs (`networld_envs.store.consistency` lists the checks) is a
+    What is unlikely about the logs (see `networld_envs.store.importing.consistency`) is a
     `LogWarning`, and is kept in the dataset's metadata, see `import_report`.
 
     Args:

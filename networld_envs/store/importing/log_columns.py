@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from networld_envs.spec import LogFacts, TaskSpec
-from networld_envs.store.column_ranges import COLUMN_FIELDS, Ranges, flat
+from networld_envs.store.importing.column_ranges import COLUMN_FIELDS, Ranges, flat
 
 FEWEST_ROWS = 200  # agent-steps without which a distribution says nothing
 MOST_ROWS = 400  # of one episode that quantiles use

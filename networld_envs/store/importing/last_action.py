@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from networld_envs.spec import LogFacts, TaskSpec
 from networld_envs.store.ids import DatasetError
-from networld_envs.store.log_columns import FEWEST_ROWS, LAGS, shifted, steps
+from networld_envs.store.importing.log_columns import FEWEST_ROWS, LAGS, shifted, steps
 
 TOLERANCE = 1e-4  # of the largest value of a column
 SAME = 0.9  # share of equal rows, or of explained variance, from which columns show the action
