@@ -282,7 +282,9 @@ def _parameters(task: str) -> tuple[list[inspect.Parameter], dict[str, str]]:
         for field in fields(params):
             if field.name not in meanings:
                 only = "" if name == "default" else f" (only in preset ``{name}`` and its variants)"
-                meanings[field.name] = about_fields.get(field.name, "") + only
+                ends = getattr(params, "LIMITS", {}).get(field.name)
+                limits = f" In [{ends[0]:g}, {ends[1]:g}]." if ends else ""
+                meanings[field.name] = about_fields.get(field.name, "") + limits + only
                 defaults[field.name] = getattr(params, field.name)
                 types[field.name] = str(field.type)
     keyword = inspect.Parameter.KEYWORD_ONLY

@@ -150,6 +150,10 @@ max_links          stations ``D``  none      [C] see *Many cells*; none means al
                                              or more cells
 ================== =============== ========= ===================================================
 
+``LIMITS`` of `Params` lists the range of every number, and
+``help(networld_envs.cbf_v0.parallel_env)`` shows it. A link's largest power over noise is limited
+to 300 dB, and users nearer than ``min_distance_m`` to another base station count as that far away.
+
 Presets: ``default``; ``ge2020``, the setting of the paper; ``ge2020_box``, the same network with
 continuous beamformers, for which the paper gives figures; ``large``, 1,027 cells with 32 links per
 user. Episodes end by truncation only.

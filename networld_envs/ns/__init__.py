@@ -185,6 +185,10 @@ stall_sources         flag      off                  [H] a packet waits while th
 square_drop           flag      off                  [H] users uniform in the square of side 80 m
 ===================== ========= ==================== ==========================================
 
+``LIMITS`` of `Params` and `PacketParams` lists the range of every number, and
+``help(networld_envs.ns_v0.parallel_env)`` shows it. No network may have an array of more than 20
+million numbers.
+
 Episodes end by truncation only.
 
 Sources: [P] Shao et al., "Graph attention network-based multi-agent reinforcement learning for

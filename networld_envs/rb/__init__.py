@@ -95,6 +95,10 @@ drop_cost          1/packet        0.5       [C]
 unused_cost        1/RB            0.01      [C]
 ================== =============== ========= ===================================================
 
+``LIMITS`` of `Params` lists the range of every number, and
+``help(networld_envs.rb_v0.parallel_env)`` shows it. The neighbour table has at most 20 million
+entries.
+
 Episodes end by truncation only. Presets: ``default``; ``cdmp``, with the observation of [P];
 ``ring6``, six clusters on a ring at load 0.20; ``nodes12`` (3 clusters), ``nodes96`` (24) and
 ``nodes1000`` (250) of bounded degree.
