@@ -228,8 +228,8 @@ class Simulator:
         """
         if seed is None:
             return
-        listed = isinstance(seed, Sequence) and not isinstance(seed, str | bytes)
-        if listed or (isinstance(seed, np.ndarray) and seed.ndim):
+        single = isinstance(seed, str | bytes) or (isinstance(seed, np.ndarray) and not seed.ndim)
+        if isinstance(seed, Sequence | np.ndarray) and not single:
             seeds = [validate.seed(value) for value in seed]
         else:
             first = validate.seed(seed) or 0
