@@ -121,7 +121,7 @@ def comparison(
     cloning = (
         replace(entry("bc"), decisions=BC_DECISIONS),
         alone("bc", mean_field=False),
-        entry("bc", "bc (arithmetic mean)", aggregate="mean"),
+        entry("bc", "bc (arithmetic mean)", message="features", aggregate="mean"),
     )
     lighter: dict[str, dict[str, Any]] = {"ma-cql": LIGHT_CQL, "ma-dt": LIGHT_DT} if light else {}
     others = []
@@ -151,7 +151,7 @@ def ablations(updates: int) -> tuple[Entry, ...]:
         "published message": {"message": "latent", "aggregate": "mean"},
         "arithmetic mean": {"aggregate": "mean"},
         "soft maximum, no difference": {"aggregate": "softmax"},
-        "learned message": {"message": "learned"},
+        "message of features": {"message": "features"},
         "no action slot": {"action_slot": 0.0},
         "whole plan": whole,
         "whole plan, no forecast": {**whole, "forecast": False},

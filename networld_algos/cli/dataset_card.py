@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from networld_algos.cli.report import committed_score
 from networld_algos.cli.terminal import number_text
 from networld_algos.files import write_bytes, write_text
-from networld_algos.report.style import COLUMN_WIDTH_IN, ROLE_STYLES, drawing
 from networld_algos.results import text
 from networld_algos.results.text import markdown
 from networld_envs import store
@@ -270,7 +269,10 @@ def _how_made(dataset_id: str, recipe: dict[str, Any]) -> str:
 
 def _draw(found: Description, path: Path) -> None:
     """Histogram of episodes over average reward, with the reference policies as lines."""
+    # `dataset show` needs no figure, and Matplotlib takes long to load.
     from matplotlib.figure import Figure
+
+    from networld_algos.report.style import COLUMN_WIDTH_IN, ROLE_STYLES, drawing
 
     makers = found.behaviours
     names = list(dict.fromkeys(makers))

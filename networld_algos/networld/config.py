@@ -167,7 +167,7 @@ class NetWorldConfig:
     prediction: Prediction = "x0"
     timestep_skew: float = 2.0
     next_weight: float = 5.0
-    message: MessageKind = "features"
+    message: MessageKind = "learned"
     aggregate: Aggregate = "difference"
     message_dropout: float = 0.0
     mean_field: MeanField = "full"

@@ -50,7 +50,7 @@ class InputsConfig:
     features: FeatureKind = "both"
     action_dropout: float = 1.0
     mean_field: bool = True
-    message: LocalMessage = "features"
+    message: LocalMessage = "learned"
     aggregate: Aggregate = "difference"
     message_dropout: float = 0.0
     message_max_age: int = MESSAGE_MAX_AGE

@@ -86,8 +86,8 @@ def test_its_diagnostics_are_shown_and_judged_by_its_own_ranges(tmp_path, capsys
     show = ["health", out, "--algorithm", source]
     assert command.main(show) == 1
     said = capsys.readouterr().out
-    assert re.search(r"episodes_seen +│ 1 +│ at least 2 +│ how many it saw", said)
-    assert re.search(r"latent_std +│ 90 +│ at most 100 ", said)
+    assert re.search(r"episodes_seen +│ +1 +│ NO +│ at least 2 +│ how many it saw", said)
+    assert re.search(r"latent_std +│ +90 +│ yes +│ at most 100 ", said)
     assert command.main([*show, "--dataset", "networld/rb/expert-v0", "--episodes", "2"]) == 0
     assert command.main([*show, "--episodes", "17"]) == 2
     assert "--episodes must be in 1 .. 16, got 17" in capsys.readouterr().err

@@ -156,7 +156,7 @@ def test_one_training_is_scored_under_each_of_its_decisions(tmp_path, monkeypatc
     monkeypatch.setattr(
         run_module,
         "train",
-        lambda model, *a, **k: (trained.append(model.name), real(model, *a, **k)),
+        lambda model, *a, **k: (trained.append(model.name), real(model, *a, **k))[1],
     )
     outcomes = bench.run_suite(suite(entries=(Entry("bc", decisions=TWO),)), tmp_path)
     assert not [o.error for o in outcomes if o.error]
@@ -198,7 +198,7 @@ def test_other_parts_score_the_models_of_the_comparison(tmp_path, monkeypatch):
     trained = []
     real = run_module.train
     monkeypatch.setattr(
-        run_module, "train", lambda model, *a, **k: (trained.append(model), real(model, *a, **k))
+        run_module, "train", lambda model, *a, **k: (trained.append(model), real(model, *a, **k))[1]
     )
     outcomes = bench.run_suite(whole, tmp_path)
     assert not [o.error for o in outcomes if o.error]
@@ -296,7 +296,7 @@ def test_what_early_stopping_looks_at_is_not_trained_on(tmp_path, monkeypatch):
 
     def train(algorithm, data, *args, real=run_module.train, **kwargs):
         used["trained"] = {obs.tobytes() for obs in data[0].obs}
-        real(algorithm, data, *args, **kwargs)
+        return real(algorithm, data, *args, **kwargs)
 
     def keep(algorithm, episodes, *args, real=run_module.keep_best):
         used["checked"] = {obs.tobytes() for obs in episodes.obs}

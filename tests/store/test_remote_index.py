@@ -69,7 +69,7 @@ def test_a_hostile_index_is_one_clear_line(mirror, capsys, text):
         remote.list_remote(mirror.url)
     assert command.main(["dataset", "list", "--remote", mirror.url]) == 1
     out, err = capsys.readouterr()
-    assert f"{mirror.url}/index.json" in out
+    assert f"{mirror.url}/index.json" in err
     assert "networld/rb/expert-v0" in out  # what is here is listed all the same
     assert "Traceback" not in out + err
     assert "\x1b" not in out + err

@@ -123,7 +123,7 @@ def test_an_index_is_not_read_without_end(mirror, local_store, way, capsys):
             remote.download(TINY, server.url, limits=Limits(index_mb=3))
         arguments = ["dataset", "list", "--remote", server.url, "--max-index-mb", "2"]
         assert command.main(arguments) == 1
-        assert "2000000 " in capsys.readouterr().out
+        assert "2000000 " in capsys.readouterr().err
     assert nothing_left(local_store)
 
 

@@ -204,7 +204,7 @@ def test_the_command_trains_as_one_process_does(tmp_path, home, monkeypatch):
     assert main([*common, "--out", str(tmp_path / "one")]) == 0
     models = [load(tmp_path / name)[0] for name in ("one", "two")]
     for mine, theirs in zip(models[0].parameters(), models[1].parameters(), strict=True):
-        torch.testing.assert_close(theirs, mine, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(theirs, mine, rtol=1e-3, atol=5e-4)
 
 
 @pytest.mark.slow
