@@ -7,6 +7,8 @@ as computed by its authors' public simulator. Powers there are in mW, so noise o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -135,7 +137,7 @@ def observe(params: Params, state: State) -> NDArray[np.float32]:
     return _single(np.concatenate([own, state.history[..., :-2]], axis=-1))
 
 
-def _single(values: NDArray[np.float64]) -> NDArray[np.float32]:
+def _single(values: NDArray[Any]) -> NDArray[np.float32]:
     """Single precision; what is beyond its largest number becomes that number."""
     return np.minimum(values, np.finfo(np.float32).max).astype(np.float32)
 
