@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from networld_algos.base import Algorithm
 from networld_algos.data.streams import Stream
-from networld_envs import make_vec
+from networld_envs import make_vec, validate
 
 WARM_UP = 5  # decisions that are not timed
 
@@ -74,10 +74,8 @@ def evaluate(
             out of range, or messages are delayed and the algorithm does not take them from
             `networld_algos.nn.messages.receive`.
     """
-    if not 0.0 <= message_loss <= 1.0:
-        raise ValueError(f"message_loss must be in [0, 1], got {message_loss}")
-    if not isinstance(message_delay, int) or message_delay < 0:
-        raise ValueError(f"message_delay must be a number of steps, 0 or more, got {message_delay}")
+    message_loss = validate.number("message_loss", message_loss, 0.0, 1.0)
+    message_delay = validate.whole("message_delay", message_delay, 0)
     if max_cycles is not None:
         params["max_cycles"] = max_cycles
     envs = make_vec(task, len(seeds), **params)

@@ -126,10 +126,15 @@ def test_a_model_that_does_not_heed_the_delay_is_refused(monkeypatch):
     model = make("bc", episodes.spec)
     model.prepare(episodes, 1)
     for value in (-0.1, 1.5):
-        with pytest.raises(ValueError, match=f"message_loss must be in .0, 1., got {value}"):
+        rule = f"message_loss must be a number in .0, 1., got {value}"
+        with pytest.raises(ValueError, match=rule):
             evaluate(model, "rb", [1], message_loss=value)
-    with pytest.raises(ValueError, match="message_delay must be a number of steps"):
+    with pytest.raises(ValueError, match="message_delay must be an integer of at least 0, got -1"):
         evaluate(model, "rb", [1], message_delay=-1)
+    for wrong in ({"message_loss": "half"}, {"message_delay": True}, {"message_delay": 1.5}):
+        (name,) = wrong
+        with pytest.raises(TypeError, match=f"{name} must be"):
+            evaluate(model, "rb", [1], **wrong)
     real = model.act
     monkeypatch.setattr(model, "act", lambda *a: (real(*a)[0], {"task": "rb"}))
     with pytest.raises(ValueError, match="bc does not support delayed messages"):
