@@ -52,7 +52,7 @@ class Case:
             self.ours.update(batch, torch.Generator().manual_seed(k))
         batch = sampler.sample(np.random.default_rng(9))
         batch.terminated[:5] = True
-        inputs = self.ours.inputs(batch, torch.Generator().manual_seed(0))
+        inputs = self.ours.inputs(batch, torch.Generator().manual_seed(0)).detach()
         self.x, self.x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         self.actions = batch.actions[:, 0]
         if kind == "box":
