@@ -277,9 +277,8 @@ def transformer(toy, kind):
             if isinstance(layer, nn.LayerNorm):
                 layer.eps = 1e-5
     batch = sampler.sample(np.random.default_rng(9))
-    inputs = ours.inputs.of_obs(batch.obs, batch, torch.Generator().manual_seed(0))[
-        :, :-1, 0
-    ].contiguous()
+    inputs = ours.inputs.of_obs(batch.obs, batch, torch.Generator().manual_seed(0)).detach()
+    inputs = inputs[:, :-1, 0].contiguous()
     actions = ours._scaled(batch.actions[:, :, 0])
     mean, std = ours.return_stats
     returns = (batch.returns_to_go[:, :, 0] - mean) / std
