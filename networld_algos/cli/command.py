@@ -105,6 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with sigterm_interrupts():
             return COMMANDS[args[0]][1](args[1:])
+    except BrokenPipeError:
+        # What reads the output, such as `head`, has seen enough; nor can Python's exit write more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13  # as a process that SIGPIPE ends
     except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
         if os.environ.get("NETWORLD_DEBUG"):
             raise

@@ -350,3 +350,13 @@ def test_without_colour_no_escape_is_written():
     )
     assert "\x1b" not in done.stdout
     assert "smoke" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "networld_algos", "train", "bc", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
