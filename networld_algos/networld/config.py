@@ -140,7 +140,8 @@ class NetWorldConfig:
         decode_temperature: Divides the logits of ``decode="sample"``.
         warm_start: Whether to start from the previous plan, shifted by one step.
         warm_start_share: Noise step at which that plan enters, as a share of ``T``.
-        message_max_age: Steps for which a neighbour's last message replaces lost ones.
+        message_max_age: Steps for which a neighbour's last message replaces lost ones; with 0, an
+            agent decides by the messages that arrive.
     """
 
     latent: int = 64

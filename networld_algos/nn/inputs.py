@@ -44,7 +44,8 @@ class InputsConfig:
         aggregate: How a receiver combines messages: ``"mean"``, ``"softmax"`` or
             ``"difference"``, see `MeanField`. The mean field of the literature is ``"mean"``.
         message_dropout: Share of messages that are lost in training.
-        message_max_age: Steps for which a neighbour's last message replaces lost ones.
+        message_max_age: Steps for which a neighbour's last message replaces lost ones; with 0, an
+            agent decides by the messages that arrive.
     """
 
     features: FeatureKind = "both"

@@ -23,8 +23,10 @@ from networld_algos.base import Carry
 from networld_algos.data.neighbours import gather_neighbours, mean_over_neighbours
 from networld_algos.nn.random import uniform
 
-MESSAGE_MAX_AGE = 5
-"""Steps for which a neighbour's last message replaces lost ones, by default."""
+MESSAGE_MAX_AGE = 0
+"""Steps for which a neighbour's last message replaces lost ones, by default: none.
+
+An old message can be worse than none. On RB it says whose turn it was (`docs/tried.md`)."""
 
 MESSAGE_WIDTH = 64
 """Floats in a learned message, by default: 256 bytes."""
