@@ -24,15 +24,17 @@ BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
     "networld": {
         "cbf": {"learning_rate": 2e-3},
         "rb/expert": {"encoder_grad": "none"},
-        **dict.fromkeys(("rb/medium", "rb/mixed", "cbf/mixed"), LATER),
-        **dict.fromkeys(("cbf/medium", "ns/medium", "ns/mixed"), AT_ONCE),
+        **dict.fromkeys(("rb/medium", "rb/mixed", "rb/legacy", "cbf/mixed"), LATER),
+        **dict.fromkeys(
+            ("cbf/medium", "cbf/legacy", "ns/medium", "ns/mixed", "ns/legacy"), AT_ONCE
+        ),
     },
     "bc": {"rb/expert": {"learning_rate": 2e-3}},
     "ma-cql": {"ns": {"learning_rate": 1e-3, "actor_learning_rate": 1e-3}},
     "ma-iql": {
         "cbf": {"learning_rate": 2e-3},
         "rb/expert": {"learning_rate": 2e-3},
-        **dict.fromkeys(("ns/medium", "ns/mixed"), IQL_AT_ONCE),
+        **dict.fromkeys(("ns/medium", "ns/mixed", "ns/legacy"), IQL_AT_ONCE),
     },
 }
 """Settings of comparison and ablations that depend on the data: advantage weights for data of mixed

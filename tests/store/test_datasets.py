@@ -238,7 +238,8 @@ def test_changed_content_is_found(local_store):
 
 def test_catalogue_is_complete_and_its_seeds_never_meet():
     catalog = {i: r for i, r in store.catalog().items() if r.task in BUILT_IN}
-    names = [f"networld/{t}/{q}-v0" for t in TASKS for q in ("expert", "medium", "mixed", "random")]
+    qualities = ("expert", "medium", "mixed", "random", "legacy")
+    names = [f"networld/{t}/{q}-v0" for t in TASKS for q in qualities]
     assert list(catalog) == names
     ranges = sorted((r.seed, r.seed + r.episodes) for r in catalog.values())
     assert all(end <= start for (_, end), (start, _) in pairwise(ranges))
