@@ -284,7 +284,7 @@ def _draw(found: Description, path: Path) -> None:
             groups,
             bins=40,
             stacked=True,
-            color=[BAR_COLOURS[i % len(BAR_COLOURS)] for i in range(len(names))],
+            color=[_bar_colour(i) for i in range(len(names))],
             label=[text.name(maker) for maker in names],
         )
         if "recipe" in found.about:
@@ -299,6 +299,16 @@ def _draw(found: Description, path: Path) -> None:
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})
     write_bytes(path, picture.getvalue())
+
+
+def _bar_colour(index: int) -> tuple[float, float, float]:
+    """Colour of the bars of a behaviour; after one round the colours come again, but paler."""
+    from matplotlib.colors import to_rgb
+
+    around, colour = divmod(index, len(BAR_COLOURS))
+    pale = 1.0 - 0.5**around
+    red, green, blue = (c + pale * (1.0 - c) for c in to_rgb(BAR_COLOURS[colour]))
+    return red, green, blue
 
 
 def _column_text(value: Any) -> str:
