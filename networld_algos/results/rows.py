@@ -31,7 +31,7 @@ EVAL_SEED_SETS = ("test", "validation")
 SUPERSEDED = "superseded"
 """Folder of results from settings that a suite no longer has; reports skip it."""
 
-QUALITIES = ("expert", "medium", "mixed", "random")
+QUALITIES = ("expert", "medium", "mixed", "random", "legacy")
 """Data qualities, in the order of figures and tables."""
 
 EXPERIMENTS = ("reference", "comparison", "fewshot", "ablation", "robustness", "cost")
