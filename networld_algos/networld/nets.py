@@ -112,12 +112,16 @@ class TaskNets(nn.Module):
 
     def encode(self, obs: Tensor) -> Tensor:
         """Raw observations ``(..., O)`` to standardised latents ``(..., d)``."""
-        return self.standardiser(self.encoder(self.features(obs)))
+        return self.latents(self.features(obs))
+
+    def latents(self, features: Tensor) -> Tensor:
+        """Features ``(..., F)`` to standardised latents ``(..., d)``."""
+        return self.standardiser(self.encoder(features))
 
     def message_of(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Latents ``(..., d)`` of raw observations ``(..., O)``, and messages ``(..., M)``."""
         features = self.features(obs)
-        z = self.standardiser(self.encoder(features))
+        z = self.latents(features)
         return z, self.send(z, features)
 
     def send(self, z: Tensor, features: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ def draw_segments(
     with torch.no_grad():
         shown = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
         features = own.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, F)
-        z = own.standardiser(own.encoder(features))
+        z = own.latents(features)
     if config.mean_field == "off":
         means = torch.zeros_like(z)
         mean, present = means[:, 0], torch.zeros_like(z[:, 0, :, :1])

@@ -76,7 +76,7 @@ class MeanField(nn.Module):
         if aggregate != "mean":
             first = torch.full((combined - self.averaged,), math.log(FIRST_BETA))
             self.log_beta = nn.Parameter(first)
-        self.project = None if out is None else nn.Linear(combined, out)
+        self.project = nn.Identity() if out is None else nn.Linear(combined, out)
         self.width = combined if out is None else out
 
     def forward(self, own: Tensor, held: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,9 +91,11 @@ class MeanField(nn.Module):
             ``(..., width)``, the same for all agents without messages, and ``(..., 1)``, 1.0 where
             there is at least one.
         """
-        count = usable.sum(-1, keepdim=True)
-        mean = (held[..., : self.averaged] * usable.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
-        return self._join(mean, own, held, usable, count), (count > 0).to(own.dtype)
+        mean, present = _mean_of_held(held[..., : self.averaged], usable)
+        if self.log_beta is not None:
+            compared = self._compare(self._compared(own), self._compared(held), usable)
+            mean = torch.cat([mean, compared], dim=-1)
+        return self.project(mean), present
 
     def of_team(self, messages: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
         """Combine the messages that all agents of a team send at the same time.
@@ -106,31 +108,34 @@ class MeanField(nn.Module):
             ``(..., N, width)`` and ``(..., N, 1)`` as `forward`.
         """
         mean, present = mean_over_neighbours(messages[..., : self.averaged], neighbours)
-        if self.log_beta is None:
-            return self._projected(mean), present
-        usable = (neighbours >= 0).to(messages.dtype)
-        compared = messages if self.extremes else messages[..., self.averaged :]
-        held = gather_neighbours(compared, neighbours)
-        count = usable.sum(-1, keepdim=True)
-        return self._join(mean, messages, held, usable, count), present
+        if self.log_beta is not None:
+            own, usable = self._compared(messages), (neighbours >= 0).to(messages.dtype)
+            compared = self._compare(own, gather_neighbours(own, neighbours), usable)
+            mean = torch.cat([mean, compared], dim=-1)
+        return self.project(mean), present
 
-    def _join(
-        self, mean: Tensor, own: Tensor, held: Tensor, usable: Tensor, count: Tensor
-    ) -> Tensor:
-        if self.log_beta is None:
-            return self._projected(mean)
-        compared = self.log_beta.numel() // (2 if self.extremes else 1)
-        own, held = own[..., -compared:], held[..., -compared:]
+    def _compared(self, messages: Tensor) -> Tensor:
+        """The channels of messages that L is taken of."""
+        return messages if self.extremes else messages[..., self.averaged :]
+
+    def _compare(self, own: Tensor, held: Tensor, usable: Tensor) -> Tensor:
+        """L, or the own value less L, of channels `_compared`; zero without messages."""
+        assert self.log_beta is not None
         if self.extremes:
             own, held = torch.cat([own, -own], dim=-1), torch.cat([held, -held], dim=-1)
+        count = usable.sum(-1, keepdim=True)
         beta = self.log_beta.exp().clamp(max=MAX_BETA)
         scaled = (beta * held).masked_fill(usable.unsqueeze(-1) == 0, NEVER)
         high = (torch.logsumexp(scaled, dim=-2) - count.clamp(min=1.0).log()) / beta
         result = own - high if self.aggregate == "difference" else high
-        return self._projected(torch.cat([mean, torch.where(count > 0, result, 0.0)], dim=-1))
+        return torch.where(count > 0, result, 0.0)
 
-    def _projected(self, combined: Tensor) -> Tensor:
-        return combined if self.project is None else self.project(combined)
+
+def _mean_of_held(held: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean ``(..., M)`` of usable messages ``(..., D, M)``, and whether there are any."""
+    count = usable.sum(-1, keepdim=True)
+    mean = (held * usable.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
+    return mean, (count > 0).to(held.dtype)
 
 
 def drop_messages(neighbours: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -198,6 +203,4 @@ def receive(
         Mean ``(E, N, M)``, presence ``(E, N, 1)``, and the entries of the next carry.
     """
     held, usable, memory = collect(messages, neighbours, carry, max_age)
-    count = usable.sum(-1, keepdim=True)
-    mean = (held * usable.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
-    return mean, (count > 0).to(messages.dtype), memory
+    return (*_mean_of_held(held, usable), memory)
