@@ -47,18 +47,6 @@ def _spaces(
     return team_spaces(agents, simulator.observation_space, simulator.action_space)
 
 
-def _with_steps(spec: EnvSpec | None, simulator: Simulator) -> EnvSpec | None:
-    """Gymnasium's specification with the number of steps of an episode.
-
-    The registered specification cannot have it: Gymnasium would add a `TimeLimit` of that many
-    steps also where ``max_cycles`` is given. An environment made from the result does get one. It
-    ends the episode in the same step as the environment itself.
-    """
-    if spec is None:
-        return None
-    return replace(spec, max_episode_steps=simulator.max_cycles)
-
-
 def _info(simulator: Simulator, rewards: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
     """Info as copies, as the simulation continues from some arrays and callers may edit theirs."""
     info = {
@@ -69,7 +57,32 @@ def _info(simulator: Simulator, rewards: NDArray[np.float32]) -> dict[str, NDArr
     return {key: value.copy() for key, value in info.items()}
 
 
-class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
+class _StepsInSpec:
+    """Gymnasium's specification of an environment, with the number of steps of an episode."""
+
+    simulator: Simulator
+    _spec: EnvSpec | None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """Gymnasium's specification, with ``max_episode_steps``; None if it was not registered.
+
+        The registered specification cannot have it: Gymnasium would add a `TimeLimit` of that many
+        steps also where ``max_cycles`` is given. An environment made from the result does get one.
+        It ends the episode in the same step as the environment itself.
+        """
+        if self._spec is None:
+            return None
+        return replace(self._spec, max_episode_steps=self.simulator.max_cycles)
+
+    @spec.setter
+    def spec(self, value: EnvSpec | None) -> None:
+        self._spec = value
+
+
+class JointEnv(  # pyright: ignore[reportIncompatibleVariableOverride]
+    _StepsInSpec, gym.Env[NDArray[np.float32], NDArray[Any]]
+):
     """One network as a Gymnasium environment of stacked arrays.
 
     Args:
@@ -99,15 +112,6 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         self._renderer = Renderer(task, render_mode, fps=self.metadata["render_fps"])
         self._rewards: NDArray[np.float32] | None = None
         self._spec: EnvSpec | None = None
-
-    @property
-    def spec(self) -> EnvSpec | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Gymnasium's specification, with ``max_episode_steps``; None without `gymnasium.make`."""
-        return _with_steps(self._spec, self.simulator)
-
-    @spec.setter
-    def spec(self, value: EnvSpec | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._spec = value
 
     @property
     def task_spec(self) -> TaskSpec:
@@ -175,7 +179,9 @@ class JointEnv(gym.Env[NDArray[np.float32], NDArray[Any]]):
         return {key: value[0] for key, value in info.items()}
 
 
-class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
+class JointVectorEnv(  # pyright: ignore[reportIncompatibleVariableOverride]
+    _StepsInSpec, gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
+):
     """``E`` networks stepped as one batch, with next-step autoreset, Gymnasium's default.
 
     ``reset(seed=s)`` seeds environment e with ``s + e``; a list has one seed per environment.
@@ -225,15 +231,6 @@ class JointVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         self._spec: EnvSpec | None = None
         self._finished = np.zeros(num_envs, bool)
         self._rewards = np.zeros((num_envs, self.simulator.spec.num_agents), np.float32)
-
-    @property
-    def spec(self) -> EnvSpec | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Gymnasium's specification, with ``max_episode_steps``; None without `make_vec`."""
-        return _with_steps(self._spec, self.simulator)
-
-    @spec.setter
-    def spec(self, value: EnvSpec | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._spec = value
 
     @property
     def task_spec(self) -> TaskSpec:

@@ -122,10 +122,11 @@ def run_suite(
     check_options(suite, jobs, only, backend, ray_address, tensorboard)
     now = suite.first_seeds(seeds)
     paths = suite_paths(results.absolute(), suite)
-    kept = {run.start for run in unroll(suite)}
+    every = unroll(suite)
+    kept = {run.start for run in every}
     paths.root.mkdir(parents=True, exist_ok=True)
     with _only_runner(paths.root):
-        refuse_replaced_data(unroll(suite), paths)
+        refuse_replaced_data(every, paths)
         if command:
             record_command(paths.root, command)
         write_display(paths.root, current_display())
@@ -140,7 +141,7 @@ def run_suite(
         for dataset_id in missing:
             store.obtain(dataset_id, jobs, on_dataset)
         if missing:
-            refuse_replaced_data(unroll(suite), paths)
+            refuse_replaced_data(every, paths)
         stages = ("pretrain", "reference", "train", "evaluate")
         ordered = sorted(todo, key=lambda run: (stages.index(run.stage), -run_seconds(run)))
         tasks = {name: path for name, path in added_tasks().items() if name in suite.tasks}

@@ -1,5 +1,7 @@
 """Every legal setting works: seeded random parameters, and the corners of every range."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 
 import numpy as np
@@ -55,15 +57,22 @@ def actions(sim, rng, step):
     return drawn if step == 0 else np.where(drawn > middle, space.high, space.low)
 
 
+@contextmanager
+def noted(note: str) -> Iterator[None]:
+    """Add a note to whatever is raised inside this context."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(note)
+        raise
+
+
 @each_model
 def test_random_legal_parameters_work(model):
     for seed in range(150):
         params = random_settings(model, np.random.default_rng(seed))
-        try:
+        with noted(f"seed {seed}: {params}"):
             run(task_of(model), params, seed, policies=seed % 3 == 0, picture=seed % 10 == 0)
-        except Exception as error:
-            error.add_note(f"seed {seed}: {params}")
-            raise
 
 
 @each_model
@@ -78,11 +87,8 @@ def test_corners_of_every_range_work(model):
             assert name in ("load_shares", "users", "slice_weights", "sla_latency_s") or (
                 getattr(params, name) == values[name]
             ), name
-            try:
+            with noted(f"{name}={value}: {params}"):
                 run(task_of(model), params, 1)
-            except Exception as error:
-                error.add_note(f"{name}={value}: {params}")
-                raise
 
 
 @each_model
