@@ -288,7 +288,8 @@ def _resume(
     def start() -> Algorithm:
         if options.init is not None:
             found = find_model(options.init, options.algorithm)
-            return start_from(found, data, options.updates, config=config, seed=options.seed)
+            updates, seed, say = options.updates, options.seed, console.print
+            return start_from(found, data, updates, config=config, seed=seed, say=say)
         model = make(options.algorithm, [data.spec], config, seed=options.seed)
         model.prepare(data, options.updates)
         return model

@@ -2,12 +2,14 @@
 
 A model starts from the weights, statistics and averages of the other, with new optimisers, and its
 schedules begin anew. On a task that it knows, it keeps its statistics of observations, actions and
-returns, so before the first update it acts exactly as the other did. Another task is added with
-`Algorithm.adapt`, and the statistics of that task come from its data.
+returns, so before the first update it acts exactly as the other did. If observations or actions
+have other sizes there, it takes over what fits, see `networld_algos.training.resize`. Another task
+is added with `Algorithm.adapt`, and the statistics of that task come from its data.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from networld_algos.data.episodes import Episodes
 from networld_algos.registry import make, make_config
 from networld_algos.training import checkpoint
 from networld_algos.training.hub import fetch
+from networld_algos.training.resize import inherit
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,13 @@ def find_model(source: str | Path, algorithm: str) -> Trained:
 
 
 def start_from(
-    origin: Trained, episodes: Episodes, updates: int, *, config: Any = None, seed: int = 0
+    origin: Trained,
+    episodes: Episodes,
+    updates: int,
+    *,
+    config: Any = None,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Algorithm:
     """A new model with the weights of a trained one, prepared for its data.
 
@@ -72,34 +81,36 @@ def start_from(
         origin: From `find_model`.
         episodes: Training data, of a task that the model knows or of a new one.
         updates: Updates of the training to come.
-        config: Settings; those of the model by default. Only what keeps the sizes of all networks
-            can differ from them, such as the learning rate.
-        seed: Seed of the weights of a new task's own networks.
+        config: Settings; those of the model by default. They may add parts, such as a value network
+            for weights by advantage, but must keep the sizes of the networks that the model has.
+        seed: Seed of all new weights.
+        say: Called with a line of text if not all layers were copied.
 
     Raises:
-        ValueError: If the checkpoint is damaged, the sizes of the task or of the networks differ,
-            or the algorithm cannot adapt to a new task.
+        ValueError: If the checkpoint is damaged, the kind of action or the sizes of the networks
+            differ, or the algorithm cannot adapt to a new task.
     """
     trained, _ = checkpoint.load(origin.folder)
     config = trained.config if config is None else config
     given = episodes.spec
     known = trained.specs.get(given.task)
-    if known is not None and (field := known.mismatch(given)):
+    if known is not None and known.action_kind != given.action_kind:
         raise ValueError(
-            f"{origin.source} was trained for task {given.task!r} with {field}="
-            f"{getattr(known, field)!r}, but this data has {getattr(given, field)!r}; start from "
+            f"{origin.source} was trained for task {given.task!r} with action_kind="
+            f"{known.action_kind!r}, but this data has {given.action_kind!r}; start from "
             "another model, or train a new one"
         )
     specs = [given if spec.task == given.task else spec for spec in trained.specs.values()]
     model = make(origin.algorithm, specs, config, seed)
-    try:
-        model.load_state_dict(trained.state_dict())
-    except RuntimeError as error:
-        changed = [f.name for f in fields(config) if _differs(f.name, config, trained.config)]
-        raise ValueError(
-            f"the networks of {origin.source} have other sizes than these options ask for; "
-            f"different: {', '.join(changed) or 'none'}. Leave out the options that shape networks"
-        ) from error
+    if known is not None and (field := known.mismatch(given)):
+        model.prepare(episodes, updates)
+        found = inherit(model, trained, given)
+        was, now = getattr(known, field), getattr(given, field)
+        say(f"{origin.source} has {field}={was!r}, this data {now!r}: {found}")
+        return model
+    added = _load(model, trained, origin, config)
+    if added:
+        say(f"new, because {origin.source} does not have them: {', '.join(added)}")
     model.begin_stage(updates)
     if known is None:
         model.adapt(given)
@@ -107,6 +118,20 @@ def start_from(
     else:
         model.start(episodes, updates)
     return model
+
+
+def _load(model: Algorithm, trained: Algorithm, origin: Trained, config: Any) -> list[str]:
+    """Copy all that a trained model has; returns the layers that it does not have."""
+    old, new = trained.state_dict(), model.state_dict()
+    try:
+        model.load_state_dict({**new, **old})
+    except RuntimeError as error:
+        changed = [f.name for f in fields(config) if _differs(f.name, config, trained.config)]
+        raise ValueError(
+            f"the networks of {origin.source} have other sizes than these options ask for; "
+            f"different: {', '.join(changed) or 'none'}. Leave out the options that shape networks"
+        ) from error
+    return sorted({name.rpartition(".")[0] for name in new.keys() - old.keys()})
 
 
 def _differs(name: str, one: Any, other: Any) -> bool:

@@ -74,7 +74,7 @@ def test_what_does_not_fit_is_refused(toy, data, tmp_path):
     with pytest.raises(ValueError, match="no checkpoint in"):
         find_model(tmp_path / "none", "bc")
     found = find_model(tmp_path, "bc")
-    with pytest.raises(ValueError, match=r"trained for task 'toy' with .*, but this data has"):
+    with pytest.raises(ValueError, match=r"action_kind='box', but this data has 'ordered'"):
         start_from(found, toy("ordered").collect(3), 5)
     with pytest.raises(ValueError, match=r"other sizes .* different: hidden\. Leave out"):
         start_from(found, data, 5, config=replace(found.config, hidden=16))
