@@ -298,6 +298,17 @@ class MACQL(Algorithm):
         entropy = masked_mean(-log_pi, weights)
         return {"actor_loss": loss, "temperature_loss": temperature, "entropy": entropy}
 
+    @torch.no_grad()
+    def disagreement(
+        self, obs: Tensor, neighbours: Tensor, carry: Carry, actions: Tensor
+    ) -> Tensor | None:
+        """``|Q_1 - Q_2|`` of given actions ``(E, N)``; None with choices, which have one critic."""
+        if isinstance(self.critic, ChoiceNet):
+            return None
+        x, _ = self.inputs.receive(obs, neighbours, carry, self.config.message_max_age)
+        first, second = self.critic(x, self.box.to_unit(actions))
+        return (first - second).abs()
+
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
         """The features or a learned message, or None without a mean field."""
         del carry

@@ -195,6 +195,17 @@ class MAIQL(Algorithm):
             nll = self.actor.head.loss(self.actor(x), actions)
         return masked_mean(scale * nll, weights)
 
+    @torch.no_grad()
+    def disagreement(
+        self, obs: Tensor, neighbours: Tensor, carry: Carry, actions: Tensor
+    ) -> Tensor:
+        """``|Q_1 - Q_2|`` of given actions ``(E, N)``, for `networld drift`."""
+        x, _ = self.inputs.receive(obs, neighbours, carry, self.config.message_max_age)
+        if self.spec.action_kind == "box":
+            actions = self.box.to_unit(actions)
+        first, second = self.critic(x, actions)
+        return (first - second).abs()
+
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
         """The features or a learned message, or None without a mean field."""
         del carry

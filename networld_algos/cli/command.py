@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tyro
 
-from networld_algos.cli import bench, completion, model, reference, render, report, train
+from networld_algos.cli import bench, completion, drift, model, reference, render, report, train
 from networld_algos.cli.signals import exit_status, sigterm_interrupts
 from networld_algos.cli.terminal import console, say_error
 from networld_algos.results.text import suggestion
@@ -60,6 +60,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "health": (
         "diagnose a trained model",
         lambda args: tyro.cli(model.health, prog="networld health", args=args),
+    ),
+    "drift": (
+        "compare logs of a deployed model with its training data",
+        lambda args: tyro.cli(drift.drift, prog="networld drift", args=args),
     ),
     "bench": (
         "run or list the benchmark suites",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 from tyro.conf import Positional
 
-from networld_algos.cli import bench, model, reference, render, report, train
+from networld_algos.cli import bench, drift, model, reference, render, report, train
 
 
 def completion(shell: Positional[Literal["bash", "zsh", "tcsh"]]) -> int:
@@ -40,6 +40,7 @@ def commands() -> dict[str, Callable[..., Any]]:
         "evaluate": model.evaluate,
         "push": model.push,
         "health": model.health,
+        "drift": drift.drift,
         "bench": _group(bench.VERBS),
         "render": render.render,
         "report": report.report,

@@ -227,10 +227,22 @@ def _train(options: TrainOptions[Any], given: str) -> int:
             console.print("no diagnostics: nothing can be held out of a single episode")
         else:
             _print_health(model.health(heldout))
+        _describe(model, data, heldout, options.out)
         own = () if given == options.task else ("--task", given)
         then = command_text("networld", "evaluate", options.out, *own)
         console.print(f"saved {options.out}; next: {then}")
     return 0
+
+
+def _describe(model: Algorithm, data: Episodes, heldout: Episodes | None, out: Path) -> None:
+    """Keep a description of the training data beside the model, for `networld drift`."""
+    from networld_algos.deploy.monitor.ensemble import disagreements
+    from networld_algos.deploy.monitor.reference import Reference
+    from networld_algos.training import checkpoint
+
+    differ = disagreements(model, data if heldout is None else heldout)
+    about = {"weights": checkpoint.weights_file(out), "episodes": len(data)}
+    Reference.of_episodes(data, differ, about).save(out)
 
 
 def _obtain(dataset: str) -> None:

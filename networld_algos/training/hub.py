@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from networld_algos.base import Algorithm
+from networld_algos.deploy.monitor.reference import FILE as MONITOR
 from networld_algos.files import reading, write_text
 from networld_algos.results.text import markdown
 from networld_algos.training import checkpoint
@@ -34,7 +35,7 @@ EVALUATION = "evaluation.json"
 CARD = "README.md"
 REMEDY = "delete it, and record the score again with networld evaluate --record"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-FILES = [checkpoint.INDEX, *checkpoint.TENSOR_FILES, EVALUATION, CARD]
+FILES = [checkpoint.INDEX, *checkpoint.TENSOR_FILES, EVALUATION, MONITOR, CARD]
 
 CARD_TEXT = """---
 library_name: networld

@@ -31,6 +31,7 @@ FLOORS = {
         ["files", "results.display"],
         ["data"],
         ["base"],
+        ["deploy.monitor"],
         ["results", "nn"],
         ["report"],
         ["bc"],
