@@ -16,7 +16,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast interop browser check lint types bench references animations checkpoints docs clean
+.PHONY: help setup demo test test-fast interop browser check lint types bench references animations checkpoints notebooks docs clean
 .PHONY: $(TASKS:%=model-%)
 
 help:  ## list the targets
@@ -84,6 +84,9 @@ checkpoints: $(READY)  ## train a small NetWorld model per task into models/ and
 # An interrupted training resumes.
 $(TASKS:%=model-%): model-%: $(READY)
 	$(BIN)/networld train networld --task $* --updates $(UPDATES) --out models/$*
+
+notebooks: $(READY)  ## make the notebooks of the tutorials
+	$(BIN)/python docs/notebooks.py
 
 docs: $(READY)  ## build the documentation into site/
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[docs]'

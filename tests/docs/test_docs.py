@@ -35,6 +35,7 @@ def fences(language):
     return [
         pytest.param(match[2], id=f"{page.relative_to(ROOT)}:{number}", marks=marks(match[2]))
         for page in PAGES
+        if page.parent.name != "tutorials"  # their blocks belong together: test_notebooks.py
         for number, match in enumerate(FENCE.finditer(page.read_text()))
         if match[1] == language
     ]
