@@ -219,6 +219,18 @@ class Algorithm(nn.Module, ABC):
         del config
         return cls.evaluation_s
 
+    def rows_per_update(self, spec: TaskSpec) -> tuple[int, int]:
+        """What an update learns from: the number of agents' segments, and their steps.
+
+        The number of transitions seen follows from it, see `networld_algos.training.epochs`. By
+        default these are all agents of all windows, with all steps. Override this if `update` uses
+        fewer.
+
+        Args:
+            spec: The task.
+        """
+        return self.batch_size * spec.num_agents, self.window
+
     @property
     @abstractmethod
     def window(self) -> int:

@@ -1,4 +1,11 @@
-"""Rough run times on one core, used to order runs, by ``--dry-run`` and by the progress bar."""
+"""Rough run times, used to order runs, by ``--dry-run``, ``bench list`` and the progress bar.
+
+Those on one core are from measurements of every algorithm. Those on a GPU are guesses from one
+measurement: on an H200 shared by eight runs, one of them did 5,800 updates of NetWorld (64 windows,
+1,024 sequences, 1,536 transitions) in ten minutes. At that size most of an update is spent on
+starting small kernels, which costs about the same for every algorithm. What a larger network adds
+is taken from its time on a core, and so are evaluations, whose simulator is on a CPU.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +22,39 @@ from networld_envs.spec import TaskSpec
 REFERENCE_S = 0.7
 START_S = 3.0  # to read the data, diagnose and save
 BASE_AGENTS = 20
+GPU_RUNS = 8
+"""Runs that share a GPU in the estimates."""
+GPU_UPDATE_S = 600 / 5_800
+"""Seconds of an update of a run that shares a GPU with others, `GPU_RUNS` in all."""
+GPU_EVALUATION_S = 1.0
+"""Seconds of an evaluation on a GPU that do not depend on the network; an assumption."""
+GPU_CORES = 250
+"""Cores that do as much arithmetic as a GPU; an assumption, about 15 TFLOP/s over 60 GFLOP/s."""
 
 
-def run_seconds(run: Run, rates: Mapping[tuple[str, str], float] | None = None) -> float:
-    """Estimated seconds on one core.
+def run_seconds(
+    run: Run, rates: Mapping[tuple[str, str], float] | None = None, device: str = "cpu"
+) -> float:
+    """Estimated seconds on one core, or as one of `GPU_RUNS` runs that share a GPU.
 
     Args:
         run: The run.
         rates: Measured seconds per update, see `known_rates`.
+        device: ``"cpu"`` or ``"cuda"``. The simulator is on a CPU in both cases.
     """
     if run.stage == "reference":
         return sum(_size(run, c) * REFERENCE_S for c in _distinct(run))
     if run.stage == "evaluate":
-        return sum(_evaluation_s(run, c) for c in _distinct(run)) + START_S / 3
+        return sum(_evaluation_s(run, c, device) for c in _distinct(run)) + START_S / 3
     known = [(rates or {}).get((run.task, c.label)) for c in run.conditions]
-    update_s = next((rate for rate in known if rate is not None), _update_s(run))
-    evaluations = sum(_evaluation_s(run, c) for c in _distinct(run)) * run.evaluations
-    return START_S + run.updates * update_s + evaluations
+    update_s = next((rate for rate in known if rate is not None), _update_s(run, device))
+    each = sum(_evaluation_s(run, c, device) for c in _distinct(run))
+    return START_S + run.updates * update_s + each * run.evaluations
+
+
+def gpu_seconds(run: Run) -> float:
+    """Estimated seconds of a whole GPU, of which a run uses one of `GPU_RUNS` shares."""
+    return 0.0 if run.stage == "reference" else run_seconds(run, device="cuda") / GPU_RUNS
 
 
 def known_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
@@ -58,10 +81,12 @@ class Pace:
     Args:
         jobs: Number of parallel processes.
         cores: Number of cores; by default, those that this process may use.
+        device: ``"cpu"`` or ``"cuda"``, on which the runs train.
     """
 
-    def __init__(self, jobs: int = 1, cores: int | None = None) -> None:
+    def __init__(self, jobs: int = 1, cores: int | None = None, device: str = "cpu") -> None:
         self.jobs = max(1, jobs)
+        self.device = device
         self.crowding = max(1.0, self.jobs / (cores or _cores()))
         self.rates: dict[tuple[str, str], float] = {}
         self._finished: dict[str, tuple[Run, float, float]] = {}
@@ -80,28 +105,33 @@ class Pace:
             rows: Their rows, as far as there are any.
             machine: Only rows of this machine count, see `networld_algos.training.cpu.machine`.
         """
-        self.rates = known_rates(row for row in rows if row.machine == machine)
+        self.rates = known_rates(
+            row
+            for row in rows
+            if row.machine == machine and (row.device or "cpu").split(",")[0] == self.device
+        )
         for run in runs:
             rate = next((self.rates[k] for k in _labels(run) if k in self.rates), None)
             if run.experiment == "comparison" and run.stage == "train" and rate is not None:
-                self._finished[run.key] = (run, run.updates * rate, run.updates * _update_s(run))
+                guess = run.updates * _update_s(run, self.device)
+                self._finished[run.key] = (run, run.updates * rate, guess)
 
     def measured(self, run: Run, seconds: float) -> None:
         """A run took ``seconds`` from start to end."""
         self._running.pop(run.key, None)
         if seconds > 0:
-            self._finished[run.key] = (run, seconds, run_seconds(run))
+            self._finished[run.key] = (run, seconds, run_seconds(run, device=self.device))
 
     def running(self, run: Run, seconds: float, share: float) -> None:
         """A run that is not finished took ``seconds`` for this share of its work."""
         if seconds > 0 and share > 0:
-            self._running[run.key] = (run, seconds, share * run_seconds(run))
+            self._running[run.key] = (run, seconds, share * run_seconds(run, device=self.device))
 
     def seconds(self, run: Run) -> float:
         """Estimated seconds of a run beside the others."""
         if any(key in self.rates for key in _labels(run)):
-            return run_seconds(run, self.rates)
-        return run_seconds(run) * self._correction(run)
+            return run_seconds(run, self.rates, self.device)
+        return run_seconds(run, device=self.device) * self._correction(run)
 
     def wall_seconds(self, runs: Iterable[Run], shares: Mapping[str, float] | None = None) -> float:
         """Estimated time of these runs in parallel.
@@ -163,11 +193,15 @@ def _spec(task: str) -> TaskSpec:
     return task_module(task).spec(make_params(task))
 
 
-def _update_s(run: Run) -> float:
+def _update_s(run: Run, device: str = "cpu") -> float:
     algorithm = ALGORITHMS[run.algorithm][1]
-    return algorithm.update_seconds(make_config(run.algorithm, run.config), _spec(run.task))
+    core_s = algorithm.update_seconds(make_config(run.algorithm, run.config), _spec(run.task))
+    return core_s if device == "cpu" else GPU_UPDATE_S + core_s * GPU_RUNS / GPU_CORES
 
 
-def _evaluation_s(run: Run, condition: Condition) -> float:
+def _evaluation_s(run: Run, condition: Condition, device: str) -> float:
     config = make_config(run.algorithm, {**run.config, **condition.decision})
-    return _size(run, condition) * ALGORITHMS[run.algorithm][1].evaluation_seconds(config)
+    core_s = ALGORITHMS[run.algorithm][1].evaluation_seconds(config)
+    if device != "cpu":
+        core_s = min(core_s, GPU_EVALUATION_S + core_s * GPU_RUNS / GPU_CORES)
+    return _size(run, condition) * core_s

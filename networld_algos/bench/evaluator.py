@@ -16,6 +16,7 @@ from networld_algos.data.episodes import Episodes
 from networld_algos.results.rows import Row
 from networld_algos.results.stats import normalised_score
 from networld_algos.training.cpu import machine
+from networld_algos.training.device import device_name
 from networld_algos.training.evaluate import Evaluation, decision_ms_one_agent, evaluate
 from networld_algos.training.run import Progress
 from networld_envs.policies import get_policy
@@ -105,6 +106,8 @@ def learned_rows(
                 latency_p99_ms=result.latency_p99_ms,
                 bytes_per_step=result.bytes_per_step,
                 train_seconds=progress.seconds,
+                epochs=_epochs(progress),
+                device=device_name(str(next(algorithm.parameters()).device)),
                 data_hashes=progress.about.get("data_hashes", {}),
                 extra={**extra, **more},
             )
@@ -130,6 +133,12 @@ def _evaluate(
     return result, {"decision_ms_one_agent": alone}
 
 
+def _epochs(progress: Progress) -> float | None:
+    """Epochs that a training has done; None for a checkpoint of an older version."""
+    share = progress.about.get("epochs_per_update")
+    return None if share is None else share * progress.updates
+
+
 def _short_hash(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -152,6 +161,8 @@ def _row(run: Run, condition: Condition, **values: Any) -> Row:
         "latency_p99_ms": None,
         "bytes_per_step": None,
         "train_seconds": None,
+        "epochs": None,
+        "device": None,
     }
     return Row(
         suite=run.suite,

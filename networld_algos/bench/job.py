@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +24,14 @@ class Outcome:
         run: The run.
         error: Type and message of the exception, or "".
         seconds: How long the run took; it may have started from a checkpoint.
+        stopped: Whether the time limit stopped it, or kept it from starting. What it has done is
+            saved, and the next runner goes on from there.
     """
 
     run: Run
     error: str
     seconds: float = 0.0
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ class Job:
         tasks: Name -> file of the suite's user-defined tasks, which a worker lacks as well.
         environment: The runner's values of the variables in `ENVIRONMENT`.
         tensorboard: Write losses and scores for TensorBoard.
+        device: Device of the model, such as ``"cpu"`` or ``"cuda:0"``.
+        deadline: Time in seconds since the epoch after which the run saves and stops; None for no
+            limit. It is a time of the clock, because the runner and the workers share nothing else.
     """
 
     run: Run
@@ -52,6 +59,13 @@ class Job:
     tasks: Mapping[str, str]
     environment: Mapping[str, str]
     tensorboard: bool = False
+    device: str = "cpu"
+    deadline: float | None = None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and time.time() >= self.deadline
 
 
 def failed(job: Job, error: str, details: str) -> Outcome:

@@ -8,11 +8,13 @@ models that other runs start from or score.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from networld_algos.bench.runs import Run
+from networld_algos.files import locked
 from networld_algos.results.folder import FAILURE_SUFFIX
 from networld_algos.results.rows import has_rows
 
@@ -27,6 +29,22 @@ class Paths:
     """Paths of the files of a suite below its folder ``root``."""
 
     root: Path
+
+    @contextmanager
+    def sole_user(self) -> Iterator[None]:
+        """Lock the folder, so that two processes never write the same checkpoint.
+
+        Raises:
+            ValueError: If another process runs, packs or unpacks the suite.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.root / ".lock", wait=False))
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"another process is running the suite in {self.root}; wait for it or stop it"
+                ) from error
+            yield
 
     def rows(self, run: Run) -> Path:
         """Rows of a finished run."""

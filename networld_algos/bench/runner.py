@@ -7,8 +7,9 @@ whose rows exist is not repeated.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from networld_algos.bench import backends
@@ -22,10 +23,10 @@ from networld_algos.bench.suite import Suite
 from networld_algos.bench.tensorboard import load_writer
 from networld_algos.bench.unroll import unroll
 from networld_algos.bench.worker import perform
-from networld_algos.files import locked
 from networld_algos.registry import ALGORITHMS
 from networld_algos.results.folder import record_command, write_display
 from networld_algos.results.rows import SUPERSEDED
+from networld_algos.training.device import DEVICES, resolve_device, shared_devices
 from networld_envs import store
 from networld_envs.simulator import added_tasks
 from networld_envs.store.workers import Workers
@@ -92,13 +93,16 @@ def run_suite(
     ray_address: str | None = None,
     tensorboard: bool = False,
     command: Sequence[str] = (),
+    device: str = "cpu",
+    runs_per_gpu: int = backends.RUNS_PER_GPU,
+    time_limit_s: float | None = None,
 ) -> list[Outcome]:
     """Do every run of a suite that is not done yet.
 
     Args:
         suite: The suite.
         results: Folder of results; the suite gets a subfolder.
-        jobs: Number of parallel processes, each with one thread.
+        jobs: Number of parallel processes, each with one thread. They share the GPUs, if any.
         on_start: Called once with the runs that are to be done.
         on_done: Called after each run.
         on_dataset: Called with the progress of building missing datasets.
@@ -109,23 +113,33 @@ def run_suite(
         ray_address: Address of a running Ray cluster; None starts one on this machine.
         tensorboard: Write losses and scores to ``<results>/<suite>/tensorboard``.
         command: The arguments after ``networld``, recorded beside the results for the report.
+        device: Where models train and act, see `networld_algos.training.device.DEVICES`. The
+            simulator stays on the CPU. A run that was stopped may go on with another device.
+        runs_per_gpu: On a Ray cluster, how many runs share a GPU.
+        time_limit_s: After this time, trainings save and stop, and no run starts. The same call
+            goes on later, on this machine or another, see `networld_algos.bench.archive`.
 
     Returns:
-        The outcomes of the runs that this call did.
+        The outcomes of the runs that this call did or, after the time limit, left.
 
     Raises:
-        ValueError: If a part, the backend or the number of jobs is invalid, or another process is
-            running the suite in the same folder, or a dataset was replaced since earlier runs.
+        ValueError: If a part, the backend, the device or a number is invalid, or another process
+            is running the suite in the same folder, or a dataset was replaced since earlier runs.
         networld_envs.store.workers.WorkerDiedError: If no worker can start.
         ImportError: If the extra for Ray or TensorBoard is missing.
     """
-    check_options(suite, jobs, only, backend, ray_address, tensorboard)
+    check_options(
+        suite, jobs, only, backend, ray_address, tensorboard, device, runs_per_gpu, time_limit_s
+    )
+    deadline = None if time_limit_s is None else time.time() + time_limit_s
+    # The machines of a Ray cluster may have GPUs that this one lacks.
+    devices = ("cpu",) if backend == "ray" else shared_devices(resolve_device(device))
     now = suite.first_seeds(seeds)
     paths = suite_paths(results.absolute(), suite)
     every = unroll(suite)
     kept = {run.start for run in every}
     paths.root.mkdir(parents=True, exist_ok=True)
-    with _only_runner(paths.root):
+    with paths.sole_user():
         refuse_replaced_data(every, paths)
         if command:
             record_command(paths.root, command)
@@ -154,17 +168,22 @@ def run_suite(
                 tasks=tasks,
                 environment={k: os.environ[k] for k in ENVIRONMENT if k in os.environ},
                 tensorboard=tensorboard,
+                device=devices[i % len(devices)],
+                deadline=deadline,
             )
-            for run in ordered
+            for i, run in enumerate(ordered)
         ]
-        outcomes = []
+        outcomes: list[Outcome] = []
         with Workers(perform, jobs) as workers:  # they start when there is work for them
             for part in ([w for w in work if not w.run.start], [w for w in work if w.run.start]):
+                stopped = {outcome.run.key for outcome in outcomes if outcome.stopped}
+                waits = [w for w in part if w.run.start in stopped]
+                part = [w for w in part if w.run.start not in stopped]
                 if backend == "ray":
-                    done = backends.on_ray(part, jobs, ray_address)
+                    done = backends.on_ray(part, jobs, ray_address, device, runs_per_gpu)
                 else:
                     done = backends.local(part, workers)
-                for outcome in done:
+                for outcome in chain(done, (Outcome(w.run, "", stopped=True) for w in waits)):
                     outcomes.append(outcome)
                     if on_done is not None:
                         on_done(outcome)
@@ -178,6 +197,9 @@ def check_options(
     backend: str,
     ray_address: str | None,
     tensorboard: bool,
+    device: str = "cpu",
+    runs_per_gpu: int = backends.RUNS_PER_GPU,
+    time_limit_s: float | None = None,
 ) -> None:
     """Raise for options that `run_suite` does not accept, before anything is written."""
     unroll(suite, only)
@@ -187,20 +209,13 @@ def check_options(
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     if ray_address is not None and backend != "ray":
         raise ValueError(f"ray_address={ray_address!r} needs backend 'ray', not {backend!r}")
+    if runs_per_gpu < 1:
+        raise ValueError(f"runs_per_gpu must be at least 1, got {runs_per_gpu}")
+    if time_limit_s is not None and not time_limit_s > 0:
+        raise ValueError(f"the time limit must be positive, got {time_limit_s:g} s")
     if backend == "ray":
         backends.load_ray()
+    if backend != "ray" or device not in DEVICES:
+        resolve_device(device)
     if tensorboard:
         load_writer()
-
-
-@contextmanager
-def _only_runner(folder: Path) -> Iterator[None]:
-    """Lock a suite's folder, so that two runners never write the same checkpoint."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder / ".lock", wait=False))
-        except BlockingIOError as error:
-            raise ValueError(
-                f"another process is running the suite in {folder}; wait for it or stop it"
-            ) from error
-        yield

@@ -12,6 +12,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from networld_algos.base import Algorithm
 from networld_algos.bench.evaluator import learned_rows, reference_rows
 from networld_algos.bench.job import Job, Outcome, failed
@@ -26,6 +28,7 @@ from networld_algos.registry import ALGORITHMS, make, make_config
 from networld_algos.results.rows import Row, write_rows
 from networld_algos.training import checkpoint
 from networld_algos.training.cpu import configure_cpu
+from networld_algos.training.epochs import epochs_per_update
 from networld_algos.training.run import Progress, Training, finish, resume, run_training
 from networld_envs.simulator import restore_tasks
 
@@ -34,25 +37,38 @@ VALIDATION = 0.1  # share of the episodes that early stopping validates on
 
 
 def perform(job: Job) -> Outcome:
-    """Do a run. An exception is recorded and does not end the suite."""
+    """Do a run. An exception is recorded and does not end the suite.
+
+    After the deadline of the job, a training is saved and stops, and no run starts. A run that only
+    scores a policy or a model ends first; it has no checkpoints.
+    """
     os.environ.update(job.environment)
-    configure_cpu()
+    configure_cpu(torch.device(job.device).type)
     ALGORITHMS.update(job.algorithms)
     run, paths, started = job.run, job.paths, time.perf_counter()
+    if job.is_late:
+        return Outcome(run, "", stopped=True)
+    finished = True
     try:
         restore_tasks(job.tasks)
         # A worker of a runner that was killed may still be ending.
         with locked(paths.lock(run), remove=True):
             if not (paths.is_done(run) and (paths.has_model(run.key) or not job.keep)):
-                _do(job)
+                finished = _do(job)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
+        if isinstance(error, torch.OutOfMemoryError):
+            text = f"{type(error).__name__}: the memory of {job.device} is full; use fewer --jobs"
         return failed(job, text, traceback.format_exc())
+    finally:
+        if job.device != "cpu":
+            torch.cuda.empty_cache()  # for the runs that share the device
     paths.failure(run).unlink(missing_ok=True)
-    return Outcome(run, "", time.perf_counter() - started)
+    return Outcome(run, "", time.perf_counter() - started, stopped=not finished)
 
 
-def _do(job: Job) -> None:
+def _do(job: Job) -> bool:
+    """Do a run; returns whether it is finished, and not stopped by the deadline."""
     run = job.run
     if run.stage == "reference":
         write_rows(job.paths.rows(run), reference_rows(run))
@@ -61,11 +77,16 @@ def _do(job: Job) -> None:
     else:
         events = Events(job.paths.events(run)) if job.tensorboard else nullcontext()
         with events as log:
-            _train_run(job, log)
+            return _train_run(job, log)
+    return True
 
 
-def _train_run(job: Job, log: Events | None) -> None:
-    """Train, evaluate and save; resume where an earlier process stopped."""
+def _train_run(job: Job, log: Events | None) -> bool:
+    """Train, evaluate and save; resume where an earlier process stopped.
+
+    Returns:
+        Whether the run is finished.
+    """
     run, paths = job.run, job.paths
     hashes = recorded_hashes(run.dataset_ids)
     data = [_training_data(run, task) for task in run.data_tasks]
@@ -91,12 +112,15 @@ def _train_run(job: Job, log: Events | None) -> None:
         validation=validation,
     )
     folder = paths.checkpoint(run.key)
-    algorithm, progress = resume(folder, lambda: _new_model(run, paths, fitted))
+    algorithm, progress = resume(folder, lambda: _new_model(run, paths, fitted), device=job.device)
     progress.episodes = episodes
+    progress.about["epochs_per_update"] = epochs_per_update(algorithm, fitted)
     progress.about["data_hashes"] = _data_hashes(run, paths, progress, hashes)
     if log is not None:
         log.start(progress.updates)
-    run_training(training, algorithm, progress, folder, _on_update(job, log))
+    note = _on_update(job, log)
+    if not run_training(training, algorithm, progress, folder, note, lambda: job.is_late):
+        return False
     if run.stage != "pretrain":
         write_rows(paths.rows(run), [Row.from_dict(values) for values in progress.rows])
     if run.stage == "pretrain" or job.keep:
@@ -105,6 +129,7 @@ def _train_run(job: Job, log: Events | None) -> None:
     else:
         shutil.rmtree(folder)
     paths.progress(run).unlink(missing_ok=True)
+    return True
 
 
 def _data_hashes(
@@ -128,7 +153,10 @@ def _data_hashes(
 
 
 def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:
-    """A new model, or a pre-trained one with the target task added; prepared in both cases."""
+    """A new model, or a pre-trained one with the target task added; prepared in both cases.
+
+    It is on the CPU, where `Algorithm.adapt` and `Algorithm.prepare` put what they add.
+    """
     if run.start:
         algorithm, _ = _model_of(run, paths)
         algorithm.config = make_config(run.algorithm, run.config)
@@ -140,14 +168,14 @@ def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:
     return algorithm
 
 
-def _model_of(run: Run, paths: Paths) -> tuple[Algorithm, Progress]:
+def _model_of(run: Run, paths: Paths, device: str = "cpu") -> tuple[Algorithm, Progress]:
     """The trained model that a run starts from, and how it was trained."""
     if not paths.has_model(run.start):
         raise ValueError(
             f"this run starts from a training that is not finished: {run.start}; "
             "see why that one failed, then start the suite again"
         )
-    algorithm, extra = checkpoint.load(paths.checkpoint(run.start))
+    algorithm, extra = checkpoint.load(paths.checkpoint(run.start), device=device)
     return algorithm, Progress.from_extra(extra)
 
 
@@ -179,7 +207,7 @@ def _on_update(job: Job, log: Events | None) -> Callable[[int, dict[str, float]]
 
 def _rows_of_another_model(job: Job) -> list[Row]:
     """Rows of a run that scores the model of another run, the one it starts from."""
-    algorithm, progress = _model_of(job.run, job.paths)
+    algorithm, progress = _model_of(job.run, job.paths, job.device)
     last = Row.from_dict(progress.rows[-1]).extra
     rows = learned_rows(job.run, algorithm, None, progress)
     return [replace(row, extra={**last, **row.extra}) for row in rows]

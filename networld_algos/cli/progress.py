@@ -14,6 +14,7 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from networld_algos.bench import Outcome, Paths, run_suite, suite_paths
+from networld_algos.bench.backends import expected_device
 from networld_algos.bench.estimate import Pace
 from networld_algos.bench.runs import Run
 from networld_algos.bench.suite import Suite
@@ -32,11 +33,13 @@ class _Watch:
     the estimates of the others.
     """
 
-    def __init__(self, paths: Paths, bar: Progress, line: TaskID, jobs: int) -> None:
+    def __init__(
+        self, paths: Paths, bar: Progress, line: TaskID, jobs: int, device: str = "cpu"
+    ) -> None:
         self.paths = paths
         self.bar = bar
         self.line = line
-        self.pace = Pace(jobs)
+        self.pace = Pace(jobs, device=device)
         self.open: list[Run] = []
         self.finished: list[Run] = []
         self.resumed: set[str] = set()
@@ -54,6 +57,8 @@ class _Watch:
         run = outcome.run
         with self.lock:
             self.open.remove(run)
+            if outcome.stopped:
+                return  # the command says how many are left
             self.finished.append(run)
             if not outcome.error and run.key not in self.resumed:
                 self.pace.measured(run, outcome.seconds)
@@ -111,7 +116,8 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
     with make_bar(Words(), *columns) as bar:
         line = bar.add_task(suite.name, total=None, visible=False)
         data_line = bar.add_task("datasets", total=None, visible=False)
-        watch = _Watch(suite_paths(results, suite), bar, line, jobs)
+        device = expected_device(options.get("device", "cpu"), options.get("backend", "local"))
+        watch = _Watch(suite_paths(results, suite), bar, line, jobs, device)
         stop = threading.Event()
 
         def poll() -> None:

@@ -51,7 +51,7 @@ class TrainOptions(Generic[Config]):
         seed: Seed of weights, batches and noise.
         preset: Named settings from which the algorithm's own options start. NetWorld also has
             "faithful".
-        device: cpu, or cuda for one device per process.
+        device: cpu, cuda for one device per process, or auto: cuda if there is one.
         init: Trained model to start from: a folder, or hf://owner/name. Its settings are the
             defaults of the algorithm's own options. If it does not know the task, it is adapted.
         config: The algorithm's own options.
@@ -167,22 +167,17 @@ def train(options: TrainOptions[Any]) -> int:
         ValueError: If an option is invalid, or differs from that of the training to resume.
         OSError: If ``--out`` cannot be written, or another process trains into it.
     """
-    import torch
-
     from networld_algos.training import distributed
     from networld_algos.training.cpu import configure_cpu
+    from networld_algos.training.device import resolve_device
     from networld_algos.training.writer import sole_writer
 
-    configure_cpu(options.device)
+    device = resolve_device(options.device)
+    configure_cpu(device)
     given = options.task
-    options = replace(options, task=task_name(given))
+    options = replace(options, task=task_name(given), device=device)
     if options.updates < 1:
         raise ValueError(f"--updates must be at least 1, got {options.updates}")
-    device, cuda = options.device, torch.cuda.is_available()
-    if device not in ("cpu", "cuda") or (device == "cuda" and not cuda):
-        raise ValueError(
-            f"--device must be cpu, or cuda if one is available; got {options.device!r}"
-        )
     if hasattr(options.config, "batch_size"):
         distributed.check_batch_size(options.config.batch_size, distributed.processes())
     distributed.start(device)

@@ -105,6 +105,10 @@ class MADD(Algorithm):
         """See `MADDConfig`."""
         return self.config.batch_size
 
+    def rows_per_update(self, spec: TaskSpec) -> tuple[int, int]:
+        """The drawn segments."""
+        return min(self.config.sequences, self.batch_size * spec.num_agents), self.window
+
     @property
     def acting(self) -> DecisionDiffuser:
         """The averaged networks."""

@@ -101,6 +101,10 @@ class MADT(Algorithm):
         """See `MADTConfig`."""
         return self.config.batch_size
 
+    def rows_per_update(self, spec: TaskSpec) -> tuple[int, int]:
+        """The drawn sequences."""
+        return min(self.config.sequences, self.batch_size * spec.num_agents), self.window
+
     def prepare(self, episodes: Episodes, total_updates: int) -> None:
         """Fit feature statistics, action bins and the quantiles of returns-to-go at each step.
 

@@ -95,6 +95,10 @@ class NetWorld(Algorithm):
         """See `NetWorldConfig`."""
         return self.config.batch_size
 
+    def rows_per_update(self, spec: TaskSpec) -> tuple[int, int]:
+        """The first steps, on which the forecast is trained."""
+        return min(self.config.transitions, self.batch_size * spec.num_agents), 1
+
     @property
     def acting(self) -> Nets:
         """The averaged networks."""

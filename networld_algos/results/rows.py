@@ -38,12 +38,12 @@ EXPERIMENTS = ("reference", "comparison", "fewshot", "ablation", "robustness", "
 """Experiments of suites. Scripts may write rows of other experiments."""
 
 
-OPTIONAL = frozenset({"machine", "factor", "level", "data_hashes", "extra"})
+OPTIONAL = frozenset({"epochs", "machine", "device", "factor", "level", "data_hashes", "extra"})
 """Keys that rows of earlier versions lack."""
 
 _TEXT = ("suite", "experiment", "task", "algorithm", "kind", "label", "eval_seed_set", "version")
 
-_TEXT_OR_NONE = ("dataset", "role", "config_hash", "git_commit", "machine", "factor")
+_TEXT_OR_NONE = ("dataset", "role", "config_hash", "git_commit", "machine", "device", "factor")
 
 _INT_OR_NONE = ("episodes", "updates")
 
@@ -54,6 +54,7 @@ _FLOAT_OR_NONE = (
     "latency_p99_ms",
     "bytes_per_step",
     "train_seconds",
+    "epochs",
     "level",
 )
 
@@ -89,8 +90,12 @@ class Row:
         train_seconds: Wall-clock training time up to this evaluation.
         version: Package version.
         git_commit: Commit of the working tree, None outside a checkout.
+        epochs: Transitions that the training has seen, over the transitions in its data; None for
+            a reference, and where it was not recorded. See `networld_algos.training.epochs`.
         machine: Machine it ran on, see `networld_algos.training.cpu.machine`; None if it was not
             recorded.
+        device: Device of the model, see `networld_algos.training.device.device_name`; None for a
+            reference, and where it was not recorded, which means a CPU.
         factor: What the experiment varies besides the method, e.g. ``"agents"`` or
             ``"message_loss"``; None if it varies nothing else.
         level: Value of the factor; None exactly when ``factor`` is.
@@ -123,7 +128,9 @@ class Row:
     train_seconds: float | None
     version: str
     git_commit: str | None
+    epochs: float | None = None
     machine: str | None = None
+    device: str | None = None
     factor: str | None = None
     level: float | None = None
     data_hashes: dict[str, str] = field(default_factory=dict)
@@ -171,6 +178,8 @@ class Row:
             raise ValueError(
                 f"factor and level go together, got factor={self.factor!r}, level={self.level!r}"
             )
+        if self.epochs is not None and self.epochs < 0.0:
+            raise ValueError(f"epochs must not be negative, got {self.epochs}")
         if not self.episode_returns:
             raise ValueError("episode_returns must hold at least one episode")
 

@@ -249,7 +249,8 @@ def best_model(algorithm: Algorithm, folder: Path) -> tuple[Algorithm, Best | No
     """The weights with the smallest validation loss; ``algorithm`` itself without validation."""
     if not checkpoint.exists(folder / BEST):
         return algorithm, None
-    best, extra = checkpoint.load(folder / BEST)
+    device = next(algorithm.parameters()).device
+    best, extra = checkpoint.load(folder / BEST, device=device)
     return best, Best(**extra)
 
 
