@@ -139,11 +139,16 @@ def record_command(folder: Path, arguments: Sequence[str]) -> None:
         folder: The suite's folder.
         arguments: Arguments of the command, without the program's name.
     """
-    line = shlex.join(["networld", *arguments])
+    add_commands(folder, [shlex.join(["networld", *arguments])])
+
+
+def add_commands(folder: Path, commands: Sequence[str]) -> None:
+    """Add lines to `COMMANDS` in a suite's folder, without those that are already listed."""
     path = folder / COMMANDS
     lines = _read_commands(path) if path.is_file() else []
-    if line not in lines:
-        write_text(path, "".join(f"{text}\n" for text in [*lines, line]))
+    new = [line for line in dict.fromkeys(commands) if line not in lines]
+    if new:
+        write_text(path, "".join(f"{text}\n" for text in [*lines, *new]))
 
 
 def write_display(folder: Path, display: Display) -> Path:

@@ -117,6 +117,15 @@ def read_extra(path: str | Path) -> dict[str, Any]:
     return read_index(path)["extra"]
 
 
+def verify(path: str | Path) -> dict[str, Any]:
+    """The index of a checkpoint, whose files are compared with their hashes; see `read_index`.
+
+    Raises:
+        ValueError: If a file is missing or damaged.
+    """
+    return _read_whole(Path(path))[0]
+
+
 def load(
     path: str | Path,
     expect_task: str | TaskSpec | None = None,
