@@ -10,6 +10,7 @@ import numpy as np
 
 from networld_algos.report import scoring
 from networld_algos.report.table import Cell, Column, Table, text_cell
+from networld_algos.results import stats
 from networld_algos.results.display import Display
 from networld_algos.results.folder import Failure
 from networld_algos.results.rows import Row
@@ -79,6 +80,14 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
             "marked with †, are bootstraps over evaluation episodes and say nothing about the "
             "spread between seeds."
         )
+    few = sum(1 < len({r.seed for r in group}) < stats.ENOUGH_SEEDS for _, group in groups)
+    if few:
+        found.append(
+            f"{few} of {len(groups)} results come from two to four training seeds. Their "
+            "intervals, marked with ‡, are bootstraps over seeds and test networks, because "
+            "Student's t over so few seeds says nothing. Differences, and verdicts on them, keep "
+            "Student's t."
+        )
     return found
 
 
@@ -101,6 +110,7 @@ def versions(rows: Sequence[Row]) -> Table:
         ("networld (rows)", _seen([r.version for r in rows])),
         ("git commit (rows)", _seen([r.git_commit for r in rows])),
         ("machine (rows)", _seen([r.machine for r in rows])),
+        ("device (rows)", _seen([r.device for r in rows if r.kind == "learned"])),
         ("datasets", _seen(_datasets(rows))),
         ("Python (report)", platform.python_version()),
         ("NumPy (report)", np.__version__),

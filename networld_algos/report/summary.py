@@ -4,7 +4,8 @@ The rules, in one place:
 
 * The headline is the last checkpoint on test seeds, never a maximum over checkpoints.
 * Scores are normalised with the reference rows of the same suite, task and factor level.
-* Intervals are over training seeds. With a single seed they are over episodes, and say so.
+* Intervals are over training seeds. With fewer than five they also count how scores vary between
+  networks, and with a single seed only that, and say so.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from networld_algos.report import training
 from networld_algos.report.scoring import (
     PLAIN,
     FactorLevel,
@@ -51,6 +53,10 @@ class Final:
         latency_p99_ms: Median over seeds.
         bytes_per_step: Median over seeds.
         train_seconds: Median over seeds.
+        updates: Median over seeds.
+        epochs: Transitions seen over transitions in the data; median over seeds.
+        rise: Rise of the score over the last quarter of the training, see
+            `networld_algos.report.training.last_quarter`.
         extra: Mean over seeds of every diagnostic, without non-finite values.
         factor_level: Factor and level at which it was evaluated.
     """
@@ -70,6 +76,14 @@ class Final:
     train_seconds: float | None
     extra: dict[str, float]
     factor_level: FactorLevel = PLAIN
+    updates: float | None = None
+    epochs: float | None = None
+    rise: Interval | None = None
+
+    @property
+    def is_under_trained(self) -> bool:
+        """Whether the score still rises by more than `networld_algos.report.training.RISE`."""
+        return self.rise is not None and self.rise.value > training.RISE
 
     @property
     def seed_scores(self) -> Floats | None:
@@ -162,7 +176,7 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
     ):
         scored = scale_of(scale, group[0])
         returns = [np.asarray(r.episode_returns) for r in group]
-        runs = score = best_score = None
+        runs = score = best_score = rise = None
         best_by = "test"
         if scored is not None:
             runs = [stats.normalised_score(x, *scored) for x in returns]
@@ -173,6 +187,11 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
             if any(row is not r for (row, _), r in zip(chosen, group, strict=True)):
                 best = [stats.normalised_score(row.episode_returns, *scored) for row, _ in chosen]
                 best_score = stats.seed_interval(best, rng)
+            level = factor_level
+            every = [
+                r for r in learned if method_of(r) == (panel, label) and factor_level_of(r) == level
+            ]
+            rise = training.last_quarter(every, group, scored, rng)
         out.append(
             Final(
                 panel=panel,
@@ -190,6 +209,9 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
                 train_seconds=median_or_none([r.train_seconds for r in group]),
                 extra=_mean_extra(group),
                 factor_level=factor_level,
+                updates=median_or_none([r.updates for r in group]),
+                epochs=median_or_none([r.epochs for r in group]),
+                rise=rise,
             )
         )
     return sorted(out, key=lambda f: order[f.panel])
@@ -228,15 +250,21 @@ def learning_curves(rows: Sequence[Row], experiment: str, rng: np.random.Generat
 
 def strata(finals_: Sequence[Final]) -> dict[str, list[Floats]]:
     """Label -> seed scores of every panel, for the methods scored in all panels."""
+    return {
+        label: [np.array([run.mean() for run in runs]) for runs in panels_]
+        for label, panels_ in network_strata(finals_).items()
+    }
+
+
+def network_strata(finals_: Sequence[Final]) -> dict[str, list[list[Floats]]]:
+    """`strata` with the scores on every network: per panel, one ``(episodes,)`` per seed."""
     every = list(dict.fromkeys(f.panel for f in finals_))
-    table = {(f.label, f.panel): f.seed_scores for f in finals_ if f.runs is not None}
-    out: dict[str, list[Floats]] = {}
-    for label in dict.fromkeys(f.label for f in finals_):
-        scores = [table[label, p] for p in every if (label, p) in table]
-        present = [s for s in scores if s is not None]
-        if len(present) == len(every):
-            out[label] = present
-    return out
+    table = {(f.label, f.panel): f.runs for f in finals_ if f.runs is not None}
+    return {
+        label: [table[label, p] for p in every]
+        for label in dict.fromkeys(f.label for f in finals_)
+        if all((label, p) in table for p in every)
+    }
 
 
 def _by_update(rows: Sequence[Row]) -> dict[int, list[Row]]:

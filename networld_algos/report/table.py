@@ -118,17 +118,16 @@ def _plain(cell: Cell) -> str:
 
 
 def interval_text(interval: Interval, digits: int) -> str:
-    """``value [low, high]``, with a dagger for a bootstrap over episodes of one seed."""
+    """``value [low, high]``, with the sign of how the interval was computed."""
     value = f"{interval.value:.{digits}f}"
     return f"{value} {limits_text(interval, digits)}".strip()
 
 
 def limits_text(interval: Interval, digits: int) -> str:
-    """``[low, high]``, or nothing without limits. A dagger marks a bootstrap over episodes."""
-    dagger = " †" if interval.is_of_one_seed else ""
+    """``[low, high]`` and the sign of `Interval.sign`; only the sign without limits."""
     if not math.isfinite(interval.low):
-        return dagger.strip()
-    return f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]{dagger}"
+        return interval.sign
+    return f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}] {interval.sign}".strip()
 
 
 def interval_cell(

@@ -1,4 +1,4 @@
-"""Statistics of few training seeds: intervals, IQM, bootstrap, profiles, few-shot curves.
+"""Statistics of few training seeds: intervals, IQM, bootstrap, profiles.
 
 All functions work on arrays of scores, which `networld_algos.report.summary` makes from rows. A
 *stratum* is the array ``(n,)`` of the scores of one method on one task, one value per seed. Strata
@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 Statistic = Callable[[list[Floats]], Floats]
 
 RESAMPLES = 2000
+ENOUGH_SEEDS = 5
+"""Number of seeds from which an interval is over seeds alone, see `seed_interval`."""
 
 
 class Method(StrEnum):
@@ -30,6 +32,8 @@ class Method(StrEnum):
 
     T = "t over seeds"
     SEEDS = "bootstrap over seeds"
+    NETWORKS = "bootstrap over seeds and networks"
+    """For two to four seeds that were scored on the same networks, see `seed_interval`."""
     EPISODES = "bootstrap over episodes"
     """For a single seed; it says nothing about the spread between seeds."""
     NONE = "none"
@@ -67,6 +71,11 @@ class Interval:
         """Number of training seeds behind it."""
         return 1 if self.is_of_one_seed else self.count
 
+    @property
+    def sign(self) -> str:
+        """What tables put behind the limits: ``"†"`` for one seed, ``"‡"`` for two to four."""
+        return {Method.EPISODES: "†", Method.NETWORKS: "‡"}.get(self.method, "")
+
 
 def normalised_score(returns: ArrayLike, random: float, expert: float) -> Floats:
     """``100 (S - random) / (expert - random)``, elementwise.
@@ -86,7 +95,7 @@ def normalised_score(returns: ArrayLike, random: float, expert: float) -> Floats
 
 def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     """Mean of independent values ``(n,)`` with Student's t interval, ``mean +- t s / sqrt(n)``."""
-    x = _vector(values)
+    x = vector(values)
     mean = float(x.mean())
     if len(x) == 1:
         return Interval(mean, np.nan, np.nan, 1, Method.T)
@@ -98,20 +107,30 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 def seed_interval(
     runs: Sequence[ArrayLike], rng: np.random.Generator, confidence: float = 0.95
 ) -> Interval:
-    """Mean over training seeds with a t interval; with one seed, a bootstrap over its episodes.
+    """Mean over training seeds, with an interval that depends on how many there are.
 
-    The bootstrap says nothing about the spread between seeds, see `Interval.is_of_one_seed`.
+    * `ENOUGH_SEEDS` or more: Student's t over seeds.
+    * Two to four, on the same networks: a bootstrap over seeds and networks, see `network_draws`.
+      Student's t would multiply the spread of two seeds by 12.7, and says nothing.
+    * One: a bootstrap over its episodes, which says nothing about the spread between seeds, see
+      `Interval.is_of_one_seed`.
 
     Args:
-        runs: One entry per seed, the values ``(episodes,)`` of that seed's evaluation.
-        rng: Used only for a single seed.
+        runs: One entry per seed, the values ``(episodes,)`` of that seed's evaluation. Episode k of
+            every seed is on the same network.
+        rng: Used only for a bootstrap.
         confidence: Coverage.
     """
-    means = [float(_vector(run).mean()) for run in runs]
+    means = [float(vector(run).mean()) for run in runs]
+    if 1 < len(means) < ENOUGH_SEEDS and _is_table(runs):
+        draws = network_draws(_table(runs), rng, RESAMPLES).mean(axis=-1)
+        low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
+        mean = float(np.mean(means))
+        return Interval(mean, float(low), float(high), len(means), Method.NETWORKS)
     if len(means) != 1:
         return t_interval(means, confidence)
     return bootstrap(
-        [_vector(runs[0])],
+        [vector(runs[0])],
         lambda strata: strata[0].mean(axis=-1),
         rng,
         confidence,
@@ -119,18 +138,86 @@ def seed_interval(
     )
 
 
+def network_draws(table: Floats, rng: np.random.Generator, resamples: int) -> Floats:
+    """Resampled scores of every seed, when seeds and networks are both drawn anew.
+
+    A score is the grand mean, plus the effect of its seed, plus that of its network, plus a rest.
+    Seeds and networks are drawn with replacement, independently, because every seed was scored on
+    the same networks (Owen, "The pigeonhole bootstrap", 2007). Effects are scaled by
+    ``sqrt(n / (n - 1))``, without which the spread of two seeds would come out at half its
+    variance. The rest is part of both effects, so the variance of the mean is slightly too large
+    and not too small. With two seeds, the interval still covers the mean less often than it says
+    if seeds differ by much more than networks do: nothing but more seeds can mend that.
+
+    Args:
+        table: Scores ``(S, K)`` of S seeds on K networks.
+        rng: Source of the resamples.
+        resamples: Number of resamples ``R``.
+
+    Returns:
+        ``(R, S)``, mean scores of the drawn seeds on the drawn networks.
+    """
+    mean, (seeds, networks) = table.mean(), table.shape
+    of_seed, of_network = table.mean(axis=1) - mean, table.mean(axis=0) - mean
+    drawn_seeds = of_seed[rng.integers(seeds, size=(resamples, seeds))] * _unbiased(seeds)
+    drawn = of_network[rng.integers(networks, size=(resamples, networks))].mean(axis=-1)
+    return mean + drawn_seeds + drawn[:, None] * _unbiased(networks)
+
+
+def _unbiased(count: int) -> float:
+    return (count / (count - 1)) ** 0.5 if count > 1 else 1.0
+
+
+def _is_table(runs: Sequence[ArrayLike]) -> bool:
+    """Whether all seeds have the same number of episodes."""
+    return len({len(vector(run)) for run in runs}) == 1
+
+
+def _table(runs: Sequence[ArrayLike]) -> Floats:
+    return np.stack([vector(run) for run in runs])
+
+
+def network_bootstrap(
+    tables: Sequence[Sequence[ArrayLike]],
+    statistic: Statistic,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """`bootstrap` of the means of seeds, where networks are drawn anew as well as seeds.
+
+    Args:
+        tables: For each task, one entry ``(episodes,)`` per seed.
+        statistic: Maps a list of arrays ``(..., seeds)`` to ``(...)``.
+        rng: Source of the resamples.
+        confidence: Coverage.
+        resamples: Number of resamples.
+    """
+    means = [np.array([vector(run).mean() for run in runs]) for runs in tables]
+    enough = all(len(runs) >= ENOUGH_SEEDS for runs in tables)
+    if enough or not all(len(runs) > 1 and _is_table(runs) for runs in tables):
+        return bootstrap(means, statistic, rng, confidence, resamples)
+    draws = statistic([network_draws(_table(runs), rng, resamples) for runs in tables])
+    low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    count = sum(map(len, means))
+    return Interval(float(statistic(means)), float(low), float(high), count, Method.NETWORKS)
+
+
 def paired_interval(
     x: Sequence[ArrayLike], y: Sequence[ArrayLike], rng: np.random.Generator
 ) -> Interval:
-    """Mean of X minus Y over the seeds of both: `seed_interval` of the paired differences.
+    """Mean of X minus Y over the seeds of both, with Student's t interval of the differences.
+
+    Verdicts are based on it, so with few seeds it is wide rather than too narrow. With one seed it
+    is a bootstrap over episodes, as in `seed_interval`.
 
     Pairing removes the effect of a seed on both, e.g. through the episodes it selects for training.
     Entries are the values ``(episodes,)`` of one seed. With a single seed, both must have the same
     test episodes.
     """
-    pairs = [(_vector(a), _vector(b)) for a, b in zip(x, y, strict=True)]
-    if all(len(a) == len(b) for a, b in pairs):
-        return seed_interval([a - b for a, b in pairs], rng)
+    pairs = [(vector(a), vector(b)) for a, b in zip(x, y, strict=True)]
+    if len(pairs) == 1 and len(pairs[0][0]) == len(pairs[0][1]):
+        return seed_interval([pairs[0][0] - pairs[0][1]], rng)
     return t_interval([a.mean() - b.mean() for a, b in pairs])
 
 
@@ -173,7 +260,7 @@ def bootstrap(
         resamples: Number of resamples.
         method: Recorded in the interval.
     """
-    data = [_vector(stratum) for stratum in strata]
+    data = [vector(stratum) for stratum in strata]
     value = float(statistic(data))
     count = sum(len(x) for x in data)
     if all(len(x) == 1 for x in data):
@@ -194,7 +281,7 @@ def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -
     Mean over tasks of ``mean_ij [1(x_i > y_j) + 1(x_i = y_j) / 2]`` (Mann-Whitney), where X and Y
     have scores ``(n_k,)`` and ``(m_k,)`` on the same tasks.
     """
-    return float(_improvement([*map(_vector, x), *map(_vector, y)]))
+    return float(_improvement([*map(vector, x), *map(vector, y)]))
 
 
 def improvement_interval(
@@ -229,7 +316,7 @@ def performance_profile(strata: Sequence[ArrayLike], thresholds: ArrayLike) -> F
     Returns:
         ``(P,)`` in [0, 1], non-increasing for increasing thresholds.
     """
-    return _profile([_vector(x) for x in strata], _vector(thresholds))
+    return _profile([vector(x) for x in strata], vector(thresholds))
 
 
 def profile_band(
@@ -240,51 +327,13 @@ def profile_band(
     resamples: int = RESAMPLES,
 ) -> tuple[Floats, Floats]:
     """Pointwise stratified bootstrap band of `performance_profile`: two arrays ``(P,)``."""
-    draws = _profile(resample([_vector(x) for x in strata], rng, resamples), _vector(thresholds))
+    draws = _profile(resample([vector(x) for x in strata], rng, resamples), vector(thresholds))
     low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
     return low, high
 
 
 def _profile(strata: list[Floats], thresholds: Floats) -> Floats:
     return np.mean([(x[..., None, :] > thresholds[:, None]).mean(axis=-1) for x in strata], axis=0)
-
-
-def area_under_curve(fractions: ArrayLike, scores: ArrayLike) -> Floats:
-    """Average height of a few-shot curve over ``log(fraction)`` (trapezoid rule).
-
-    It is in units of the score: the area of a constant curve is its height.
-
-    Args:
-        fractions: ``(F,)`` shares of target data, increasing, at least two.
-        scores: ``(..., F)``.
-    """
-    x = np.log(_increasing(fractions))
-    if len(x) < 2:
-        raise ValueError("the area under a curve needs at least two fractions")
-    y = np.asarray(scores, dtype=np.float64)
-    return np.trapezoid(y, x, axis=-1) / (x[-1] - x[0])
-
-
-def data_to_reach(fractions: ArrayLike, scores: ArrayLike, target: float = 90.0) -> float:
-    """Smallest share of target data at which a curve first reaches ``target``.
-
-    The curve is interpolated linearly in ``log(fraction)``. A curve that starts at or above the
-    target gives its first share, which is an upper bound. A curve that never reaches it gives NaN.
-
-    Args:
-        fractions: ``(F,)``, increasing.
-        scores: ``(F,)``.
-        target: In units of the score.
-    """
-    x, y = np.log(_increasing(fractions)), _vector(scores)
-    reached = np.flatnonzero(y >= target)
-    if len(reached) == 0:
-        return float("nan")
-    j = int(reached[0])
-    if j == 0:
-        return float(np.exp(x[0]))
-    share = (target - y[j - 1]) / (y[j] - y[j - 1])
-    return float(np.exp(x[j - 1] + share * (x[j] - x[j - 1])))
 
 
 def paper_score(means: Mapping[Any, Mapping[str, float]]) -> dict[str, float]:
@@ -309,15 +358,13 @@ def paper_score(means: Mapping[Any, Mapping[str, float]]) -> dict[str, float]:
     return dict(zip(shared, (100.0 * (table - low) / span).mean(axis=0).tolist(), strict=True))
 
 
-def _vector(values: ArrayLike) -> Floats:
+def vector(values: ArrayLike) -> Floats:
+    """Values as a vector.
+
+    Raises:
+        ValueError: If it is empty or has another shape.
+    """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or len(x) == 0:
         raise ValueError(f"expected a non-empty vector, got shape {x.shape}")
-    return x
-
-
-def _increasing(fractions: ArrayLike) -> Floats:
-    x = _vector(fractions)
-    if np.any(x <= 0) or np.any(np.diff(x) <= 0):
-        raise ValueError(f"fractions must be positive and increasing, got {x.tolist()}")
     return x

@@ -75,3 +75,58 @@ def test_a_crowded_comparison_keeps_one_variant_of_each_algorithm():
     assert len(summary.leading(curves)) == 4
     few = curves[: summary.MOST_CURVES]
     assert summary.leading(few) == few
+
+
+def training_of(scores: dict[int, float], seed: int = 0, **changes):
+    """Rows of one training on CBF, with two networks; ``scores`` are normalised."""
+    low, high = scoring.scales(reference_rows())["cbf", scoring.PLAIN]
+    return [
+        make_row(
+            seed=seed,
+            updates=u,
+            is_last=u == max(scores),
+            episode_returns=tuple(low + (high - low) * (s + d) / 100 for d in (-1.0, 1.0)),
+            epochs=u / 100,
+            **changes,
+        )
+        for u, s in scores.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scores", "rise"),
+    [
+        ({20: 10.0, 40: 50.0, 60: 70.0, 80: 80.0, 100: 88.0}, 88 - 77.5),  # between two evaluations
+        ({25: 10.0, 50: 50.0, 75: 70.0, 100: 70.5}, 0.5),
+        ({33: 50.0, 67: 80.0, 100: 70.0}, 70 - (80 - 10 * 8 / 33)),
+        ({50: 60.0, 100: 70.0}, 5.0),
+        ({2: 60.0, 5: 70.0}, 70 - (60 + 10 * 1.75 / 3)),  # the mark of 2.5 updates is rounded
+        ({100: 70.0}, None),
+        ({20: 60.0, 100: 70.0}, None),  # nothing between half and three quarters
+    ],
+)
+def test_a_result_is_under_trained_if_its_score_still_rises(scores, rise):
+    rows = [*reference_rows(), *training_of(scores)]
+    (final,) = summary.finals(rows, "comparison", np.random.default_rng(0))
+    assert final.updates == max(scores)
+    assert final.epochs == max(scores) / 100
+    assert final.is_under_trained == (rise is not None and rise > 1)
+    assert (final.rise is None) == (rise is None)
+    if rise is not None:
+        assert value(final.rise) == pytest.approx(rise)
+
+
+def test_the_rise_is_paired_by_network_and_prefers_validation_networks():
+    rising, level = {50: 60.0, 100: 70.0}, {50: 70.0, 100: 70.2}
+    rows = [r for s in (0, 1) for r in training_of(rising, seed=s)]
+    rng = np.random.default_rng(0)
+    (final,) = summary.finals([*reference_rows(), *rows], "comparison", rng)
+    assert final.rise is not None
+    assert (final.rise.seeds, final.rise.low) == (2, pytest.approx(5.0))  # no spread is left
+    assert final.rise.high == pytest.approx(5.0)
+    seen = [r for s in (0, 1) for r in training_of(level, seed=s, eval_seed_set="validation")]
+    (final,) = summary.finals([*reference_rows(), *rows, *seen], "comparison", rng)
+    assert value(final.rise) == pytest.approx(0.1)
+    assert not final.is_under_trained
+    (final,) = summary.finals([*reference_rows(), *rows, *seen[:2]], "comparison", rng)
+    assert final.rise is None  # one seed was validated and the other was not

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import t as student_t
 from scipy.stats import trim_mean
 
-from networld_algos.results import stats
+from networld_algos.results import curves, stats
 
 
 def test_normalised_score_maps_random_to_0_and_expert_to_100():
@@ -42,12 +42,64 @@ def test_one_value_has_no_t_interval():
     assert math.isnan(interval.high)
 
 
-def test_seed_interval_uses_seeds_when_there_are_several():
-    runs = [[1.0, 3.0], [5.0, 5.0, 5.0], [4.0]]
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [[1.0, 3.0], [5.0, 5.0, 5.0], [4.0]],  # not the same networks
+        [[1.0, 3.0], [5.0, 5.0], [4.0, 4.0], [0.0, 1.0], [2.0, 3.0]],
+    ],
+)
+def test_seed_interval_is_student_t_with_enough_seeds_or_other_networks(runs):
     interval = stats.seed_interval(runs, np.random.default_rng(0))
-    assert interval == stats.t_interval([2.0, 5.0, 4.0])
+    assert interval == stats.t_interval([np.mean(run) for run in runs])
     assert not interval.is_of_one_seed
-    assert interval.seeds == 3
+    assert interval.seeds == len(runs)
+
+
+def test_two_seeds_have_an_interval_over_seeds_and_networks():
+    """Its variance is that of the mean, in closed form; Student's t would be 12.7 / 1.96 wider."""
+    rng = np.random.default_rng(0)
+    table = 50 + np.array([[-9.0], [9.0]]) + rng.normal(0, 12, 32) + rng.normal(0, 3, (2, 32))
+    draws = stats.network_draws(table, np.random.default_rng(1), 40_000)
+    assert draws.shape == (40_000, 2)
+    of_seeds = table.mean(axis=1).var(ddof=1) / 2
+    of_networks = table.mean(axis=0).var(ddof=1) / 32
+    assert_allclose(draws.mean(), table.mean(), atol=0.2)
+    assert_allclose(draws.mean(axis=1).var(), of_seeds + of_networks, rtol=0.03)
+    found = stats.seed_interval(list(table), rng)
+    assert found.method == "bootstrap over seeds and networks"
+    assert (found.seeds, found.is_of_one_seed) == (2, False)
+    assert found.low < table.mean(axis=1).min()
+    assert found.high > table.mean(axis=1).max()
+    student = stats.t_interval(table.mean(axis=1))
+    assert found.high - found.low < 0.3 * (student.high - student.low)
+    same = stats.seed_interval([table[0], table[0]], rng)  # only the networks vary
+    half = 1.96 * table[0].std(ddof=1) / 32**0.5
+    assert_allclose([same.low, same.high], same.value + np.array([-half, half]), atol=0.15 * half)
+
+
+def test_an_interval_over_networks_covers_the_mean_where_networks_differ_most():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(400):
+        networks, seeds = rng.normal(0, 10, 24), rng.normal(0, 1, (3, 1))
+        found = stats.seed_interval(list(70 + networks + seeds + rng.normal(0, 2, (3, 24))), rng)
+        covered.append(found.low <= 70 <= found.high)
+    assert np.mean(covered) > 0.9
+
+
+def test_network_bootstrap_is_the_usual_one_with_enough_seeds():
+    rng = np.random.default_rng(0)
+    tables = [rng.normal(k, 5, (5, 8)) for k in (40, 60)]
+    many = stats.network_bootstrap(tables, stats.pooled_iqm, np.random.default_rng(1))
+    means = [table.mean(axis=1) for table in tables]
+    assert many == stats.bootstrap(means, stats.pooled_iqm, np.random.default_rng(1))
+    few = stats.network_bootstrap(
+        [table[:2] for table in tables], stats.task_mean, np.random.default_rng(1)
+    )
+    assert few.method == "bootstrap over seeds and networks"
+    assert few.value == np.mean([m[:2].mean() for m in means])
+    assert (few.low < few.value < few.high, few.count) == (True, 4)
 
 
 def test_seed_interval_falls_back_to_episodes_and_says_so():
@@ -179,29 +231,29 @@ def test_profile_weights_tasks_equally_and_is_strict():
 
 def test_area_of_closed_forms():
     fractions = np.array([0.002, 0.01, 0.033, 0.1, 0.33, 1.0])
-    assert_allclose(stats.area_under_curve(fractions, np.full(6, 42.0)), 42.0)
+    assert_allclose(curves.area_under_curve(fractions, np.full(6, 42.0)), 42.0)
     linear_in_log = np.log(fractions / 0.002) / np.log(500.0)  # 0 to 1
-    assert_allclose(stats.area_under_curve(fractions, linear_in_log), 0.5)
-    assert_allclose(stats.area_under_curve(fractions, [linear_in_log, np.ones(6)]), [0.5, 1.0])
+    assert_allclose(curves.area_under_curve(fractions, linear_in_log), 0.5)
+    assert_allclose(curves.area_under_curve(fractions, [linear_in_log, np.ones(6)]), [0.5, 1.0])
 
 
 @pytest.mark.parametrize("bad", [[1.0], [0.0, 1.0], [0.5, 0.5], [1.0, 0.5]])
 def test_area_refuses_bad_fractions(bad):
     with pytest.raises(ValueError, match="fraction"):
-        stats.area_under_curve(bad, np.zeros(len(bad)))
+        curves.area_under_curve(bad, np.zeros(len(bad)))
 
 
 def test_data_to_reach_interpolates_in_log_fraction():
-    reach = stats.data_to_reach([0.01, 0.1, 1.0], [40.0, 80.0, 100.0], 90.0)
+    reach = curves.data_to_reach([0.01, 0.1, 1.0], [40.0, 80.0, 100.0], 90.0)
     assert_allclose(reach, 10**-0.5)
 
 
 def test_data_to_reach_at_its_ends():
-    assert_allclose(stats.data_to_reach([0.01, 1.0], [95.0, 99.0]), 0.01)
-    assert_allclose(stats.data_to_reach([0.01, 1.0], [0.0, 90.0]), 1.0)
-    assert math.isnan(stats.data_to_reach([0.01, 1.0], [0.0, 89.9]))
+    assert_allclose(curves.data_to_reach([0.01, 1.0], [95.0, 99.0]), 0.01)
+    assert_allclose(curves.data_to_reach([0.01, 1.0], [0.0, 90.0]), 1.0)
+    assert math.isnan(curves.data_to_reach([0.01, 1.0], [0.0, 89.9]))
     # A dip after the first crossing does not move it.
-    assert_allclose(stats.data_to_reach([0.01, 0.1, 1.0], [90.0, 10.0, 95.0]), 0.01)
+    assert_allclose(curves.data_to_reach([0.01, 0.1, 1.0], [90.0, 10.0, 95.0]), 0.01)
 
 
 def test_paper_score_is_min_max_across_methods():

@@ -28,6 +28,8 @@ def make(source: Source) -> Section:
         "seeds, with a 95% confidence interval. No number is a maximum over checkpoints, except in "
         'the column "Best checkpoint".'
     )
+    if warning := comparison_tables.under_trained(finals, source.display):
+        section.text.append(warning)
     if any(f.score is not None for f in finals):
         section.parts.append(comparison_tables.headline(finals, source.behaviours, source.display))
     if curves:
@@ -40,7 +42,7 @@ def make(source: Source) -> Section:
         ]
         caption = (
             "Average reward per agent and step during training. Lines: mean over training seeds. "
-            "Bands: 95% t interval over seeds. Horizontal lines: reference policies (dotted: "
+            "Bands: 95% interval, as in the tables. Horizontal lines: reference policies (dotted: "
             "random; dashed: static and heuristic; solid: expert; dash-dot: genie, which has "
             "global or future knowledge"
             + ("; brown: the training data" if source.behaviours else "")

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from networld_algos.report import training
 from networld_algos.report.scoring import Panel, Reference, grouped
-from networld_algos.report.summary import Final, strata
+from networld_algos.report.summary import Final, network_strata, strata
 from networld_algos.report.table import (
     DASH,
     SCORE_HINT,
@@ -23,7 +24,10 @@ from networld_algos.report.table import (
 from networld_algos.results import stats
 from networld_algos.results.display import Display
 
-ENOUGH_SEEDS = 5
+MARK_SEEDS = 3
+"""Fewest seeds behind a mark of the best methods."""
+RISING = "\N{UPWARDS ARROW}"
+"""Mark of an under-trained result."""
 
 
 def headline(
@@ -42,6 +46,8 @@ def headline(
             cell = interval_cell(f.score if f else None, 1)
             mark = ranks.get((label, panel), "")
             strong = mark.startswith("1")
+            if f is not None and f.is_under_trained:
+                mark = f"{mark} {RISING}".strip()
             line.append(Cell(cell.text, cell.order, cell.note, strong=strong, mark=mark))
         lines.append(line)
     if behaviours:
@@ -52,9 +58,15 @@ def headline(
     caption = (
         "Normalised score of the last checkpoint: mean [95% confidence interval] over training "
         "seeds. Random is 0, the expert 100. Marks 1 and 2: the best and the second best method of "
-        "a column, each only if its interval lies above those of all lower-ranked methods. "
+        "a column, each only if its interval lies above those of all lower-ranked methods and all "
+        f"have at least {MARK_SEEDS} seeds. "
         "Mark 1\N{EN DASH}2: two methods that are separate from all others but not from each other."
     )
+    if any(f.is_under_trained for f in finals):
+        caption += (
+            f" An arrow {RISING} marks an under-trained result: its score rises by more than "
+            f"{training.RISE:g} point over the last quarter of its training."
+        )
     if behaviours:
         caption += " Training data: score of the average reward of the dataset."
     return Table("Scores", caption, columns, lines)
@@ -68,7 +80,7 @@ def leaders(finals: Sequence[Final], panel: Panel) -> dict[tuple[str, Panel], st
     def clear(k: int) -> bool:
         """Whether the intervals of the first ``k`` lie above all others."""
         first, rest = ranked[:k], ranked[k:]
-        if any(s.is_of_one_seed for _, s in ranked):
+        if any(s.seeds < MARK_SEEDS for _, s in ranked):
             return False
         return bool(rest) and min(s.low for _, s in first) > max(s.high for _, s in rest)
 
@@ -79,7 +91,7 @@ def leaders(finals: Sequence[Final], panel: Panel) -> dict[tuple[str, Panel], st
 
 
 def details(finals: Sequence[Final], display: Display) -> Table:
-    """(Task, dataset) x method: score, average reward, seeds, latency, bytes, training time."""
+    """(Task, dataset) x method: score, reward, seeds, what training took, latency, bytes."""
     several = several_datasets([f.panel for f in finals])
     lines = [
         [
@@ -88,10 +100,13 @@ def details(finals: Sequence[Final], display: Display) -> Table:
             interval_cell(f.score, 1),
             interval_cell(f.reward, 3),
             Cell(str(f.reward.seeds), float(f.reward.seeds)),
+            number_cell(f.updates, 0),
+            number_cell(f.epochs, None),
+            number_cell(None if f.train_seconds is None else f.train_seconds / 60, 1),
+            _rise_cell(f),
             number_cell(f.latency_p50_ms, 1),
             number_cell(f.latency_p99_ms, 1),
             number_cell(f.bytes_per_step, 0),
-            number_cell(None if f.train_seconds is None else f.train_seconds / 60, 1),
             interval_cell(f.best_score, 1, starred=f.best_by == "test"),
         ]
         for f in finals
@@ -102,18 +117,46 @@ def details(finals: Sequence[Final], display: Display) -> Table:
         Column("Score", hint=SCORE_HINT),
         Column("Average reward", hint="per agent and step, mean [95% interval]"),
         Column("Seeds"),
+        Column("Updates", hint="gradient steps"),
+        Column("Epochs", hint="transitions seen over transitions in the data"),
+        Column("Training (min)"),
+        Column("Last quarter", hint=f"rise of the score: {training.DEFINITION}"),
         Column("Latency p50 (ms)", hint="one decision of the whole batch"),
         Column("Latency p99 (ms)", hint="one decision of the whole batch"),
         Column("Sent (B)", hint="bytes sent per agent and step"),
-        Column("Training (min)"),
         Column("Best checkpoint", hint="secondary: score of the best checkpoint"),
     ]
     caption = (
         "Last checkpoint of every method: normalised score and average reward, mean [95% "
         "confidence interval] over training seeds. The best checkpoint is chosen on validation "
-        "seeds or, where marked *, on the test seeds themselves, which is optimistic."
+        "seeds or, where marked *, on the test seeds themselves, which is optimistic. Updates, "
+        "epochs (transitions seen over transitions in the data) and minutes: medians over seeds. "
+        f"Last quarter: {training.DEFINITION}. A result whose score rises by more than "
+        f"{training.RISE:g} point is under-trained. A dash: not recorded, or too few evaluations."
     )
     return Table("Rewards, latency, training time", caption, columns, lines, folded=True)
+
+
+def _rise_cell(final: Final) -> Cell:
+    cell = interval_cell(final.rise, 1, sign=True)
+    if final.is_under_trained:
+        return Cell(cell.text, cell.order, cell.note, strong=True, mark="under-trained")
+    return cell
+
+
+def under_trained(finals: Sequence[Final], display: Display) -> str:
+    """A sentence that names the under-trained results; empty if no result is known to be one."""
+    known = [f for f in finals if f.rise is not None]
+    found = [f for f in known if f.is_under_trained]
+    if not found:
+        return ""
+    several = several_datasets([f.panel for f in finals])
+    names = ", ".join(f"{display.method(f.label)} on {panel_name(f.panel, several)}" for f in found)
+    return (
+        f"{len(found)} of {len(known)} results are under-trained: their score still rises by more "
+        f"than {training.RISE:g} point over the last quarter of the training, so what they show is "
+        f"in part their budget. They are {names}."
+    )
 
 
 def aggregates(
@@ -135,7 +178,7 @@ def aggregates(
     lines: list[list[Cell]] = []
     fewest = min((f.reward.seeds for finals in groups.values() for f in finals), default=0)
     for name, finals in groups.items():
-        scores = strata(finals)
+        scores, tables = strata(finals), network_strata(finals)
         if len(scores) < 2:
             continue
         means = {
@@ -152,8 +195,8 @@ def aggregates(
                 [
                     *([text_cell(name)] if len(groups) > 1 else []),
                     text_cell(display.method(label)),
-                    interval_cell(stats.bootstrap(mine, stats.pooled_iqm, rng), 1),
-                    interval_cell(stats.bootstrap(mine, stats.task_mean, rng), 1),
+                    interval_cell(stats.network_bootstrap(tables[label], stats.pooled_iqm, rng), 1),
+                    interval_cell(stats.network_bootstrap(tables[label], stats.task_mean, rng), 1),
                     improvement,
                     number_cell(paper.get(label), 1),
                 ]
@@ -174,9 +217,9 @@ def aggregates(
         "method, each with a stratified bootstrap 95% interval. paper_score (min-max across "
         "methods, averaged over tasks) depends on which methods are compared."
     )
-    if fewest < ENOUGH_SEEDS:
+    if fewest < stats.ENOUGH_SEEDS:
         caption += (
             f" With {fewest} seed{'s' if fewest > 1 else ''} per task, bootstrap intervals are too "
-            f"narrow; {ENOUGH_SEEDS} or more seeds are usual."
+            f"narrow; {stats.ENOUGH_SEEDS} or more seeds are usual."
         )
     return Table("Over all tasks", caption, columns, lines)

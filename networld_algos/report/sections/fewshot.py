@@ -60,7 +60,8 @@ def make(source: Source) -> Section:
             "Normalised score at the end of training against the amount of target-task data. "
             "Smaller subsets lie inside larger ones. With early stopping, the score is that of the "
             "weights with the smallest loss on held-out episodes. Lines: mean over training seeds. "
-            "Bands: 95% t interval over seeds (last panel: over seeds, each averaged over tasks). "
+            "Bands: 95% interval, as in the tables (last panel: Student's t over seeds, each "
+            "averaged over tasks). "
             "Lower tick labels: share of the dataset.",
         )
     )

@@ -19,6 +19,7 @@ from networld_algos.report.scoring import (
 )
 from networld_algos.report.summary import Curve
 from networld_algos.results import stats
+from networld_algos.results.curves import area_under_curve, data_to_reach
 from networld_algos.results.rows import Row
 from networld_algos.results.stats import Floats, Interval
 
@@ -83,7 +84,7 @@ def fewshot_curves(
         points = [stats.seed_interval([scores[r.seed, f] for r in at[f]], rng) for f in shares]
         area = None
         if len(shares) > 1 and by_seed:
-            area = stats.t_interval([stats.area_under_curve(shares, y) for y in by_seed.values()])
+            area = stats.t_interval([area_under_curve(shares, y) for y in by_seed.values()])
         out.append(
             FewShotCurve(
                 panel,
@@ -97,7 +98,7 @@ def fewshot_curves(
                 runs=scores,
                 by_seed=by_seed,
                 area=area,
-                reach=stats.data_to_reach(shares, [p.value for p in points], target),
+                reach=data_to_reach(shares, [p.value for p in points], target),
             )
         )
     return out
@@ -126,7 +127,7 @@ def average_over_tasks(curves: Sequence[FewShotCurve]) -> list[FewShotCurve]:
         points = [stats.t_interval(column) for column in table.T]
         area = None
         if len(shares) > 1:
-            area = stats.t_interval([stats.area_under_curve(shares, y) for y in table])
+            area = stats.t_interval([area_under_curve(shares, y) for y in table])
         out.append(
             FewShotCurve(
                 ("mean over tasks", ""),
@@ -138,7 +139,7 @@ def average_over_tasks(curves: Sequence[FewShotCurve]) -> list[FewShotCurve]:
                 runs={},
                 by_seed=dict(zip(seeds, table, strict=True)),
                 area=area,
-                reach=stats.data_to_reach(shares, [p.value for p in points]),
+                reach=data_to_reach(shares, [p.value for p in points]),
             )
         )
     return out
