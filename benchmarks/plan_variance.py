@@ -56,13 +56,14 @@ def main() -> None:
         obs = torch.as_tensor(episodes.obs[episode, step])
         z, sent = own.message_of(obs)
         table = torch.as_tensor(episodes.neighbours[episode]).long()
+        assert own.field is not None
         combined, present = own.field.of_team(sent, table)
         m = own.mean_message(combined, present)
         rows = (v[agent].expand(args.plans, -1) for v in (z, m, present))
         now, mean, seen = rows
         segment, _ = plan(nets, model.config, task, now, mean, seen, generator)
-        logits = nets.shared.classify(segment, torch.tensor([0]), mean, seen, task)
-        scores = own.return_score(logits).double().numpy()
+        logits = nets.shared.classify(segment, torch.tensor([0]), seen, task)
+        scores = own.returns.score(logits).double().numpy()
         implied = own.action_logits(now, segment[:, : model.config.latent, 1])
         actions = own.head.decode(implied, "expectation", 1.0, generator)
         actions = actions.reshape(args.plans, -1).double().numpy()

@@ -32,6 +32,8 @@ import torch
 from training import CONTEXT, OBS, synthetic, write_json
 
 from networld_algos import make
+from networld_algos.ma_dt.config import PAPER
+from networld_algos.networld.config import DIFFUSION
 from networld_algos.training.cpu import configure_cpu
 
 TEAMS = {"1 agent": (1, 1), "19 agents": (1, 19), "64 x 19": (64, 19)}  # environments, agents
@@ -82,16 +84,16 @@ def settings() -> dict[str, dict[str, Any]]:
     for denoiser in ("unet", "mlp"):
         for guidance in ("none", "gradient", "select"):
             # A deterministic plan has nothing to select from.
-            more = {"denoiser": denoiser, "guidance": guidance, "temperature": 0.7}
+            more = {**DIFFUSION, "denoiser": denoiser, "guidance": guidance, "temperature": 0.7}
             found[f"{denoiser}, 5 DDIM steps, {guidance}"] = {**more, "steps": 5, "solver": "ddim"}
-    unet = {"denoiser": "unet", "temperature": 0.7}
+    unet = {**DIFFUSION, "denoiser": "unet", "temperature": 0.7}
     for guidance in ("none", "gradient"):
         more = {**unet, "guidance": guidance}
         found[f"unet, 5 DPM-Solver++ steps, {guidance}"] = {
             **more, "steps": 5, "solver": "dpm-solver++",
         }  # fmt: skip
         found[f"unet, 50 DDPM steps, {guidance}"] = {**more, "steps": 50, "solver": "ddpm"}
-    found["forecast alone, no solver"] = {"planner": "regression"}
+    found["forecast alone, no solver"] = {}
     return found
 
 
@@ -141,6 +143,7 @@ def rows() -> list[Row]:
     configs = {name: ("networld", {**SIZE, **more}) for name, more in settings().items()}
     configs["networld, its defaults"] = ("networld", {})
     configs |= {"ma-dd, its defaults": ("ma-dd", {}), "ma-dt, its defaults": ("ma-dt", {})}
+    configs["ma-dt, as published"] = ("ma-dt", dict(PAPER))
     return [
         Row(name, tuple(decision(*config, *team) for team in TEAMS.values()))
         for name, config in configs.items()

@@ -9,25 +9,22 @@ from networld_algos.bench.parts import Entry
 from networld_algos.bench.runs import Condition
 
 LATER: dict[str, Any] = {"weighting": "advantage", "weighting_beta": 0.5}
-"""Advantage weights where a good action shows in later rewards and in those of neighbours: RB and
-CBF's mixed data."""
+"""Advantage weights where a good action shows in later rewards and in those of neighbours: RB."""
 AT_ONCE: dict[str, Any] = {
     "weighting": "advantage",
     "weighting_beta": 3.0,
-    "value_discount": 0.0,
+    "discount": 0.0,
     "return_of": "agent",
 }
 """Advantage weights where a good action shows in the agent's next reward. CBF has no queues, and
 its reward includes what neighbours lose to the agent; a split of NS serves the next window."""
+MIXED_QUALITY = ("medium", "mixed", "legacy")
 IQL_AT_ONCE: dict[str, Any] = {"beta": 3.0, "discount": 0.0, "return_of": "agent"}
 BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
     "networld": {
-        "cbf": {"learning_rate": 2e-3},
-        "rb/expert": {"encoder_grad": "none"},
-        **dict.fromkeys(("rb/medium", "rb/mixed", "rb/legacy", "cbf/mixed"), LATER),
-        **dict.fromkeys(
-            ("cbf/medium", "cbf/legacy", "ns/medium", "ns/mixed", "ns/legacy"), AT_ONCE
-        ),
+        f"{task}/{quality}": LATER if task == "rb" else AT_ONCE
+        for task in ("cbf", "rb", "ns")
+        for quality in MIXED_QUALITY
     },
     "bc": {"rb/expert": {"learning_rate": 2e-3}},
     "ma-cql": {"ns": {"learning_rate": 1e-3, "actor_learning_rate": 1e-3}},
@@ -39,12 +36,18 @@ BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Settings of comparison and ablations that depend on the data: advantage weights for data of mixed
 quality, and what suited a task on validation networks (`docs/tried.md`)."""
-PLANNERS = {"networld": {}, "networld (regression)": {"deviation": 0.0}}
-"""The full method, and a control that decides by regression of the next latent, without diffusion.
-
-Both use the same trained networks. The noise model affects the control's weights only through the
-task embedding and the joint gradient clipping. The ablation "trained as regression" has no noise
-model at all."""
+ACTING = {"networld": {}, "networld (slot)": {"act_by": "slot", "decode": "argmax"}}
+"""Two ways to decide with the same networks: by forecast and inverse dynamics, or by the forecast's
+action slot, which is what cloning does."""
+PLAN: dict[str, Any] = {
+    "planner": "diffusion",
+    "horizon": 2,
+    "mults": (1,),
+    "sequences": 384,
+    "deviation": 1.0,
+}
+"""A noise model that sees as many transitions per update as the forecast, and whose plans are
+followed completely."""
 IQL_DECISIONS = {"ma-iql": {"decode": "argmax"}, "ma-iql (sample)": {"decode": "sample"}}
 SHARED = {"return_of": "neighbourhood"}
 LIGHT_CQL = {"batch_size": 4}
@@ -93,7 +96,7 @@ def comparison(
     worth. The papers of the baselines have no messages. Baselines with it also learn from the
     neighbourhood's reward, unless `BY_DATA` says otherwise. Entries without it are run on expert
     data only. On data of mixed quality NetWorld weights steps by their advantage.
-    "networld (regression)" uses the same networks without diffusion.
+    "networld (plan)" draws plans with a noise model, which by default does not exist.
 
     Args:
         updates: Algorithm -> gradient steps of a training.
@@ -117,8 +120,9 @@ def comparison(
         return replace(entry(algorithm, label, **config), qualities=("expert",))
 
     networld = (
-        replace(entry("networld"), decisions=PLANNERS),
-        alone("networld", mean_field="off", return_of="agent"),
+        replace(entry("networld"), decisions=ACTING),
+        entry("networld", "networld (plan)", **PLAN),
+        alone("networld", mean_field=False, return_of="agent"),
     )
     cloning = (
         replace(entry("bc"), decisions=BC_DECISIONS),
@@ -139,35 +143,31 @@ def comparison(
 def ablations(updates: int) -> tuple[Entry, ...]:
     """NetWorld, and variants of it that change one part each.
 
-    Variants of the sampler follow the plan completely and are compared with "whole plan". By
-    default only a small share of a plan is followed, which would hide their effect.
+    Variants of the sampler are compared with "plan".
 
     Args:
         updates: Gradient steps of a training.
     """
-    whole = {"deviation": 1.0}
     variants: dict[str, dict[str, Any]] = {
         "networld": {},
-        "no mean field": {"mean_field": "off"},
-        "mean field in classifier only": {"mean_field": "classifier"},
+        "no mean field": {"mean_field": False},
         "published message": {"message": "latent", "aggregate": "mean"},
         "arithmetic mean": {"aggregate": "mean"},
         "soft maximum, no difference": {"aggregate": "softmax"},
         "message of features": {"message": "features"},
         "no action slot": {"action_slot": 0.0},
-        "whole plan": whole,
-        "whole plan, no forecast": {**whole, "forecast": False},
-        "whole plan, temperature 0": {**whole, "temperature": 0.0},
-        "whole plan, no guidance": {**whole, "guidance": "none"},
-        "whole plan, selection": {**whole, "guidance": "select"},
-        "whole plan, 10 solver steps": {**whole, "steps": 10},
-        "trained as regression": {"planner": "regression"},
-        "least-squares return": {"return_head": "mse"},
+        "plan": PLAN,
+        "plan, a tenth of it": {**PLAN, "deviation": 0.1},
+        "plan, no forecast": {**PLAN, "forecast": False},
+        "plan, temperature 0": {**PLAN, "temperature": 0.0},
+        "plan, no guidance": {**PLAN, "guidance": "none"},
+        "plan, selection": {**PLAN, "guidance": "select"},
+        "plan, 10 solver steps": {**PLAN, "steps": 10},
+        "plan, 4 steps ahead": {**PLAN, "horizon": 4, "mults": (1, 2)},
+        "plan, end-to-end encoder": {**PLAN, "encoder_grad": "end_to_end"},
         "one-hot": {"coding": "onehot"},
-        "no symlog": {"features": "linear", "symlog": False},
+        "no symlog": {"features": "linear", "coding": "uniform"},
         "trained encoder": {"encoder_grad": "inverse+reconstruction"},
-        "end-to-end encoder": {"encoder_grad": "end_to_end"},
-        "horizon 8": {"horizon": 8},
     }
     return tuple(
         Entry("networld", label, config, by_data=_beside(config), updates=updates)
@@ -186,15 +186,14 @@ def _beside(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def cost_curve() -> tuple[Condition, ...]:
     """Solver steps with and without guidance, and numbers of candidates to choose from.
 
-    Plans are followed completely, so that the score is that of the sampler. Guidance skips the
-    last two steps, so it needs at least three.
+    Guidance skips the last two steps, so it needs at least three.
     """
     free = [
         Condition(
             f"networld ({solver}, unguided)",
             "steps",
             float(steps),
-            decision={"deviation": 1.0, "solver": solver, "steps": steps, "guidance": "none"},
+            decision={"solver": solver, "steps": steps, "guidance": "none"},
         )
         for solver, every in (
             ("ddim", (1, 2, 3, 5, 10, 20)),
@@ -204,12 +203,7 @@ def cost_curve() -> tuple[Condition, ...]:
         for steps in every
     ]
     guided = [
-        Condition(
-            "networld (whole plan)",
-            "steps",
-            float(steps),
-            decision={"deviation": 1.0, "steps": steps},
-        )
+        Condition("networld (plan)", "steps", float(steps), decision={"steps": steps})
         for steps in (3, 5, 10, 20)
     ]
     chosen = [
@@ -217,7 +211,7 @@ def cost_curve() -> tuple[Condition, ...]:
             "networld (selection)",
             "candidates",
             float(count),
-            decision={"guidance": "select", "deviation": 1.0, "candidates": count},
+            decision={"guidance": "select", "candidates": count},
         )
         for count in (2, 4, 8, 16)
     ]

@@ -15,7 +15,9 @@ from networld_algos.bench.preset_entries import (
     cost_curve,
 )
 from networld_algos.bench.suite import Ablation, Condition, Cost, Entry, FewShot, Robustness, Suite
+from networld_algos.bench.tuned import COMMITTED, with_choices
 from networld_algos.registry import ALGORITHMS, BUILT_IN
+from networld_algos.training.tuning.choices import read_choices
 from networld_envs.files import run_file
 from networld_envs.simulator import about
 
@@ -39,7 +41,7 @@ PAPER_CONTROLS = ("bc (arithmetic mean)",)
 """Entries of the comparison that `paper` runs on expert data only."""
 
 SUITES: dict[str, Suite] = {
-    suite.name: suite
+    suite.name: with_choices(suite, read_choices(COMMITTED))
     for suite in (
         Suite(
             name="smoke",
@@ -58,7 +60,7 @@ SUITES: dict[str, Suite] = {
                 pretrain_updates=10,
             ),
             ablation=Ablation(
-                (Entry("networld"), Entry("networld", "no guidance", {"guidance": "none"})), seeds=1
+                (Entry("networld"), Entry("networld", "plan", {"planner": "diffusion"})), seeds=1
             ),
             robustness=Robustness(
                 ("networld", "bc"), seeds=1, agents=False, message_loss=(0.0, 0.6)
@@ -110,9 +112,9 @@ SUITES: dict[str, Suite] = {
                 seeds=3,
             ),
             cost=Cost(
-                labels=BUILT_IN,
+                labels=(*BUILT_IN, "networld (plan)"),
                 seeds=2,
-                curves={"networld": cost_curve()},
+                curves={"networld (plan)": cost_curve()},
             ),
         ),
         Suite(
@@ -153,6 +155,7 @@ SUITES: dict[str, Suite] = {
             cost=Cost(
                 labels=(
                     "networld",
+                    "networld (plan)",
                     "networld (faithful)",
                     "bc",
                     "ma-iql",
@@ -161,7 +164,7 @@ SUITES: dict[str, Suite] = {
                     "ma-dd",
                 ),
                 seeds=3,
-                curves={"networld": cost_curve()},
+                curves={"networld (plan)": cost_curve()},
             ),
         ),
     )

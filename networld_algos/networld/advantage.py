@@ -28,23 +28,24 @@ MAX_WEIGHT = 10.0
 def step_weights(
     own: TaskNets, averaged: TaskNets, data: Transitions, discount: float, beta: float
 ) -> tuple[Tensor, Tensor]:
-    """Weights ``(B, N)`` of the first steps, without gradient, and the loss of the value network.
+    """Weights ``(R,)`` of transitions, without gradient, and the loss of the value network.
 
     Args:
         own: Networks of the task, being trained.
         averaged: Moving average of these networks.
-        data: First steps of a batch.
+        data: First steps of a batch's windows.
         discount: Discount of ``G`` per step.
         beta: Inverse temperature of the weights.
     """
     with torch.no_grad():
         now = _inputs(own, data.z, data.mean, data.present)
-        end = _inputs(own, data.z_last, data.mean_last, data.present)
-        rewards = data.rewards / own.return_stats[1]
+        rewards = data.rewards / own.return_std
         powers = discount ** torch.arange(rewards.shape[1] + 1, device=rewards.device)
-        length = data.steps.sum(1).long()  # (B,): steps beyond it have no reward
-        last = (powers[length] * (1.0 - data.terminated))[:, None] * averaged.value_of(end)
-        target = (rewards * powers[:-1, None]).sum(1) + last  # (B, N)
+        length = data.steps.sum(1).long()  # (R,): steps beyond it have no reward
+        target = (rewards * powers[:-1]).sum(1)
+        if discount > 0.0:
+            end = _inputs(own, data.z_last, data.mean_last, data.present)
+            target = target + powers[length] * (1.0 - data.terminated) * averaged.value_of(end)
         advantage = (target - averaged.value_of(now)).unsqueeze(-1)
         assert own.advantage_standardiser is not None
         scaled = own.advantage_standardiser.batch(advantage).squeeze(-1)

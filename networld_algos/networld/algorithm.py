@@ -14,19 +14,19 @@ Decision Diffuser (Ajay et al., 2023) for state-only diffusion with inverse dyna
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from networld_algos.base import Algorithm, Carry, Diagnostic
+from networld_algos.base import Algorithm, Carry, Diagnostic, Range
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import segment_returns
 from networld_algos.networld import cost
-from networld_algos.networld.advantage import MAX_WEIGHT
-from networld_algos.networld.advantage import step_weights as advantage_weights
-from networld_algos.networld.config import FAITHFUL, NetWorldConfig
+from networld_algos.networld.advantage import step_weights
+from networld_algos.networld.config import DIFFUSION, FAITHFUL, DecisionConfig, NetWorldConfig
 from networld_algos.networld.health import latent_health
 from networld_algos.networld.nets import Nets, TaskNets
 from networld_algos.networld.planning import plan
@@ -45,9 +45,18 @@ from networld_algos.nn.random import normal, seeded
 from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
+EMA = 0.995
+"""Decay of the averaged weights, which are used to act."""
+INVERSE_NOISE = 0.1
+"""Noise on z_{h+1} when inverse dynamics is trained, in standard deviations of a latent."""
+NEXT_WEIGHT = 5.0
+"""Diffusion loss of position 1, the only one that a decision uses; later ones have weight 1."""
+X0_SKEW = 2.0
+"""Training of an x0 predictor favours high noise by this, see `CosineSchedule.draw`."""
+
 
 class NetWorld(Algorithm):
-    """Diffusion planner with messages, for any number of tasks, see `NetWorldConfig`.
+    """World model with messages, for any number of tasks, see `NetWorldConfig`.
 
     Attributes:
         nets: Networks being trained.
@@ -56,14 +65,21 @@ class NetWorld(Algorithm):
 
     name = "networld"
     look = MethodLook("NetWorld", "#D55E00", "o")
-    presets: ClassVar = {"faithful": FAITHFUL}
+    presets: ClassVar = {"faithful": FAITHFUL, "diffusion": DIFFUSION}
     budget = 1_800
-    decision_fields = (
-        "steps", "solver", "temperature", "deviation", "guidance", "guidance_weight", "candidates",
-        "act_by", "decode", "decode_temperature", "warm_start", "warm_start_share",
-        "message_max_age",
-    )  # fmt: skip
+    decision_fields = (*(field.name for field in fields(DecisionConfig)), "message_max_age")
     adapt_fields = ("adapt_shared", "adapt_share", "adapt_rate")
+    search: ClassVar = {
+        "learning_rate": Range(5e-4, 5e-3, log=True),
+        "batch_size": Range(16, 64, log=True),
+        "transitions": Range(256, 2048, log=True),
+        "layers": Range(2, 4),
+        "weighting": ("none", "advantage"),
+        "weighting_beta": Range(0.3, 5.0, log=True),
+        "discount": (0.0, 0.95),
+        "return_of": ("agent", "neighbourhood"),
+        "act_by": ("inverse", "slot"),
+    }
     config: NetWorldConfig
 
     @classmethod
@@ -82,13 +98,13 @@ class NetWorld(Algorithm):
         self.counters.update(stage_start=0, adapted=0)
         with seeded(seed):
             self.nets = Nets(self.specs.values(), config)
-        self.ema = averaged(self.nets, config.ema)
+        self.ema = averaged(self.nets, EMA)
         self._optimizers = self._make_optimizers()
 
     @property
     def window(self) -> int:
-        """H - 1 steps, since a segment has H observations."""
-        return self.config.horizon - 1
+        """See `NetWorldConfig.window`."""
+        return self.config.window
 
     @property
     def batch_size(self) -> int:
@@ -125,20 +141,20 @@ class NetWorld(Algorithm):
             segment_returns(episodes, self.window, config.discount, config.return_of)
         ).float()
         own.returns.set_range(returns.min()[None], returns.max()[None])
-        std = returns.std(correction=0)
-        own.return_stats.copy_(torch.stack([returns.mean(), std.clamp(min=1e-6)]))
+        own.return_std.copy_(returns.std(correction=0).clamp(min=1e-6))
         with torch.no_grad():
-            obs = torch.as_tensor(episodes.obs[:8], device=own.return_stats.device)
+            obs = torch.as_tensor(episodes.obs[:8], device=own.return_std.device)
             lengths = torch.as_tensor(episodes.lengths[:8], device=obs.device)
             real = torch.arange(obs.shape[1], device=obs.device) <= lengths[:, None]  # (K, T+1)
             own.fit_latents(own.features(obs)[real].flatten(0, -2))
-            z, sent = own.message_of(obs)
-            table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
-            table = table[:, None].expand(-1, z.shape[1], -1, -1)
-            mean, present = own.field.of_team(sent, table)
-            rows = mean[(present.squeeze(-1) > 0) & real[..., None]]
-            if len(rows) > 1:
-                own.message_standardiser.fit(rows)
+            if own.field is not None:
+                _, sent = own.message_of(obs)
+                table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
+                table = table[:, None].expand(-1, sent.shape[1], -1, -1)
+                mean, present = own.field.of_team(sent, table)
+                rows = mean[(present.squeeze(-1) > 0) & real[..., None]]
+                if len(rows) > 1:
+                    own.message_standardiser.fit(rows)
         self.acting.task(task).load_state_dict(own.state_dict())
 
     def adapt(self, spec: TaskSpec) -> None:
@@ -162,7 +178,7 @@ class NetWorld(Algorithm):
         self.nets.load_state_dict(self.acting.state_dict())
         self.nets.shared.add_task(spec.task)
         self.nets.tasks[spec.task] = own
-        self.ema = averaged(self.nets, self.config.ema)
+        self.ema = averaged(self.nets, EMA)
         self._optimizers = self._make_optimizers()
         self.counters.update(stage_start=self.counters["updates"], adapted=1)
 
@@ -184,15 +200,20 @@ class NetWorld(Algorithm):
         losses = {"inverse_loss": self.inverse_loss(own, z, data, generator)}
         if own.encoder_grad == "inverse+reconstruction":
             losses["reconstruction_loss"] = self.reconstruction_loss(own, z, data)
-        weights, value_loss = self.step_weights(batch.task, data.transitions)
-        if value_loss is not None:
-            losses["value_loss"] = value_loss
+        weights = None
+        if self.config.weighting == "advantage":
+            weights, losses["value_loss"] = step_weights(
+                own,
+                self.acting.task(batch.task),
+                data.transitions,
+                self.config.discount,
+                self.config.weighting_beta,
+            )
         losses["forecast_loss"] = self.forecast_loss(batch.task, data.transitions, weights)
         if self.config.planner == "diffusion" and (not frozen or end_to_end):
             target = z if end_to_end else data.z
-            losses |= self.segment_losses(
-                self.nets, batch.task, target, data, data.weights(weights), generator
-            )
+            emphasis = data.steps if weights is None else data.weights(weights)
+            losses |= self.segment_losses(self.nets, batch.task, target, data, emphasis, generator)
 
         rate = self.config.learning_rate * cosine_decay(done, total)
         optimizer, shared = self._optimizers[f"task-{batch.task}"], self._optimizers["shared"]
@@ -213,7 +234,7 @@ class NetWorld(Algorithm):
         z_next = z[:, 1:]
         if own.encoder_grad != "end_to_end":
             noise = normal(z_next.shape, generator, z.device, picked=data.picked)
-            z_next = z_next + self.config.inverse_noise * noise
+            z_next = z_next + INVERSE_NOISE * noise
         logits = own.action_logits(z[:, :-1], z_next)
         return masked_mean(own.head.loss(logits, data.actions), data.steps)
 
@@ -222,44 +243,27 @@ class NetWorld(Algorithm):
         assert own.decoder is not None
         return row_mean((own.decoder(z) - data.features) ** 2)
 
-    def step_weights(self, task: str, data: Transitions) -> tuple[Tensor, Tensor | None]:
-        """Weights ``(B, N)`` of the planner's losses, and the loss of the value network, if any."""
-        config, own = self.config, self.nets.task(task)
-        if config.weighting == "advantage":
-            averaged = self.acting.task(task)
-            return advantage_weights(
-                own, averaged, data, config.value_discount, config.weighting_beta
-            )
-        if config.weighting == "return":
-            mean, std = own.return_stats
-            whole = data.steps.amin(1, keepdim=True)  # (B, 1)
-            standardised = torch.where(whole > 0, (data.returns - mean) / std, 0.0)
-            return (config.weighting_beta * standardised).exp().clamp(max=MAX_WEIGHT), None
-        return torch.ones_like(data.returns), None
+    def forecast_loss(self, task: str, data: Transitions, weights: Tensor | None) -> Tensor:
+        """Squared error of the next latent and cross-entropy of the action slot, weighted.
 
-    def forecast_loss(self, task: str, data: Transitions, weights: Tensor) -> Tensor:
-        """Squared error of the forecast of the next latent, for agents drawn from all windows.
-
-        This also updates the running statistics of the mean message, which follow the sender.
+        This also updates the running statistics of the combined message, which follow the sender.
         """
         m = data.mean
-        if self.config.mean_field != "off":
+        if self.config.mean_field:
             m = self.nets.task(task).message_standardiser.batch(m) * data.present
         errors = self._forecast_errors(self.nets, task, data, m, self.config.action_slot)
-        return masked_mean(errors, data.of_picked(weights))
+        return row_mean(errors) if weights is None else masked_mean(errors, weights)
 
     @staticmethod
     def _forecast_errors(
         nets: Nets, task: str, data: Transitions, m: Tensor, action_slot: float = 0.0
     ) -> Tensor:
-        """Errors ``(rows,)`` of picked agents, given standardised messages ``(B, N, d)``."""
-        z, m, present, z_next = map(data.of_picked, (data.z, m, data.present, data.z_next))
-        ahead, hidden = nets.shared.forecast_and_hidden(z, m, present, task)
-        errors = ((ahead - z_next) ** 2).mean(-1)
+        """Errors ``(R,)`` of transitions, given standardised messages ``(R, d)``."""
+        ahead, hidden = nets.shared.forecast_and_hidden(data.z, m, data.present, task)
+        errors = ((ahead - data.z_next) ** 2).mean(-1)
         slot = nets.task(task).slot
         if action_slot and slot is not None:
-            actions = data.of_picked(data.actions)
-            errors = errors + action_slot * slot.loss(slot(hidden), actions)
+            errors = errors + action_slot * slot.loss(slot(hidden), data.actions)
         return errors
 
     def segment_losses(
@@ -282,11 +286,13 @@ class NetWorld(Algorithm):
             generator: Source of diffusion steps and noise.
         """
         config, shared = self.config, nets.shared
+        assert data.m is not None
         with torch.no_grad():
             ahead = shared.forecast(data.z[:, 0], data.m[:, 0], data.present, task)
         x = torch.cat([z, data.m], dim=-1) if shared.context else z
         x = x.transpose(1, 2)  # (S, C, H)
-        t = shared.schedule.draw(len(x), config.timestep_skew, generator, data.picked)
+        skew = X0_SKEW if config.prediction == "x0" else 1.0
+        t = shared.schedule.draw(len(x), skew, generator, data.picked)
         noise = normal(x.shape, generator, x.device, picked=data.picked)
         noised = shared.schedule.corrupt(x, t, noise)
         noised = torch.cat([x[..., :1], noised[..., 1:]], dim=-1)  # the first latent is known
@@ -294,12 +300,11 @@ class NetWorld(Algorithm):
         target = x if config.prediction == "x0" else noise
         errors = ((output - target) ** 2).mean(1)[:, 1:]  # (S, H-1); position 0 has weight 0
         emphasis = torch.ones_like(errors)
-        emphasis[:, 0] = config.next_weight
+        emphasis[:, 0] = NEXT_WEIGHT
         losses = {"diffusion_loss": masked_mean(errors, emphasis * weights)}
-        if shared.classifier is not None:
-            logits = shared.classify(noised, t, data.m[:, 0], data.present, task)
-            errors = nets.task(task).return_loss(logits, data.returns)
-            losses["classifier_loss"] = masked_mean(errors, data.full)
+        logits = shared.classify(noised, t, data.present, task)
+        errors = nets.task(task).returns.loss(logits[:, None], data.returns[:, None])[:, 0]
+        losses["classifier_loss"] = masked_mean(errors, data.full)
         return losses
 
     @torch.no_grad()
@@ -317,8 +322,8 @@ class NetWorld(Algorithm):
         return torch.stack(losses).sum().item()
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
-        """The latent ``(E, N, d)``, or the sender's output for it."""
-        if self.config.mean_field == "off":
+        """What ``message`` says, ``(E, N, M)``, or None without a mean field."""
+        if not self.config.mean_field:
             return None
         own = self.acting.task(carry["task"])
         with torch.no_grad():
@@ -335,27 +340,23 @@ class NetWorld(Algorithm):
         e, n, _ = obs.shape
         z, sent = own.message_of(obs)
         memory: Carry = {}
-        if config.mean_field == "off":
-            m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
-        else:
+        m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
+        if own.field is not None:
             held, usable, memory = collect(sent, neighbours, carry, config.message_max_age)
             mean, present = own.field(sent, held, usable)
             m = own.mean_message(mean, present)
-        init = carry.get("plan") if config.warm_start else None
         rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))
         if config.act_by == "slot":
             assert own.slot is not None
             _, hidden = nets.shared.forecast_and_hidden(*rows, task)
             logits = own.slot(hidden).unflatten(0, (e, n))
         else:
-            segment, ahead = plan(nets, config, task, *rows, generator, init)
-            if config.warm_start and not config.follows_forecast:
-                memory["plan"] = torch.cat([segment[..., 1:], segment[..., -1:]], dim=-1)
+            segment, ahead = plan(nets, config, task, *rows, generator)
             z_next = segment[:, : config.latent, 1]
             if config.forecast and config.deviation < 1.0:
                 z_next = torch.lerp(ahead, z_next, config.deviation)
             logits = own.action_logits(z, z_next.view(e, n, -1))
-        actions = own.head.decode(logits, config.decode, config.decode_temperature, generator)
+        actions = own.head.decode(logits, config.decode, config.temperature, generator)
         return actions, {**carry, **memory}
 
     def health(self, episodes: Episodes) -> dict[str, Diagnostic]:

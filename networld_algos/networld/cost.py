@@ -9,7 +9,7 @@ from __future__ import annotations
 from networld_algos.networld.config import NetWorldConfig
 
 UPDATE_S = 0.053
-REGRESSION = 0.60  # time of an update without a noise model, as a share of one with it
+FORECAST = 0.35  # time of an update without a noise model, as a share of one with it
 WIDE_DIM, WIDE = 256, 200.0  # width of the published U-Nets, and how many times slower they are
 PLAN_S = 0.6  # part of an evaluation of 16 episodes that does not depend on the solver
 FORWARD_S = 0.28  # added per solver step
@@ -18,8 +18,8 @@ GRADIENT = 1.1  # time of a guidance gradient, in solver steps
 
 def update_seconds(config: NetWorldConfig) -> float:
     """Seconds of an update."""
-    if config.planner == "regression":
-        return UPDATE_S * REGRESSION
+    if config.planner == "forecast":
+        return UPDATE_S * FORECAST
     return UPDATE_S * (WIDE if config.dim >= WIDE_DIM else 1.0)
 
 

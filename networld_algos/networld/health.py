@@ -67,7 +67,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     """The numbers of `DIAGNOSTICS`, measured on the first `HEALTH_EPISODES` episodes."""
     own = nets.task(episodes.spec.task)  # this task's networks
     generator = torch.Generator().manual_seed(0)
-    device = own.return_stats.device
+    device = own.return_std.device
     data = episodes.take(torch.arange(min(len(episodes), HEALTH_EPISODES)).numpy())
     obs = torch.as_tensor(data.obs, device=device)
     z, sent = own.message_of(obs)  # (K, T+1, N, d), (K, T+1, N, M)
@@ -88,11 +88,12 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     actions = torch.as_tensor(data.actions, device=device)[steps]
     noise = torch.randn(z_next.shape, generator=generator).to(device)
     table = torch.as_tensor(data.neighbours, device=device).long()
-    mean, present = own.field.of_team(sent, table[:, None].expand(-1, z.shape[1], -1, -1))
-    m = own.mean_message(mean, present)[:, :-1][steps]
-    present = present[:, :-1][steps]
-    if config.mean_field == "off":
-        m, present = torch.zeros_like(m), torch.zeros_like(present)
+    m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
+    if own.field is not None:
+        near = table[:, None].expand(-1, z.shape[1], -1, -1)
+        mean, present = own.field.of_team(sent, near)
+        m = own.mean_message(mean, present)
+    m, present = m[:, :-1][steps], present[:, :-1][steps]
     flat = [v.flatten(0, 1) for v in (z_now, m, present, z_next)]
     pick = torch.randperm(len(flat[0]), generator=generator)[:MAX_PLANS].to(device)
     now, mean_now, present_now, truth = (v[pick] for v in flat)

@@ -13,10 +13,14 @@ from networld_algos.nn.diffusion import CosineSchedule
 from networld_algos.nn.features import ObsFeatures, RunningStandardiser
 from networld_algos.nn.layers import Hidden, Residual, Rotation, mlp
 from networld_algos.nn.messages import MeanField
-from networld_algos.nn.twohot import TwoHot
+from networld_algos.nn.twohot import Coding, TwoHot
 from networld_algos.nn.unet import MLPDenoiser, ReturnClassifier, TemporalUNet
 from networld_envs.spec import TaskSpec
 
+BINS = 51
+"""Bins of each column of a box action, and of a return."""
+MLP_LAYERS = 2
+"""Hidden layers of encoder, decoder and inverse dynamics."""
 SMALL = 0.01
 """Initial scale of what the encoder and the decoder add to their linear parts."""
 
@@ -32,21 +36,21 @@ class TaskNets(nn.Module):
         decoder: Maps z to features if the encoder is trained; used in training only.
         inverse: Maps ``[z_t, z_{t+1}]`` to the input of ``head``.
         head: Action logits.
-        sender: g, from z to a message; None when the message is z itself.
-        field: Combines messages of neighbours.
+        sender: g, from z to a message; None if the message is not learned.
+        field: Combines messages of neighbours; None without a mean field.
         slot: Action logits from the forecast's hidden layer, with ``action_slot``.
         message_standardiser: Standardises the mean message.
         value: Expected return, with ``weighting="advantage"``.
         advantage_standardiser: Standardises the advantage.
         returns: Bins of the segment return.
-        return_stats: ``(2,)`` mean and standard deviation of the segment return.
+        return_std: Standard deviation of the segment return.
     """
 
-    return_stats: Tensor
+    return_std: Tensor
 
     def __init__(self, spec: TaskSpec, config: NetWorldConfig) -> None:
         super().__init__()
-        d, hidden = config.latent, [config.hidden] * config.layers
+        d, hidden = config.latent, [config.hidden] * MLP_LAYERS
         self.last_action = spec.last_action
         self.features = ObsFeatures(spec.obs_dim, config.features_of(spec.obs_dim))
         self.encoder_grad = config.encoder_grad_of(spec)
@@ -59,31 +63,30 @@ class TaskNets(nn.Module):
             self.encoder = Residual([self.features.width, *hidden, d])
             self.decoder = Residual([d, *hidden, self.features.width])
         self.inverse = mlp([2 * d, *hidden], activate_last=True)
-        self.head = ActionHead(spec, config.hidden, config.bins, config.coding, config.symlog)
+        coding: Coding = "onehot" if config.coding == "onehot" else "twohot"
+        symlog = config.coding != "uniform"
+        self.head = ActionHead(spec, config.hidden, BINS, coding, symlog)
         self.message_standardiser = RunningStandardiser(d)
-        learned = config.message == "learned" and config.mean_field == "full"
-        self.sender = mlp([d, config.hidden // 2, d]) if learned else None
-        full = config.mean_field == "full"
-        fixed = config.message == "features" and full
-        self.field = MeanField(
-            self.features.width if fixed else d,
-            config.aggregate if full else "mean",
-            extremes=fixed,
-            out=d if fixed else None,
-        )
-        self.sends_features = fixed
+        self.sender = self.field = None
+        self.sends_features = config.message == "features"
+        if config.mean_field:
+            self.field = MeanField(
+                self.features.width if self.sends_features else d,
+                config.aggregate,
+                extremes=self.sends_features,
+                out=d if self.sends_features else None,
+            )
+            if config.message == "learned":
+                self.sender = mlp([d, config.hidden // 2, d])
         self.slot = None
         if config.action_slot:
-            self.slot = ActionHead(
-                spec, config.forecast_hidden, config.bins, config.coding, config.symlog
-            )
+            self.slot = ActionHead(spec, config.hidden, BINS, coding, symlog)
         self.value = self.advantage_standardiser = None
         if config.weighting == "advantage":
             self.value = mlp([2 * d + 1, config.hidden, 1])
             self.advantage_standardiser = RunningStandardiser(1)
-        self.returns = TwoHot(1, config.return_bins, config.coding, config.symlog)
-        self.return_head = config.return_head
-        self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))
+        self.returns = TwoHot(1, BINS, coding, symlog)
+        self.register_buffer("return_std", torch.tensor(1.0))
         self._start_as_rotation()
 
     @torch.no_grad()
@@ -145,21 +148,6 @@ class TaskNets(nn.Module):
         assert self.value is not None
         return self.value(x).squeeze(-1)
 
-    def return_loss(self, output: Tensor, returns: Tensor) -> Tensor:
-        """Loss ``(rows,)`` of the classifier's output ``(rows, bins)`` on returns ``(rows,)``."""
-        if self.return_head == "mse":
-            mean, std = self.return_stats
-            return (output[:, 0] - (returns - mean) / std) ** 2
-        return self.returns.loss(output[:, None], returns[:, None])[:, 0]
-
-    def return_score(self, output: Tensor) -> Tensor:
-        """Predicted return ``(rows,)`` from the classifier's output, for guidance.
-
-        The scale is of order one, see `TwoHot.score`; with ``return_head="mse"`` the return is
-        standardised.
-        """
-        return output[:, 0] if self.return_head == "mse" else self.returns.score(output)
-
     def action_logits(self, z: Tensor, z_next: Tensor) -> Tensor:
         """Inverse dynamics: logits ``(..., A, K)`` of the action between two latents."""
         return self.head(self.inverse(torch.cat([z, z_next], dim=-1)))
@@ -170,7 +158,7 @@ class Forecast(nn.Module):
 
     def __init__(self, channels: int, config: NetWorldConfig) -> None:
         super().__init__()
-        hidden = Hidden("gated", config.forecast_hidden, config.forecast_layers)
+        hidden = Hidden("gated", config.hidden, config.layers)
         self.net = hidden.net(channels + config.dim, config.latent)
         self.latent = config.latent
 
@@ -187,8 +175,8 @@ class SharedNets(nn.Module):
     def __init__(self, tasks: Iterable[str], config: NetWorldConfig) -> None:
         super().__init__()
         d = config.latent
-        self.channels = 2 * d if config.mean_field == "full" else d
-        self.context = 1 if config.mean_field == "full" else 0
+        self.channels = 2 * d if config.mean_field else d
+        self.context = 1 if config.mean_field else 0
         # A ParameterDict made from a dict sorts its entries. They are added one by one, so that the
         # order of parameters, and of optimiser moments, is the same if a task is added later.
         self.embeddings = nn.ParameterDict()
@@ -202,7 +190,7 @@ class SharedNets(nn.Module):
         self.latent = d
         self.forecast_net = Forecast(self.channels + self.context, config)
         self.denoiser = self.classifier = None
-        if config.planner == "regression":
+        if config.planner == "forecast":
             return
         context = self.channels + self.context + (d if config.forecast else 0)
         if config.denoiser == "unet":
@@ -211,12 +199,9 @@ class SharedNets(nn.Module):
             self.denoiser = MLPDenoiser(
                 self.channels, context, config.horizon, hidden=config.hidden, **size
             )
-        if config.classifier:
-            wide = d if config.mean_field == "off" else 2 * d + 1
-            bins = 1 if config.return_head == "mse" else config.return_bins
-            self.classifier = ReturnClassifier(
-                wide, config.horizon, mults=config.mults, bins=bins, **size
-            )
+        self.classifier = ReturnClassifier(
+            self.channels + self.context, config.horizon, mults=config.mults, bins=BINS, **size
+        )
 
     def embedding(self, task: str) -> Tensor:
         """Embedding ``(dim,)`` of a task."""
@@ -234,7 +219,7 @@ class SharedNets(nn.Module):
     def forecast_and_hidden(
         self, z: Tensor, m: Tensor, present: Tensor, task: str
     ) -> tuple[Tensor, Tensor]:
-        """The forecast, and the hidden layer ``(..., forecast_hidden)`` that action slots read."""
+        """The forecast, and the hidden layer ``(..., hidden)`` that action slots read."""
         x = torch.cat([z, m, present], dim=-1) if self.context else z
         return self.forecast_net(x, self.embedding(task))
 
@@ -283,25 +268,16 @@ class SharedNets(nn.Module):
         self,
         x: Tensor,
         t: Tensor,
-        m: Tensor,
         present: Tensor,
         task: str,
         *,
         frozen: bool = False,
         shifts: Sequence[Tensor] | None = None,
     ) -> Tensor:
-        """Return logits ``(rows, bins)`` of segments ``(rows, C, H)``; one bin for a scalar.
-
-        Without a full mean field the classifier sees the present mean ``m`` ``(rows, d)`` at
-        every position.
-        """
+        """Return logits ``(rows, bins)`` of segments ``(rows, C, H)``; see `denoise`."""
         assert self.classifier is not None
-        length = x.shape[-1]
-        wide = self.classifier.channels
-        if wide > x.shape[1] + 1:
-            x = torch.cat([x, m.unsqueeze(-1).expand(-1, -1, length)], dim=1)
-        if wide > x.shape[1]:
-            x = torch.cat([x, present.unsqueeze(-1).expand(-1, -1, length)], dim=1)
+        if self.context:
+            x = torch.cat([x, present.unsqueeze(-1).expand(-1, -1, x.shape[-1])], dim=1)
         return self.classifier(x, t, self.embedding(task), frozen=frozen, shifts=shifts)
 
 

@@ -22,7 +22,6 @@ def plan(
     m: Tensor,
     present: Tensor,
     generator: torch.Generator,
-    init: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Plan for every row.
 
@@ -34,7 +33,6 @@ def plan(
         m: ``(rows, d)`` standardised mean messages, zero without neighbours.
         present: ``(rows, 1)`` 1.0 where there is a neighbour.
         generator: Source of all noise.
-        init: ``(rows, C, H)`` plan to start from.
 
     Returns:
         The plan ``(rows, C, H)``, or ``(rows, d, 2)`` if the forecast alone decides: position 0 is
@@ -48,12 +46,10 @@ def plan(
     clamp = torch.cat([z, m], dim=-1) if shared.context else z
     copies = config.candidates if config.guidance == "select" else 1
     if copies > 1:
-        rows = (clamp, m, present, ahead)
-        clamp, m, present, ahead = (v.repeat_interleave(copies, dim=0) for v in rows)
-        init = None if init is None else init.repeat_interleave(copies, dim=0)
+        rows = (clamp, present, ahead)
+        clamp, present, ahead = (v.repeat_interleave(copies, dim=0) for v in rows)
 
-    first = None if init is None else shared.schedule.entry(config.warm_start_share)
-    grid = shared.schedule.grid(config.steps, first)
+    grid = shared.schedule.grid(config.steps)
     shifts = _shifts(shared.denoiser, grid, shared.embedding(task))
 
     def denoiser(x: Tensor, t: int) -> Tensor:
@@ -71,14 +67,12 @@ def plan(
         generator=generator,
         temperature=config.temperature,
         clamp=clamp,
-        guidance=_guidance(nets, task, m, present, grid) if guided else None,
+        guidance=_guidance(nets, task, present, grid) if guided else None,
         guidance_weight=config.guidance_weight,
-        init=init,
-        init_share=config.warm_start_share,
     )
     if copies == 1:
         return segment, forecast
-    score = _score(nets, task, m, present, [0])(segment, 0)
+    score = _score(nets, task, present, [0])(segment, 0)
     best = score.view(-1, copies).argmax(1)
     segment = segment.view(-1, copies, *segment.shape[1:])[torch.arange(len(best)), best]
     return segment, forecast
@@ -93,23 +87,23 @@ def _shifts(
 
 
 def _score(
-    nets: Nets, task: str, m: Tensor, present: Tensor, grid: Sequence[int]
+    nets: Nets, task: str, present: Tensor, grid: Sequence[int]
 ) -> Callable[[Tensor, int], Tensor]:
-    """Function from ``x_t`` and a step ``t`` of ``grid`` to `TaskNets.return_score` ``(rows,)``."""
+    """Function from ``x_t`` and a step ``t`` of ``grid`` to scores ``(rows,)`` of order one."""
     assert nets.shared.classifier is not None
     shifts = _shifts(nets.shared.classifier, grid, nets.shared.embedding(task))
 
     def score(x: Tensor, t: int) -> Tensor:
         step = torch.tensor([t], device=x.device)
-        logits = nets.shared.classify(x, step, m, present, task, frozen=True, shifts=shifts[t])
-        return nets.task(task).return_score(logits)
+        logits = nets.shared.classify(x, step, present, task, frozen=True, shifts=shifts[t])
+        return nets.task(task).returns.score(logits)
 
     return score
 
 
-def _guidance(nets: Nets, task: str, m: Tensor, present: Tensor, grid: Sequence[int]) -> Guidance:
+def _guidance(nets: Nets, task: str, present: Tensor, grid: Sequence[int]) -> Guidance:
     """Gradient of the score with respect to the noised segment, independent between rows."""
-    score = _score(nets, task, m, present, grid)
+    score = _score(nets, task, present, grid)
 
     def gradient(x: Tensor, t: int) -> Tensor:
         with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""What NetWorld is trained on: agent-sequences with messages and returns, cut from a batch."""
+"""What NetWorld is trained on: transitions and segments of agents, cut from a batch."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ from networld_algos.nn.sharding import Picked, pick
 
 @dataclass(frozen=True)
 class Transitions:
-    """The first step of every window, for every agent; forecast and value are trained on it.
+    """The first step of windows, for agents drawn at random; forecast and value are trained on it.
 
-    Windows are drawn independently, so these steps are independent, while the steps within a window
-    are nearly alike.
+    Windows are drawn independently, so these steps are nearly independent, while the steps within a
+    window are nearly alike.
 
     Attributes:
-        z: ``(B, N, d)`` latents with shuffled last action, without gradient.
-        mean: ``(B, N, d)`` mean message before standardisation, with gradient to the sender.
-        present: ``(B, N, 1)`` 1.0 where the agent has a neighbour.
-        actions: ``(B, N, ...)`` what was done.
-        z_next: ``(B, N, d)`` true latents one step later, without gradient.
-        z_last: ``(B, N, d)`` latents at the end of the window, without gradient.
-        mean_last: ``(B, N, d)`` mean message there, without gradient.
-        rewards: ``(B, T, N)`` rewards that count, see `NetWorldConfig.return_of`.
-        returns: ``(B, N)`` discounted return of the window.
-        terminated: ``(B,)`` 1.0 where the episode terminates within the window.
-        steps: ``(B, T)`` 1.0 where the transition is real; the first one always is.
-        picked: The agents and windows that the forecast is trained on.
+        z: ``(R, d)`` latents with shuffled last action, without gradient.
+        mean: ``(R, d)`` combined message before standardisation, with gradient to the sender.
+        present: ``(R, 1)`` 1.0 where the agent has a neighbour.
+        actions: ``(R, ...)`` what was done.
+        z_next: ``(R, d)`` true latents one step later, without gradient.
+        z_last: ``(R, d)`` latents at the end of the window, without gradient.
+        mean_last: ``(R, d)`` combined message there, without gradient.
+        rewards: ``(R, T)`` rewards that count, see `NetWorldConfig.return_of`.
+        terminated: ``(R,)`` 1.0 where the episode terminates within the window.
+        steps: ``(R, T)`` 1.0 where the transition is real; the first one always is.
+        picked: The agents and windows that the rows come from.
     """
 
     z: Tensor
@@ -46,25 +45,21 @@ class Transitions:
     z_last: Tensor
     mean_last: Tensor
     rewards: Tensor
-    returns: Tensor
     terminated: Tensor
     steps: Tensor
     picked: Picked
 
-    def of_picked(self, values: Tensor) -> Tensor:
-        """Values of every agent ``(B, N, ...)``, reduced to those picked, ``(rows, ...)``."""
-        return values.flatten(0, 1)[self.picked.rows]
-
 
 @dataclass(frozen=True)
 class Segments:
-    """Agent-sequences drawn from a batch.
+    """Whole windows of some of the agents of `Transitions`.
 
     Attributes:
-        transitions: First steps of the whole batch.
+        transitions: The first steps of these and other windows.
+        chosen: ``(S,)`` rows of ``transitions`` that the segments belong to.
         features: ``(S, H, F)``.
         z: ``(S, H, d)`` latents standardised with running statistics, without gradient.
-        m: ``(S, H, d)`` standardised mean message, without gradient.
+        m: ``(S, H, d)`` standardised message, without gradient; None if no plan is trained.
         present: ``(S, 1)`` 1.0 where the agent has a neighbour.
         actions: ``(S, H-1, ...)``.
         steps: ``(S, H-1)`` 1.0 where the transition is real.
@@ -74,9 +69,10 @@ class Segments:
     """
 
     transitions: Transitions
+    chosen: Tensor
     features: Tensor
     z: Tensor
-    m: Tensor
+    m: Tensor | None
     present: Tensor
     actions: Tensor
     steps: Tensor
@@ -85,68 +81,80 @@ class Segments:
     picked: Picked
 
     def weights(self, weights: Tensor) -> Tensor:
-        """Weights ``(B, N)`` of first steps, spread over all steps ``(S, H-1)`` of the segments."""
-        return weights.flatten()[self.picked.rows][:, None] * self.steps
+        """Weights ``(R,)`` of transitions, spread over all steps ``(S, H-1)`` of the segments."""
+        return weights[self.chosen][:, None] * self.steps
 
 
 def draw_segments(
     own: TaskNets, config: NetWorldConfig, batch: Batch, generator: torch.Generator
 ) -> Segments:
-    """Encode every agent, average messages over neighbours, and draw agent-sequences.
+    """Encode every agent, draw some, and combine the messages that they receive.
 
     Args:
         own: Networks of the batch's task.
         config: Config of the model.
-        batch: Windows of whole teams, ``T = H - 1``.
+        batch: Windows of whole teams, ``T`` steps as `NetWorldConfig.window` says.
         generator: Chooses the agents and windows to train on.
     """
     b, h, n, _ = batch.obs.shape
-    share, columns = config.action_dropout, own.last_action
     near = drop_messages(batch.neighbours, config.message_dropout, generator)
-    table = near[:, None].expand(-1, h - 1, -1, -1)
     with torch.no_grad():
-        shown = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
+        shown = shuffle_last_action(
+            batch.obs[:, :1], own.last_action, config.action_dropout, generator
+        )
         features = own.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, F)
         z = own.latents(features)
-    if config.mean_field == "off":
-        means = torch.zeros_like(z)
-        mean, present = means[:, 0], torch.zeros_like(z[:, 0, :, :1])
-    else:
-        mean, present = own.field.of_team(own.send(z[:, 0], features[:, 0]), near)
-        with torch.no_grad():
-            later, _ = own.field.of_team(own.send(z[:, 1:], features[:, 1:]), table)
-        means = torch.cat([mean.detach()[:, None], later], dim=1)
-    sequences = pick(b * n, config.sequences, generator, z.device)
-    row, agent = sequences.rows // n, sequences.rows % n
+    picked = pick(b * n, config.transitions, generator, z.device)
+    window, agent = picked.rows // n, picked.rows % n
+    # Without plans a window can have fewer steps, and more windows make up for them.
+    count = config.sequences * max(1, (config.horizon - 1) // (h - 1))
+    chosen, sequences = picked.first(count)
+    row, of = window[chosen], agent[chosen]
+    mean, seen = _received(own, z[:, 0], features[:, 0], near)
+    mean, present = mean[window, agent], seen[window, agent]
+    m, mean_last = None, mean.detach()
     with torch.no_grad():
-        m = own.mean_message(means[row, :, agent], present[row, agent, None])
-    rewards = assigned_rewards(batch.rewards, batch.neighbours, config.return_of)
+        if config.planner == "diffusion":
+            table = near[:, None].expand(-1, h - 1, -1, -1)
+            later, _ = _received(own, z[:, 1:], features[:, 1:], table)
+            mean_last = later[window, -1, agent]
+            m = torch.cat([mean[chosen, None], later[row, :, of]], dim=1)
+            m = own.mean_message(m, present[chosen, None])
+        elif config.window > 1:
+            mean_last = _received(own, z[:, -1], features[:, -1], near)[0][window, agent]
+    rewards = assigned_rewards(batch.rewards, batch.neighbours, config.return_of)  # (B, T, N)
     powers = config.discount ** torch.arange(h - 1, device=z.device)
-    returns = (rewards * powers[:, None]).sum(1)  # (B, N)
     steps = batch.mask.to(z.dtype)
     transitions = Transitions(
-        z=z[:, 0],
+        z=z[window, 0, agent],
         mean=mean,
         present=present,
-        actions=batch.actions[:, 0],
-        z_next=z[:, 1],
-        z_last=z[:, -1],
-        mean_last=means[:, -1],
-        rewards=rewards,
-        returns=returns,
-        terminated=batch.terminated.to(z.dtype).amax(1),
-        steps=steps,
-        picked=pick(b * n, config.transitions, generator, z.device),
+        actions=batch.actions[window, 0, agent],
+        z_next=z[window, 1, agent],
+        z_last=z[window, -1, agent],
+        mean_last=mean_last,
+        rewards=rewards[window, :, agent],
+        terminated=batch.terminated.to(z.dtype).amax(1)[window],
+        steps=steps[window],
+        picked=picked,
     )
     return Segments(
         transitions=transitions,
-        features=features[row, :, agent],
-        z=z[row, :, agent],
+        chosen=chosen,
+        features=features[row, :, of],
+        z=z[row, :, of],
         m=m,
-        present=present[row, agent],
-        actions=batch.actions[row, :, agent],
+        present=present[chosen],
+        actions=batch.actions[row, :, of],
         steps=steps[row],
-        returns=returns[row, agent],
+        returns=(rewards[row, :, of] * powers).sum(1),
         full=batch.mask[row].all(1).to(z.dtype),
         picked=sequences,
     )
+
+
+def _received(own: TaskNets, z: Tensor, features: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+    """Combined messages ``(..., N, d)`` that agents receive, and presence ``(..., N, 1)``."""
+    if own.field is None:
+        return torch.zeros_like(z), torch.zeros_like(z[..., :1])
+    return own.field.of_team(own.send(z, features), near)

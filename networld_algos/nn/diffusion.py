@@ -93,17 +93,12 @@ class CosineSchedule(nn.Module):
         u = uniform((rows,), generator, self.alpha_bar.device, picked=picked) ** (1.0 / skew)
         return (u * self.train_steps).long().clamp(max=self.train_steps - 1)
 
-    def entry(self, share: float) -> int:
-        """Step at which a given plan enters: ``share`` of the way to pure noise."""
-        return round(share * (self.train_steps - 1))
-
-    def grid(self, steps: int, first: int | None = None) -> list[int]:
-        """At most ``steps`` decreasing steps from ``first`` (default ``T - 1``) to 0."""
-        first = self.train_steps - 1 if first is None else first
-        if steps == 1 or first == 0:
+    def grid(self, steps: int) -> list[int]:
+        """``steps`` decreasing steps from ``T - 1`` to 0."""
+        first = self.train_steps - 1
+        if steps == 1:
             return [first]
-        count = min(steps, first + 1)
-        return [round(first * (1 - i / (count - 1))) for i in range(count)]
+        return [round(first * (1 - i / (steps - 1))) for i in range(steps)]
 
 
 def _clamped(x: Tensor, first: Tensor | None) -> Tensor:
@@ -133,8 +128,6 @@ def sample(
     clamp: Tensor | None = None,
     guidance: Guidance | None = None,
     guidance_weight: float = 0.0,
-    init: Tensor | None = None,
-    init_share: float = 0.5,
 ) -> Tensor:
     """Draw ``x_0``.
 
@@ -154,8 +147,6 @@ def sample(
         clamp: ``(rows, C)`` known value of position 0 of the last axis.
         guidance: ``(x_t, t) -> gradient`` of a score with respect to x_t.
         guidance_weight: ``w``.
-        init: ``(rows, C, H)`` plan to start from instead of pure noise (warm start).
-        init_share: Noise step at which ``init`` enters, as a share of ``T``.
 
     Raises:
         ValueError: If ``steps`` or ``solver`` is not valid.
@@ -167,11 +158,6 @@ def sample(
     device = schedule.alpha_bar.device
     x = temperature * normal(shape, generator, device)
     grid = schedule.grid(steps)
-    if init is not None:
-        first = schedule.entry(init_share)
-        grid = schedule.grid(steps, first)
-        ab = schedule.levels[first]
-        x = math.sqrt(ab) * init + math.sqrt(1 - ab) * x
     x = _clamped(x, clamp)
     previous: Tensor | None = None  # clean estimate of the step before
     previous_lambda = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,9 @@ class InputsConfig:
             agent decides by the messages that arrive.
     """
 
+    FEATURES: ClassVar[tuple[str, ...]] = FEATURES
+    MESSAGES: ClassVar[tuple[str, ...]] = get_args(LocalMessage)
+
     features: FeatureKind = "both"
     action_dropout: float = 1.0
     mean_field: bool = True
@@ -57,10 +60,10 @@ class InputsConfig:
     message_max_age: int = MESSAGE_MAX_AGE
 
     def __post_init__(self) -> None:
-        validate.one_of(self, "features", FEATURES)
+        validate.one_of(self, "features", self.FEATURES)
         validate.real(self, "action_dropout", "message_dropout", low=0.0, high=1.0)
         validate.flag(self, "mean_field")
-        validate.one_of(self, "message", get_args(LocalMessage))
+        validate.one_of(self, "message", self.MESSAGES)
         validate.one_of(self, "aggregate", AGGREGATES)
         validate.integer(self, "message_max_age", low=0)
 

@@ -37,6 +37,7 @@ AGGREGATES: tuple[str, ...] = get_args(Aggregate)
 
 FIRST_BETA, MAX_BETA = 4.0, 50.0
 NEVER = -1e9  # stands for minus infinity, whose gradient would not be a number
+DEEPEST = 700.0  # exp(-700) is the order of the smallest double
 
 
 class MeanField(nn.Module):
@@ -93,8 +94,7 @@ class MeanField(nn.Module):
         """
         mean, present = _mean_of_held(held[..., : self.averaged], usable)
         if self.log_beta is not None:
-            compared = self._compare(self._compared(own), self._compared(held), usable)
-            mean = torch.cat([mean, compared], dim=-1)
+            mean = torch.cat([mean, self._compare(own, held, usable)], dim=-1)
         return self.project(mean), present
 
     def of_team(self, messages: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,26 +109,45 @@ class MeanField(nn.Module):
         """
         mean, present = mean_over_neighbours(messages[..., : self.averaged], neighbours)
         if self.log_beta is not None:
-            own, usable = self._compared(messages), (neighbours >= 0).to(messages.dtype)
-            compared = self._compare(own, gather_neighbours(own, neighbours), usable)
-            mean = torch.cat([mean, compared], dim=-1)
+            mean = torch.cat([mean, self._compare_team(messages, neighbours)], dim=-1)
         return self.project(mean), present
 
     def _compared(self, messages: Tensor) -> Tensor:
-        """The channels of messages that L is taken of."""
-        return messages if self.extremes else messages[..., self.averaged :]
+        """The channels that L is taken of."""
+        if self.extremes:
+            return torch.cat([messages, -messages], dim=-1)
+        return messages[..., self.averaged :]
 
     def _compare(self, own: Tensor, held: Tensor, usable: Tensor) -> Tensor:
-        """L, or the own value less L, of channels `_compared`; zero without messages."""
-        assert self.log_beta is not None
-        if self.extremes:
-            own, held = torch.cat([own, -own], dim=-1), torch.cat([held, -held], dim=-1)
+        """L of the compared channels of the messages that an agent holds, seen `_from` its own."""
         count = usable.sum(-1, keepdim=True)
-        beta = self.log_beta.exp().clamp(max=MAX_BETA)
-        scaled = (beta * held).masked_fill(usable.unsqueeze(-1) == 0, NEVER)
+        beta = self._beta()
+        scaled = (beta * self._compared(held)).masked_fill(usable.unsqueeze(-1) == 0, NEVER)
         high = (torch.logsumexp(scaled, dim=-2) - count.clamp(min=1.0).log()) / beta
+        return self._from(self._compared(own), high, count > 0)
+
+    def _compare_team(self, messages: Tensor, neighbours: Tensor) -> Tensor:
+        """`_compare`, with one exponential for each sender instead of each pair of neighbours.
+
+        Double precision holds the exponentials of all values within `DEEPEST` / beta of the team's
+        largest; a lower one counts as that.
+        """
+        own, beta = self._compared(messages), self._beta()
+        scaled = (beta * own).double()
+        top = scaled.detach().amax(-2, keepdim=True)
+        powers = (scaled - top).clamp(min=-DEEPEST).exp()
+        mean, present = mean_over_neighbours(powers, neighbours)
+        high = (torch.where(present > 0, mean, 1.0).log() + top).to(own.dtype) / beta
+        return self._from(own, high, present > 0)
+
+    def _beta(self) -> Tensor:
+        assert self.log_beta is not None
+        return self.log_beta.exp().clamp(max=MAX_BETA)
+
+    def _from(self, own: Tensor, high: Tensor, present: Tensor) -> Tensor:
+        """L, or the own value less L; zero without messages."""
         result = own - high if self.aggregate == "difference" else high
-        return torch.where(count > 0, result, 0.0)
+        return torch.where(present, result, 0.0)
 
 
 def _mean_of_held(held: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,6 +186,10 @@ def collect(
     after they were sent. The entry ``"in_flight"`` holds those under way. Nothing arrives in the
     first ``"delay"`` steps.
 
+    An agent whose neighbours are elsewhere has the entry ``"inbox"``: messages ``(E, N, D, M)`` and
+    1.0 where one is usable ``(E, N, D)``. They are returned as they are, and the next carry says
+    that they were used: its ``"inbox"`` is None.
+
     Args:
         messages: ``(E, N, M)`` messages sent now.
         neighbours: ``(E, N, D)`` int64, -1 for none or lost.
@@ -177,6 +200,8 @@ def collect(
         Messages ``(E, N, D, M)``, 1.0 where one is usable ``(E, N, D)``, and the entries ``held``
         ``(E, N, D, M)`` and ``age`` ``(E, N, D)`` of the next carry.
     """
+    if (inbox := carry.get("inbox")) is not None:
+        return *inbox, {"inbox": None}
     arrived = neighbours >= 0
     memory: Carry = {}
     if delay := carry.get("delay", 0):

@@ -66,6 +66,19 @@ class Picked:
     total: int
     order: Tensor | None = None
 
+    def first(self, most: int) -> tuple[Tensor, Picked]:
+        """The first ``most`` of the rows that all processes chose together.
+
+        Returns:
+            Positions ``(S,)`` among ``rows``, and the rows there.
+        """
+        total = min(most, self.total)
+        if self.order is None:
+            chosen = torch.arange(total, device=self.rows.device)
+            return chosen, Picked(self.rows[:total], total)
+        chosen = torch.nonzero(self.order < total).squeeze(1)
+        return chosen, Picked(self.rows[chosen], total, self.order[chosen])
+
 
 class PeerLostError(ConnectionError):
     """Another process of the job has ended or does not answer."""

@@ -38,15 +38,10 @@ each_kind = pytest.mark.parametrize(("name", "kind"), EVERY)
 FALLING = {
     "ma-cql": ("conservative_loss",),  # the targets of the other move
     "ma-dd": ("diffusion_loss", "inverse_loss", "outlook_loss"),
-    "networld": (
-        "inverse_loss", "reconstruction_loss", "forecast_loss", "diffusion_loss", "classifier_loss",
-    ),
-}  # fmt: skip
+}
 """Losses that fall on a batch seen again and again; of other algorithms all do."""
 NO_FALLING_LOSS = {"ma-iql"}  # weights and targets move; its own test measures a likelihood
-MEAN_FIELD = {"networld": ("full", "off")}
-"""Values of ``mean_field`` for listening to neighbours and not; elsewhere True and False."""
-SENSITIVE = {"networld": {"guidance": "gradient", "guidance_weight": 1.0}}
+SENSITIVE = {"networld": {"planner": "diffusion", "deviation": 1.0, "guidance_weight": 1.0}}
 """What brings all networks into play where the default does not."""
 
 
@@ -134,9 +129,8 @@ def test_neighbours_do_matter_unless_turned_off(toy, name):
     obs = torch.as_tensor(task.obs(2, seed=1))
     changed = obs.clone()
     changed[:, 4, 0] += 3.0
-    switch = fitting(name, mean_field=MEAN_FIELD.get(name, (True, False))).get("mean_field", ())
-    cases = [({"mean_field": value}, on) for value, on in zip(switch, (True, False), strict=False)]
-    for config, on in cases or [({}, None)]:
+    switch = fitting(name, mean_field=(True, False)).get("mean_field", ())
+    for config, on in [({"mean_field": value}, value) for value in switch] or [({}, None)]:
         algorithm = prepared(name, data, **config)
         train(algorithm, [data], 0, 20)
         before, after = act(algorithm, task, obs)[0], act(algorithm, task, changed)[0]

@@ -32,13 +32,12 @@ def test_make_names_what_is_wrong(toy):
         ("networld", {"horizon": 5}, "horizon must be a multiple of 2 .* got 5"),
         ("networld", {"dim": 12}, "multiple of 8"),
         ("networld", {"steps": 51}, "steps must be at most train_steps=50, got 51"),
-        ("networld", {"classifier": False}, "needs classifier=True"),
+        ("networld", {"temperature": 0.0, "guidance": "select"}, "needs temperature above 0"),
+        ("networld", {"action_slot": 0.0, "act_by": "slot"}, "needs action_slot above 0"),
         ("networld", {"solver": "euler"}, "solver .* got 'euler'"),
         ("networld", {"message": "raw"}, "message .* got 'raw'"),
     ],
 )
 def test_bad_configs_are_named(name, values, message):
-    if "classifier" in values:
-        values = {**values, "guidance": "gradient"}
     with pytest.raises(ValueError, match=message):
         make_config(name, values)

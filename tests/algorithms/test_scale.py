@@ -18,7 +18,7 @@ SMALL = {"hidden": 32, "batch_size": 2}
 CONFIGS = {
     "ma-dt": {"context": 4, "kept": 2, "sequences": 16},
     "ma-dd": {"dim": 8, "sequences": 16, "temperature": 0.0},
-    "networld": {"dim": 8, "latent": 16, "forecast_hidden": 32, "sequences": 16},
+    "networld": {"dim": 8, "latent": 16, "hidden": 32, "sequences": 16},
 }
 TEAMS = {7: {"rings": 1}, 37: {"rings": 3}, 1027: {"rings": 18, "max_links": 32}}
 

@@ -19,7 +19,7 @@ from networld_algos.training import run as run_module
 from networld_algos.training.evaluate import decision_ms_one_agent, evaluate
 from tests.helpers.catalogue import build_short
 
-SMALL = {"dim": 8, "hidden": 16, "latent": 8, "forecast_hidden": 16, "batch_size": 2}
+SMALL = {"dim": 8, "hidden": 16, "latent": 8, "batch_size": 2}
 ONE_HOT = {**SMALL, "coding": "onehot"}
 TWO = {"a": {"decode": "argmax"}, "b": {"decode": "sample", "temperature": 1.0}}
 

@@ -41,7 +41,7 @@ def test_a_suite_in_a_file_runs_from_the_command_line(tmp_path, capsys):
     assert len(code) <= 10  # the promise of the documentation
     small = tmp_path / "small.py"
     text = EXAMPLE.read_text().replace('Entry("networld")', "Entry('ma-iql')")
-    text = text.replace(', Entry("networld", "silent", {"mean_field": "off"})', "")
+    text = text.replace(', Entry("networld", "silent", {"mean_field": False})', "")
     text = text.replace('("bc", "networld")', '("bc",)').replace("seeds=3", "seeds=1")
     small.write_text(text.replace("1_000", "4, eval_episodes=2"))
     command = ["bench", "run", str(small), "--results", str(tmp_path)]
@@ -83,7 +83,12 @@ def test_the_suites_of_the_package_have_what_is_promised(capsys):
         assert suite.parts == ("comparison", "fewshot", "ablation", "robustness", "cost")
         assert suite.qualities == ("expert", "medium", "mixed")
         labels = {label for entry in suite.entries for label in entry.labels}
-        assert {"networld", "networld (regression)", "networld (no mean field)"} <= labels
+        assert {
+            "networld",
+            "networld (slot)",
+            "networld (plan)",
+            "networld (no mean field)",
+        } <= labels
         assert {"bc (argmax)", "bc (sample)", "bc (expectation)"} <= labels
         for baseline in ("ma-cql", "ma-iql", "ma-dt", "ma-dd"):
             assert {baseline, f"{baseline} (no mean field)"} <= labels

@@ -28,7 +28,7 @@ from networld_algos.training.train import train
 
 UPDATES = 5
 SMALL = {"hidden": 16, "batch_size": 4}
-PLANNER = {**SMALL, "sequences": 16, "latent": 8, "dim": 8, "forecast_hidden": 16, "horizon": 4}
+PLANNER = {**SMALL, "planner": "diffusion", "sequences": 16, "latent": 8, "dim": 8, "horizon": 4}
 CASES = {
     "bc box": ("bc", "box", SMALL),
     "bc discrete": ("bc", "discrete", {**SMALL, "mean_field": False}),
@@ -41,9 +41,9 @@ CASES = {
     "ma-dt ordered": ("ma-dt", "ordered", {**SMALL, "context": 4, "kept": 2, "dropout": 0.0}),
     "ma-dd box": ("ma-dd", "box", {**SMALL, "sequences": 16, "dim": 8, "horizon": 4}),
     "networld box": ("networld", "box", PLANNER),
-    "networld ordered": ("networld", "ordered", {**PLANNER, "weighting": "return"}),
+    "networld ordered": ("networld", "ordered", {**PLANNER, "weighting": "advantage"}),
     "networld discrete": ("networld", "discrete", {**PLANNER, "encoder_grad": "end_to_end"}),
-    "networld off": ("networld", "box", {**PLANNER, "mean_field": "off", "planner": "regression"}),
+    "networld off": ("networld", "box", {**PLANNER, "mean_field": False, "planner": "forecast"}),
 }
 
 

@@ -9,29 +9,27 @@ import pytest
 import torch
 
 from networld_algos.data.batch import WindowSampler
-from networld_algos.networld.config import FAITHFUL, NetWorldConfig
+from networld_algos.networld.config import DIFFUSION, FAITHFUL, NetWorldConfig
 from networld_algos.networld.planning import plan
 from networld_algos.networld.segments import draw_segments
 from networld_algos.training.checkpoint import load, save
 from tests.helpers.algorithms import act, assert_same_state, generator, prepared, train, untrained
 
 NETWORLD_OPTIONS = [
-    {"planner": "regression"},
-    {"planner": "regression", "mean_field": "off"},
-    {"denoiser": "mlp", "blocks": 2, "solver": "dpm-solver++"},
-    {"mean_field": "classifier", "guidance": "gradient"},
-    {"mean_field": "off", "guidance": "gradient"},
-    {"message": "learned", "return_of": "neighbourhood"},
-    {"guidance": "select", "candidates": 3, "temperature": 0.7, "weighting": "return"},
-    {"prediction": "epsilon", "solver": "ddpm", "classifier": False, "guidance": "none"},
-    {"encoder_grad": "none"},
-    {"message": "features", "planner": "regression"},
-    {"aggregate": "softmax", "message_dropout": 0.5},
-    {"action_slot": 0.0, "aggregate": "mean"},
+    {},
+    {"mean_field": False},
+    {**DIFFUSION, "denoiser": "mlp", "blocks": 2, "solver": "dpm-solver++"},
+    {**DIFFUSION, "mean_field": False, "return_of": "agent"},
+    {**DIFFUSION, "guidance": "select", "candidates": 3, "weighting": "advantage"},
+    {**DIFFUSION, "prediction": "epsilon", "solver": "ddpm", "guidance": "none"},
+    {**DIFFUSION, "encoder_grad": "inverse+reconstruction"},
+    {**DIFFUSION, "encoder_grad": "end_to_end"},
+    {**DIFFUSION, "forecast": False, "temperature": 0.0},
+    {"message": "features"},
+    {"message": "latent", "aggregate": "softmax", "message_dropout": 0.5},
+    {"action_slot": 0.0, "aggregate": "mean", "decode": "sample"},
     {"act_by": "slot", "weighting": "advantage"},
-    {"encoder_grad": "end_to_end"},
-    {"warm_start": True},
-    {"forecast": False},
+    {"weighting": "advantage", "discount": 0.0, "horizon": 2},
     {**FAITHFUL, "dim": 8},
 ]
 
@@ -54,6 +52,35 @@ def test_every_networld_option_trains_acts_and_resumes(toy, options, tmp_path):
     assert all(np.isfinite([found.value for found in one.health(data).values()]))
 
 
+def test_all_losses_fall_when_overfitting_one_batch(toy):
+    data = toy("box").collect(8)
+    options = {"encoder_grad": "inverse+reconstruction", "learning_rate": 3e-3, **DIFFUSION}
+    algorithm = prepared("networld", data, **options)
+    batch = WindowSampler(data, algorithm.window, 4).sample(np.random.default_rng(0))
+    history = [algorithm.update(batch, generator(0)) for _ in range(80)]
+    parts = ("inverse", "reconstruction", "forecast", "diffusion", "classifier")
+    assert set(history[0]) == {f"{part}_loss" for part in parts}
+    for key, first in history[0].items():
+        assert history[-1][key] < 0.8 * first, key
+
+
+def test_without_plans_one_step_is_enough_unless_advantages_look_ahead(toy):
+    data = toy("box").collect(4)
+    for options, window in (
+        ({}, 1),
+        ({"weighting": "advantage"}, 3),
+        ({"weighting": "advantage", "discount": 0.0}, 1),
+        (DIFFUSION, 3),
+    ):
+        algorithm = prepared("networld", data, **options)
+        assert algorithm.window == window
+        batch = WindowSampler(data, window, 20).sample(np.random.default_rng(0))
+        own = algorithm.nets.task("toy")
+        segments = draw_segments(own, algorithm.config, batch, generator())
+        assert segments.actions.shape[:2] == (24 * 3 // window, window)  # as many steps in all
+        assert (algorithm.nets.shared.denoiser is None) is (options != DIFFUSION)
+
+
 def test_first_statistics_are_those_of_real_steps(toy):
     data = toy("box").collect(4)
     data.lengths[:] = [20, 3, 7, 5]
@@ -64,13 +91,13 @@ def test_first_statistics_are_those_of_real_steps(toy):
         states.append(prepared("networld", data))
     assert_same_state(*states)
     with pytest.raises(ValueError, match="shorter than 23 steps; use a horizon of at most 21"):
-        prepared("networld", data, horizon=24)
+        prepared("networld", data, horizon=24, **DIFFUSION)
 
 
 def test_diffusion_loss_leaves_the_encoder_alone(toy):
     data = toy("box").collect(4)
     for mode, reaches in (("inverse+reconstruction", False), ("end_to_end", True)):
-        algorithm = prepared("networld", data, encoder_grad=mode)
+        algorithm = prepared("networld", data, encoder_grad=mode, **DIFFUSION)
         task = algorithm.nets.task("toy")
         batch = WindowSampler(data, algorithm.window, 4).sample(np.random.default_rng(0))
         segments = draw_segments(task, algorithm.config, batch, generator())
@@ -86,7 +113,7 @@ def test_diffusion_loss_leaves_the_encoder_alone(toy):
 def test_selection_and_guidance_raise_the_predicted_return(toy):
     task = toy("box")
     data = task.collect(16)
-    algorithm = prepared("networld", data, total=150, message="learned", aggregate="mean")
+    algorithm = prepared("networld", data, total=150, aggregate="mean", **DIFFUSION)
     train(algorithm, [data], 0, 150)
     nets, config = algorithm.acting, algorithm.config
     obs = torch.as_tensor(data.obs[:8, 0])
@@ -98,7 +125,7 @@ def test_selection_and_guidance_raise_the_predicted_return(toy):
         segment, _ = plan(nets, algorithm.config, "toy", z, m, present, generator())
         assert torch.equal(segment[:, : config.latent, 0], z)  # the first latent is clamped
         with torch.no_grad():
-            logits = nets.shared.classify(segment, torch.tensor([0]), m, present, "toy")
+            logits = nets.shared.classify(segment, torch.tensor([0]), present, "toy")
         return nets.task("toy").returns.score(logits).mean().item()
 
     plain = predicted(guidance="none", temperature=0.7)
@@ -141,7 +168,7 @@ def test_two_tasks_and_a_third_adapted_resume_exactly(toy, tmp_path):
 def test_an_action_slot_decides_as_well_as_the_forecast(toy, kind):
     task = toy(kind)
     data = task.collect(24)
-    algorithm = prepared("networld", data, total=300, planner="regression", learning_rate=3e-3)
+    algorithm = prepared("networld", data, total=300, learning_rate=3e-3)
     train(algorithm, [data], 0, 300)
     by_forecast = task.score(algorithm)
     algorithm.reconfigure(act_by="slot", decode="argmax")

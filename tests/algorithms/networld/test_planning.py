@@ -8,16 +8,17 @@ import torch
 from networld_algos import make
 from networld_algos.data.batch import WindowSampler
 from networld_algos.networld.advantage import MAX_WEIGHT, step_weights
+from networld_algos.networld.config import DIFFUSION
 from networld_algos.networld.segments import draw_segments
 from networld_algos.training.train import train
 
-SMALL = {"latent": 8, "hidden": 32, "forecast_hidden": 32, "forecast_layers": 1, "dim": 16}
+SMALL = {"latent": 8, "hidden": 32, "layers": 1, "dim": 16}
 
 
 def test_advantage_weights_prefer_the_experts_actions(toy):
     task = toy("box")
     data = task.collect(24)
-    config = {**SMALL, "weighting": "advantage", "planner": "regression", "guidance": "none"}
+    config = {**SMALL, "weighting": "advantage"}
     algorithm = make("networld", data.spec, config, seed=0)
     algorithm.prepare(data, 400)
     train(algorithm, [data], 400, 0)
@@ -27,10 +28,11 @@ def test_advantage_weights_prefer_the_experts_actions(toy):
     segments = draw_segments(nets, algorithm.config, batch, generator)
     averaged = algorithm.acting.task("toy")
     weights, loss = step_weights(nets, averaged, segments.transitions, 0.9, 1.0)
-    assert weights.shape == batch.rewards[:, 0].shape
+    rows = segments.transitions.picked.rows
+    assert weights.shape == rows.shape
     assert torch.isfinite(loss)
     assert weights.max() <= MAX_WEIGHT
-    poor = batch.rewards[:, 0] < -0.3  # random actions: the expert's reward is zero
+    poor = batch.rewards[:, 0].flatten()[rows] < -0.3  # random actions: the expert's reward is zero
     assert poor.any()
     assert weights[poor].mean() < 0.6 * weights[~poor].mean()
     flat, _ = step_weights(nets, averaged, segments.transitions, 0.9, 0.0)
@@ -40,7 +42,7 @@ def test_advantage_weights_prefer_the_experts_actions(toy):
 def test_a_plan_is_followed_as_far_as_asked(toy):
     task = toy("box")
     data = task.collect(8)
-    algorithm = make("networld", data.spec, {**SMALL, "guidance": "none"}, seed=0)
+    algorithm = make("networld", data.spec, {**SMALL, **DIFFUSION, "guidance": "none"}, seed=0)
     algorithm.prepare(data, 60)
     train(algorithm, [data], 60, 0)
     obs = torch.as_tensor(data.obs[:4, 3])
