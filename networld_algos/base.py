@@ -26,7 +26,8 @@ Carry = dict[str, Any]
 
 ``"delay"``, if present, is the number of steps that messages take to arrive.
 `networld_algos.nn.messages.receive` applies it, so an algorithm that takes its messages from there
-works with late ones. An algorithm passes on carry entries it does not know.
+works with late ones. ``"inbox"``, if present, holds the messages themselves: the neighbours of a
+deployed station are elsewhere. An algorithm passes on carry entries it does not know.
 """
 
 
@@ -68,6 +69,35 @@ class Diagnostic:
         return f"{self.low:g} to {self.high:g}"
 
 
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a search may give to a setting, see `Algorithm.search`.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value. If both are whole numbers, only whole numbers are tried.
+        log: Draw evenly on a logarithmic scale.
+
+    Raises:
+        ValueError: If ``low`` is not below ``high``, or a logarithmic range does not start above 0.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"low must be below high, got {self.low} and {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithmic range must start above 0, got {self.low}")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only whole numbers are tried."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
 class Algorithm(nn.Module, ABC):
     """Base class of all algorithms: agents share parameters and act on local information.
 
@@ -89,6 +119,8 @@ class Algorithm(nn.Module, ABC):
         decision_fields: Fields of the config that are used only to act; `reconfigure` can change
             them after training.
         adapt_fields: Fields that are used only from `adapt` on; they can be set on a trained model.
+        search: Field of the config -> what ``networld tune`` tries for it: a `Range`, or a tuple of
+            choices, each a number, a text, a truth value or None.
         counters: Integers that are part of the training state, such as the updates done.
         window: Steps ``T`` of the windows that `update` takes.
         batch_size: Windows ``B`` that `update` takes.
@@ -103,6 +135,7 @@ class Algorithm(nn.Module, ABC):
     evaluation_s: ClassVar[float] = 0.4
     decision_fields: ClassVar[tuple[str, ...]] = ()
     adapt_fields: ClassVar[tuple[str, ...]] = ()
+    search: ClassVar[Mapping[str, Range | tuple[Any, ...]]] = {}
 
     def __init__(self, specs: Sequence[TaskSpec], config: Any, seed: int) -> None:
         super().__init__()

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor
 
-from networld_algos.base import Algorithm, Carry
+from networld_algos.base import Algorithm, Carry, Range
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.nn.action_head import DECODES, ActionHead, Decode
@@ -68,6 +68,12 @@ class BC(Algorithm):
     budget = 2_400
     update_s = 0.0145
     decision_fields = ("decode", "temperature", "message_max_age")
+    search: ClassVar = {
+        "learning_rate": Range(3e-4, 5e-3, log=True),
+        "batch_size": (8, 16, 32),
+        "layers": Range(2, 4),
+        "decode": ("argmax", "expectation"),
+    }
     config: BCConfig
 
     def __init__(self, specs: Sequence[TaskSpec], config: BCConfig, seed: int) -> None:

@@ -18,12 +18,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor
 
-from networld_algos.base import Algorithm, Carry
+from networld_algos.base import Algorithm, Carry, Range
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import ReturnOf, assign_rewards
@@ -100,6 +100,15 @@ class MAIQL(Algorithm):
     update_s = 0.018
     evaluation_s = 0.1
     decision_fields = ("decode", "temperature", "message_max_age")
+    search: ClassVar = {
+        "learning_rate": Range(3e-4, 5e-3, log=True),
+        "batch_size": (8, 16, 32),
+        "expectile": Range(0.5, 0.9),
+        "beta": Range(0.3, 10.0, log=True),
+        "discount": (0.0, 0.9, 0.99),
+        "return_of": ("agent", "neighbourhood"),
+        "decode": ("argmax", "expectation"),
+    }
     config: MAIQLConfig
 
     def __init__(self, specs: Sequence[TaskSpec], config: MAIQLConfig, seed: int) -> None:

@@ -14,7 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tyro
 
-from networld_algos.cli import bench, completion, drift, model, reference, render, report, train
+from networld_algos.cli import (
+    bench,
+    completion,
+    drift,
+    model,
+    reference,
+    render,
+    report,
+    train,
+    tune,
+)
 from networld_algos.cli.signals import exit_status, sigterm_interrupts
 from networld_algos.cli.terminal import console, say_error
 from networld_algos.results.text import suggestion
@@ -48,6 +58,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "train": (
         "train an algorithm on a dataset",
         lambda args: train.train(train.parse(args)),
+    ),
+    "tune": (
+        "search the settings of an algorithm, or of a suite's algorithms",
+        lambda args: tyro.cli(tune.tune, prog="networld tune", args=args),
     ),
     "evaluate": (
         "run a trained model and compare it with the reference policies",

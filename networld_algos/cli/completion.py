@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 from tyro.conf import Positional
 
-from networld_algos.cli import bench, drift, model, reference, render, report, train
+from networld_algos.cli import bench, drift, model, reference, render, report, train, tune
 
 
 def completion(shell: Positional[Literal["bash", "zsh", "tcsh"]]) -> int:
@@ -37,6 +37,7 @@ def commands() -> dict[str, Callable[..., Any]]:
         "reference": reference.reference,
         "dataset": _group(dataset.VERBS),
         "train": _taking(train.kinds()),
+        "tune": tune.tune,
         "evaluate": model.evaluate,
         "push": model.push,
         "health": model.health,

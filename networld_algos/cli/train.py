@@ -51,6 +51,8 @@ class TrainOptions(Generic[Config]):
         seed: Seed of weights, batches and noise.
         preset: Named settings from which the algorithm's own options start. NetWorld also has
             "faithful".
+        settings: File of settings, as `networld tune` writes it: those for this algorithm and data
+            are where the algorithm's own options start from.
         device: cpu, cuda for one device per process, or auto: cuda if there is one.
         init: Trained model to start from: a folder, or hf://owner/name. Its settings are the
             defaults of the algorithm's own options. If it does not know the task, it is adapted.
@@ -65,6 +67,7 @@ class TrainOptions(Generic[Config]):
     updates: int = 2_000
     seed: int = 0
     preset: str = "default"
+    settings: Path | None = None
     device: str = "cpu"
     init: str | None = None
     config: Config = tyro.MISSING
@@ -85,6 +88,7 @@ def parse(args: Sequence[str]) -> TrainOptions[Any]:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", nargs="?", const="")
     first.add_argument("--init", nargs="?", const="")
+    first.add_argument("--settings", nargs="?", const="")
     known, rest = first.parse_known_args(args)
     word, options = (rest[0], rest[1:]) if rest else ("", [])
     if word in ("", "-h", "--help"):
@@ -102,8 +106,17 @@ def parse(args: Sequence[str]) -> TrainOptions[Any]:
         config = make_config(name, preset)
     else:
         config, preset = _config_of(init, name, preset), "default"
+    settings = None if known.settings is None else Path(known.settings)
+    if settings is not None:
+        config = replace(config, **_settings_of(settings, name, options))
     default = TrainOptions(
-        name, tyro.MISSING, tyro.MISSING, preset=preset, init=init, config=config
+        name,
+        tyro.MISSING,
+        tyro.MISSING,
+        preset=preset,
+        settings=settings,
+        init=init,
+        config=config,
     )
     with importable():  # the help of options is in the source of their dataclass
         return tyro.cli(
@@ -124,6 +137,20 @@ def _config_of(init: str, algorithm: str, preset: str | None) -> Any:
     if preset is not None:
         raise ValueError("--init and --preset exclude each other: settings come from the model")
     return find_model(init, algorithm).config
+
+
+def _settings_of(path: Path, algorithm: str, options: Sequence[str]) -> dict[str, Any]:
+    """Fields that a file of settings has for an algorithm on the data that the options name."""
+    from networld_algos.training.tuning.choices import settings_for
+
+    peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    peek.add_argument("--task", nargs="?")
+    peek.add_argument("--dataset", nargs="?")
+    given, _ = peek.parse_known_args(options)
+    if given.task is None:
+        return {}  # the option is missing, or only the help is asked for
+    task = task_name(given.task)
+    return settings_for(path, algorithm, task, given.dataset or f"networld/{task}/expert-v0")
 
 
 def kinds() -> Any:

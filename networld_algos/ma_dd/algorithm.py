@@ -34,7 +34,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from networld_algos.base import Algorithm, Carry
+from networld_algos.base import Algorithm, Carry, Range
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import assign_rewards, at_quantile, quantile_grid, segment_returns
@@ -75,6 +75,16 @@ class MADD(Algorithm):
         "steps", "solver", "temperature", "guidance_weight", "target", "target_quantile",
         "decode", "decode_temperature", "message_max_age",
     )  # fmt: skip
+    search: ClassVar = {
+        "learning_rate": Range(3e-4, 3e-3, log=True),
+        "batch_size": (8, 16, 32),
+        "sequences": (64, 256, 512),
+        "dim": (32, 64),
+        "horizon": (2, 4),
+        "temperature": (0.0, 0.5),
+        "guidance_weight": (0.0, 1.2, 2.0),
+        "target_quantile": (0.5, 0.7, 0.9),
+    }
     config: MADDConfig
 
     def __init__(self, specs: Sequence[TaskSpec], config: MADDConfig, seed: int) -> None:

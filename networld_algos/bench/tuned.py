@@ -1,0 +1,114 @@
+"""Settings that a search has chosen, in suites; and what a suite wants to have searched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from networld_algos.bench.parts import Entry, data_keys
+from networld_algos.bench.suite import Suite
+from networld_algos.results.rows import QUALITIES
+from networld_algos.training.tuning.choices import Choices, open_choices
+from networld_algos.training.tuning.subject import Subject, search_space
+from networld_envs.simulator import TASKS
+
+COMMITTED = Path(__file__).with_name("tuned.toml")
+"""Choices for the suites that come with the package."""
+
+
+def suite_subjects(
+    suite: Suite, tasks: Sequence[str] = (), qualities: Sequence[str] = ()
+) -> list[Subject]:
+    """Every algorithm of a suite's comparison on every data of it.
+
+    An algorithm with several entries is searched with the settings of the one that is labelled with
+    its name. Fields that the entry varies when it acts are not searched.
+
+    Args:
+        suite: The suite.
+        tasks: Tasks of the suite; all by default.
+        qualities: Qualities of the data; those of the suite by default.
+
+    Raises:
+        ValueError: If the suite has no comparison, or no algorithm of it declares ranges.
+    """
+    entries = [_main(suite.entries, name) for name in {e.algorithm: None for e in suite.entries}]
+    if not entries:
+        raise ValueError(f"suite {suite.name!r} has no comparison, so there is nothing to search")
+    return [
+        Subject(
+            algorithm=entry.algorithm,
+            task=task,
+            dataset=f"networld/{task}/{quality}-v0",
+            base=entry.values_on(task, quality),
+            fixed=tuple(sorted({f for d in entry.decisions.values() for f in d})),
+        )
+        for quality in qualities or suite.qualities
+        for task in tasks or suite.tasks
+        for entry in entries
+        if quality in entry.qualities and search_space(entry.algorithm)
+    ]
+
+
+def with_choices(suite: Suite, choices: Choices) -> Suite:
+    """The suite with chosen settings in its comparison and its ablations.
+
+    An entry keeps fields that it sets itself and that make it a variant of its algorithm. Models
+    that are trained on several tasks at once keep their settings.
+    """
+    changes: dict[str, Any] = {"entries": _chosen(suite.entries, suite.entries, choices)}
+    if suite.ablation is not None:
+        entries = _chosen(suite.ablation.entries, suite.entries, choices)
+        changes["ablation"] = replace(suite.ablation, entries=entries)
+    return replace(suite, **changes)
+
+
+def settled(suite: Suite, path: Path) -> Suite:
+    """`with_choices` from a file that a user has named.
+
+    Raises:
+        ValueError: If there is no such file, or it has nothing for the suite.
+    """
+    choices = open_choices(path)
+    if not any(choices.get(entry.algorithm) for entry in suite.entries):
+        raise ValueError(
+            f"{path} has no settings for the algorithms of suite {suite.name!r}; it has some for "
+            f"{', '.join(choices) or 'none'}"
+        )
+    unusable = {key for tables in choices.values() for key in tables} - data_keys(TASKS)
+    if unusable := unusable - {*QUALITIES}:
+        raise ValueError(
+            f"{path} has settings for {', '.join(sorted(unusable))}; suites use the data of the "
+            "catalogue, so remove these tables"
+        )
+    return with_choices(suite, choices)
+
+
+def merged(hand: Mapping[str, Mapping[str, Any]], chosen: Mapping[str, Mapping[str, Any]]) -> Any:
+    """`Entry.by_data` of settings by hand, with chosen ones over them."""
+    keys = [*hand, *(key for key in chosen if key not in hand)]
+    return {key: {**hand.get(key, {}), **chosen.get(key, {})} for key in keys}
+
+
+def _main(entries: Sequence[Entry], algorithm: str) -> Entry:
+    own = [entry for entry in entries if entry.algorithm == algorithm]
+    return next((entry for entry in own if entry.label == algorithm), own[0])
+
+
+def _chosen(
+    entries: Sequence[Entry], all_entries: Sequence[Entry], choices: Choices
+) -> tuple[Entry, ...]:
+    found = []
+    for entry in entries:
+        peers = [e for e in all_entries if e.algorithm == entry.algorithm]
+        usual = _main(peers or entries, entry.algorithm).values
+        missing = object()
+        own = {k for k, v in entry.values.items() if usual.get(k, missing) != v}
+        by_data = {
+            data: {name: value for name, value in fields.items() if name not in own}
+            for data, fields in choices.get(entry.algorithm, {}).items()
+        }
+        found.append(replace(entry, by_data=merged(entry.by_data, by_data)))
+    return tuple(found)

@@ -1,0 +1,360 @@
+"""Search the settings of algorithms: the same number of trials and the same time for each.
+
+Every trial trains with other settings on the same data, and its score on validation networks leads
+the choice of the next ones: the tree-structured Parzen estimator of Optuna (Akiba et al., 2019).
+Trials are kept in a SQLite database, so that a search which is stopped goes on, and the best one is
+written to files that can be committed::
+
+    trials.db                 all trials, for Optuna
+    trials/<subject>.json     the trials of an algorithm on data, with scores and settings
+    choices.toml              settings of the best trials
+
+The first trial has the settings as they are. The best score of several is too high an estimate of
+its own; score the choice on test networks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from networld_algos.base import Range
+from networld_algos.files import locked, write_text
+from networld_algos.registry import ALGORITHMS, make_config
+from networld_algos.training.cpu import SWITCH, machine
+from networld_algos.training.origin import data_origin, network_for
+from networld_algos.training.tuning.choices import read_choices, write_choices
+from networld_algos.training.tuning.storage import load_optuna, open_storage, pruner_of, trial_id
+from networld_algos.training.tuning.subject import Options, Subject
+from networld_algos.training.tuning.trial import Job, Result, perform
+from networld_envs import store
+from networld_envs.policies import get_policy, usable_policies
+from networld_envs.policies.references import reference_rewards
+from networld_envs.simulator import added_tasks, make_params
+from networld_envs.store.workers import WorkerDiedError, Workers
+from networld_envs.version import __version__
+
+DATABASE, CHOICES, TRIALS, RUNNING = "trials.db", "choices.toml", "trials", ".running"
+ENVIRONMENT = ("MINARI_DATASETS_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", SWITCH)
+
+OnTrial = Callable[[Subject, Result], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a search found for a subject.
+
+    Attributes:
+        subject: The algorithm and its data.
+        score: Best score of a whole trial on validation networks.
+        first: Score of the settings as they were; None if that trial failed or ended early.
+        params: The best settings.
+        trials: Number of trials.
+    """
+
+    subject: Subject
+    score: float
+    first: float | None
+    params: dict[str, Any]
+    trials: int
+
+
+def search(
+    subjects: Sequence[Subject],
+    options: Options,
+    out: Path,
+    jobs: int = 1,
+    on_start: Callable[[int, int], None] | None = None,
+    on_trial: OnTrial | None = None,
+) -> list[Choice]:
+    """Do the trials that are missing, and write what was found.
+
+    Args:
+        subjects: What to search. Their trials take turns.
+        options: The options, the same for all.
+        out: Folder of the search.
+        jobs: Number of parallel processes, with one thread each.
+        on_start: Called with the numbers of trials that are done, and of all.
+        on_trial: Called after each trial.
+
+    Returns:
+        One choice for each subject.
+
+    Raises:
+        ValueError: If the folder holds a search with other options, another process is searching
+            in it, or no trial of a subject has ended well.
+        ImportError: If Optuna is not installed.
+        KeyboardInterrupt: After a signal; what was done is saved.
+    """
+    optuna = load_optuna()
+    out = out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    with _only_search(out), open_storage(out / DATABASE) as storage:
+        known = read_choices(out / CHOICES) if (out / CHOICES).exists() else {}
+        write_choices(out / CHOICES, known)  # an unwritable folder is found out before training
+        studies = [_Study(optuna, storage, s, options, out) for s in subjects]
+        waiting = [max(0, options.trials - study.finished) for study in studies]
+        total = options.trials * len(studies)
+        if on_start is not None:
+            on_start(total - sum(waiting), total)
+        turns = [k for n in range(options.trials) for k, w in enumerate(waiting) if n < w]
+        jobs_of = _Jobs(studies, turns)
+        with Workers(perform, jobs) as workers:
+            for job, answer in workers.map(jobs_of):
+                study = jobs_of.study_of(job)
+                if isinstance(answer, WorkerDiedError):
+                    result = Result("failed", error=str(answer))
+                else:
+                    result = answer
+                study.tell(job, result)
+                if study.choice() is not None:
+                    known.setdefault(study.subject.algorithm, {})
+                    known[study.subject.algorithm][study.subject.data] = study.chosen_fields()
+                    write_choices(out / CHOICES, known)
+                if on_trial is not None and result.state != "stopped":
+                    on_trial(study.subject, result)
+                if result.signal:
+                    signal.raise_signal(result.signal)  # the training had taken it
+        return [study.found() for study in studies]
+
+
+class _Study:
+    """The trials of one subject."""
+
+    def __init__(
+        self, optuna: Any, storage: Any, subject: Subject, options: Options, out: Path
+    ) -> None:
+        self.optuna, self.storage, self.out = optuna, storage, out
+        self.subject, self.options = subject, options
+        self.distributions = {n: _distribution(optuna, v) for n, v in subject.space.items()}
+        make_config(subject.algorithm, {**subject.base, **subject.first})
+        self.study = optuna.create_study(
+            study_name=subject.name,
+            storage=storage,
+            direction="maximize",
+            pruner=pruner_of(options),
+            load_if_exists=True,
+        )
+        dataset = store.load(subject.dataset)
+        network = network_for(subject.task, {"task": subject.task, "origin": data_origin(dataset)})
+        self.network = {"preset": network.preset, **network.params}
+        about = {
+            **subject.record(),
+            **options.record(),
+            "data_hash": store.recorded_hash(dataset),
+            "version": __version__,
+        }
+        self._check(about)
+        ends = self.study.user_attrs.get("ends", 0)
+        if ends == 0:
+            ends = _ends(subject.task, self.network, options)
+            self.study.set_user_attr("ends", ends)
+        self.ends = None if ends is None else (float(ends[0]), float(ends[1]))
+        self._restart()
+        if not self.study.trials:
+            self.study.enqueue_trial(subject.first)
+
+    def _check(self, about: dict[str, Any]) -> None:
+        """Record what the search is about, or raise if it was about something else."""
+        before = self.study.user_attrs.get("about")
+        about = json.loads(json.dumps(about))
+        if before is None:
+            self.study.set_user_attr("about", about)
+            return
+        for key in [*before, *about]:
+            if before.get(key) != about.get(key):
+                raise ValueError(
+                    f"{self.out} holds trials of {self.subject.name} with {key}="
+                    f"{before.get(key)!r}, not {about.get(key)!r}; choose another --out, or use "
+                    "the same options"
+                )
+
+    def _restart(self) -> None:
+        """Put trials of a process that is gone back into the queue."""
+        states = self.optuna.trial.TrialState
+        for trial in self.study.get_trials(states=(states.RUNNING,)):
+            self._again(trial)
+
+    def _again(self, trial: Any) -> None:
+        self._note(trial.number, "interrupted", True)
+        self.study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
+        attrs = {"origin": trial.user_attrs.get("origin", trial.number)}
+        if "updates" in trial.user_attrs:
+            attrs["updates"] = trial.user_attrs["updates"]
+        self.study.enqueue_trial(trial.params, user_attrs=attrs)
+
+    @property
+    def ended(self) -> list[Any]:
+        """Trials that count."""
+        states = self.optuna.trial.TrialState
+        done = self.study.get_trials(states=(states.COMPLETE, states.PRUNED, states.FAIL))
+        return [t for t in done if not t.user_attrs.get("interrupted")]
+
+    @property
+    def finished(self) -> int:
+        """How many trials count."""
+        return len(self.ended)
+
+    def ask(self) -> Job:
+        """The next trial. Its random numbers depend on the seed and on how many there were."""
+        trials = self.study.trials
+        number = sum(not trial.user_attrs.get("interrupted") for trial in trials)
+        stream = np.random.SeedSequence([self.options.seed, number])
+        self.study.sampler = self.optuna.samplers.TPESampler(
+            seed=int(stream.generate_state(1)[0]),
+            n_startup_trials=min(10, max(3, self.options.trials // 3)),
+        )
+        trial = self.study.ask(self.distributions)
+        origin = trial.user_attrs.get("origin", trial.number)
+        return Job(
+            subject=self.subject,
+            options=self.options,
+            database=self.out / DATABASE,
+            number=trial.number,
+            params=dict(trial.params),
+            updates=trial.user_attrs.get("updates", self.options.updates),
+            folder=self.out / RUNNING / f"{self.subject.stem}-{origin}",
+            network=self.network,
+            ends=self.ends,
+            algorithms=dict(ALGORITHMS),
+            tasks=added_tasks(),
+            environment={k: os.environ[k] for k in ENVIRONMENT if k in os.environ},
+        )
+
+    def tell(self, job: Job, result: Result) -> None:
+        """Record how a trial ended, in the database and in the file of trials."""
+        if result.state == "stopped":
+            self._again(self.study.trials[job.number])
+            return
+        self._note(job.number, "seconds", result.seconds)
+        self._note(job.number, "machine", machine())
+        if result.error:
+            self._note(job.number, "error", result.error)
+        if result.state == "complete":
+            self.study.tell(job.number, result.score)
+        else:
+            states = self.optuna.trial.TrialState
+            state = states.PRUNED if result.state == "pruned" else states.FAIL
+            self.study.tell(job.number, state=state)
+        path = self.out / TRIALS / f"{self.subject.stem}.json"
+        write_text(path, json.dumps(self.as_json(), indent=1) + "\n")
+
+    def _note(self, number: int, key: str, value: Any) -> None:
+        """Set an attribute of a trial that has not ended."""
+        self.storage.set_trial_user_attr(trial_id(self.storage, self.study, number), key, value)
+
+    def choice(self) -> Choice | None:
+        """The best trial so far, if one is whole."""
+        whole = [t for t in self.ended if t.value is not None and t.state.name == "COMPLETE"]
+        if not whole:
+            return None
+        best = max(whole, key=lambda t: t.value)
+        first = next((t.value for t in whole if t.user_attrs.get("origin", t.number) == 0), None)
+        return Choice(self.subject, best.value, first, dict(best.params), self.finished)
+
+    def found(self) -> Choice:
+        """The best trial.
+
+        Raises:
+            ValueError: If none ended well.
+        """
+        choice = self.choice()
+        if choice is None:
+            errors = [t.user_attrs.get("error", "it ended early") for t in self.ended]
+            raise ValueError(
+                f"no trial of {self.subject.name} ended well; the first one: {errors[0]}"
+            )
+        return choice
+
+    def chosen_fields(self) -> dict[str, Any]:
+        """Fields of the config that the choice sets, without None, which is a default."""
+        choice = self.found()
+        return {name: value for name, value in choice.params.items() if value is not None}
+
+    def as_json(self) -> dict[str, Any]:
+        """All trials as JSON types."""
+        about, choice = dict(self.study.user_attrs["about"]), self.choice()
+        return {
+            **about,
+            "score": "reward" if self.ends is None else "0 random, 100 expert",
+            "ends": self.ends,
+            "trials": [
+                {
+                    "number": t.number,
+                    "state": t.state.name.lower(),
+                    "score": t.value if t.state.name == "COMPLETE" else None,
+                    "scores": [t.intermediate_values[s] for s in sorted(t.intermediate_values)],
+                    "params": t.params,
+                    **{k: v for k, v in t.user_attrs.items() if k != "origin"},
+                }
+                for t in self.ended
+            ],
+            "choice": None
+            if choice is None
+            else {"score": choice.score, "first": choice.first, "params": choice.params},
+        }
+
+
+class _Jobs(Sequence[Job]):
+    """Trials in the order of their turns; the settings of one are chosen when a worker takes it."""
+
+    def __init__(self, studies: Sequence[_Study], turns: Sequence[int]) -> None:
+        self._studies, self._turns = studies, turns
+        self._asked: dict[int, Job] = {}
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        if index not in self._asked:  # a trial whose worker died is taken again
+            self._asked[index] = self._studies[self._turns[index]].ask()
+        return self._asked[index]
+
+    def study_of(self, job: Job) -> _Study:
+        """The study that a trial belongs to."""
+        return next(s for s in self._studies if s.subject == job.subject)
+
+
+def _distribution(optuna: Any, values: Range | tuple[Any, ...]) -> Any:
+    if isinstance(values, tuple):
+        return optuna.distributions.CategoricalDistribution(values)
+    if values.is_whole:
+        low, high = int(values.low), int(values.high)
+        return optuna.distributions.IntDistribution(low, high, log=values.log)
+    return optuna.distributions.FloatDistribution(values.low, values.high, log=values.log)
+
+
+def _ends(task: str, network: dict[str, Any], options: Options) -> list[float] | None:
+    """Average rewards of the random and the expert policy on the validation networks."""
+    names = usable_policies(task, make_params(task, **network))
+    roles = {get_policy(task, name).role: name for name in names}
+    if not {"random", "expert"} <= set(roles):
+        return None
+    seeds = list(options.validation_seeds)
+    ends = [
+        float(reference_rewards(task, roles[role], seeds, **network).mean())
+        for role in ("random", "expert")
+    ]
+    return ends if ends[0] != ends[1] else None
+
+
+@contextmanager
+def _only_search(folder: Path) -> Iterator[None]:
+    """Lock a folder, so that two searches never do the same trial."""
+    try:
+        with locked(folder / ".lock", wait=False):
+            yield
+    except BlockingIOError as error:
+        raise ValueError(
+            f"another process is searching in {folder}; wait for it, or choose another --out"
+        ) from error

@@ -1,0 +1,362 @@
+"""One search for all algorithms: ranges, validation networks, trials that go on, choices."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from networld_algos import ALGORITHMS, make_config
+from networld_algos.base import Range
+from networld_algos.bc import BC
+from networld_algos.bench.parts import Entry
+from networld_algos.bench.presets import get_suite
+from networld_algos.bench.suite import Suite
+from networld_algos.bench.tuned import suite_subjects, with_choices
+from networld_algos.cli.command import main
+from networld_algos.cli.train import parse
+from networld_algos.registry import BUILT_IN
+from networld_algos.training.tuning import search as searching
+from networld_algos.training.tuning import trial as one_trial
+from networld_algos.training.tuning.choices import read_choices, settings_on, write_choices
+from networld_algos.training.tuning.search import CHOICES, RUNNING, TRIALS, search
+from networld_algos.training.tuning.subject import Options, Subject, search_space
+from networld_envs.policies.references import TEST_SEED
+from networld_envs.store.recipes import CATALOG
+from tests.helpers.catalogue import build_short
+
+RB = "networld/rb/expert-v0"
+SUBJECT = Subject("bc", "rb", RB, {"hidden": 16, "batch_size": 8}, ("batch_size", "layers"))
+QUICK = Options(trials=3, updates=4, networks=2, evaluations=2, pruner="none")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        build_short(patch, tmp_path_factory.mktemp("data"), 4, RB)
+        yield
+
+
+def trials_of(out, subject=SUBJECT):
+    return json.loads((out / TRIALS / f"{subject.stem}.json").read_text())["trials"]
+
+
+def ends(values):
+    return values if isinstance(values, tuple) else (values.low, values.high)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_algorithm_declares_ranges_that_its_config_accepts(name):
+    space = search_space(name)
+    default = make_config(name)
+    assert Subject(name, "rb", RB).first.keys() == space.keys(), "a default is out of its range"
+    for field, values in space.items():
+        for value in ends(values):
+            assert getattr(make_config(name, {field: value}), field) == value
+            make_config(name, {**Subject(name, "rb", RB).first, field: value})
+        assert type(getattr(default, field)) in {type(v) for v in ends(values)}
+    assert 3 <= len(space) <= 9  # a dozen trials cannot search more
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "bc has nothing to search: give BC an attribute such as"),
+        ({"rate": Range(0.1, 0.2)}, r"BC.search names \['rate'\], which BCConfig has no fields"),
+        ({"layers": [1, 2]}, r"BC.search\['layers'\] must be a Range, or a tuple"),
+        ({"layers": (2,)}, "at least two different"),
+        ({"layers": (2, None)}, "has None, which is not the default"),
+    ],
+)
+def test_wrong_ranges_are_named(monkeypatch, given, message):
+    monkeypatch.setattr(BC, "search", given)
+    with pytest.raises(ValueError, match=message):
+        search_space("bc")
+
+
+def test_a_range_is_not_empty_and_a_logarithmic_one_is_positive():
+    assert Range(1, 3).is_whole
+    assert not Range(1, 3.0).is_whole
+    with pytest.raises(ValueError, match="low must be below high, got 2 and 2"):
+        Range(2, 2)
+    with pytest.raises(ValueError, match="must start above 0, got 0"):
+        Range(0.0, 1.0, log=True)
+
+
+@pytest.mark.parametrize("networks", [2, 32, 100_000])
+def test_validation_networks_are_those_of_no_test_and_no_dataset(networks):
+    seeds = Options(networks=networks).validation_seeds
+    most = max(get_suite(name).eval_episodes for name in ("smoke", "demo", "cpu", "paper"))
+    assert seeds[0] >= 500_000 > TEST_SEED + 1_000 * most
+    first = min(int(line.split("=")[1].replace("_", "")) for line in _seed_lines())
+    assert seeds[-1] < first
+    with pytest.raises(ValueError, match="networks"):
+        Options(networks=100_001)
+
+
+def _seed_lines():
+    return [line for line in CATALOG.read_text().splitlines() if line.startswith("seed")]
+
+
+def test_a_search_chooses_the_best_trial_and_goes_on(tmp_path, monkeypatch):
+    seen, done = [], []
+    scored, performed = one_trial.evaluate, searching.perform
+
+    def evaluate(model, task, seeds, **options):
+        seen.extend(seeds)
+        return scored(model, task, seeds, **options)
+
+    def perform(job):
+        done.append(job.params)
+        return performed(job)
+
+    references = searching.reference_rewards
+    monkeypatch.setattr(one_trial, "evaluate", evaluate)
+    monkeypatch.setattr(searching, "perform", perform)
+    monkeypatch.setattr(
+        searching,
+        "reference_rewards",
+        lambda task, policy, seeds, **p: seen.extend(seeds) or references(task, policy, seeds, **p),
+    )
+    (found,) = search([SUBJECT], QUICK, tmp_path)
+    assert set(seen) == {500_000, 500_001}
+    trials = trials_of(tmp_path)
+    assert [t["state"] for t in trials] == ["complete"] * 3
+    assert (
+        done[0]
+        == trials[0]["params"]
+        == SUBJECT.first
+        == {
+            "learning_rate": make_config("bc").learning_rate,
+            "decode": "expectation",
+        }
+    )
+    assert found.score == max(t["score"] for t in trials)
+    assert found.first == trials[0]["score"]
+    assert found.params == max(trials, key=lambda t: t["score"])["params"]
+    assert read_choices(tmp_path / CHOICES) == {"bc": {"rb/expert": found.params}}
+    assert not list((tmp_path / RUNNING).iterdir())
+    # More trials: those that are done are not repeated. As many: nothing is left to do.
+    (more,) = search([SUBJECT], replace(QUICK, trials=4), tmp_path)
+    assert len(done) == 4
+    assert trials_of(tmp_path)[:3] == trials
+    assert more.score >= found.score
+    assert search([SUBJECT], QUICK, tmp_path) == [more]
+    assert len(done) == 4
+    with pytest.raises(ValueError, match=r"with updates=4, not 5; choose another --out"):
+        search([SUBJECT], replace(QUICK, updates=5), tmp_path)
+
+
+def test_an_interrupted_search_ends_as_one_that_was_not(tmp_path, monkeypatch):
+    (whole,) = search([SUBJECT], QUICK, tmp_path / "whole")
+    real, calls = one_trial._score, []
+
+    def score(job, model):
+        calls.append(job.number)
+        if len(calls) in (1, 4):  # Ctrl-C while the first and the second trial are evaluated
+            signal.raise_signal(signal.SIGINT)
+        return real(job, model)
+
+    monkeypatch.setattr(one_trial, "_score", score)
+    out = tmp_path / "parts"
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            search([SUBJECT], QUICK, out)
+    (found,) = search([SUBJECT], QUICK, out)
+    assert len(calls) == 6  # nothing was evaluated twice
+    assert [t["params"] for t in trials_of(out)][:2] == [
+        t["params"] for t in trials_of(tmp_path / "whole")
+    ][:2]
+    assert [t["score"] for t in trials_of(out)][:2] == [
+        t["score"] for t in trials_of(tmp_path / "whole")
+    ][:2]
+    assert found.trials == 3
+    assert found.first == whole.first
+
+
+def test_a_trial_of_a_killed_process_is_done_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(searching, "perform", lambda job: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        search([SUBJECT], QUICK, tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(
+        searching,
+        "perform",
+        lambda job: one_trial.Result("complete", job.params["learning_rate"]),
+    )
+    (found,) = search([SUBJECT], QUICK, tmp_path)
+    assert found.trials == 3
+    assert found.first == SUBJECT.first["learning_rate"]
+
+
+def test_trials_that_fail_or_end_early_are_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
+    def train(job):
+        if job.number == 0:
+            raise FloatingPointError("cloning_loss is nan at update 3")
+        return one_trial.Result("complete" if job.number == 1 else "pruned", 50.0 + job.number)
+
+    monkeypatch.setattr(one_trial, "_train", train)
+    (found,) = search([SUBJECT], QUICK, tmp_path)
+    assert (found.score, found.first) == (51.0, None)
+    trials = trials_of(tmp_path)
+    assert [t["state"] for t in trials] == ["fail", "complete", "pruned"]
+    assert trials[0]["error"] == "FloatingPointError: cloning_loss is nan at update 3"
+    monkeypatch.setattr(one_trial, "_train", lambda job: 1 / 0)
+    with pytest.raises(
+        ValueError, match="no trial of bc on rb/expert ended well; the first one: Z"
+    ):
+        search([SUBJECT], QUICK, tmp_path / "other")
+
+
+def test_a_bad_trial_is_pruned(tmp_path, monkeypatch):
+    monkeypatch.setattr(one_trial, "_score", lambda job, model: -float(job.number))
+    options = replace(QUICK, trials=6, updates=2, pruner="median")
+    search([SUBJECT], options, tmp_path)
+    assert [t["state"] for t in trials_of(tmp_path)] == ["complete"] * 4 + ["pruned"] * 2
+    assert [len(t["scores"]) for t in trials_of(tmp_path)] == [2] * 4 + [1] * 2
+
+
+def test_minutes_become_updates_by_the_time_of_the_first_ones(monkeypatch):
+    now = iter(np.arange(0.0, 1e4, 0.5))
+    monkeypatch.setattr(one_trial.time, "perf_counter", lambda: next(now))
+
+    def train(model, data, most, seed, should_stop):
+        return next(n for n in range(1, most) if should_stop())
+
+    monkeypatch.setattr(one_trial, "train", train)
+    options = Options(evaluations=4)
+    assert one_trial._updates_in(60.0, lambda n: None, None, options) == 120
+    assert one_trial._updates_in(1.0, lambda n: None, None, options) == 4
+
+
+def test_all_subjects_get_as_many_trials_and_take_turns(tmp_path, monkeypatch):
+    order = []
+
+    def train(job):
+        order.append((job.subject.algorithm, job.options.minutes))
+        return one_trial.Result("complete", 1.0)
+
+    monkeypatch.setattr(one_trial, "_train", train)
+    subjects = suite_subjects(
+        Suite(name="two", tasks=("rb",), entries=(Entry("bc"), Entry("ma-iql")), seeds=1, updates=1)
+    )
+    found = search(subjects, Options(trials=2, networks=2), tmp_path)
+    assert order == [("bc", 5.0), ("ma-iql", 5.0)] * 2
+    assert {c.trials for c in found} == {2}
+    assert read_choices(tmp_path / CHOICES).keys() == {"bc", "ma-iql"}
+
+
+@pytest.mark.slow
+def test_parallel_trials(tmp_path):
+    (found,) = search([SUBJECT], replace(QUICK, trials=4), tmp_path, jobs=2)
+    assert found.trials == 4
+    assert [t["state"] for t in trials_of(tmp_path)] == ["complete"] * 4
+
+
+def test_choices_are_written_and_read(tmp_path):
+    choices = {
+        "bc": {"rb/expert": {"learning_rate": 1e-05, "layers": 3, "decode": "argmax"}},
+        "ma-dd": {"mine/site-v0": {"mults": (1, 2)}, "cbf": {"mean_field": False}},
+    }
+    path = write_choices(tmp_path / CHOICES, choices)
+    assert '[bc."rb/expert"]' in path.read_text()
+    assert read_choices(path) == json.loads(json.dumps(choices))
+    assert settings_on(choices, "bc", "rb", RB) == choices["bc"]["rb/expert"]
+    assert settings_on(choices, "bc", "rb", "expert") == choices["bc"]["rb/expert"]
+    assert settings_on(choices, "bc", "rb", "networld/rb/mixed-v0") == {}
+    assert settings_on(choices, "ma-dd", "cbf", "mine/site-v0") == {
+        "mults": (1, 2),
+        "mean_field": False,
+    }
+    with pytest.raises(ValueError, match="x = None cannot be written"):
+        write_choices(path, {"bc": {"rb": {"x": None}}})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[bc", "is damaged"),
+        ("[bc]\nlayers = 3", r"has bc.layers = 3; settings stand in a table"),
+        ("[bc.rb]\nlayer = 3", r"\[bc.\"rb\"\]: unknown config keys \['layer'\]"),
+        ("[bc.rb]\nlayers = 0", r"\[bc.\"rb\"\]: BCConfig.layers must be an int"),
+    ],
+)
+def test_files_of_settings_that_are_wrong_are_refused(tmp_path, text, message):
+    path = tmp_path / CHOICES
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_choices(path)
+
+
+def test_a_training_takes_its_settings_from_a_file(tmp_path):
+    path = write_choices(tmp_path / CHOICES, {"bc": {"rb/expert": {"layers": 4, "hidden": 32}}})
+    args = ["bc", "--task", "rb", "--settings", str(path), "--out", "x"]
+    assert parse(args).config == make_config("bc", {"layers": 4, "hidden": 32})
+    own = parse([*args, "--config.layers", "2"])
+    assert (own.config.layers, own.config.hidden, own.settings) == (2, 32, path)
+    with pytest.raises(ValueError, match="no settings for bc on networld/cbf/expert-v0; it has: b"):
+        parse([a if a != "rb" else "cbf" for a in args])
+    with pytest.raises(ValueError, match="there is no file of settings nosuch"):
+        parse([a if a != str(path) else "nosuch" for a in args])
+
+
+def test_a_suite_is_searched_as_its_main_entries_are_and_takes_the_choice():
+    suite = get_suite("cpu")
+    subjects = suite_subjects(suite, ("rb",), ("mixed",))
+    assert {s.algorithm for s in subjects} == {e.algorithm for e in suite.entries}
+    assert {s.dataset for s in subjects} == {"networld/rb/mixed-v0"}
+    iql = next(s for s in subjects if s.algorithm == "ma-iql")
+    assert iql.base["return_of"] == "neighbourhood"
+    assert "decode" in ALGORITHMS["ma-iql"][1].search
+    assert "decode" not in iql.space  # the suite compares ways to decode
+    assert len(suite_subjects(suite)) == 6 * 9
+    chosen = {"learning_rate": 0.004, "return_of": "agent"}
+    tuned = with_choices(suite, {"ma-iql": {"rb/mixed": chosen}})
+    before = {e.label: e for e in suite.entries}
+    for entry in tuned.entries:
+        now, then = (e.values_on("rb", "mixed") for e in (entry, before[entry.label]))
+        if entry.algorithm == "ma-iql":
+            assert now == {**then, **chosen}
+        else:
+            assert now == then
+        assert entry.values_on("cbf", "mixed") == before[entry.label].values_on("cbf", "mixed")
+
+
+def test_a_variant_keeps_what_makes_it_one():
+    entries = (Entry("bc"), Entry("bc", "bc (small)", {"layers": 1}))
+    suite = Suite(name="two", tasks=("rb",), entries=entries, seeds=1, updates=1)
+    tuned = with_choices(suite, {"bc": {"rb/expert": {"layers": 4, "bins": 11}}})
+    found = [entry.values_on("rb", "expert") for entry in tuned.entries]
+    assert found == [{"layers": 4, "bins": 11}, {"layers": 1, "bins": 11}]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["nosuch"], "unknown algorithm or suite 'nosuch'"),
+        (["bc"], "--task is missing, e.g. networld tune bc --task rb"),
+        (["bc", "--task", "xy"], "unknown task 'xy'"),
+        (["bc", "--task", "rb", "--minutes", "1", "--updates", "9"], "exclude each other"),
+        (["bc", "--task", "rb", "--minutes", "0"], "minutes"),
+        (["bc", "--task", "rb", "--jobs", "0"], "--jobs must be at least 1, got 0"),
+        (["cpu", "--task", "toy"], "suite 'cpu' has no task toy; it has cbf, rb, ns"),
+    ],
+)
+def test_errors_of_the_command(args, message, capsys):
+    assert main(["tune", *args]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = ["tune", "bc", "--task", "rb", "--trials", "2", "--updates", "4", "--networks", "2"]
+    assert main(args) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "bc on rb/expert, 2 trials: " in text
+    assert (
+        f"next: networld train bc --task rb --dataset {RB} --settings tuning/choices.toml" in text
+    )
+    assert parse(text.split("networld train ")[1].split()).settings is not None
