@@ -29,6 +29,7 @@ from networld_algos.data.batch import WindowSampler
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.streams import Stream
 from networld_algos.training import checkpoint, distributed
+from networld_algos.training.cpu import keep_products
 from networld_algos.training.train import OnUpdate, ShouldStop, train
 
 VALIDATIONS = 20  # in a training with validation episodes
@@ -141,6 +142,9 @@ def resume(
 ) -> tuple[Algorithm, Progress]:
     """The model of a training and its progress.
 
+    A training that goes on uses the matrix products that it began with, see
+    `networld_algos.training.cpu.keep_products`.
+
     Args:
         folder: Where the training is saved.
         start: Makes a new model, prepared for its data, if nothing is saved yet.
@@ -150,10 +154,14 @@ def resume(
     Raises:
         ValueError: If the checkpoint is damaged or for another task.
     """
+    progress = Progress()
     if checkpoint.exists(folder):
         algorithm, extra = checkpoint.load(folder, expect_task=task, device=device)
-        return algorithm, Progress.from_extra(extra)
-    return start().to(device), Progress()
+        progress = Progress.from_extra(extra)
+    else:
+        algorithm = start().to(device)
+    keep_products(progress.about, torch.device(device).type)
+    return algorithm, progress
 
 
 def run_training(

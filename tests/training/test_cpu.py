@@ -1,4 +1,4 @@
-"""One thread and oneDNN's matrix products, set by the command line and the benchmark."""
+"""One thread and the faster matrix products, set by the command line and the benchmark."""
 
 from __future__ import annotations
 
@@ -10,28 +10,108 @@ from networld_algos.bench.paths import Paths
 from networld_algos.bench.presets import get_suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.bench.worker import perform
-from networld_algos.training.cpu import SWITCH, configure_cpu, machine
+from networld_algos.training import cpu
+from networld_algos.training.cpu import (
+    PRECISION,
+    SWITCH,
+    configure_cpu,
+    faster_products,
+    keep_products,
+    machine,
+)
+
+needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
 
 
-def test_products_are_as_exact_as_promised_and_can_be_left_alone(monkeypatch):
+@pytest.fixture(autouse=True)
+def measured_anew(monkeypatch):
+    monkeypatch.delenv(SWITCH, raising=False)
+    faster_products.cache_clear()
+    yield
+    faster_products.cache_clear()
+
+
+def timed(monkeypatch, **seconds):
+    """Let products take these times; returns the list of what was timed."""
+    seen = []
+
+    def product_seconds():
+        seen.append(torch.get_float32_matmul_precision())
+        # What else runs on the machine slows some of them down.
+        return seconds[seen[-1]] * (1 if len(seen) in (5, 6) else 10)
+
+    monkeypatch.setattr(cpu, "_product_seconds", product_seconds)
+    return seen
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [({"medium": 2.0, "highest": 1.0}, "default"), ({"medium": 1.0, "highest": 1.5}, "oneDNN")],
+)
+def test_the_faster_products_are_taken_and_timed_once(monkeypatch, seconds, expected):
+    seen = timed(monkeypatch, **seconds)
+    for _ in range(3):
+        assert configure_cpu() == expected
+        assert torch.get_float32_matmul_precision() == PRECISION[expected]
+        assert machine().startswith(f"torch {torch.__version__}, {expected} products, ")
+        torch.set_float32_matmul_precision("highest")
+    assert len(seen) == 2 * cpu.REPEATS
+    assert torch.get_num_threads() == 1
+
+
+@needs_onednn
+def test_a_real_measurement_chooses_one_and_leaves_the_setting_alone():
+    assert faster_products() in PRECISION
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+@needs_onednn
+def test_a_user_can_say_which(monkeypatch):
+    seen = timed(monkeypatch)
+    for switch, expected in (("0", "default"), ("1", "oneDNN")):
+        monkeypatch.setenv(SWITCH, switch)
+        assert configure_cpu() == expected
+        assert configure_cpu("cuda") == "default"
+    assert not seen
+    monkeypatch.setenv(SWITCH, "yes")
+    with pytest.raises(ValueError, match=f"{SWITCH} must be 0 or 1, or not be set; got 'yes'"):
+        configure_cpu()
+
+
+@needs_onednn
+def test_a_training_goes_on_with_the_products_it_began_with(monkeypatch):
+    timed(monkeypatch, medium=2.0, highest=1.0)
+    configure_cpu()
+    about = {}
+    keep_products(about)
+    assert about == {"products": "default"}
+    faster_products.cache_clear()
+    timed(monkeypatch, medium=1.0, highest=2.0)  # another measurement ends otherwise
+    assert configure_cpu() == "oneDNN"
+    keep_products(about)
+    assert machine().split(", ")[1] == "default products"
+    monkeypatch.setenv(SWITCH, "1")
+    configure_cpu()
+    keep_products(about)
+    assert about == {"products": "oneDNN"}
+    assert machine().split(", ")[1] == "oneDNN products"
+    keep_products(other := {}, "cuda")
+    assert not other
+
+
+@needs_onednn
+def test_products_are_as_exact_as_promised():
     g = torch.Generator().manual_seed(0)
     a, b = torch.randn(64, 128, generator=g), torch.randn(128, 32, generator=g)
     exact = a.double() @ b.double()
-    monkeypatch.setenv(SWITCH, "0")
-    assert configure_cpu() == "default"
-    assert configure_cpu("cuda") == "default"
-    assert torch.get_float32_matmul_precision() == "highest"
-    monkeypatch.delenv(SWITCH)
-    expected = "oneDNN" if torch.backends.mkldnn.is_available() else "default"
-    assert configure_cpu() == expected
-    assert torch.get_num_threads() == 1
-    assert (torch.get_float32_matmul_precision() == "medium") is (expected == "oneDNN")
-    assert machine().startswith(f"torch {torch.__version__}, {expected} products, ")
     worst = (a.abs().double() @ b.abs().double()) * 2.0**-7  # both factors rounded to bfloat16
-    assert ((a @ b - exact).abs() <= worst).all()
+    for precision in PRECISION.values():
+        torch.set_float32_matmul_precision(precision)
+        assert ((a @ b - exact).abs() <= worst).all()
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+@needs_onednn
 @pytest.mark.parametrize(("switch", "precision"), [("0", "highest"), ("1", "medium")])
 def test_a_worker_elsewhere_computes_as_its_runner_says(monkeypatch, tmp_path, switch, precision):
     assert SWITCH in ENVIRONMENT
