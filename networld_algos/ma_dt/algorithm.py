@@ -5,8 +5,9 @@ the agent's own features and the mean of its neighbours'::
 
     R_0 x_0 a_0  R_1 x_1 a_1  ..  R_t x_t   ->   a_t
 
-Each token is a linear embedding of its content plus a learned embedding of the time step t. The
-loss is averaged over real steps::
+By default the tokens ``a`` are left out: an expert's last action often tells its next one, and a
+model that repeats actions cannot act. Each token is a linear embedding of its content plus a
+learned embedding of the time step t. The loss is averaged over real steps::
 
     choices                 L = E[ -log pi(a_t | R, x, a before) ]
     box, "mse" (the paper)  L = E[ || tanh(W h_t) - a_t ||^2 ],     a scaled to [-1, 1]
@@ -16,8 +17,12 @@ Windows begin at any step. In training and in acting, padding comes after the la
 causal attention never sees it.
 
 An agent does not observe its reward while it acts, so it cannot subtract rewards from the target
-return as in the paper. Instead, ``R_t`` is the ``target_quantile`` of the returns-to-go that the
-data has at step t.
+return as in the paper. Instead, ``R_t`` is the ``target_quantile`` of the returns-to-go at step t:
+of those that follow from ``x_t``, by quantile regression as in MA-DD, or of those of all data. The
+latter depend on the network more than on the actions, and a high one is out of reach in most
+networks. The regression, on the returns of step t standardised as r::
+
+    outlook                 L_q = E[ mean_k max(tau_k u, (tau_k - 1) u) ],    u = r - q_k(x_t, t)
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from networld_algos.base import Algorithm, Carry
+from networld_algos.base import Algorithm, Carry, Range
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import (
@@ -39,12 +44,13 @@ from networld_algos.data.returns import (
     at_quantile,
     quantile_grid,
 )
-from networld_algos.ma_dt.config import MADTConfig
+from networld_algos.ma_dt.config import PAPER, MADTConfig
 from networld_algos.ma_dt.transformer import DecisionTransformer, Past
 from networld_algos.nn.action_head import ActionHead, UnitBox
 from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.layers import mlp
 from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.optim import adamw, descend, set_learning_rate
+from networld_algos.nn.optim import adamw, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.random import seeded
 from networld_algos.nn.sharding import own_stream, pick
 from networld_algos.results.display import MethodLook
@@ -58,15 +64,28 @@ class MADT(Algorithm):
 
     name = "ma-dt"
     look = MethodLook("MA-DT", "#5B2A0B", "D")
+    presets: ClassVar = {"paper": PAPER}
     budget = 1_000
     update_s = 0.024
     evaluation_s = 1.4
     pace: ClassVar = {"ns": 3.0}
     decision_fields = ("decode", "temperature", "message_max_age", "target_quantile", "kept")
+    search: ClassVar = {
+        "learning_rate": Range(1e-4, 3e-3, log=True),
+        "context": (1, 5, 10, 20),
+        "batch_size": (16, 32, 64),
+        "sequences": (64, 128, 256),
+        "dropout": (0.0, 0.1),
+        "return_of": ("agent", "neighbourhood"),
+        "target_quantile": (0.5, 0.7, 0.9),
+        "decode": ("argmax", "expectation"),
+    }
     config: MADTConfig
     return_stats: Tensor
+    step_stats: Tensor
     return_quantiles: Tensor
     last_step: Tensor
+    shares: Tensor
 
     def __init__(self, specs: Sequence[TaskSpec], config: MADTConfig, seed: int) -> None:
         super().__init__(specs, config, seed)
@@ -84,11 +103,17 @@ class MADT(Algorithm):
                 action_tokens=config.action_tokens,
                 bins=None if config.box_loss == "mse" else config.bins,
             )
+            self.outlook = mlp([self.inputs.width + 1, config.hidden, config.hidden, QUANTILES])
         self.box = UnitBox(spec)
         self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))  # mean, deviation
+        self.register_buffer("step_stats", torch.ones(2, config.max_steps))  # the same by step
         self.register_buffer("return_quantiles", torch.zeros(QUANTILES, config.max_steps))
         self.register_buffer("last_step", torch.tensor(0))
-        weights = [*self.model.parameters(), *self.inputs.parameters()]
+        # Any number below all returns is a quantile 0. The ends are moved inwards to be learnable.
+        shares = torch.linspace(0, 1, QUANTILES).clamp(0.01, 0.99)
+        self.register_buffer("shares", shares, persistent=False)
+        parts = (self.model, self.inputs, self.outlook)
+        weights = [weight for part in parts for weight in part.parameters()]
         self.optimizer = adamw(weights, config.learning_rate, config.weight_decay)
 
     @property
@@ -129,7 +154,10 @@ class MADT(Algorithm):
         self.return_stats[0] = float(to_go[mask].mean())
         self.return_stats[1] = std if std > 1e-8 else 1.0
         for t in range(longest):
-            self.return_quantiles[:, t] = quantile_grid(to_go[mask[:, t], t])
+            there = to_go[mask[:, t], t]
+            self.return_quantiles[:, t] = quantile_grid(there)
+            self.step_stats[0, t] = float(there.mean())
+            self.step_stats[1, t] = max(float(there.std()), 1e-8 * float(self.return_stats[1]))
         self.last_step.fill_(longest - 1)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
@@ -142,22 +170,28 @@ class MADT(Algorithm):
         row, agent = picked.rows // n, picked.rows % n
         actions = batch.actions[row, :, agent]
         mean, std = self.return_stats
+        returns, times = batch.returns_to_go[row, :, agent], batch.timesteps[row]
+        mask = batch.mask[row].to(states.dtype)
         sequence = {
-            "returns": (batch.returns_to_go[row, :, agent] - mean) / std,
+            "returns": self._shown((returns - mean) / std),
             "states": states[row, :, agent],
             "actions": self._scaled(actions),
-            "times": batch.timesteps[row],
+            "times": times,
         }
         dropout = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         with seeded(dropout, *own_stream()):
             output = self.model(**sequence, drop=True)
-        loss = self.sequence_loss(output, actions, batch.mask[row].to(states.dtype))
+        losses = {"sequence_loss": self.sequence_loss(output, actions, mask)}
+        if self.config.target == "state":
+            seen = sequence["states"].detach()
+            losses["outlook_loss"] = self.outlook_loss(seen, times, returns, mask)
         done, total = self.counters["updates"] + 1, self.counters["total_updates"]
         rise = min(1.0, done / max(1.0, self.config.warmup * total))
-        set_learning_rate(self.optimizer, self.config.learning_rate * rise)
-        descend(self.optimizer, loss, MAX_GRAD_NORM)
+        fall = cosine_decay(done - 1, total) if self.config.decay else 1.0
+        set_learning_rate(self.optimizer, self.config.learning_rate * min(rise, fall))
+        descend(self.optimizer, torch.stack(list(losses.values())).sum(), MAX_GRAD_NORM)
         self.counters["updates"] += 1
-        return {"sequence_loss": loss.item()}
+        return {name: loss.item() for name, loss in losses.items()}
 
     def sequence_loss(self, output: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
         """Mean loss of the head's output over real steps, given by ``mask`` ``(S, T)``."""
@@ -166,16 +200,36 @@ class MADT(Algorithm):
         errors = (torch.tanh(output) - self._scaled(actions)) ** 2
         return masked_mean(errors.sum(-1), mask)
 
+    def outlook_loss(self, states: Tensor, times: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
+        """``L_q`` of returns-to-go ``(S, T)`` that follow from ``states`` ``(S, T, F)``."""
+        mean, std = self.step_stats[:, times]
+        u = ((returns - mean) / std).unsqueeze(-1) - self._outlook(states, times)
+        losses = torch.maximum(self.shares * u, (self.shares - 1.0) * u).mean(-1)
+        return masked_mean(losses, mask)
+
+    def _outlook(self, states: Tensor, times: Tensor) -> Tensor:
+        """Quantiles ``(..., QUANTILES)`` of the returns-to-go, standardised by step."""
+        share = times.to(states.dtype) / self.last_step.clamp(min=1)
+        return self.outlook(torch.cat([states, share.unsqueeze(-1)], dim=-1))
+
+    def _shown(self, returns: Tensor) -> Tensor:
+        return torch.zeros_like(returns) if self.config.target == "none" else returns
+
     def _scaled(self, actions: Tensor) -> Tensor:
         if self.spec.action_kind != "box":
             return actions
         return self.box.to_unit(actions)
 
-    def target_returns(self, times: Tensor) -> Tensor:
-        """Standardised target return-to-go at ``times`` (any shape)."""
-        mean, std = self.return_stats
-        target = at_quantile(self.return_quantiles, self.config.target_quantile)
-        return (target[times] - mean) / std
+    def target_returns(self, states: Tensor, times: Tensor) -> Tensor:
+        """Standardised target return-to-go ``(...)`` in ``states`` ``(..., F)`` at ``times``."""
+        (mean, std), share = self.return_stats, self.config.target_quantile
+        if self.config.target == "state":
+            by_step, scale = self.step_stats[:, times]
+            found = at_quantile(self._outlook(states, times).movedim(-1, 0), share)
+            target = by_step + scale * found
+        else:
+            target = at_quantile(self.return_quantiles, share)[times]
+        return self._shown((target - mean) / std)
 
     def message(self, obs: Tensor, carry: Carry) -> Tensor | None:
         """The features or a learned message, or None without a mean field."""
@@ -197,8 +251,8 @@ class MADT(Algorithm):
         if actions is not None:
             window = torch.cat([carry["states"], states], dim=1)
             if window.shape[1] > config.context:
-                window, past = window[:, -config.kept :], None
-                actions = actions[:, actions.shape[1] + 1 - config.kept :]  # one fewer than states
+                window, past = window[:, -config.steps_kept :], None
+                actions = actions[:, actions.shape[1] + 1 - config.steps_kept :]  # one fewer
         hidden, past = self._last_state(window, actions, now, past)
         output = self.model.head(hidden)
         if isinstance(self.model.head, ActionHead):
@@ -232,10 +286,8 @@ class MADT(Algorithm):
         filled = blank if actions is None else torch.cat([actions, blank], dim=1)
         fresh = count if past is None else min(count, 2)
         span = slice(count - fresh, count)
-        returns = self.target_returns(times)
-        tokens = self.model.embed(
-            returns[:, span], states[:, span], filled[:, span], times[:, span]
-        )
+        returns = self.target_returns(states[:, span], times[:, span])
+        tokens = self.model.embed(returns, states[:, span], filled[:, span], times[:, span])
         if self.model.tokens == 3:
             tokens = tokens[:, :-1]
         if past is not None:

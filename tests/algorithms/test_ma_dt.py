@@ -84,11 +84,9 @@ def test_acting_is_the_full_pass_over_the_window(toy, kind, action_tokens, kept)
         assert count == (now + 1 if now < 6 else kept + (now - 6) % (7 - kept))
         assert carry["actions"].shape[1] == count
         times = torch.arange(now + 1 - count, now + 1).expand(12, -1)
+        seen = torch.stack(states[-count:], 1)
         output = algorithm.model(
-            algorithm.target_returns(times),
-            torch.stack(states[-count:], 1),
-            torch.stack(taken[-count:], 1),
-            times,
+            algorithm.target_returns(seen, times), seen, torch.stack(taken[-count:], 1), times
         )[:, -1]
         if isinstance(algorithm.model.head, ActionHead):
             expected = algorithm.model.head.decode(output, "argmax", 1.0, generator())
@@ -100,16 +98,17 @@ def test_acting_is_the_full_pass_over_the_window(toy, kind, action_tokens, kept)
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_is_never_seen_and_the_loss_divides_by_real_steps(toy, kind):
     data = toy(kind).collect(8)
-    algorithm = prepared(data, dropout=0.0, action_dropout=0.0)
+    options = {"dropout": 0.0, "action_dropout": 0.0, "box_loss": "mse", "action_tokens": True}
+    algorithm = prepared(data, **options)
     sampler = WindowSampler(data, algorithm.window, 1)
     batch = sampler.windows(np.array([0]), np.array([17]))  # three real steps of six
     assert batch.mask.sum() == 3
-    loss = algorithm.update(batch, generator())["sequence_loss"]
-    other = prepared(data, dropout=0.0, action_dropout=0.0)
+    losses = algorithm.update(batch, generator())
+    other = prepared(data, **options)
     batch.obs[:, 4:] = 1e3
     batch.actions[:, 3:] = 1
     batch.returns_to_go[:, 3:] = -50.0
-    assert other.update(batch, generator())["sequence_loss"] == pytest.approx(loss, rel=1e-5)
+    assert other.update(batch, generator()) == pytest.approx(losses, rel=1e-5)
     per_step = torch.tensor([[2.0, 4.0, 9.0]])
     if kind == "box":
         output = torch.zeros(1, 3, 2)
@@ -120,19 +119,97 @@ def test_padding_is_never_seen_and_the_loss_divides_by_real_steps(toy, kind):
 
 def test_target_is_the_quantile_of_the_returns_left_at_each_step(toy):
     data = toy("box").collect(12)
-    algorithm = prepared(data, target_quantile=0.75)
+    algorithm = prepared(data, target="data", target_quantile=0.75)
+    states = torch.zeros(20, algorithm.inputs.width)
     rewards = data.rewards * data.step_mask[:, :, None]
     to_go = rewards[:, ::-1].cumsum(1)[:, ::-1]
     mean, std = algorithm.return_stats
     for t in (0, 5, 18):
         real = to_go[data.step_mask[:, t], t]
-        target = algorithm.target_returns(torch.tensor(t)) * std + mean
+        target = algorithm.target_returns(states[t], torch.tensor(t)) * std + mean
         assert target.item() == pytest.approx(np.quantile(real, 0.75), rel=1e-4)
     low, high = [], []
     for share, out in ((0.1, low), (0.93, high)):
         algorithm.reconfigure(target_quantile=share)
-        out.append(algorithm.target_returns(torch.arange(20)))
+        out.append(algorithm.target_returns(states, torch.arange(20)))
     assert (high[0] > low[0]).all()
+
+
+def test_the_target_follows_from_the_state(toy):
+    """Two kinds of networks, in which all that happens is worth 0 and 10 a step."""
+    data = toy("ordered").collect(16)
+    rich = np.arange(16) % 2 == 0
+    data.rewards[:] = np.where(rich, 10.0, 0.0)[:, None, None]
+    data.obs[..., 0] = np.where(rich, 3.0, -3.0)[:, None, None]
+    algorithm = make("ma-dt", data.spec, {**SMALL, "learning_rate": 3e-3, "target_quantile": 0.5})
+    algorithm.prepare(data, 150)
+    losses = [
+        algorithm.update(batch_of(algorithm, data, 16, k), generator(k))["outlook_loss"]
+        for k in range(150)
+    ]
+    assert losses[-1] < 0.1 * losses[0]
+    mean, std = algorithm.return_stats
+    batch = WindowSampler(data, 1, 2).windows(np.array([0, 1]), np.array([5, 5]))
+    states = algorithm.inputs.of_obs(batch.obs, batch, generator())[:, 0]  # (2, N, F)
+    found = algorithm.target_returns(states, torch.full(states.shape[:2], 5)) * std + mean
+    torch.testing.assert_close(found.mean(1), torch.tensor([150.0, 0.0]), atol=15.0, rtol=0.0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_returns_and_with_a_context_of_one_step_it_is_cloning(toy, kind):
+    """Given the network of cloning, its loss on a batch is that of cloning."""
+    data = toy(kind).collect(8)
+    alone = {"context": 1, "kept": 1, "target": "none", "action_dropout": 0.0, "sequences": 10**6}
+    algorithm = prepared(data, **alone)
+    bc = make("bc", data.spec, {"hidden": 32, "action_dropout": 0.0})
+    bc.prepare(data, 100)
+    bc.inputs.load_state_dict(algorithm.inputs.state_dict())
+    batch = batch_of(algorithm, data)
+    seen = []
+
+    def network(returns, states, actions, times, drop):
+        seen.append(returns)
+        return bc.head(bc.trunk(states))
+
+    algorithm.model.forward = network
+    losses = algorithm.update(batch, generator())
+    assert not seen[0].any()
+    assert losses.keys() == {"sequence_loss"}
+    assert losses["sequence_loss"] == pytest.approx(bc.cloning_loss(batch, generator()).item())
+    states = torch.randn(3, 6, algorithm.inputs.width, generator=generator())
+    assert not algorithm.target_returns(states, torch.zeros(3, 6, dtype=torch.long)).any()
+
+
+def test_the_default_cannot_repeat_actions_and_the_paper_can(toy):
+    task = toy("ordered")
+    data = task.collect(8)
+    for preset, copies in (("default", False), ("paper", True)):
+        config = make_config("ma-dt", preset)
+        assert config.action_tokens is copies
+        algorithm = prepared(data, action_tokens=copies)
+        batch = batch_of(algorithm, data)
+        changed = batch.actions.clone()
+        changed[:, :-1] = 10 - changed[:, :-1]
+        outputs = []
+        for actions in (batch.actions, changed):
+            states = algorithm.inputs.of_obs(batch.obs, batch, generator())[:, :-1, 0]
+            times = batch.timesteps
+            outputs.append(algorithm.model(0.0 * times, states, actions[..., 0], times)[:, -1])
+        assert torch.equal(*outputs) is not copies
+
+
+def test_the_learning_rate_rises_and_falls(toy):
+    data = toy("ordered").collect(4)
+    algorithm = prepared(data, learning_rate=1.0, warmup=0.1)
+    rates = []
+    for k in range(100):
+        algorithm.counters["updates"] = k
+        algorithm.update(batch_of(algorithm, data, 1), generator())
+        rates.append(algorithm.optimizer.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(0.1)
+    assert np.argmax(rates) == 9
+    assert rates[50] == pytest.approx(0.5)
+    assert rates[-1] < 1e-3
 
 
 def test_steps_beyond_the_data_count_as_its_last(toy):
@@ -160,7 +237,8 @@ def test_asking_for_more_return_gets_more(toy):
         if name != "spec"
     }
     data = type(good)(spec=good.spec, **fields)
-    algorithm = make("ma-dt", data.spec, {**SMALL, "learning_rate": 3e-3, "decode": "sample"})
+    config = {**SMALL, "learning_rate": 3e-3, "decode": "sample", "target": "data"}
+    algorithm = make("ma-dt", data.spec, config)
     algorithm.prepare(data, 200)
     for k in range(200):
         algorithm.update(batch_of(algorithm, data, 16, k), generator(k))
@@ -187,7 +265,8 @@ def test_approaches_the_policy_of_the_data(toy, options):
     ("values", "message"),
     [
         ({"heads": 3}, "hidden must be a multiple of heads=3, got 128"),
-        ({"kept": 21}, "kept must be at most context=20, got 21"),
+        ({"kept": 21, "context": 20}, "kept must be at most context=20, got 21"),
+        ({"target": "best"}, "target .* got 'best'"),
         ({"box_loss": "l1"}, "box_loss .* got 'l1'"),
         ({"target_quantile": 1.2}, "target_quantile .* got 1.2"),
     ],
