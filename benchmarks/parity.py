@@ -48,6 +48,7 @@ from numpy.typing import NDArray
 from networld_algos import make
 from networld_algos.data.episodes import Episodes
 from networld_algos.files import write_text
+from networld_algos.ma_cql.config import PAPER
 from networld_algos.results.stats import t_interval
 from networld_algos.training.cpu import configure_cpu
 from networld_algos.training.train import train
@@ -189,6 +190,7 @@ def ours(case: Comparison, data: Episodes, seed: int) -> Policy:
     if case.ours == "ma-cql":
         weight = CQL_WEIGHT[case.task]
         config |= {"conservative_weight": weight, "actor_learning_rate": SETTINGS["learning_rate"]}
+        config |= PAPER  # d3rlpy has neither a margin nor cloning
     if case.ours == "ma-iql":
         config["beta"] = IQL_BETA
     algorithm = make(case.ours, data.spec, config, seed=seed)

@@ -10,8 +10,9 @@ algorithm at its own defaults on teams of 19 agents, and NetWorld at the size of
 of 25 ms, H = 8 and 32 sequences: with the default forecast, and with a minimal one.
 
 An update takes a batch that was drawn beforehand, and ends when the metrics are numbers. The rows
-take turns, and the best turn counts. Times are CPU times of this process. All rows use oneDNN's
-matrix products; NETWORLD_ONEDNN=0 uses PyTorch's, see `networld_algos.training.cpu`.
+take turns, and the best turn counts. Times are CPU times of this process. All rows use the matrix
+products that are faster on the machine, or those that NETWORLD_ONEDNN names, see
+`networld_algos.training.cpu`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ import torch
 from networld_algos import ALGORITHMS, make
 from networld_algos.data.batch import Batch, WindowSampler
 from networld_algos.data.episodes import Episodes
+from networld_algos.ma_cql import config as ma_cql
+from networld_algos.ma_dt import config as ma_dt
 from networld_algos.training.cpu import configure_cpu
 from networld_envs.spec import ActionKind, TaskSpec
 
@@ -42,9 +45,9 @@ OBS, COLUMNS, CHOICES, STEPS = 17, 6, 41, 50
 KINDS: tuple[ActionKind, ...] = ("box", "ordered")
 BATCH, SEQUENCES, CONTEXT = 256, 64, 20
 SAME_SIZE: dict[str, dict[str, Any]] = {
-    "ma-cql": {"batch_size": BATCH, "network": "mlp"},
+    "ma-cql": {"batch_size": BATCH, "network": "mlp", **ma_cql.PAPER},
     "ma-iql": {"batch_size": BATCH, "network": "mlp"},
-    "ma-dt": {"batch_size": SEQUENCES, "sequences": SEQUENCES},
+    "ma-dt": {**ma_dt.PAPER, "batch_size": SEQUENCES, "sequences": SEQUENCES},
 }
 AIM: dict[str, Any] = {"horizon": 8, "sequences": 32, "mults": (1, 2, 4), "latent": 32}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -120,6 +120,7 @@ class SquashedActor(nn.Module):
     """Policy ``a = tanh(mu(x) + sigma(x) eps)``, ``eps ~ N(0, I)`` (Haarnoja et al., SAC, 2018)."""
 
     LOG_STD_RANGE = (-20.0, 2.0)
+    EDGE = 1e-3  # an action of exactly 1 would need an infinite value before the tanh
 
     def __init__(self, in_dim: int, action_dim: int, hidden: Hidden) -> None:
         super().__init__()
@@ -138,8 +139,20 @@ class SquashedActor(nn.Module):
         mu, log_std = self(x)
         raw = mu + log_std.exp() * noise
         normal = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
-        slope = 2 * (math.log(2) - raw - F.softplus(-2 * raw))
-        return torch.tanh(raw), (normal - slope).sum(-1)
+        return torch.tanh(raw), (normal - _log_slope(raw)).sum(-1)
+
+    def log_density(self, x: Tensor, actions: Tensor) -> Tensor:
+        """Log density ``(...)`` of given actions ``(..., A)``; the edges are moved inwards."""
+        mu, log_std = self(x)
+        raw = torch.atanh(actions.clamp(self.EDGE - 1.0, 1.0 - self.EDGE))
+        noise = (raw - mu) * (-log_std).exp()
+        normal = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
+        return (normal - _log_slope(raw)).sum(-1)
+
+
+def _log_slope(raw: Tensor) -> Tensor:
+    """``log(1 - tanh(raw)^2)``, without the loss of precision at large values."""
+    return 2 * (math.log(2) - raw - F.softplus(-2 * raw))
 
 
 class ChoiceNet(nn.Module):

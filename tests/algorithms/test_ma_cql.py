@@ -112,7 +112,7 @@ def test_bootstraps_through_truncation_but_not_termination(toy, kind, monkeypatc
         return loss(*args)
 
     setattr(algorithm, name, spy)
-    monkeypatch.setattr("networld_algos.ma_cql.descend", lambda optimizer, loss: None)
+    monkeypatch.setattr("networld_algos.ma_cql.algorithm.descend", lambda optimizer, loss: None)
     batch.terminated[:], batch.truncated[:] = False, True
     algorithm.update(batch, generator())
     batch.terminated[:] = True
@@ -148,6 +148,78 @@ def test_conservatism_widens_the_gap_between_data_and_other_actions(toy):
     assert defaults == [10.0, 1.0, 1.0]
 
 
+def test_given_actions_have_the_density_that_they_were_drawn_with():
+    torch.manual_seed(0)
+    actor = SquashedActor(3, 2, Hidden("mlp", 8, 1))
+    x = torch.randn(5, 3)
+    actions, log_density = actor.draw(x, 0.5 * torch.randn(5, 2))
+    torch.testing.assert_close(actor.log_density(x, actions), log_density, rtol=1e-3, atol=1e-3)
+    assert actor.log_density(x, torch.ones(5, 2)).isfinite().all()
+
+
+def test_values_do_not_grow_without_bound(toy):
+    """The policy stays where it is, far from the data, and without a margin values run away.
+
+    Rewards have unit deviation, so true values are within about 10. A policy's actions are valued
+    at most about the margin below the data's, which the bootstrap adds up to ``5 / (1 - 0.9)``.
+    """
+    data = toy("box").collect(16)
+    sampler, found = WindowSampler(data, 1, 16), {}
+    for margin in (None, 5.0):
+        config = {"hidden": 32, "discount": 0.9, "margin": margin, "actor_learning_rate": 1e-9}
+        config |= {"learning_rate": 3e-3, "polyak": 0.05, "network": "mlp"}
+        algorithm = make("ma-cql", data.spec, config)
+        algorithm.prepare(data, 400)
+        metrics = [
+            algorithm.update(sampler.sample(np.random.default_rng(k)), generator(k))
+            for k in range(400)
+        ]
+        found[margin] = [
+            np.mean([m["data_value"] for m in metrics[at]])
+            for at in (slice(180, 220), slice(360, 400))
+        ] + [np.mean([m["bellman_loss"] for m in metrics[360:]])]
+    assert abs(found[None][1]) > 60.0 > 50.0 > abs(found[5.0][1])
+    assert found[None][2] > 100.0 > 20.0 > found[5.0][2]
+
+
+def test_the_penalty_of_choices_is_the_loss_of_cloning(toy):
+    """With a large alpha, Q is the logits of a cloned policy."""
+    task = toy("ordered")
+    data = task.collect(16)
+    options = {"hidden": 32, "features": "both", "network": "mlp", "layers": 2}
+    cql = make("ma-cql", data.spec, {**options, "conservative_weight": 1e4})
+    bc = make("bc", data.spec, options)
+    for algorithm in (cql, bc):
+        algorithm.prepare(data, 100)
+    batch = WindowSampler(data, 1, 8).sample(np.random.default_rng(0))
+    bc.inputs.load_state_dict(cql.inputs.state_dict())
+    bc.trunk.load_state_dict(cql.critic.trunk.state_dict())
+    bc.head.linear.load_state_dict(cql.critic.head.linear.state_dict())
+    cloning = bc.cloning_loss(batch, generator()).item()
+    assert cql.update(batch, generator())["conservative_loss"] == pytest.approx(cloning)
+    sampler = WindowSampler(data, 1, 16)
+    for k in range(300):
+        for algorithm in (cql, bc):
+            algorithm.update(sampler.sample(np.random.default_rng(k)), generator(k))
+    random, expert = task.score("random"), task.score("expert")
+    gap = abs(task.score(cql) - task.score(bc)) / (expert - random)
+    assert gap < 0.1
+
+
+def test_the_policy_clones_first_and_follows_the_critic_then(toy):
+    algorithm, batch = prepared(toy, "box", cloning_share=0.5)  # of 100 updates
+    used = []
+    for name in ("cloning_loss", "actor_loss"):
+        real = getattr(algorithm, name)
+        setattr(algorithm, name, lambda *a, n=name, f=real: used.append(n) or f(*a))
+    metrics = [algorithm.update(batch, generator(k)) for k in range(60)]
+    assert used == ["cloning_loss"] * 50 + ["actor_loss"] * 10
+    assert metrics[49]["actor_loss"] < metrics[0]["actor_loss"]
+    assert {"data_value", "other_value", "bellman_loss"} <= metrics[0].keys()
+    whole, _ = prepared(toy, "box", cloning_share=0.0)
+    assert not whole.is_cloning
+
+
 @pytest.mark.parametrize("kind", ["box", "discrete", "ordered"])
 def test_approaches_the_policy_of_the_data(toy, kind):
     task = toy(kind)
@@ -166,6 +238,9 @@ def test_approaches_the_policy_of_the_data(toy, kind):
     [
         ({"action_samples": 0}, "action_samples .* got 0"),
         ({"conservative_weight": -1.0}, "conservative_weight .* got -1.0"),
+        ({"margin": -1.0}, "margin .* got -1.0"),
+        ({"cloning_share": 1.5}, "cloning_share .* got 1.5"),
+        ({"cloning_weight": -1.0}, "cloning_weight .* got -1.0"),
         ({"decode": "mean"}, "decode .* got 'mean'"),
     ],
 )

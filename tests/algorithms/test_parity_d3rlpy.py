@@ -12,6 +12,8 @@ from torch import nn
 
 from networld_algos import make
 from networld_algos.data.batch import WindowSampler
+from networld_algos.ma_cql.config import PAPER as CQL_PAPER
+from networld_algos.ma_dt.config import PAPER
 
 pytestmark = pytest.mark.interop
 d3rlpy = pytest.importorskip("d3rlpy", reason="d3rlpy is absent: pip install 'networld[interop]'")
@@ -97,7 +99,8 @@ def encoder():
 
 
 def test_cql(toy):
-    case = Case(toy, "ma-cql", "box", action_samples=10, conservative_weight=10.0)
+    paper = {**CQL_PAPER, "conservative_weight": 10.0}
+    case = Case(toy, "ma-cql", "box", action_samples=10, **paper)
     ours = case.ours
     impl = created(
         d3rlpy.algos.CQLConfig(
@@ -225,7 +228,7 @@ def transformer(toy, kind):
     """
     data = toy(kind).collect(8)
     config = {"hidden": 32, "context": 6, "kept": 6, "heads": 2, "dropout": 0.0, "decode": "argmax"}
-    ours = make("ma-dt", data.spec, {**config, "learning_rate": 3e-3})
+    ours = make("ma-dt", data.spec, {**PAPER, **config, "learning_rate": 3e-3})
     ours.prepare(data, 100)
     sampler = WindowSampler(data, 6, 8)
     for k in range(5):

@@ -12,6 +12,17 @@ Box actions, scaled to [-1, 1]: twin critics and the actor of SAC (Haarnoja et a
     L_pi   = E[ eta log pi(a' | x) - min_k Q_k(x, a') ],     a' ~ pi(. | x)
     L_eta  = -E[ eta (log pi(a' | x) - A) ]
 
+For the first `MACQLConfig.cloning_share` of the updates, as in the authors' code::
+
+    L_pi   = E[ eta log pi(a' | x) - log pi(a | x) ],        a of the data
+
+Then `MACQLConfig.cloning_weight` times the last term is added to the policy's loss.
+
+``C_k`` has no lower bound, since the sum lacks the action of the data. As long as the policy is far
+from the data, its actions are valued lower and lower, the bootstrap takes its values from them, and
+all values run away. Hence `MACQLConfig.margin`: where ``Q_k(x, a)`` is that much above
+``log mean_a exp Q_k``, the mean over the box, ``C_k`` is constant.
+
 The ``a_j`` are n uniform actions, n from ``pi(. | x)`` and n from ``pi(. | x_next)``; ``rho`` is
 the density that each was drawn from (importance sampling). Actions of the next state are scored at
 the present ``x`` on purpose, as in the authors' code. The backup has no entropy term, which is the
@@ -31,84 +42,26 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networld_algos.base import Algorithm, Carry
+from networld_algos.base import Algorithm, Carry, Range
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
-from networld_algos.data.returns import ReturnOf, assign_rewards
-from networld_algos.nn.action_head import DECODES, Decode, UnitBox
+from networld_algos.data.returns import assign_rewards
+from networld_algos.ma_cql.config import PAPER, MACQLConfig
+from networld_algos.nn.action_head import UnitBox
 from networld_algos.nn.actor_critic import ChoiceNet, RewardScale, SquashedActor, TwinQ, follow
-from networld_algos.nn.features import FeatureKind
-from networld_algos.nn.inputs import InputsConfig, LocalInputs
-from networld_algos.nn.layers import Hidden, NetworkKind
+from networld_algos.nn.inputs import LocalInputs
+from networld_algos.nn.layers import Hidden
 from networld_algos.nn.losses import masked_mean
 from networld_algos.nn.optim import adam, descend
 from networld_algos.nn.random import normal, seeded, uniform
 from networld_algos.results.display import MethodLook
-from networld_envs import validate
 from networld_envs.spec import TaskSpec
-
-
-@dataclass(frozen=True)
-class MACQLConfig(InputsConfig):
-    """Conservative Q-learning; the losses are in the module's docstring.
-
-    Attributes:
-        network: ``"gated"`` or ``"mlp"``, see `networld_algos.nn.layers.Hidden`: the policy for box
-            actions, whose critics are always MLPs, or the critic for choices.
-        hidden: Width of the hidden layers of all networks.
-        layers: Number of hidden layers or blocks.
-        conservative_weight: ``alpha``. None means 10 for box actions, where 5 suits mixed
-            data, and 1 for choices.
-        action_samples: ``n``, for box actions.
-        discount: ``gamma``.
-        polyak: Rate at which target critics follow the critics.
-        learning_rate: Learning rate of Adam for the critics and for ``eta``.
-        actor_learning_rate: Learning rate of Adam for the actor.
-        batch_size: Windows per update; each is one step of a whole team.
-        return_of: Whose reward counts, see `networld_algos.data.returns`.
-        centre_rewards: Subtract the mean from rewards, unless episodes terminate.
-        decode: ``"argmax"``, ``"expectation"`` (rounded; for ordered actions) or ``"sample"`` from
-            the softmax of Q. Box actions take the mean of the policy for either of the first two.
-        temperature: Used by ``"sample"``: divides Q, or multiplies the standard deviation of the
-            Gaussian.
-    """
-
-    network: NetworkKind = "gated"
-    hidden: int = 256
-    layers: int = 2
-    conservative_weight: float | None = None
-    action_samples: int = 10
-    discount: float = 0.99
-    polyak: float = 0.005
-    learning_rate: float = 3e-4
-    actor_learning_rate: float = 3e-4
-    batch_size: int = 16
-    return_of: ReturnOf = "agent"
-    centre_rewards: bool = True
-    features: FeatureKind = "symlog"
-    decode: Decode = "expectation"
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        validate.one_of(self, "network", get_args(NetworkKind))
-        validate.integer(self, "hidden", "layers", "action_samples", "batch_size", low=1)
-        validate.real(
-            self, "polyak", "learning_rate", "actor_learning_rate", "temperature", above=0.0
-        )
-        validate.real(self, "discount", "polyak", low=0.0, high=1.0)
-        if self.conservative_weight is not None:
-            validate.real(self, "conservative_weight", low=0.0, high=1e6)
-        validate.one_of(self, "return_of", get_args(ReturnOf))
-        validate.flag(self, "centre_rewards")
-        validate.one_of(self, "decode", DECODES)
 
 
 class MACQL(Algorithm):
@@ -116,10 +69,22 @@ class MACQL(Algorithm):
 
     name = "ma-cql"
     look = MethodLook("MA-CQL", "#CC79A7", "v")
+    presets: ClassVar = {"paper": PAPER}
     budget = 900
     evaluation_s = 0.1
     pace: ClassVar = {"rb": 4.0, "ns": 4.0}
     decision_fields = ("decode", "temperature", "message_max_age")
+    search: ClassVar = {
+        "learning_rate": Range(1e-4, 3e-3, log=True),
+        "actor_learning_rate": Range(1e-4, 3e-3, log=True),
+        "batch_size": (4, 8, 16),
+        "conservative_weight": (None, 0.3, 3.0, 30.0),
+        "cloning_share": (0.0, 0.2, 0.5),
+        "cloning_weight": (0.0, 0.1, 0.3, 1.0),
+        "discount": (0.0, 0.9, 0.99),
+        "return_of": ("agent", "neighbourhood"),
+        "decode": ("argmax", "expectation"),
+    }
     config: MACQLConfig
 
     @classmethod
@@ -195,6 +160,9 @@ class MACQL(Algorithm):
         if isinstance(self.critic, ChoiceNet):
             values = self.critic(x).squeeze(-2)  # (B, N, K)
             bellman, conservative = self.choice_losses(values, actions, target, weights)
+            data_values = values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+            legal = values.isfinite()
+            other_values = values.where(legal, 0.0).sum(-1) / legal.sum(-1)
         else:
             proposals, log_density = self.propose(
                 x,
@@ -208,11 +176,17 @@ class MACQL(Algorithm):
             values = self.critic.of_many(x, candidates)  # (2, 1 + 3n, B, N)
             bellman = self.bellman_loss(values[:, 0], target, weights)
             conservative = self.conservative_loss(values[:, 1:], log_density, values[:, 0], weights)
+            data_values, other_values = values[:, 0].mean(0), values[:, 1:].mean((0, 1))
         descend(self._optimizers["critic"], bellman + self.alpha * conservative)
-        metrics = {"bellman_loss": bellman, "conservative_loss": conservative}
+        metrics = {
+            "bellman_loss": bellman,
+            "conservative_loss": conservative,
+            "data_value": masked_mean(data_values, weights),
+            "other_value": masked_mean(other_values, weights),
+        }
         if self.actor is not None:
             noise = normal(shape[1:], generator, x.device)
-            metrics |= self._update_actor(policy_x, noise, weights)
+            metrics |= self._update_actor(policy_x, actions, noise, weights)
         follow(self.target_critic, self.critic, self.config.polyak)
         self.counters["updates"] += 1
         return dict(
@@ -264,6 +238,9 @@ class MACQL(Algorithm):
             weights: ``(B, N)`` 1.0 where the step is real.
         """
         gap = torch.logsumexp(values - log_density, dim=1) - data_values
+        if self.config.margin is not None:
+            equal = math.log(values.shape[1]) + self.spec.action_dim * math.log(2.0)
+            gap = gap.clamp(min=equal - self.config.margin)  # equal values have a gap of this size
         return masked_mean(gap.sum(0), weights)
 
     def choice_losses(
@@ -282,15 +259,40 @@ class MACQL(Algorithm):
         eta = self.log_temperature.detach().exp()
         return masked_mean(eta * log_pi - self.critic(x, actions).amin(0), weights), log_pi
 
+    def cloning_loss(
+        self, x: Tensor, actions: Tensor, noise: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The policy's loss while it clones, and ``log pi`` ``(B, N)`` of the actions drawn."""
+        assert self.actor is not None
+        assert self.log_temperature is not None
+        _, log_pi = self.actor.draw(x, noise)
+        eta = self.log_temperature.detach().exp()
+        return masked_mean(eta * log_pi - self.actor.log_density(x, actions), weights), log_pi
+
+    @property
+    def is_cloning(self) -> bool:
+        """Whether the next update is one of those in which the policy clones the data."""
+        share = self.config.cloning_share
+        return self.counters["updates"] < share * self.counters["total_updates"]
+
     def temperature_loss(self, log_pi: Tensor, weights: Tensor) -> Tensor:
         """Loss that moves the policy's entropy to ``-A``."""
         assert self.log_temperature is not None
         surplus = masked_mean(log_pi.detach() - self.spec.action_dim, weights)
         return -self.log_temperature.exp() * surplus
 
-    def _update_actor(self, x: Tensor, noise: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    def _update_actor(
+        self, x: Tensor, actions: Tensor, noise: Tensor, weights: Tensor
+    ) -> dict[str, Tensor]:
+        assert self.actor is not None
         self.critic.requires_grad_(False)
-        loss, log_pi = self.actor_loss(x, noise, weights)
+        if self.is_cloning:
+            loss, log_pi = self.cloning_loss(x, actions, noise, weights)
+        else:
+            loss, log_pi = self.actor_loss(x, noise, weights)
+            if weight := self.config.cloning_weight:
+                log_density = self.actor.log_density(x, actions)
+                loss = loss - weight * masked_mean(log_density, weights)
         descend(self._optimizers["actor"], loss)
         self.critic.requires_grad_(True)
         temperature = self.temperature_loss(log_pi, weights)
