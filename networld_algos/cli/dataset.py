@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import Positional
 
+from networld_algos.cli.dataset_export import export, flatten
 from networld_algos.cli.tables import AsJson, Column, Listing
 from networld_algos.cli.tables import show as show_tables
 from networld_algos.cli.terminal import (
@@ -25,7 +26,7 @@ from networld_algos.results.text import count
 from networld_envs import store
 from networld_envs.store.fingerprint import fingerprint, fingerprints, record_fingerprint
 from networld_envs.store.importing.consistency import LogWarning
-from networld_envs.store.importing.logs import export_npz, import_logs, import_report
+from networld_envs.store.importing.logs import import_logs, import_report
 from networld_envs.store.remote import download, list_remote, upload
 from networld_envs.store.transfer import Limits
 
@@ -291,39 +292,6 @@ def import_(
     for text in report.skipped:
         console.print(f"not checked: {text}")
     console.print(f"{dataset_id}: {_size(dataset)}")
-    return 0
-
-
-def export(dataset_id: Positional[str], out: Path) -> int:
-    """Write a dataset as plain arrays, in the format that `networld dataset import` reads.
-
-    Args:
-        dataset_id: Id of the dataset. It is built first if it is not in the local store.
-        out: The .npz file to create.
-    """
-    written = export_npz(store.load(dataset_id), out)
-    console.print(f"wrote {count(written, 'episode')} to {out}")
-    return 0
-
-
-def flatten(
-    dataset_id: Positional[str],
-    new_id: Annotated[str, tyro.conf.arg(name="id")],
-    force: bool = False,
-) -> int:
-    """Make a dataset for single-agent libraries: one episode per agent.
-
-    Args:
-        dataset_id: Id of the dataset. It is built first if it is not in the local store.
-        new_id: Id of the new dataset, e.g. networld/rb/expert-flat-v0.
-        force: Replace an existing dataset with the new id.
-    """
-    from networld_envs.store.flatten import flatten_agents
-
-    source = store.load(dataset_id)
-    with progress_bar("episodes") as bar:
-        dataset = flatten_agents(source, new_id, force, shown_in(bar, new_id))
-    console.print(f"{new_id}: {_size(dataset)}")
     return 0
 
 

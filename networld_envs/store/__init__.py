@@ -1,4 +1,4 @@
-"""Datasets: the catalogue, and how to build, download, check and load its datasets.
+"""Datasets: the catalogue, and how to build, download, check, load and convert its datasets.
 
 A dataset is an ordinary Minari dataset of the joint Gymnasium view; `networld_envs.store.minari_io`
 says what an episode holds. Episodes of the catalogue end by truncation. To replay an episode, pass
@@ -6,6 +6,8 @@ its seed to ``env.reset(seed=seed)`` and step through its stored actions.
 """
 
 from networld_envs.store.builder import build
+from networld_envs.store.exporting.arrays import to_arrays
+from networld_envs.store.exporting.libraries import to_d3rlpy, to_torchrl
 from networld_envs.store.ids import DatasetError
 from networld_envs.store.local import MIRROR, Summary, load, local_datasets, obtain
 from networld_envs.store.minari_io import (
@@ -44,6 +46,9 @@ __all__ = [
     "obtain",
     "record_hash",
     "recorded_hash",
+    "to_arrays",
+    "to_d3rlpy",
+    "to_torchrl",
     "upgrade",
     "verify",
 ]

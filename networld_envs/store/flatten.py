@@ -8,15 +8,17 @@ neighbours. The environment that the dataset names is `networld_envs.one_agent.O
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import minari
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
+from numpy.typing import NDArray
 
 from networld_envs.one_agent import OneAgentEnv
 from networld_envs.simulator import MAX_CYCLES
+from networld_envs.store.exporting.hdf5 import write_episodes
 from networld_envs.store.ids import DATA
 from networld_envs.store.minari_io import metadata, open_local
 from networld_envs.store.publishing import DATASET, new_dataset
@@ -54,21 +56,19 @@ def flatten_agents(
     env = OneAgentEnv(**options)
     storage = dataset.storage.metadata
 
-    def buffers() -> Iterator[EpisodeBuffer]:
-        number = 0
+    def each_agent() -> Iterator[dict[str, NDArray[Any]]]:
         for k, episode in enumerate(checked_episodes(dataset)):
             if progress is not None:
                 progress(k, dataset.total_episodes)
-            for i in range(episode["agent_rewards"].shape[1]):
-                yield EpisodeBuffer(
-                    id=number,
-                    observations=episode["observations"][:, i],  # pyright: ignore[reportArgumentType]
-                    actions=episode["actions"][:, i],  # pyright: ignore[reportArgumentType]
-                    rewards=episode["agent_rewards"][:, i].astype(np.float64).tolist(),
-                    terminations=episode["terminations"].tolist(),
-                    truncations=episode["truncations"].tolist(),
-                )
-                number += 1
+            rewards = episode["agent_rewards"].astype(np.float64)
+            ends = {name: episode[name] for name in ("terminations", "truncations")}
+            for i in range(rewards.shape[1]):
+                yield {
+                    "observations": episode["observations"][:, i],
+                    "actions": episode["actions"][:, i],
+                    "rewards": rewards[:, i],
+                    **ends,
+                }
         if progress is not None:
             progress(dataset.total_episodes, dataset.total_episodes)
 
@@ -96,5 +96,5 @@ def flatten_agents(
                 "requirements": storage.get("requirements", []),
             }
         )
-        new.update_episodes(buffers())
+        write_episodes(new, each_agent())
     return open_local(new_id)

@@ -23,11 +23,19 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OTHERS = r"^(?:from|import) (torchrl|tensordict|supersuit|stable_baselines3|d3rlpy|ray)\b"
 
 
+CONVERTERS = r"store\.to_(d3rlpy|torchrl)\("
+
+
+def libraries(code):
+    """Packages of the extra [interop] that a snippet needs, itself or through us."""
+    return re.findall(OTHERS, code, re.MULTILINE) + re.findall(CONVERTERS, code)
+
+
 HEAVY = r"run_suite\("  # takes more than ten seconds
 
 
 def marks(code):
-    other = [pytest.mark.interop] if re.search(OTHERS, code, re.MULTILINE) else []
+    other = [pytest.mark.interop] if libraries(code) else []
     return other + ([pytest.mark.slow] if re.search(HEAVY, code) else [])
 
 
@@ -62,7 +70,7 @@ def processes():
 
 @pytest.mark.parametrize("code", fences("python"))
 def test_snippets_run(code, tmp_path, small_store, processes):
-    for library in re.findall(OTHERS, code, re.MULTILINE):
+    for library in libraries(code):
         if not find_spec({"ray": "tree"}.get(library, library)):  # RLlib needs tree, ray does not
             extra = "rllib" if library == "ray" else "interop"
             pytest.skip(f"{library} is absent: pip install 'networld[{extra}]'")

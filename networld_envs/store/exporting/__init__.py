@@ -1,0 +1,1 @@
+"""Datasets in the forms that other libraries and programs read, straight from arrays."""
