@@ -122,7 +122,7 @@ def seed_interval(
         confidence: Coverage.
     """
     means = [float(vector(run).mean()) for run in runs]
-    if 1 < len(means) < ENOUGH_SEEDS and _is_table(runs):
+    if has_few_seeds(runs):
         draws = network_draws(_table(runs), rng, RESAMPLES).mean(axis=-1)
         low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
         mean = float(np.mean(means))
@@ -168,9 +168,9 @@ def _unbiased(count: int) -> float:
     return (count / (count - 1)) ** 0.5 if count > 1 else 1.0
 
 
-def _is_table(runs: Sequence[ArrayLike]) -> bool:
-    """Whether all seeds have the same number of episodes."""
-    return len({len(vector(run)) for run in runs}) == 1
+def has_few_seeds(runs: Sequence[ArrayLike]) -> bool:
+    """Whether an interval counts networks: two to four seeds, with equally many episodes."""
+    return 1 < len(runs) < ENOUGH_SEEDS and len({len(vector(run)) for run in runs}) == 1
 
 
 def _table(runs: Sequence[ArrayLike]) -> Floats:
@@ -184,7 +184,7 @@ def network_bootstrap(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """`bootstrap` of the means of seeds, where networks are drawn anew as well as seeds.
+    """`bootstrap` of the means of seeds. With few seeds, networks are drawn anew as well.
 
     Args:
         tables: For each task, one entry ``(episodes,)`` per seed.
@@ -194,8 +194,7 @@ def network_bootstrap(
         resamples: Number of resamples.
     """
     means = [np.array([vector(run).mean() for run in runs]) for runs in tables]
-    enough = all(len(runs) >= ENOUGH_SEEDS for runs in tables)
-    if enough or not all(len(runs) > 1 and _is_table(runs) for runs in tables):
+    if not all(map(has_few_seeds, tables)):
         return bootstrap(means, statistic, rng, confidence, resamples)
     draws = statistic([network_draws(_table(runs), rng, resamples) for runs in tables])
     low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])

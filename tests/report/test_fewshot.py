@@ -7,14 +7,16 @@ from networld_algos.report.sections.fewshot_curves import (
     fewshot_curves,
     pretraining_gains,
 )
-from tests.report.rows import VARIANTS, learned, reference_rows, value
+from networld_algos.results import stats
+from networld_algos.results.curves import area_under_curve
+from tests.report.rows import VARIANTS, fewshot_rows, learned, reference_rows, value
 
 
 def test_few_shot_curves_and_their_average(rows):
     curves = fewshot_curves(rows, np.random.default_rng(0))
     assert {c.label for c in curves} == set(VARIANTS)
     assert len(curves) == 3 * len(VARIANTS)
-    averaged = {c.label: c for c in average_over_tasks(curves)}
+    averaged = {c.label: c for c in average_over_tasks(curves, np.random.default_rng(0))}
     for label, mean in averaged.items():
         parts = [c for c in curves if c.label == label]
         by_hand = np.mean([[p.value for p in c.points] for c in parts], axis=0)
@@ -23,6 +25,20 @@ def test_few_shot_curves_and_their_average(rows):
         assert mean.episodes.tolist() == [1, 5, 16, 50, 165, 500]
     assert value(averaged["networld"].area) > value(averaged["networld (from scratch)"].area)
     assert np.isnan(averaged["networld (no fine-tuning)"].reach)
+    for curve in (*curves, *averaged.values()):  # three seeds: seeds and networks
+        for interval in (*curve.points, curve.area):
+            assert interval is not None
+            assert interval.method == "bootstrap over seeds and networks"
+            assert interval.low < interval.value < interval.high
+
+
+def test_curves_of_five_seeds_have_student_t_over_seeds():
+    rows = [*reference_rows(20), *fewshot_rows(seeds=5)]
+    curves = fewshot_curves(rows, np.random.default_rng(0))
+    for curve in (*curves, *average_over_tasks(curves, np.random.default_rng(0))):
+        assert curve.points[0] == stats.t_interval([y[0] for y in curve.by_seed.values()])
+        area = stats.t_interval([area_under_curve(curve.x, y) for y in curve.by_seed.values()])
+        assert (curve.area.value, curve.area.low) == pytest.approx((area.value, area.low))
 
 
 def test_pretraining_gains_are_paired_by_seed_and_put_into_words():

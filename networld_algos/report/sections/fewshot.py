@@ -47,9 +47,9 @@ def make(source: Source) -> Section:
     curves = fewshot_curves.fewshot_curves(source.rows, source.rng("fewshot", "curves"))
     if not curves:
         return section
-    averaged = (
-        fewshot_curves.average_over_tasks(curves) if len({c.panel for c in curves}) > 1 else []
-    )
+    averaged = []
+    if len({c.panel for c in curves}) > 1:
+        averaged = fewshot_curves.average_over_tasks(curves, source.rng("fewshot", "average"))
     drawn = [*curves, *averaged]
     figures = [figure(drawn, source.references, source.look, c) for c in (None, 1)]
     section.parts.append(
@@ -60,8 +60,7 @@ def make(source: Source) -> Section:
             "Normalised score at the end of training against the amount of target-task data. "
             "Smaller subsets lie inside larger ones. With early stopping, the score is that of the "
             "weights with the smallest loss on held-out episodes. Lines: mean over training seeds. "
-            "Bands: 95% interval, as in the tables (last panel: Student's t over seeds, each "
-            "averaged over tasks). "
+            "Bands: 95% interval, as in the tables. "
             "Lower tick labels: share of the dataset.",
         )
     )

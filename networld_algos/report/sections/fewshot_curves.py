@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +84,7 @@ def fewshot_curves(
         points = [stats.seed_interval([scores[r.seed, f] for r in at[f]], rng) for f in shares]
         area = None
         if len(shares) > 1 and by_seed:
-            area = stats.t_interval([area_under_curve(shares, y) for y in by_seed.values()])
+            area = stats.seed_interval(_areas(scores, seeds, shares), rng)
         out.append(
             FewShotCurve(
                 panel,
@@ -104,10 +104,26 @@ def fewshot_curves(
     return out
 
 
-def average_over_tasks(curves: Sequence[FewShotCurve]) -> list[FewShotCurve]:
+def _areas(
+    scores: Mapping[tuple[int, float], Floats], seeds: Sequence[int], shares: Sequence[float]
+) -> list[Floats]:
+    """Area under each seed's curve on every network; only their mean if some shares have fewer."""
+    found: list[Floats] = []
+    for seed in seeds:
+        runs = [scores[seed, share] for share in shares]
+        if len({len(run) for run in runs}) > 1:
+            runs = [np.array([run.mean()]) for run in runs]
+        found.append(area_under_curve(shares, np.stack(runs, axis=-1)))
+    return found
+
+
+def average_over_tasks(
+    curves: Sequence[FewShotCurve], rng: np.random.Generator
+) -> list[FewShotCurve]:
     """Mean over panels of the few-shot curves, for the methods and shares present in all.
 
-    Each training seed is first averaged over the tasks; the interval is over those averages.
+    Each training seed is first averaged over the tasks, and the interval is Student's t over those
+    averages. With few seeds it is a bootstrap over the seeds and networks of each task.
     """
     every = {c.panel for c in curves}
     out: list[FewShotCurve] = []
@@ -124,10 +140,10 @@ def average_over_tasks(curves: Sequence[FewShotCurve]) -> list[FewShotCurve]:
         ).mean(axis=1)
         episodes = np.array([c.episodes[p] for c, p in zip(group, picked, strict=True)])
         same = bool(np.all(episodes == episodes[0]))
-        points = [stats.t_interval(column) for column in table.T]
+        points = [_over_tasks([[c.runs[s, f] for s in seeds] for c in group], rng) for f in shares]
         area = None
         if len(shares) > 1:
-            area = stats.t_interval([area_under_curve(shares, y) for y in table])
+            area = _over_tasks([_areas(c.runs, seeds, shares) for c in group], rng)
         out.append(
             FewShotCurve(
                 ("mean over tasks", ""),
@@ -143,6 +159,14 @@ def average_over_tasks(curves: Sequence[FewShotCurve]) -> list[FewShotCurve]:
             )
         )
     return out
+
+
+def _over_tasks(tables: Sequence[Sequence[Floats]], rng: np.random.Generator) -> Interval:
+    """Mean over tasks, each with one entry ``(episodes,)`` per seed."""
+    if all(map(stats.has_few_seeds, tables)):
+        return stats.network_bootstrap(tables, stats.task_mean, rng)
+    means = [[run.mean() for run in runs] for runs in tables]
+    return stats.t_interval(np.mean(means, axis=0))
 
 
 @dataclass(frozen=True)
