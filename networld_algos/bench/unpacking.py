@@ -214,7 +214,8 @@ def _refuse_other_data(archive: Path, staged: Path, trainings: list[Saved], root
 def _merge_trainings(trainings: list[Saved], paths: Paths, found: Unpacked) -> None:
     for new in trainings:
         folder = paths.checkpoint(new.key)
-        if checkpoint.exists(folder) and read_saved(folder).progress >= new.progress:
+        done = not new.finished and has_rows(paths.root / f"{new.key}.jsonl")
+        if done or (checkpoint.exists(folder) and read_saved(folder).progress >= new.progress):
             found.kept.append(new.key)
             continue
         names = sorted(new.files, key=lambda name: (_order(name), name))

@@ -33,7 +33,7 @@ def bench_run(
     tensorboard: bool = False,
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     device: Literal["cpu", "cuda", "auto"] = "cpu",
-    runs_per_gpu: int = 8,
+    runs_per_gpu: int | None = None,
     time_limit: float | None = None,
     settings: Path | None = None,
     as_json: AsJson = False,
@@ -55,7 +55,7 @@ def bench_run(
         algorithm: Your own algorithm to add to the comparison: path/to/file.py:ClassName. Repeat
             the option for several algorithms.
         device: Where models train and act: cpu, cuda, or auto (a GPU if there is one).
-        runs_per_gpu: With --backend ray, how many runs share a GPU.
+        runs_per_gpu: With --backend ray, how many runs share a GPU; 8 by default.
         time_limit: After this many minutes, save and stop, with exit status 75 if runs are left.
             The same command goes on later; `networld bench pack` carries the results to another
             machine.
@@ -63,7 +63,7 @@ def bench_run(
         as_json: With --dry-run, print JSON.
     """
     from networld_algos.bench import suite_paths
-    from networld_algos.bench.backends import expected_device
+    from networld_algos.bench.backends import RUNS_PER_GPU, expected_device
     from networld_algos.bench.presets import SUITES, load_suite
     from networld_algos.bench.runner import check_options
     from networld_algos.bench.suite import Entry
@@ -84,8 +84,9 @@ def bench_run(
     if settings is not None:
         chosen = settled(chosen, settings)
     limit_s = None if time_limit is None else 60 * time_limit
+    share = RUNS_PER_GPU if runs_per_gpu is None else runs_per_gpu
     check_options(  # before any bar
-        chosen, jobs, only, backend, ray_address, tensorboard, device, runs_per_gpu, limit_s
+        chosen, jobs, only, backend, ray_address, tensorboard, device, share, limit_s
     )
     fewer = chosen.first_seeds(seeds)
     if dry_run:
@@ -115,7 +116,7 @@ def bench_run(
         tensorboard=tensorboard,
         command=command,
         device=device,
-        runs_per_gpu=runs_per_gpu,
+        runs_per_gpu=share,
         time_limit_s=limit_s,
     )
     failed = [outcome for outcome in outcomes if outcome.error]

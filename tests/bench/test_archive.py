@@ -153,6 +153,10 @@ def test_what_is_here_stays_and_what_is_further_wins(suite, tmp_path, save):
     save(here, C, 9)
     assert C in unpack(archive, tmp_path / "here").kept
     assert updates_of(here, C) == 9
+    shutil.rmtree(here / "checkpoints" / C)
+    write_rows(here / f"{C}.jsonl", [row(seed=2)])  # it was done here meanwhile
+    assert C in unpack(archive, tmp_path / "here").kept
+    assert not (here / "checkpoints" / C).exists()
 
 
 def test_rows_replace_damaged_ones_and_failures(suite, tmp_path):
