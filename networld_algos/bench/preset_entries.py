@@ -50,8 +50,6 @@ PLAN: dict[str, Any] = {
 followed completely."""
 IQL_DECISIONS = {"ma-iql": {"decode": "argmax"}, "ma-iql (sample)": {"decode": "sample"}}
 SHARED = {"return_of": "neighbourhood"}
-LIGHT_CQL = {"batch_size": 4}
-LIGHT_DT = {"batch_size": 4, "sequences": 16, "context": 10, "kept": 5, "learning_rate": 1e-3}
 BC_DECISIONS = {
     "bc (argmax)": {"decode": "argmax"},
     "bc (sample)": {"decode": "sample"},
@@ -62,11 +60,11 @@ EVERY_ALGORITHM = (
     Entry("networld", by_data=BY_DATA["networld"]),
     Entry("bc"),
     Entry("ma-iql", config=SHARED),
-    Entry("ma-cql", config={**LIGHT_CQL, **SHARED}),
-    Entry("ma-dt", config={**LIGHT_DT, **SHARED}),
+    Entry("ma-cql", config=SHARED),
+    Entry("ma-dt", config=SHARED),
     Entry("ma-dd", config=SHARED),
 )
-"""Every algorithm. The slow ones use less data per update than by default, MA-DT a higher rate."""
+"""Every algorithm."""
 FEWSHOT = (
     Entry("networld", pretrained=True),
     Entry("networld", "networld (from scratch)"),
@@ -88,7 +86,7 @@ CONTROLS = (
 
 
 def comparison(
-    updates: dict[str, int], pace: dict[str, dict[str, float]] | None = None, light: bool = False
+    updates: dict[str, int], pace: dict[str, dict[str, float]] | None = None
 ) -> tuple[Entry, ...]:
     """NetWorld with its controls, and every baseline with and without messages.
 
@@ -101,8 +99,6 @@ def comparison(
     Args:
         updates: Algorithm -> gradient steps of a training.
         pace: Algorithm -> `Entry.pace`.
-        light: For small budgets: smaller batches for MA-CQL and MA-DT, so that they get more
-            updates in the same time.
     """
 
     def entry(algorithm: str, label: str = "", **config: Any) -> Entry:
@@ -121,7 +117,7 @@ def comparison(
 
     networld = (
         replace(entry("networld"), decisions=ACTING),
-        entry("networld", "networld (plan)", **PLAN),
+        replace(entry("networld", "networld (plan)", **PLAN), qualities=("expert", "mixed")),
         alone("networld", mean_field=False, return_of="agent"),
     )
     cloning = (
@@ -129,14 +125,12 @@ def comparison(
         alone("bc", mean_field=False),
         entry("bc", "bc (arithmetic mean)", message="features", aggregate="mean"),
     )
-    lighter: dict[str, dict[str, Any]] = {"ma-cql": LIGHT_CQL, "ma-dt": LIGHT_DT} if light else {}
     others = []
     for name in ("ma-cql", "ma-iql", "ma-dt", "ma-dd"):
-        config = lighter.get(name, {})
-        full = entry(name, **config, return_of="neighbourhood")
+        full = entry(name, return_of="neighbourhood")
         if name == "ma-iql":
             full = replace(full, decisions=IQL_DECISIONS)
-        others += [alone(name, **config, mean_field=False), full]
+        others += [alone(name, mean_field=False), full]
     return (*networld, *cloning, *others)
 
 
