@@ -308,6 +308,9 @@ class About:
             algorithm's own number of updates.
         compiled: Module with compiled loops of the task's steps, see `networld_envs.compiled`.
         logs: What holds in every log of the task, for the check of imported logs.
+        entities: Regular expressions for columns of observations and actions that belong to one of
+            several entities whose order means nothing; the only group is the number of the entity.
+            Training can renumber them. Leave out entities that differ in kind.
     """
 
     title: str
@@ -319,3 +322,4 @@ class About:
     pace: Mapping[str, float] = field(default_factory=dict)
     compiled: str = ""
     logs: LogFacts = field(default_factory=LogFacts)
+    entities: Sequence[str] = ()

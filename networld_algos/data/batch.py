@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from networld_algos.data.episodes import Episodes
+from networld_algos.data.symmetry import Renumbering
+
+FEW_EPISODES = 100
+"""Up to this many episodes, entities are renumbered by default. More of them do not need it."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +76,19 @@ class WindowSampler:
 
     Windows may run past the end of an episode; the steps beyond it are padded and masked. If the
     task is symmetric under reflection (`TaskSpec.mirrored_obs`), each window is reflected with
-    probability one half, which doubles the number of networks in the data.
+    probability one half, which doubles the number of networks in the data. If it has entities whose
+    order means nothing, they can be renumbered, see `networld_algos.data.symmetry`.
 
     Args:
         episodes: Episodes to cut windows from.
         window: Steps ``T`` of a window.
         batch_size: Windows ``B`` in a batch.
+        renumber: Whether to renumber entities; None renumbers those of up to `FEW_EPISODES`.
     """
 
-    def __init__(self, episodes: Episodes, window: int, batch_size: int) -> None:
+    def __init__(
+        self, episodes: Episodes, window: int, batch_size: int, *, renumber: bool | None = None
+    ) -> None:
         if window < 1:
             raise ValueError(f"window must be at least 1, got {window}")
         if batch_size < 1:
@@ -92,6 +100,9 @@ class WindowSampler:
         self.batch_size = batch_size
         spec = episodes.spec
         self.mirror = bool(spec.mirrored_obs)
+        if renumber is None:
+            renumber = len(episodes) <= FEW_EPISODES
+        self._renumbering = Renumbering(spec) if renumber else None
         self._obs_sign = torch.ones(spec.obs_dim)
         self._obs_sign[list(spec.mirrored_obs)] = -1.0
         self._action_sign = torch.ones(spec.action_dim)
@@ -109,6 +120,8 @@ class WindowSampler:
         batch = self.windows(episode, first)
         if self.mirror:
             self._reflect(batch, rng)
+        if self._renumbering:
+            self._renumbering.apply(batch.obs, batch.actions, rng)
         return batch
 
     def _reflect(self, batch: Batch, rng: np.random.Generator) -> None:

@@ -56,6 +56,7 @@ ABOUT = About(
         neighbour_columns=(r"(?:user|cell|interferer)(\d+)\.", "interference_plus_noise"),
         unlisted_columns=("gain_unlisted",),
     ),
+    entities=(r"(?:user|cell)(\d+)\.", r"interferer(\d+)\."),
 )
 
 PRESETS: dict[str, Params] = {

@@ -1,0 +1,102 @@
+"""Interchangeable entities of an observation, such as the listed users of a base station.
+
+A task can say that some columns belong to one of several entities whose order means nothing
+(`networld_envs.spec.About.entities`). Renumbering them gives another network that is as likely, and
+the same actions remain right in it. Each agent has its own order, which stays within a window.
+
+On CBF the six disturbed users are such entities. The slices of NS are not: their deadlines differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from networld_envs.simulator import about
+from networld_envs.spec import Column, TaskSpec
+
+Table = NDArray[np.int64]
+
+
+def entity_columns(columns: Sequence[Column], pattern: str) -> Table:
+    """Columns of each entity ``(entities, C)``, in the same order for each.
+
+    Args:
+        columns: Columns of an observation or an action.
+        pattern: Regular expression whose only group is the number of the entity.
+
+    Raises:
+        ValueError: If the entities do not have the same columns.
+    """
+    found: dict[int, dict[str, int]] = {}
+    for index, column in enumerate(columns):
+        if match := re.match(pattern, column.name):
+            start, end = match.span(1)
+            kind = f"{column.name[:start]}#{column.name[end:]}"
+            found.setdefault(int(match[1]), {})[kind] = index
+    tables = [found[number] for number in sorted(found)]
+    for table in tables[1:]:
+        if table.keys() != tables[0].keys():
+            raise ValueError(
+                f"entities of {pattern!r} have different columns: {sorted(tables[0])} and "
+                f"{sorted(table)}"
+            )
+    rows = [[table[kind] for kind in tables[0]] for table in tables]
+    return np.array(rows, np.int64).reshape(len(rows), len(tables[0]) if tables else 0)
+
+
+class Renumbering:
+    """Random orders of the entities of a task.
+
+    Args:
+        spec: The task; one that is not in the table of tasks has no entities.
+
+    Attributes:
+        groups: For each group of entities its columns of the observation and of the action.
+    """
+
+    def __init__(self, spec: TaskSpec) -> None:
+        try:
+            patterns = about(spec.task).entities
+        except ValueError:  # not in the table of tasks
+            patterns = ()
+        groups = [
+            tuple(
+                entity_columns(columns, pattern)
+                for columns in (spec.obs_columns, spec.action_columns)
+            )
+            for pattern in patterns
+        ]
+        self.groups = [(obs, actions) for obs, actions in groups if max(len(obs), len(actions)) > 1]
+        self._widths = spec.obs_dim, spec.action_dim
+
+    def __bool__(self) -> bool:
+        return bool(self.groups)
+
+    def apply(self, obs: Tensor, actions: Tensor, rng: np.random.Generator) -> None:
+        """Renumber in place, with one order for each window, agent and group.
+
+        Args:
+            obs: ``(B, T+1, N, O)``.
+            actions: ``(B, T, N, A)``, or ``(B, T, N)`` of actions that have no entities.
+            rng: Draws the orders.
+        """
+        b, _, n, _ = obs.shape
+        index = [np.tile(np.arange(width), (b, n, 1)) for width in self._widths]
+        shown = [False, False]
+        for tables in self.groups:
+            count = max(map(len, tables))
+            order = np.argsort(rng.random((b, n, count)), axis=-1)
+            for i, table in enumerate(tables):
+                if len(table):
+                    index[i][..., table.ravel()] = table[order].reshape(b, n, -1)
+                    shown[i] = True
+        for i, values in enumerate((obs, actions)):
+            if shown[i]:
+                at = torch.as_tensor(index[i])[:, None].expand_as(values)
+                values.copy_(values.gather(-1, at))
