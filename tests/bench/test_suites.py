@@ -101,7 +101,7 @@ def test_the_suites_of_the_package_have_what_is_promised(capsys):
     faithful = next(e for e in get_suite("paper").entries if e.preset == "faithful")
     assert faithful.values["dim"] == 256
     hours = sum(map(run_seconds, unroll(get_suite("cpu")))) / 3600
-    assert hours  < 16  # of one busy core, see the note in `networld_algos.bench.estimate`
+    assert hours < 16  # of one busy core, see the note in `networld_algos.bench.estimate`
     assert main(["bench", "list"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in SUITES)
