@@ -43,6 +43,7 @@ FLOORS = {
         ["registry"],
         ["plugin"],
         ["training"],
+        ["deploy"],
         ["bench"],
         ["cli"],
         ["__main__"],
