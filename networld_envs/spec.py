@@ -266,6 +266,10 @@ class LogFacts:
         at_most: Pairs of columns; in every observation the first is at most the second.
         reward_rises_with: Column of the next observation -> 1 if the reward rises with it, -1 if
             it falls.
+        reward: ``(params, columns, actions) -> (T, N)``. The task's own reward, computed from an
+            episode's columns of the observation, each ``(T+1, N)``; NaN where they contradict each
+            other. ``columns["x"]`` of a column that the preset does not have raises ``KeyError``;
+            raise ``ValueError`` if the reward needs what is not observed. None if it always does.
         reward_shown: Whether those columns show the result of the step that the reward is for, so
             that they agree best with the reward of that step.
         symmetric_neighbours: Whether j is a neighbour of i whenever i is one of j.
@@ -280,6 +284,7 @@ class LogFacts:
     shown_action: Callable[[Any, NDArray[Any]], Mapping[str, NDArray[Any]]] | None = None
     at_most: Sequence[tuple[str, str]] = ()
     reward_rises_with: Mapping[str, int] = field(default_factory=dict)
+    reward: Callable[[Any, Mapping[str, NDArray[Any]], NDArray[Any]], NDArray[Any]] | None = None
     reward_shown: bool = False
     symmetric_neighbours: bool = False
     limited_neighbours: bool = False

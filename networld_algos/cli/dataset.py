@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import tyro
 from tyro.conf import Positional
 
 from networld_algos.cli.dataset_export import export, flatten
+from networld_algos.cli.dataset_import import import_, template
 from networld_algos.cli.tables import AsJson, Column, Listing
 from networld_algos.cli.tables import show as show_tables
 from networld_algos.cli.terminal import (
@@ -20,13 +20,10 @@ from networld_algos.cli.terminal import (
     progress_bar,
     say_error,
     shown_in,
-    task_name,
 )
 from networld_algos.results.text import count
 from networld_envs import store
 from networld_envs.store.fingerprint import fingerprint, fingerprints, record_fingerprint
-from networld_envs.store.importing.consistency import LogWarning
-from networld_envs.store.importing.logs import import_logs, import_report
 from networld_envs.store.remote import download, list_remote, upload
 from networld_envs.store.transfer import Limits
 
@@ -253,48 +250,6 @@ def upgrade(dataset_ids: Positional[tuple[str, ...]] = ()) -> int:
     return status
 
 
-def import_(
-    logs: Positional[Path],
-    task: str,
-    dataset_id: Annotated[str, tyro.conf.arg(name="id")],
-    preset: str = "default",
-    policy: str = "logs",
-    author: str = "unknown",
-    description: str = "",
-    licence: str = "unknown",
-    force: bool = False,
-    strict: bool = False,
-) -> int:
-    """Make a dataset from the logs of your network, or report what is wrong with them.
-
-    What is impossible is an error. What is unlikely is a warning, which is shown and kept in the
-    dataset's metadata.
-
-    Args:
-        logs: File with the logs: .npz, .h5 or .hdf5. docs/datasets.md describes its arrays.
-        task: cbf, rb, ns, or your own task, path/to/file.py: the task that was logged.
-        dataset_id: Id of the new dataset, e.g. networld/rb/campus-v0.
-        preset: Named parameters of the task.
-        policy: The policy that acted, in a few words.
-        author: Who recorded the data.
-        description: What the data is.
-        licence: Licence of the data.
-        force: Replace an existing dataset with this id.
-        strict: Refuse logs with warnings.
-    """
-    about = (policy, author, description, licence)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LogWarning)  # shown below
-        dataset = import_logs(logs, dataset_id, task_name(task), preset, *about, force, strict)
-    report = import_report(dataset)
-    for text in report.warnings:
-        console.print(f"warning: {text}", style="yellow")
-    for text in report.skipped:
-        console.print(f"not checked: {text}")
-    console.print(f"{dataset_id}: {_size(dataset)}")
-    return 0
-
-
 def card(dataset_ids: Positional[tuple[str, ...]] = (), out: Path = Path("datasets/cards")) -> int:
     """Write the cards of local datasets: a page and a figure per dataset.
 
@@ -323,6 +278,7 @@ VERBS = {
     "show": show,
     "verify": verify,
     "upgrade": upgrade,
+    "template": template,
     "import": import_,
     "export": export,
     "flatten": flatten,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import ModuleType
+from collections.abc import Mapping, Sequence
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,24 @@ def _shown_action(
     return {f"allocation_hz.{name}": applied[..., i] for i, name in enumerate(SLICES)}
 
 
+def _logged_reward(
+    params: Params | PacketParams, columns: Mapping[str, NDArray[Any]], actions: NDArray[Any]
+) -> NDArray[Any]:
+    """The reward of logs, ``(T, N)``.
+
+    Raises:
+        ValueError: If the reward depends on what is not observed.
+    """
+    del actions
+    if isinstance(params, Params) and params.se_weight:
+        raise ValueError("with se_weight it needs the own utilisation, which is not observed")
+    shown = SimpleNamespace(
+        ssr=np.stack([columns[f"ssr.{name}"][1:] for name in SLICES], axis=-1),
+        spectral_efficiency=columns["spectral_efficiency"][1:],
+    )
+    return _model(params).reward(params, shown)
+
+
 ABOUT = About(
     title="network slicing",
     reward_label="Average reward (mean SSR)",
@@ -73,6 +91,7 @@ ABOUT = About(
     compiled="networld_envs.ns.compiled",
     logs=LogFacts(
         shown_action=_shown_action,
+        reward=_logged_reward,
         # The reward is the mean SSR, or at least rises with it.
         reward_rises_with={f"ssr.{name}": 1 for name in SLICES},
         reward_shown=True,

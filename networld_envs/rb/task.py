@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,22 @@ AGENT = "node"
 BOUNDED_RADIUS = 0.4
 """Conflict radius at which bounded graphs have about the mean degree of the default."""
 
+
+def _logged_reward(
+    params: Params, columns: Mapping[str, NDArray[Any]], actions: NDArray[Any]
+) -> NDArray[Any]:
+    """The reward of logs, ``(T, N)``: packets that were dropped follow from the others.
+
+    NaN where more packets are queued than there can be.
+    """
+    del actions
+    queue, grant = columns["queue"], columns["grant"]
+    left = queue[:-1] - columns["served"][1:] + columns["arrivals"][1:]
+    dropped, unused = left - queue[1:], np.maximum(grant[1:] - queue[:-1], 0.0)
+    cost = params.queue_cost * queue[1:] + params.drop_cost * dropped + params.unused_cost * unused
+    return np.where(dropped > -0.5, -cost, np.nan)  # a whole number, up to rounding
+
+
 ABOUT = About(
     title="resource-block scheduling",
     reward_label="Average reward (negative cost)",
@@ -41,6 +57,7 @@ ABOUT = About(
     logs=LogFacts(
         shown_action=lambda params, actions: {"request": actions},
         at_most=(("served", "grant"), ("grant", "request"), ("queue", "cluster_backlog")),
+        reward=_logged_reward,
         reward_rises_with={"queue": -1},  # the reward is a cost, which is mainly the queue's
         reward_shown=True,
         symmetric_neighbours=True,  # two clusters are in conflict, or mates

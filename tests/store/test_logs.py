@@ -212,8 +212,8 @@ def test_other_bad_files(tmp_path):
         import_logs(tmp_path / "text.npz", MINE, "rb")
     with pytest.raises(store.DatasetError, match=r"none\.h5: "):
         import_logs(tmp_path / "none.h5", MINE, "rb")
-    with pytest.raises(store.DatasetError, match=r"logs are \.npz, \.h5 or \.hdf5 files"):
-        import_logs(tmp_path / "log.csv", MINE, "rb")
+    with pytest.raises(store.DatasetError, match=r"logs are \.npz, \.h5, \.hdf5, \.csv, "):
+        import_logs(tmp_path / "log.txt", MINE, "rb")
     for name in ("no-version", "white space-v0"):
         with pytest.raises(store.DatasetError, match="is not a dataset id"):
             import_logs(tmp_path / "log.npz", name, "rb")

@@ -38,6 +38,7 @@ from networld_envs.spec import LogFacts, TaskSpec
 from networld_envs.store.ids import DatasetError, listed
 from networld_envs.store.importing.column_ranges import column_ranges
 from networld_envs.store.importing.last_action import LastAction
+from networld_envs.store.importing.log_checks import LogError
 from networld_envs.store.importing.log_columns import FEWEST_ROWS, Columns, Correlation
 
 SAMPLED_EPISODES = 64  # evenly spaced, for quantiles and correlations
@@ -57,14 +58,17 @@ class Report:
     Attributes:
         warnings: What is unlikely, one sentence each.
         skipped: Checks that were not made, and why.
+        changed: What the import changed or left out because the mapping of a table says so.
     """
 
     warnings: tuple[str, ...]
     skipped: tuple[str, ...]
+    changed: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, list[str]]:
         """Plain types only, for a dataset's metadata."""
-        return {"warnings": list(self.warnings), "skipped": list(self.skipped)}
+        kept = {"warnings": list(self.warnings), "skipped": list(self.skipped)}
+        return {**kept, "changed": list(self.changed)} if self.changed else kept
 
 
 class Consistency:
@@ -111,7 +115,8 @@ class Consistency:
             self._last_action.add(fields, sampled)
             self._check_order(fields["observations"])
         except DatasetError as error:
-            raise DatasetError(f"episode {number}: {error}") from error
+            at = (error.step, error.agent) if isinstance(error, LogError) else ()
+            raise LogError(f"episode {number}: {error}", *at) from error
         self._columns.add(fields, sampled)
         if sampled:
             self._correlation.add(fields)
@@ -174,9 +179,11 @@ class Consistency:
                 if flipped
                 else "compute them as the task does"
             )
-            raise DatasetError(
+            raise LogError(
                 f"step {step}, agent {agent}: agent_rewards is {rewards[step, agent]:g}, but the "
-                f"task's are in {column.range}; {remedy}"
+                f"task's are in {column.range}; {remedy}",
+                step,
+                agent,
             )
 
     def _check_order(self, obs: NDArray[Any]) -> None:
@@ -189,10 +196,12 @@ class Consistency:
             if wrong.any():
                 step, agent = (int(i) for i in np.argwhere(wrong)[0])
                 first, second = (self._spec.column_name("observations", i) for i in (a, b))
-                raise DatasetError(
+                raise LogError(
                     f"step {step}, agent {agent}: observations column {first} is "
                     f"{obs[step, agent, a]:g}, more than column {second}, which is "
-                    f"{obs[step, agent, b]:g}; check the order and the units of the columns"
+                    f"{obs[step, agent, b]:g}; check the order and the units of the columns",
+                    step,
+                    agent,
                 )
 
     def _check_neighbours(self, number: int, table: NDArray[Any]) -> None:
@@ -204,9 +213,10 @@ class Consistency:
         heard = (table >= 0).sum(axis=1)
         if self._facts.limited_neighbours and (heard > slots).any():
             agent = int(np.argmax(heard > slots))
-            raise DatasetError(
+            raise LogError(
                 f"agent {agent}: neighbours lists {heard[agent]} agents, but the task allows at "
-                f"most {slots}; keep the nearest"
+                f"most {slots}; keep the nearest",
+                agent=agent,
             )
         at, slot = np.nonzero(table >= 0)
         other = table[at, slot].astype(np.int64)
@@ -214,10 +224,11 @@ class Consistency:
             one_sided = ~np.isin(other * agents + at, at * agents + other)
             if one_sided.any():
                 i = int(np.argmax(one_sided))
-                raise DatasetError(
+                raise LogError(
                     f"agent {at[i]}: neighbours lists agent {other[i]}, but agent {other[i]} does "
                     f"not list agent {at[i]}, although the relation is symmetric in this task; add "
-                    "the missing entry or remove this one"
+                    "the missing entry or remove this one",
+                    agent=int(at[i]),
                 )
         alone = np.ones(agents, bool)
         alone[at] = alone[other] = False

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from networld_envs.spec import LogFacts, TaskSpec
 from networld_envs.store.ids import DatasetError
+from networld_envs.store.importing.log_checks import LogError
 from networld_envs.store.importing.log_columns import FEWEST_ROWS, LAGS, shifted, steps
 
 TOLERANCE = 1e-4  # of the largest value of a column
@@ -107,16 +108,20 @@ class LastAction:
         good = max(share[best], fit[best]) >= SAME
         gain = max(share[best] - share[none], fit[best] - fit[none])
         if best != none and good and gain > MARGIN:
-            raise DatasetError(
+            raise LogError(
                 f"{first}. The columns of the last action fit best when the actions are moved by "
                 f"{steps(LAGS[best])}: then {share[best]:.0%} are equal, now {share[none]:.0%}. "
-                f"Move them: {REMEDY}"
+                f"Move them: {REMEDY}",
+                step + 1,
+                agent,
             )
         if max(share[none], fit[none]) < SAME:
-            raise DatasetError(
+            raise LogError(
                 f"{first}. The columns of the last action show {share[none]:.0%} of the actions, "
                 f"and moving the actions by up to {LAGS[-1]} steps does not help; check their "
-                f"order of agents, columns and units: {REMEDY}"
+                f"order of agents, columns and units: {REMEDY}",
+                step + 1,
+                agent,
             )
         self._different += int((~equal).sum())
         self._first = self._first or first

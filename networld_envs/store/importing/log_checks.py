@@ -16,6 +16,14 @@ LARGEST = np.finfo(np.float32).max
 Raw = dict[str, NDArray[Any]]
 
 
+class LogError(DatasetError):
+    """Something is wrong at a step and an agent of an episode, where these are known."""
+
+    def __init__(self, text: str, step: int | None = None, agent: int | None = None) -> None:
+        super().__init__(text)
+        self.step, self.agent = step, agent
+
+
 def checked(raw: Raw, k: int, spec: TaskSpec, one: spaces.Box) -> Raw:
     """One episode in the stored types; an error says what is wrong, and where."""
     n, box = spec.num_agents, spec.action_kind == "box"
@@ -84,9 +92,9 @@ def field(raw: Raw, name: str, k: int, kinds: str, axes: tuple[str, ...]) -> NDA
     return array
 
 
-def fail(k: int, text: str) -> NoReturn:
-    """Raise a `DatasetError` about episode ``k``."""
-    raise DatasetError(f"episode {k}: {text}")
+def fail(k: int, text: str, step: int | None = None, agent: int | None = None) -> NoReturn:
+    """Raise a `LogError` about episode ``k``."""
+    raise LogError(f"episode {k}: {text}", step, agent)
 
 
 def _within(
@@ -114,7 +122,7 @@ def _within(
         if np.isfinite(single[step, agent, column]):
             c = min(column, len(low) - 1)
             bounds = f", outside [{low[c]:g}, {high[c]:g}]"
-        fail(k, f"step {step}, agent {agent}: {name}{which} is {value}{bounds}")
+        fail(k, f"step {step}, agent {agent}: {name}{which} is {value}{bounds}", step, agent)
 
 
 def _check_neighbours(k: int, table: NDArray[Any]) -> None:
@@ -127,10 +135,15 @@ def _check_neighbours(k: int, table: NDArray[Any]) -> None:
         return
     for agent, row in enumerate(table.tolist()):
         present = [j for j in row if j != -1]
+        why = ""
         for j in present:
             if not 0 <= j < n:
-                fail(k, f"agent {agent}: neighbours holds {j}, outside 0 .. {n - 1} and not -1")
-            if j == agent:
-                fail(k, f"agent {agent}: neighbours holds the agent itself")
-        if len(set(present)) < len(present):
-            fail(k, f"agent {agent}: neighbours holds an agent twice: {present}")
+                why = f"holds {j}, outside 0 .. {n - 1} and not -1"
+            elif j == agent:
+                why = "holds the agent itself"
+            if why:
+                break
+        if not why and len(set(present)) < len(present):
+            why = f"holds an agent twice: {present}"
+        if why:
+            fail(k, f"agent {agent}: neighbours {why}", agent=agent)

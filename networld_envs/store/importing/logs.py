@@ -19,34 +19,38 @@ episode_0/truncations         (T,) bool, optional   True where recording stopped
 
 Episodes of equal length may be stacked instead: the same names without ``episode_0/`` and with a
 leading axis ``K``, ``neighbours`` ``(K, N, D)``.
+
+A table, CSV or Parquet, needs a mapping, which `networld_envs.store.importing.tables.mapping`
+describes.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-import h5py
 import minari
 import numpy as np
 from gymnasium import spaces
 from minari.data_collector import EpisodeBuffer
-from numpy.typing import NDArray
 
 from networld_envs.files import replacing
 from networld_envs.joint import team_spaces
-from networld_envs.simulator import MAX_CYCLES, gymnasium_id, make_params, task_module
-from networld_envs.spec import TaskSpec
+from networld_envs.simulator import MAX_CYCLES, about, gymnasium_id, make_params, task_module
+from networld_envs.spec import LogFacts, TaskSpec
 from networld_envs.store.ids import DatasetError
+from networld_envs.store.importing.array_log import ArrayLog, open_arrays
 from networld_envs.store.importing.consistency import Consistency, LogWarning, Report
-from networld_envs.store.importing.log_checks import Raw, checked, fail, field
+from networld_envs.store.importing.log_checks import LogError, checked, fail, field
+from networld_envs.store.importing.tables.mapping_reader import read_mapping
+from networld_envs.store.importing.tables.reading import is_table
+from networld_envs.store.importing.tables.table_log import TableLog
 from networld_envs.store.minari_io import FIELDS, episode_buffer, metadata, open_local, write
 from networld_envs.store.publishing import DATASET, new_dataset
 from networld_envs.store.reading.checked import checked_episodes
@@ -66,6 +70,7 @@ def import_logs(
     licence: str = "unknown",
     force: bool = False,
     strict: bool = False,
+    mapping: Path | None = None,
 ) -> minari.MinariDataset:
     """Check a log file and make a Minari dataset of it.
 
@@ -73,7 +78,8 @@ def import_logs(
     `LogWarning`, and is kept in the dataset's metadata, see `import_report`.
 
     Args:
-        path: ``.npz``, ``.h5`` or ``.hdf5``; see the module's documentation.
+        path: ``.npz``, ``.h5`` or ``.hdf5``, see the module's documentation; or a table, ``.csv``,
+            ``.csv.gz`` or ``.parquet``, or a folder of tables.
         dataset_id: Id of the new dataset, e.g. ``"networld/rb/campus-v0"``.
         task: Task that the observations and actions belong to.
         preset: Name of a preset of the task's parameters.
@@ -83,10 +89,12 @@ def import_logs(
         licence: Licence of the data.
         force: Replace an existing dataset of that id.
         strict: Refuse logs with warnings.
+        mapping: The mapping of a table, see `networld_envs.store.importing.tables.mapping`.
 
     Raises:
-        DatasetError: If something is wrong with the logs (names episode, step, agent and field), or
-            if the dataset already exists. With ``strict``, also for warnings.
+        DatasetError: If something is wrong with the logs (names episode, step, agent and field, and
+            in a table file, row and column), or if the dataset already exists. With ``strict``,
+            also for warnings.
     """
     params = make_params(task, preset)
     module = task_module(task)
@@ -94,7 +102,7 @@ def import_logs(
     one: spaces.Box = module.observation_space(params)
     with (
         new_dataset(dataset_id, "import", force=force, verb="import") as folder,
-        _open(path) as log,
+        _opened(path, mapping, (spec, one, params, about(task).logs), folder) as log,
     ):
         first = log.episode(0)
         agents = field(first, "observations", 0, "f", ("T+1", "N", "O")).shape[1]
@@ -122,10 +130,15 @@ def import_logs(
 
         def buffers() -> Iterator[EpisodeBuffer]:
             for k in range(log.count):
-                episode = checked(log.episode(k), k, found, one)
-                consistency.add(k, episode)
+                raw = log.episode(k)
+                try:
+                    episode = checked(raw, k, found, one)
+                    consistency.add(k, episode)
+                except LogError as error:
+                    place = log.place(k, error.step, error.agent)
+                    raise DatasetError(f"{error}{place}") from error
                 yield episode_buffer(k, episode)
-            report = consistency.report()
+            report = replace(consistency.report(), changed=tuple(log.changes()))
             if strict and report.warnings:
                 raise DatasetError("refused by strict: " + "\n  ".join(("", *report.warnings)))
             record[CHECKS] = report.to_dict()
@@ -157,7 +170,7 @@ def import_report(dataset: minari.MinariDataset) -> Report:
         dataset: A dataset; the report is empty if it was not imported.
     """
     kept = metadata(dataset).get(CHECKS, {})
-    return Report(tuple(kept.get("warnings", ())), tuple(kept.get("skipped", ())))
+    return Report(*(tuple(kept.get(name, ())) for name in ("warnings", "skipped", "changed")))
 
 
 def export_npz(dataset: minari.MinariDataset, path: Path) -> int:
@@ -190,88 +203,36 @@ def export_npz(dataset: minari.MinariDataset, path: Path) -> int:
     return count
 
 
-class _Log:
-    """A log file's episodes, in either layout.
+@contextmanager
+def _opened(
+    path: Path, mapping: Path | None, task: tuple[TaskSpec, spaces.Box, Any, LogFacts], folder: Path
+) -> Iterator[ArrayLog | TableLog]:
+    """Open arrays, or a table with its mapping.
 
     Args:
-        arrays: What the file holds, by name; each is read when it is indexed.
+        path: File or folder with the logs.
+        mapping: The mapping of a table; arrays have none.
+        task: The task's spec, observation space, parameters and facts.
+        folder: Folder for unfinished work.
     """
-
-    def __init__(self, arrays: dict[str, Any]) -> None:
-        self._arrays = arrays
-        grouped = [m for m in (re.fullmatch(r"episode_(\d+)/(.*)", n) for n in arrays) if m]
-        self._stacked = not grouped
-        known = {m[0]: m[2] for m in grouped} or {n: n for n in arrays}
-        for name in arrays:
-            if known.get(name) not in FIELDS:
-                raise DatasetError(f"unknown field {name!r}; fields are {', '.join(FIELDS)}")
-        if grouped:
-            numbers = {int(m[1]) for m in grouped}
-            self.count = len(numbers)
-            absent = sorted(set(range(self.count)) - numbers)
-            if absent:
-                raise DatasetError(f"episode {absent[0]} is missing; episodes are numbered from 0")
-        else:
-            lengths = {name: len(array) for name, array in arrays.items()}
-            if not lengths or not all(lengths.values()):
-                raise DatasetError("the file holds no episodes")
-            self.count = min(lengths.values())
-            if max(lengths.values()) != self.count:
-                raise DatasetError(
-                    f"fields are ragged: they have different numbers of episodes, {lengths}"
-                )
-
-    def episode(self, k: int) -> Raw:
-        """The fields of one episode, as the file has them."""
-        if self._stacked:
-            return {name: np.asarray(array[k]) for name, array in self._arrays.items()}
-        names = {name: f"episode_{k}/{name}" for name in FIELDS}
-        arrays = self._arrays
-        return {name: np.asarray(arrays[at][()]) for name, at in names.items() if at in arrays}
-
-
-class _Member:
-    """An array of an npz file, read when it is indexed, and kept only in the stacked layout."""
-
-    def __init__(self, file: Any, name: str) -> None:
-        self._file, self._name = file, name
-        self._kept: NDArray[Any] | None = None
-
-    def __len__(self) -> int:
-        return len(self._whole())
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        if index == ():
-            return self._file[self._name]
-        return self._whole()[index]
-
-    def _whole(self) -> NDArray[Any]:
-        if self._kept is None:
-            self._kept = np.atleast_1d(self._file[self._name])
-        return self._kept
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[_Log]:
-    """Open a log file; the message of every error in the block begins with the file's name."""
-    try:
-        if path.suffix == ".npz":
-            # NumPy leaves a damaged file open if it is given the path.
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                yield _Log({name: _Member(file, name) for name in file.files})
-        elif path.suffix in (".h5", ".hdf5"):
-            with h5py.File(path, "r") as file:
-                arrays: dict[str, Any] = {}
-                file.visititems(
-                    lambda n, item: arrays.update({n: item}) if hasattr(item, "dtype") else None
-                )
-                yield _Log(arrays)
-        else:
-            raise DatasetError("logs are .npz, .h5 or .hdf5 files")
-    except DatasetError as error:
-        raise DatasetError(f"{path.name}: {error}") from error
-    except Exception as error:  # zlib, zipfile, h5py and NumPy have no common class
-        kind = "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
+    if not is_table(path):
+        if mapping is not None:
+            raise DatasetError(
+                f"{path.name}: only tables (.csv, .csv.gz, .parquet) have a mapping; leave "
+                f"{mapping.name} out"
+            )
+        with open_arrays(path) as log:
+            yield log
+        return
+    if mapping is None:
         raise DatasetError(
-            f"{path.name}: {kind}{error}; if the file is damaged, write it again"
-        ) from error
+            f"{path.name} is a table, whose columns need a mapping (--mapping); `networld dataset "
+            f"template --task {task[0].task}` writes one to start from"
+        )
+    try:
+        with closing(TableLog(path, read_mapping(mapping, task[0]), *task, folder)) as log:
+            yield log
+    except DatasetError as error:
+        if str(error).startswith(path.name):
+            raise
+        raise DatasetError(f"{path.name}: {error}") from error
