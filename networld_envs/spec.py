@@ -316,6 +316,9 @@ class About:
         entities: Regular expressions for columns of observations and actions that belong to one of
             several entities whose order means nothing; the only group is the number of the entity.
             Training can renumber them. Leave out entities that differ in kind.
+        fallback: Local policy that decides by an agent's own observation alone and does no harm.
+            A deployed station takes its action when the model has none. Without a name, or if the
+            policy cannot act with the parameters, a station repeats its last action.
     """
 
     title: str
@@ -328,3 +331,4 @@ class About:
     compiled: str = ""
     logs: LogFacts = field(default_factory=LogFacts)
     entities: Sequence[str] = ()
+    fallback: str = ""

@@ -37,6 +37,7 @@ def _shown_action(params: Params, actions: NDArray[Any]) -> dict[str, NDArray[An
 
 ABOUT = About(
     title="coordinated beamforming",
+    fallback="mrt",
     reward_label="Average reward (bit/s/Hz)",
     reward_range=(-5.0, 15.0),
     recorded={"default": {}, "ge2020": {}, "ge2020_box": {}},

@@ -75,6 +75,7 @@ def _logged_reward(
 
 ABOUT = About(
     title="network slicing",
+    fallback="static",
     reward_label="Average reward (mean SSR)",
     reward_range=(0.0, 1.0),
     recorded={

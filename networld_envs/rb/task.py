@@ -44,6 +44,7 @@ def _logged_reward(
 
 ABOUT = About(
     title="resource-block scheduling",
+    fallback="cap",
     reward_label="Average reward (negative cost)",
     reward_range=(-6.0, 0.0),
     recorded={"default": {}, "cdmp": {}, "ring6": {}},
