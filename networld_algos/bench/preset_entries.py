@@ -19,6 +19,7 @@ AT_ONCE: dict[str, Any] = {
 """Advantage weights where a good action shows in the agent's next reward. CBF has no queues, and
 its reward includes what neighbours lose to the agent; a split of NS serves the next window."""
 MIXED_QUALITY = ("medium", "mixed", "legacy")
+CQL_RATES = {"learning_rate": 1e-3, "actor_learning_rate": 1e-3}
 IQL_AT_ONCE: dict[str, Any] = {"beta": 3.0, "discount": 0.0, "return_of": "agent"}
 BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
     "networld": {
@@ -27,7 +28,10 @@ BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
         for quality in MIXED_QUALITY
     },
     "bc": {"rb/expert": {"learning_rate": 2e-3}},
-    "ma-cql": {"ns": {"learning_rate": 1e-3, "actor_learning_rate": 1e-3}},
+    "ma-cql": {
+        "cbf": {**CQL_RATES, "discount": 0.0, "return_of": "agent"},
+        "ns": CQL_RATES,
+    },
     "ma-iql": {
         "cbf": {"learning_rate": 2e-3},
         "rb/expert": {"learning_rate": 2e-3},

@@ -91,7 +91,7 @@ SUITES: dict[str, Suite] = {
         Suite(
             name="cpu",
             tasks=TASKS,
-            entries=comparison(CPU_UPDATES, CPU_ALGORITHM_PACE, light=True),
+            entries=comparison(CPU_UPDATES, CPU_ALGORITHM_PACE),
             seeds=5,
             updates=CPU_UPDATES["networld"],
             pace=CPU_PACE,

@@ -32,11 +32,17 @@ def suite_subjects(
         qualities: Qualities of the data; those of the suite by default.
 
     Raises:
-        ValueError: If the suite has no comparison, or no algorithm of it declares ranges.
+        ValueError: If the suite has no comparison, a quality is unknown, or an algorithm declares
+            no ranges.
     """
     entries = [_main(suite.entries, name) for name in {e.algorithm: None for e in suite.entries}]
     if not entries:
         raise ValueError(f"suite {suite.name!r} has no comparison, so there is nothing to search")
+    if unknown := [quality for quality in qualities if quality not in QUALITIES]:
+        raise ValueError(
+            f"suites are searched on data of the catalogue; unknown qualities {unknown}, valid: "
+            f"{', '.join(QUALITIES)}"
+        )
     return [
         Subject(
             algorithm=entry.algorithm,

@@ -70,9 +70,9 @@ class MACQL(Algorithm):
     name = "ma-cql"
     look = MethodLook("MA-CQL", "#CC79A7", "v")
     presets: ClassVar = {"paper": PAPER}
-    budget = 900
+    budget = 2_400
     evaluation_s = 0.1
-    pace: ClassVar = {"rb": 4.0, "ns": 4.0}
+    pace: ClassVar = {"rb": 2.0, "ns": 2.0}
     decision_fields = ("decode", "temperature", "message_max_age")
     search: ClassVar = {
         "learning_rate": Range(1e-4, 3e-3, log=True),
@@ -91,7 +91,7 @@ class MACQL(Algorithm):
     def update_seconds(cls, config: Any, spec: TaskSpec) -> float:
         """Seconds of one core, see `Algorithm.update_seconds`."""
         del config
-        return 0.028 if spec.action_kind == "box" else 0.0065
+        return 0.038 if spec.action_kind == "box" else 0.011
 
     def __init__(self, specs: Sequence[TaskSpec], config: MACQLConfig, seed: int) -> None:
         super().__init__(specs, config, seed)

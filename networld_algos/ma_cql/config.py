@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 from networld_algos.data.returns import ReturnOf
 from networld_algos.nn.action_head import DECODES, Decode
-from networld_algos.nn.features import FeatureKind
 from networld_algos.nn.inputs import InputsConfig
 from networld_algos.nn.layers import NetworkKind
 from networld_envs import validate
@@ -59,10 +58,9 @@ class MACQLConfig(InputsConfig):
     polyak: float = 0.005
     learning_rate: float = 3e-4
     actor_learning_rate: float = 3e-4
-    batch_size: int = 16
+    batch_size: int = 8
     return_of: ReturnOf = "agent"
     centre_rewards: bool = True
-    features: FeatureKind = "symlog"
     decode: Decode = "expectation"
     temperature: float = 1.0
 

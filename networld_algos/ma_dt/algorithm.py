@@ -65,10 +65,9 @@ class MADT(Algorithm):
     name = "ma-dt"
     look = MethodLook("MA-DT", "#5B2A0B", "D")
     presets: ClassVar = {"paper": PAPER}
-    budget = 1_000
-    update_s = 0.024
+    budget = 2_400
+    update_s = 0.05
     evaluation_s = 1.4
-    pace: ClassVar = {"ns": 3.0}
     decision_fields = ("decode", "temperature", "message_max_age", "target_quantile", "kept")
     search: ClassVar = {
         "learning_rate": Range(1e-4, 3e-3, log=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from networld_algos import make
 from networld_algos.bench.job import ENVIRONMENT, Job
 from networld_algos.bench.paths import Paths
 from networld_algos.bench.presets import get_suite
@@ -19,6 +20,7 @@ from networld_algos.training.cpu import (
     keep_products,
     machine,
 )
+from networld_algos.training.run import Training, resume, run_training
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
 
@@ -98,6 +100,23 @@ def test_a_training_goes_on_with_the_products_it_began_with(monkeypatch):
     assert machine().split(", ")[1] == "oneDNN products"
     keep_products(other := {}, "cuda")
     assert not other
+
+
+@needs_onednn
+def test_a_checkpoint_keeps_the_products(toy, tmp_path):
+    data = toy("box").collect(2)
+
+    def start():
+        model = make("bc", data.spec, {"hidden": 8})
+        model.prepare(data, 2)
+        return model
+
+    model, progress = resume(tmp_path, start)
+    assert run_training(Training([data], 2, 0, save_every=1), model, progress, tmp_path)
+    torch.set_float32_matmul_precision("medium")
+    _, found = resume(tmp_path, start)
+    assert found.about["products"] == "default"
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 @needs_onednn

@@ -342,6 +342,7 @@ def test_a_variant_keeps_what_makes_it_one():
         (["bc", "--task", "rb", "--minutes", "1", "--updates", "9"], "exclude each other"),
         (["bc", "--task", "rb", "--minutes", "0"], "minutes"),
         (["bc", "--task", "rb", "--jobs", "0"], "--jobs must be at least 1, got 0"),
+        (["cpu", "--data", "mine/site-v0"], "unknown qualities ['mine/site-v0'], valid: expert"),
         (["cpu", "--task", "toy"], "suite 'cpu' has no task toy; it has cbf, rb, ns"),
     ],
 )
