@@ -3,20 +3,23 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from networld_algos import make
-from networld_algos.deploy.monitor import Monitor, Reference, disagreements
+from networld_algos.deploy.monitor import Monitor, Reference, disagreements, ensemble
 from networld_algos.deploy.monitor.bins import column_edges, histogram, stability_index
 from networld_algos.deploy.monitor.limits import FALSE_ALARMS, USUAL_INDEX, index_limits
 from networld_algos.deploy.monitor.reference import FILE
 from networld_algos.deploy.monitor.support import SAMPLE, action_features
 from networld_algos.files import DamagedFileError
+from networld_envs.files import run_file
 from networld_envs.spec import TaskSpec
 
+ROOT = Path(__file__).resolve().parents[2]
 AGENTS, STEPS, COLUMNS = 4, 20, 3
 
 
@@ -231,7 +234,7 @@ def test_limits_shrink_with_the_window():
     np.testing.assert_array_equal(limits.at(9), limits.values[3])
 
 
-def test_critics_disagree_by_the_difference_of_their_values(toy):
+def test_critics_disagree_by_the_difference_of_their_values(toy, monkeypatch):
     data = toy().collect()
     model = make("ma-iql", [data.spec], {"hidden": 16})
     model.prepare(data, 10)
@@ -241,6 +244,8 @@ def test_critics_disagree_by_the_difference_of_their_values(toy):
     x, _ = model.inputs.receive(obs, table, model.initial_carry(1, "toy"), 0)
     first, second = model.critic(x, model.box.to_unit(torch.from_numpy(data.actions[:1, 3])))
     np.testing.assert_allclose(found[0][3], (first - second).abs()[0].detach(), rtol=1e-4)
+    monkeypatch.setattr(ensemble, "MOST_ROWS", 20)  # a few steps at a time
+    np.testing.assert_allclose(disagreements(model, data)[0], found[0], rtol=1e-4)
     differ = Reference.of_episodes(data, found)
     assert differ.usual["network"].disagreement.sizes.size > 0
     monitor = Monitor(differ)
@@ -264,3 +269,11 @@ assert "torch" not in sys.modules, sorted(m for m in sys.modules if "networld" i
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stderr
+
+
+def test_the_committed_tables_are_those_of_the_rows():
+    made = run_file(ROOT / "benchmarks" / "drift.py")
+    folder = ROOT / "benchmarks" / "results" / "drift"
+    rows = json.loads((folder / "drift.json").read_text())["rows"]
+    assert (folder / "drift.md").read_text() == made.table(rows)
+    assert (folder / "summary.md").read_text() == made.summary(rows)

@@ -17,7 +17,7 @@ from torch import Tensor
 from networld_algos.base import Algorithm, Carry
 from networld_algos.data.episodes import Episodes
 
-MOST_STEPS = 20_000  # steps of whole networks that one call computes together
+MOST_ROWS = 100_000  # decisions that one call computes together
 
 
 @runtime_checkable
@@ -52,11 +52,12 @@ def disagreements(model: Algorithm, episodes: Episodes) -> list[NDArray[np.float
         return []
     found: list[NDArray[np.float32]] = []
     device = next(model.parameters()).device
+    together = max(1, MOST_ROWS // episodes.spec.num_agents)
     for k, steps in enumerate(episodes.lengths.tolist()):
         parts = []
         table = torch.as_tensor(episodes.neighbours[k]).long().to(device)
-        for first in range(0, steps, MOST_STEPS):
-            at = slice(first, min(first + MOST_STEPS, steps))
+        for first in range(0, steps, together):
+            at = slice(first, min(first + together, steps))
             obs = _tensor(episodes.obs[k, at], device)
             carry = model.initial_carry(len(obs), episodes.spec.task)
             actions = _tensor(episodes.actions[k, at], device)
