@@ -23,7 +23,7 @@ from networld_envs.simulator import about
 
 TASKS = ("cbf", "rb", "ns")
 CPU_UPDATES = {name: ALGORITHMS[name][1].budget for name in BUILT_IN}
-"""Gradient steps that take times of the same order, not equal numbers of steps. NetWorld takes the
+"""Gradient steps that take times of the same order, not equal numbers of steps. MA-DT takes the
 longest; the minutes are in `benchmarks/REPORT.md`."""
 CPU_PACE = {
     f"{task}/{quality}" if quality else task: factor

@@ -123,7 +123,8 @@ def test_bootstraps_through_truncation_but_not_termination(toy, kind, monkeypatc
 
 def test_illegal_choices_are_never_valued_nor_taken():
     spec = TaskSpec("late", 2, 3, "ordered", 1, (2.0,), (5.0,), 1)
-    algorithm = make("ma-cql", spec, {"hidden": 16, "mean_field": False, "decode": "sample"})
+    config = {"hidden": 16, "mean_field": False, "decode": "sample", "features": "symlog"}
+    algorithm = make("ma-cql", spec, config)
     values = algorithm.critic(torch.randn(7, 3, generator=generator())).squeeze(-2)
     assert torch.isneginf(values[:, :2]).all()
     torch.testing.assert_close(torch.logsumexp(values, -1), torch.logsumexp(values[:, 2:], -1))
@@ -179,7 +180,7 @@ def test_values_do_not_grow_without_bound(toy):
             for at in (slice(180, 220), slice(360, 400))
         ] + [np.mean([m["bellman_loss"] for m in metrics[360:]])]
     assert abs(found[None][1]) > 60.0 > 50.0 > abs(found[5.0][1])
-    assert found[None][2] > 100.0 > 20.0 > found[5.0][2]
+    assert found[None][2] > 100.0 > 40.0 > found[5.0][2]
 
 
 def test_the_penalty_of_choices_is_the_loss_of_cloning(toy):
