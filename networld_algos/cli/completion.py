@@ -36,7 +36,7 @@ def commands() -> dict[str, Callable[..., Any]]:
     return {
         "reference": reference.reference,
         "dataset": _group(dataset.VERBS),
-        "train": _taking(train.kinds()),
+        "train": _taking(_trainings()),
         "tune": tune.tune,
         "evaluate": model.evaluate,
         "push": model.push,
@@ -63,3 +63,19 @@ def _taking(kind: Any) -> Callable[..., Any]:
 
     command.__annotations__["chosen"] = Annotated[kind, tyro.conf.arg(name="")]
     return command
+
+
+def _trainings() -> Any:
+    """The options of every built-in algorithm, as a union of subcommands."""
+    from networld_algos.registry import ALGORITHMS, BUILT_IN, make_config
+
+    found = []
+    for name in BUILT_IN:
+        config = make_config(name)
+        default = train.TrainOptions(name, tyro.MISSING, tyro.MISSING, config=config)
+        about = train.title(ALGORITHMS[name][1])
+        subcommand = tyro.conf.subcommand(
+            name, default=default, description=about, prefix_name=False
+        )
+        found.append(Annotated[train.TrainOptions[type(config)], subcommand])
+    return Union[tuple(found)]  # noqa: UP007

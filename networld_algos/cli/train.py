@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import tyro
 
 from networld_algos.cli.terminal import (
     command_text,
     console,
-    progress_bar,
-    shown_in,
+    obtain_dataset,
+    print_health,
+    refuse_replaced_data,
     task_name,
     training_bar,
 )
 from networld_algos.results.text import suggestion
 
 if TYPE_CHECKING:
-    from networld_algos.base import Algorithm, Diagnostic
+    from networld_algos.base import Algorithm
     from networld_algos.data.episodes import Episodes
+    from networld_algos.training.near import Keeper
     from networld_algos.training.run import Progress
 
 Config = TypeVar("Config")
@@ -56,6 +57,13 @@ class TrainOptions(Generic[Config]):
         device: cpu, cuda for one device per process, or auto: cuda if there is one.
         init: Trained model to start from: a folder, or hf://owner/name. Its settings are the
             defaults of the algorithm's own options. If it does not know the task, it is adapted.
+        anchor: Strength, divided by the number of episodes, with which a model stays near the one
+            in --init on a task that it knows. Afterwards, held-out data decides how much of the
+            change to keep. 0 turns both off.
+        weight_decay: Weight decay, as in AdamW.
+        online: Collect this many episodes with the model in --init, and train on them and on the
+            dataset in turns, see `networld_algos.training.online`.
+        deployment: Preset of the network in which --online collects them.
         config: The algorithm's own options.
     """
 
@@ -70,6 +78,10 @@ class TrainOptions(Generic[Config]):
     settings: Path | None = None
     device: str = "cpu"
     init: str | None = None
+    anchor: float = 300.0
+    weight_decay: float = 0.0
+    online: int = 0
+    deployment: str = "default"
     config: Config = tyro.MISSING
 
 
@@ -109,21 +121,14 @@ def parse(args: Sequence[str]) -> TrainOptions[Any]:
     settings = None if known.settings is None else Path(known.settings)
     if settings is not None:
         config = replace(config, **_settings_of(settings, name, options))
-    default = TrainOptions(
-        name,
-        tyro.MISSING,
-        tyro.MISSING,
-        preset=preset,
-        settings=settings,
-        init=init,
-        config=config,
-    )
+    how = {"preset": preset, "settings": settings, "init": init, "config": config}
+    default = TrainOptions(name, tyro.MISSING, tyro.MISSING, **how)
     with importable():  # the help of options is in the source of their dataclass
         return tyro.cli(
             TrainOptions[type(config)],
             default=default,
             prog=f"networld train {word}",
-            description=f"{_title(kind)}\n\n{TORCHRUN}",
+            description=f"{title(kind)}\n\n{TORCHRUN}",
             args=options,
         )
 
@@ -153,22 +158,6 @@ def _settings_of(path: Path, algorithm: str, options: Sequence[str]) -> dict[str
     return settings_for(path, algorithm, task, given.dataset or f"networld/{task}/expert-v0")
 
 
-def kinds() -> Any:
-    """The options of every built-in algorithm, as a union of subcommands."""
-    from networld_algos.registry import ALGORITHMS, BUILT_IN, make_config
-
-    found = []
-    for name in BUILT_IN:
-        config = make_config(name)
-        default = TrainOptions(name, tyro.MISSING, tyro.MISSING, config=config)
-        about = _title(ALGORITHMS[name][1])
-        subcommand = tyro.conf.subcommand(
-            name, default=default, description=about, prefix_name=False
-        )
-        found.append(Annotated[TrainOptions[type(config)], subcommand])
-    return Union[tuple(found)]  # noqa: UP007
-
-
 def _print_algorithms() -> None:
     """Print what `networld train` trains, and how to go on."""
     from networld_algos.registry import ALGORITHMS
@@ -176,12 +165,12 @@ def _print_algorithms() -> None:
     console.print("usage: networld train ALGORITHM --task TASK --out FOLDER [options]\n")
     console.print("Train an algorithm on a dataset. The algorithms:\n")
     for name, (_, kind) in ALGORITHMS.items():
-        console.print(f"  {name:10s} {_title(kind)}")
+        console.print(f"  {name:10s} {title(kind)}")
     console.print("  FILE:CLASS your own algorithm: path/to/file.py:ClassName\n")
     console.print("All options of an algorithm: networld train ALGORITHM --help")
 
 
-def _title(kind: type[Algorithm]) -> str:
+def title(kind: type[Algorithm]) -> str:
     """One line on what an algorithm is: the start of its docstring."""
     text = " ".join((kind.__doc__ or f"{kind.__name__}.").split("\n\n")[0].split())
     return f"{text.split(', see ')[0].rstrip('.')}."
@@ -223,19 +212,23 @@ def _train(options: TrainOptions[Any], given: str) -> int:
     from networld_algos.training.stopping import signals_stop
 
     dataset = options.dataset or f"networld/{options.task}/expert-v0"
-    _obtain(dataset)
+    obtain_dataset(dataset)
     data, heldout, about = _read(options, dataset)
+    if options.online:
+        return _online(options, data, about)
     model, progress = _resume(options, data, about)
+    keeper = _keeper(options, model, data, heldout)
     with training_bar() as bar:
         bar.console.print(f"{options.algorithm} on {dataset}")
         line = bar.add_task("", total=options.updates, completed=progress.updates)
 
         def show(update: int, metrics: dict[str, float]) -> None:
+            keeper.step()
             if update % 20 == 0 or update == options.updates:
                 losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
                 bar.update(line, completed=update, details=losses)
 
-        training = Training([data], options.updates, options.seed, save_every=SAVE_EVERY)
+        training = Training([keeper.data], options.updates, options.seed, save_every=SAVE_EVERY)
         with signals_stop() as stop:
             finished = run_training(training, model, progress, options.out, show, should_stop=stop)
     if not finished:
@@ -244,16 +237,56 @@ def _train(options: TrainOptions[Any], given: str) -> int:
             f"{options.out}; give the same command again to go on"
         )
         return stop.exit_status
+    _keep(keeper, model, progress, options)
     if distributed.is_chief():
         if heldout is None:
             console.print("no diagnostics: nothing can be held out of a single episode")
         else:
-            _print_health(model.health(heldout))
+            print_health(model.health(heldout))
         _describe(model, data, heldout, options.out)
         own = () if given == options.task else ("--task", given)
         then = command_text("networld", "evaluate", options.out, *own)
         console.print(f"saved {options.out}; next: {then}")
     return 0
+
+
+def _online(options: TrainOptions[Any], data: Episodes, about: dict[str, Any]) -> int:
+    """Collect episodes and train on them; it is not resumed."""
+    from networld_algos.training.online import OnlineConfig, train_online
+    from networld_algos.training.start import find_model
+
+    if options.init is None:
+        raise ValueError("--online needs a model that acts: give it with --init")
+    found = find_model(options.init, options.algorithm)
+    config = OnlineConfig(episodes=options.online, updates=options.updates)
+    where = {"seed": options.seed, "about": about, "preset": options.deployment}
+    train_online(found, data, config, options.out, options.config, say=console.print, **where)
+    console.print(f"saved {options.out}")
+    return 0
+
+
+def _keeper(
+    options: TrainOptions[Any], model: Algorithm, data: Episodes, heldout: Episodes | None
+) -> Keeper:
+    from networld_algos.training.start import find_model, keeper
+
+    found = None if options.init is None else find_model(options.init, options.algorithm)
+    how = {"strength": options.anchor, "weight_decay": options.weight_decay}
+    return keeper(found, model, data, heldout, options.updates, seed=options.seed, **how)
+
+
+def _keep(keeper: Keeper, model: Algorithm, progress: Progress, options: TrainOptions[Any]) -> None:
+    """After the last update, keep as much of the change as held-out data supports, once."""
+    from networld_algos.training import checkpoint, distributed
+
+    if progress.about.get("kept", {}).get("updates") == options.updates:
+        return
+    if (share := keeper.finish()) is None:
+        return
+    progress.about["kept"] = {"updates": options.updates, "share": share}
+    console.print(f"kept {share:.0%} of the change from {options.init}, by held-out decisions")
+    if distributed.is_chief():
+        checkpoint.save(model, options.out, progress.to_extra())
 
 
 def _describe(model: Algorithm, data: Episodes, heldout: Episodes | None, out: Path) -> None:
@@ -265,17 +298,6 @@ def _describe(model: Algorithm, data: Episodes, heldout: Episodes | None, out: P
     differ = disagreements(model, data if heldout is None else heldout)
     about = {"weights": checkpoint.weights_file(out), "episodes": len(data)}
     Reference.of_episodes(data, differ, about).save(out)
-
-
-def _obtain(dataset: str) -> None:
-    """Download or build a missing dataset in one process while the others wait."""
-    from networld_algos.training import distributed
-    from networld_envs import store
-
-    if distributed.is_chief() and not store.is_local(dataset):
-        with progress_bar("episodes") as bar:
-            store.obtain(dataset, os.cpu_count() or 1, shown_in(bar, dataset), say=console.print)
-    distributed.wait()
 
 
 def _read(
@@ -299,6 +321,8 @@ def _read(
         "seed": options.seed,
         "task": options.task,
         "total_updates": options.updates,
+        "anchor": options.anchor,
+        "weight_decay": options.weight_decay,
         "origin": data_origin(found),
         "data_hashes": {dataset: store.recorded_hash(found)},
     }
@@ -331,13 +355,13 @@ def _resume(
     model, progress = resume(out, start, task=options.task, device=options.device)
     if progress.updates:
         saved = progress.to_extra()
-        for key in ("dataset", "episodes", "seed"):
-            if saved.get(key) != about[key]:
+        for key in ("dataset", "episodes", "seed", "anchor", "weight_decay"):
+            if saved.get(key, about[key]) != about[key]:
                 raise ValueError(
                     f"{out} was started with {key}={saved.get(key)!r}, not {about[key]!r}; "
                     "choose another --out, or use the same options"
                 )
-        _refuse_other_data(out, saved.get("data_hashes"), about["data_hashes"])
+        refuse_replaced_data(out, saved.get("data_hashes"), about["data_hashes"])
         before, now = saved.get("init") or {}, about.get("init") or {}
         if before.get("weights") != now.get("weights"):
             raise ValueError(
@@ -369,30 +393,3 @@ def _resume(
     progress.about |= {k: v for k, v in about.items() if k != "episodes"}
     progress.about["trained_on"] = len(data)
     return model, progress
-
-
-def _refuse_other_data(out: Path, before: dict[str, str] | None, now: dict[str, str]) -> None:
-    """Raise if the dataset was replaced since the training in ``out`` began."""
-    from networld_algos.data.identity import refuse_other_data
-
-    if before is None:
-        console.print(
-            f"note: {out} was saved by a version that did not record the content of the data, so "
-            "it is not known whether the data is still the same",
-            style="yellow",
-        )
-        return
-    remedy = "choose another --out to train on it, or put the old data back"
-    refuse_other_data(before, now, str(out), remedy)
-
-
-def _print_health(diagnostics: Mapping[str, Diagnostic]) -> None:
-    """Print a model's diagnostics, if it has any, and warn about unhealthy ones."""
-    if not diagnostics:
-        return
-    numbers = "  ".join(f"{name} {found.value:.3g}" for name, found in diagnostics.items())
-    console.print(f"health on held-out episodes: {numbers}")
-    for name, found in diagnostics.items():
-        if not found.is_healthy:
-            problem = f"{name} is {found.value:.3g}; healthy range: {found.healthy_range}"
-            console.print(f"unhealthy: {problem}", style="yellow")

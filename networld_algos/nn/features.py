@@ -90,6 +90,9 @@ class RunningStandardiser(nn.Module):
     Args:
         dim: Number of columns.
         momentum: Weight of a new batch in the running statistics.
+
+    Attributes:
+        frozen: Whether `batch` uses the running statistics too and leaves them as they are.
     """
 
     EPS = 1e-5
@@ -100,6 +103,7 @@ class RunningStandardiser(nn.Module):
     def __init__(self, dim: int, momentum: float = 0.01) -> None:
         super().__init__()
         self.momentum = momentum
+        self.frozen = False
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("var", torch.ones(dim))
 
@@ -109,6 +113,8 @@ class RunningStandardiser(nn.Module):
 
     def batch(self, x: Tensor) -> Tensor:
         """``(..., dim)`` standardised with its own statistics; there must be more than one row."""
+        if self.frozen:
+            return self(x)
         rows = x.reshape(-1, x.shape[-1])
         if sharding.shard() is None:
             var, mean = torch.var_mean(rows, dim=0, correction=0)

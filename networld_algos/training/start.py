@@ -19,6 +19,7 @@ from networld_algos.data.episodes import Episodes
 from networld_algos.registry import make, make_config
 from networld_algos.training import checkpoint
 from networld_algos.training.hub import fetch
+from networld_algos.training.near import STRENGTH, Keeper
 from networld_algos.training.resize import inherit
 
 
@@ -118,6 +119,39 @@ def start_from(
     else:
         model.start(episodes, updates)
     return model
+
+
+def keeper(
+    origin: Trained | None,
+    model: Algorithm,
+    data: Episodes,
+    heldout: Episodes | None,
+    updates: int,
+    *,
+    seed: int = 0,
+    strength: float = STRENGTH,
+    weight_decay: float = 0.0,
+) -> Keeper:
+    """What keeps a model near the one that it started from, see `networld_algos.training.near`.
+
+    Args:
+        origin: From `find_model`; None for a new model, which only decays.
+        model: From `start_from`, or resumed.
+        data: Episodes to train on; train on `Keeper.data` instead.
+        heldout: Episodes set aside, or None.
+        updates: Updates of the training.
+        seed: As for `start_from`.
+        strength: Strength of the pull; 0 for neither pull nor check.
+        weight_decay: Strength of the pull of matrices towards zero.
+    """
+
+    def start() -> tuple[Algorithm, Algorithm]:
+        assert origin is not None
+        begun = start_from(origin, data, updates, config=model.config, seed=seed)
+        return begun, checkpoint.load(origin.folder)[0]
+
+    how = {"weight_decay": weight_decay, "strength": strength}
+    return Keeper(model, data, heldout, seed, origin=start if origin else None, **how)
 
 
 def _load(model: Algorithm, trained: Algorithm, origin: Trained, config: Any) -> list[str]:
