@@ -177,7 +177,7 @@ def traffic(
 
 def reward(params: Params, state: State) -> NDArray[np.float64]:
     """Reward ``(E, N)`` of the interval that ended in ``state``."""
-    ssr, weights = state.ssr, np.array(params.slice_weights)
+    ssr, weights = state.ssr, np.array(params.slice_weights, np.float64)
     weights /= weights.sum()
     value = weights[0] * ssr[..., 0] + weights[1] * ssr[..., 1] + weights[2] * ssr[..., 2]
     if params.se_weight:

@@ -74,7 +74,8 @@ def csv_batches(
         if "UTF8" in str(error):
             _fail_encoding(file, options.encoding, error)
         _refuse_ragged(file, wrong)
-        if "Empty CSV" not in str(error):  # no line below the header
+        empty = ("Empty CSV", "Could not skip initial")  # no line below the header
+        if not any(text in str(error) for text in empty):
             raise DatasetError(f"{file.name}: {error}") from error
 
 

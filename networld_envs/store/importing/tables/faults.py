@@ -23,13 +23,19 @@ class Faults:
     Args:
         mapping: What the columns mean.
         agents: Labels of the agents, in the order of the dataset.
+        first_lines: The row of the table that first names each of them.
         place: Where a row is, as text.
     """
 
     def __init__(
-        self, mapping: Mapping, agents: Sequence[str], place: Callable[[int], str]
+        self,
+        mapping: Mapping,
+        agents: Sequence[str],
+        first_lines: Sequence[int],
+        place: Callable[[int], str],
     ) -> None:
         self._mapping, self._agents, self._place = mapping, agents, place
+        self._first_lines = first_lines
 
     def gap(self, grid: Grid, at: int, label: str) -> DatasetError:
         """Why the step from row ``at`` of a grid to the next is not complete.
@@ -79,7 +85,8 @@ class Faults:
         there = grid.lines[:, agent] >= 0
         where = f"time {grid.times[row]:.10g}"
         if not there.any():
-            how = f"agent {name!r} has no row in episode {label!r}"
+            first = self._place(self._first_lines[agent])
+            how = f"agent {name!r}, first named in {first}, has no row in episode {label!r}"
         elif not there[:row].any():
             first = int(np.argmax(there))
             how = (

@@ -149,7 +149,7 @@ class Gridder:
         end = float(last.min() if np.ptp(last) < dt else last.max())
         exact = (time - start) / dt
         step = np.ceil(exact - CLOSE)
-        step[step > np.floor((end - start) / dt + CLOSE)] = -1
+        step[step > np.ceil((end - start) / dt - CLOSE)] = -1
         moved = int((np.abs(exact - step)[step >= 0] > 1e-6).sum())
         return np.maximum(step, -1).astype(np.int64), start, moved
 

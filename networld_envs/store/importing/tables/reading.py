@@ -77,6 +77,7 @@ class TableReader:
     Attributes:
         agents: Labels of the agents met so far -> their index.
         episodes: Labels of the episodes met so far -> their index.
+        first_lines: The line that first names each agent.
         left_out: Rows so far of agents that are not kept.
 
     Raises:
@@ -87,6 +88,7 @@ class TableReader:
         arrow()
         self.agents: dict[str, int] = {}
         self.episodes: dict[str, int] = {}
+        self.first_lines: list[int] = []
         self.left_out = 0
         self._files, self._mapping = files, mapping
         self._starts: list[int] = []  # what is added to the lines of each file
@@ -139,6 +141,8 @@ class TableReader:
         m = self._mapping
         batch, lines = self._without_empty(batch, lines)
         agents = self._get(batch, m.agent.column, lines, lambda c: cells.labels(c, self.agents))
+        for code in range(len(self.first_lines), len(self.agents)):
+            self.first_lines.append(int(lines[np.argmax(agents == code)]))
         if m.agent.keep:
             kept = np.isin(agents, [self.agents[a] for a in m.agent.keep if a in self.agents])
             self.left_out += int((~kept).sum())

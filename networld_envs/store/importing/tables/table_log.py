@@ -96,7 +96,8 @@ class TableLog:
         )
         self._table_of = {code: tables[label] for code, label in self._labels.items()}
         self._gridder = Gridder(mapping, self.agents, order, reader.place)
-        self._faults = Faults(mapping, self.agents, reader.place)
+        first_lines = [reader.first_lines[reader.agents[label]] for label in self.agents]
+        self._faults = Faults(mapping, self.agents, first_lines, reader.place)
         self._pieces = [(code, 0, 0) for code in self._spool.episodes]
         if mapping.rows.gaps == "split":
             self._pieces = self._split()
