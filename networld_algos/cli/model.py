@@ -36,6 +36,8 @@ def evaluate(
     seed: int = 1_000,
     preset: str | None = None,
     record: bool = False,
+    dataset: str | None = None,
+    discount: float = 0.95,
     decisions: Annotated[
         tuple[str, ...], tyro.conf.arg(name="set", metavar="NAME=VALUE"), tyro.conf.UseAppendAction
     ] = (),
@@ -44,15 +46,21 @@ def evaluate(
 ) -> int:
     """Run a trained model and compare it with the reference policies.
 
+    With --dataset, nothing is simulated: the model is judged by recorded data alone, with
+    estimators whose limits are printed with the numbers.
+
     Args:
         checkpoint: Folder written by `networld train`, or hf://owner/name.
         task: The task, if the model has several. For your own task, always give its file:
             path/to/file.py.
-        episodes: Number of episodes, all simulated as one batch.
+        episodes: Number of episodes, all simulated as one batch. With --dataset, most recorded
+            episodes to fit on, and as many again to measure on.
         seed: Environment seed of the first episode. Seeds from 1000 are the benchmark's test
             networks. To choose settings, use others, such as the validation networks from 500000.
         preset: Preset of the task's parameters. By default, the network of the training data.
         record: Record the score beside the checkpoint, for the model card on the Hub.
+        dataset: Dataset to judge the model by, e.g. of your own logs, instead of a simulation.
+        discount: Discount of the rewards in that case.
         decisions: Override a setting that is read only when acting, e.g. decode=sample. Repeat the
             option for several settings.
         algorithm: File of the model's algorithm if it is your own: path/to/file.py:ClassName.
@@ -76,11 +84,19 @@ def evaluate(
         raise ValueError("--record is for the model as it was saved; leave out --set")
     if record and checkpoint.startswith("hf://"):
         raise ValueError("--record writes beside the checkpoint; give a local folder, not hf://")
+    if dataset is not None:
+        simulated = {"--preset": preset is not None, "--record": record, "--seed": seed != 1_000}
+        if wrong := [name for name, given in simulated.items() if given]:
+            raise ValueError(f"{wrong[0]} is for a simulation; leave it out with --dataset")
     folder = fetch(checkpoint)
     task = task and task_name(task)
     model, extra = load(folder, expect_task=task)
     model.reconfigure(**dict(_setting(text) for text in decisions))
     task = task or _only_task(model.specs)
+    if dataset is not None:
+        from networld_algos.cli.evaluate_data import evaluate_data
+
+        return evaluate_data(model, extra, checkpoint, task, dataset, episodes, discount, as_json)
     if task not in TASKS:
         raise ValueError(
             f"{checkpoint} was trained for your own task {task!r}; give its file: "

@@ -1,0 +1,1 @@
+"""Judge a policy from recorded data alone, with textbook estimators (off-policy evaluation)."""
