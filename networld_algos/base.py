@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from networld_algos.data.batch import Batch
@@ -281,6 +283,11 @@ class Algorithm(nn.Module, ABC):
         Sets normalisation statistics, bin ranges and learning-rate schedules, all of which are part
         of ``state_dict``. Called once for each task.
         """
+
+    def episode_weights(self, episodes: Episodes) -> NDArray[np.float64] | None:
+        """How often ``(K,)`` training draws windows of each episode; None draws all alike."""
+        del episodes
+        return None
 
     @abstractmethod
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:

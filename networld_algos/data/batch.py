@@ -84,10 +84,18 @@ class WindowSampler:
         window: Steps ``T`` of a window.
         batch_size: Windows ``B`` in a batch.
         renumber: Whether to renumber entities; None renumbers those of up to `FEW_EPISODES`.
+        weights: ``(K,)`` how often windows of an episode are drawn, relative to those of another of
+            the same length; None draws all alike.
     """
 
     def __init__(
-        self, episodes: Episodes, window: int, batch_size: int, *, renumber: bool | None = None
+        self,
+        episodes: Episodes,
+        window: int,
+        batch_size: int,
+        *,
+        renumber: bool | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         if window < 1:
             raise ValueError(f"window must be at least 1, got {window}")
@@ -108,15 +116,24 @@ class WindowSampler:
         self._action_sign = torch.ones(spec.action_dim)
         self._action_sign[list(spec.mirrored_action)] = -1.0
         self._ends = np.cumsum(episodes.lengths)  # (K,): real steps up to the end of each episode
+        self._weighted_ends: NDArray[np.float64] | None = None
+        if weights is not None:
+            self._weighted_ends = np.cumsum(episodes.lengths * weights)
         rewards = episodes.rewards * episodes.step_mask[:, :, None]
         to_go = np.cumsum(rewards[:, ::-1], axis=1)[:, ::-1]
         self._returns_to_go = np.ascontiguousarray(to_go, np.float32)
 
     def sample(self, rng: np.random.Generator) -> Batch:
         """Draw one batch. All randomness comes from ``rng``."""
-        flat = rng.integers(self._ends[-1], size=self.batch_size)
-        episode = np.searchsorted(self._ends, flat, side="right")
-        first = flat - (self._ends[episode] - self.episodes.lengths[episode])
+        if self._weighted_ends is None:
+            flat = rng.integers(self._ends[-1], size=self.batch_size)
+            episode = np.searchsorted(self._ends, flat, side="right")
+            first = flat - (self._ends[episode] - self.episodes.lengths[episode])
+        else:
+            at: NDArray[np.float64] = rng.random(self.batch_size) * float(self._weighted_ends[-1])
+            last = len(self.episodes) - 1  # a product may be rounded up to the very end
+            episode = np.searchsorted(self._weighted_ends[:last], at, side="right")
+            first = rng.integers(self.episodes.lengths[episode])
         batch = self.windows(episode, first)
         if self.mirror:
             self._reflect(batch, rng)

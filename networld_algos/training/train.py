@@ -25,7 +25,8 @@ ShouldStop = Callable[[], bool]
 
 def make_samplers(algorithm: Algorithm, data: Sequence[Episodes]) -> list[WindowSampler]:
     """One sampler per task, for windows of the length that the algorithm needs."""
-    return [WindowSampler(d, algorithm.window, algorithm.batch_size) for d in data]
+    window, size = algorithm.window, algorithm.batch_size
+    return [WindowSampler(d, window, size, weights=algorithm.episode_weights(d)) for d in data]
 
 
 def train(
