@@ -18,13 +18,19 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 NOTEBOOKS = ROOT / "examples" / "notebooks"
+PYTHON = """---
+jupyter:
+  kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+"""  # otherwise the first fenced block sets the language
 LOCAL_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]+\)")
 
 
 def notebook_of(page: Path) -> str:
     """The notebook of a page as text; equal pages give equal texts."""
     text = LOCAL_LINK.sub(r"\1", page.read_text("utf-8"))
-    notebook = jupytext.reads(text, fmt="md")
+    notebook = jupytext.reads(PYTHON + text, fmt="md")
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
     notebook.metadata = {
