@@ -17,6 +17,7 @@ import tyro
 from networld_algos.cli import (
     bench,
     completion,
+    deploy,
     drift,
     model,
     reference,
@@ -74,6 +75,14 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "health": (
         "diagnose a trained model",
         lambda args: tyro.cli(model.health, prog="networld health", args=args),
+    ),
+    "act": (
+        "let a trained model decide for a program in any language, by JSON lines",
+        lambda args: tyro.cli(deploy.act, prog="networld act", args=args),
+    ),
+    "export": (
+        "export one station of a trained model to ONNX",
+        lambda args: tyro.cli(deploy.export, prog="networld export", args=args),
     ),
     "drift": (
         "compare logs of a deployed model with its training data",

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from networld_algos.deploy.export import export
+    from networld_algos.deploy.onnx_export import export
     from networld_algos.deploy.onnx_station import load_onnx_station
     from networld_algos.deploy.policy import Policy
     from networld_algos.deploy.station import Station
@@ -26,7 +26,7 @@ _HOMES = {
     "Policy": "policy",
     "Station": "station",
     "UdpExchange": "udp",
-    "export": "export",
+    "export": "onnx_export",
     "load_onnx_station": "onnx_station",
 }
 

@@ -1,4 +1,4 @@
-"""What a station does when its model has no decision: a heuristic of the task.
+"""What a station does when its model has no decision: a heuristic of the task. No torch.
 
 A task names it in `networld_envs.spec.About.fallback`. It uses the agent's own observation alone,
 so nothing that it needs can be lost.
@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_algos.training.origin import network_for
 from networld_envs.policies import get_policy
 from networld_envs.simulator import TASKS, about, make_params
 
 
 class Heuristic:
-    """A task's fallback policy for one station; picklable.
+    """A task's fallback policy for one station.
 
     Args:
         task: Name of the task.
@@ -39,30 +38,28 @@ class Heuristic:
 
     def __call__(self, observation: NDArray[np.float32], slot: int) -> NDArray[Any]:
         """The action for an observation ``(O,)``."""
-        return self._local(self.params, observation[None, None], self._nobody, self._rngs, slot)[
-            0, 0
-        ]
+        rows = observation[None, None]
+        return self._local(self.params, rows, self._nobody, self._rngs, slot)[0, 0]
 
 
 def heuristic(
-    task: str, extra: Mapping[str, Any], slots: int, preset: str | None = None
+    task: str, slots: int, preset: str = "default", params: Mapping[str, Any] | None = None
 ) -> Heuristic | None:
     """The fallback of a task, None if it has none that can act.
 
     Args:
         task: Name of the task.
-        extra: The ``extra`` of the model's checkpoint, which records the parameters.
         slots: Slots ``D`` of the neighbour table.
-        preset: Preset of the parameters; by default, that of the training data.
+        preset: Preset of the task's parameters.
+        params: Parameters that differ from the preset.
 
     Raises:
         ValueError: If there is no such preset.
     """
     if task not in TASKS or not about(task).fallback:
         return None
-    network = network_for(task, extra, preset)
-    params = make_params(task, network.preset, **network.params)
+    made = make_params(task, preset, **(params or {}))
     policy = get_policy(task, about(task).fallback)
-    if policy.local is None or not policy.needs(params):
+    if policy.local is None or not policy.needs(made):
         return None
-    return Heuristic(task, params, slots)
+    return Heuristic(task, made, slots)

@@ -17,6 +17,8 @@ from networld_algos.deploy.interface import Interface
 from networld_algos.deploy.station import Station
 from networld_algos.training import checkpoint
 from networld_algos.training.hub import fetch
+from networld_algos.training.origin import network_for
+from networld_envs.simulator import TASKS
 
 
 @dataclass(frozen=True)
@@ -85,5 +87,18 @@ def load_station(
         neighbours,
         message_delay=message_delay,
         deadline_ms=deadline_ms,
-        fallback=heuristic(about.task, loaded.extra, len(neighbours), preset),
+        fallback=heuristic(about.task, len(neighbours), **network_of(loaded, preset)),
     )
+
+
+def network_of(loaded: Loaded, preset: str | None = None) -> dict[str, Any]:
+    """``preset`` and ``params`` of the network that a model is deployed in.
+
+    Args:
+        loaded: The model.
+        preset: Preset of the task's parameters; by default, those of the training data.
+    """
+    if loaded.interface.task not in TASKS:
+        return {}
+    network = network_for(loaded.interface.task, loaded.extra, preset)
+    return {"preset": network.preset, "params": dict(network.params)}

@@ -264,10 +264,11 @@ class Station:
         self.counts["decisions"] += 1
         spare = self._spare()  # before the model: then it is there when the deadline comes
         self.fell_back = ""
-        if not self._is_usable:
+        observation = self._observation
+        if not self._is_usable or observation is None:
             self.fell_back = "unusable"
         else:
-            observation, (held, usable) = self._observation, self._mail.collect(self._slot)
+            held, usable = self._mail.collect(self._slot)
             try:
                 chosen = self._run(lambda: self.engine.decide(observation, held, usable))
                 self._action = self.interface.legal(chosen)

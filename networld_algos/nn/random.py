@@ -12,6 +12,30 @@ from torch import Tensor
 from networld_algos.nn import sharding
 
 
+class GivenNoise:
+    """Takes the place of a generator where noise is an input: an exported model has no generator.
+
+    Args:
+        values: One tensor per draw, in the order of the draws. If it is None, every draw gives
+            zeros, and ``drawn`` says what to pass.
+
+    Attributes:
+        drawn: Kind, ``"normal"`` or ``"uniform"``, and shape of each draw so far.
+    """
+
+    def __init__(self, values: Sequence[Tensor] | None = None) -> None:
+        self.values = values
+        self.drawn: list[tuple[str, tuple[int, ...]]] = []
+        self.device = torch.device("cpu")
+
+    def take(self, kind: str, shape: Sequence[int]) -> Tensor:
+        """The next tensor, of this shape."""
+        self.drawn.append((kind, tuple(int(n) for n in shape)))
+        if self.values is None:
+            return torch.zeros(*shape)
+        return self.values[len(self.drawn) - 1]
+
+
 @contextmanager
 def seeded(*seeds: int) -> Iterator[None]:
     """Seed torch's global generator inside this context, and restore it afterwards.
@@ -29,7 +53,7 @@ def seeded(*seeds: int) -> Iterator[None]:
 
 def normal(
     shape: Sequence[int],
-    generator: torch.Generator,
+    generator: torch.Generator | GivenNoise,
     device: torch.device,
     *,
     axis: int = 0,
@@ -45,18 +69,22 @@ def normal(
             `networld_algos.nn.sharding`.
         picked: Set where ``axis`` counts rows chosen by `networld_algos.nn.sharding.pick`.
     """
+    if isinstance(generator, GivenNoise):
+        return generator.take("normal", shape)
     make = partial(torch.randn, generator=generator, device=generator.device)
     return sharding.draw(make, shape, axis, picked).to(device)
 
 
 def uniform(
     shape: Sequence[int],
-    generator: torch.Generator,
+    generator: torch.Generator | GivenNoise,
     device: torch.device,
     *,
     axis: int = 0,
     picked: sharding.Picked | None = None,
 ) -> Tensor:
     """Uniform noise in [0, 1), otherwise like `normal`."""
+    if isinstance(generator, GivenNoise):
+        return generator.take("uniform", shape)
     make = partial(torch.rand, generator=generator, device=generator.device)
     return sharding.draw(make, shape, axis, picked).to(device)
