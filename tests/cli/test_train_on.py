@@ -212,3 +212,32 @@ def test_the_original_error_can_be_seen(tmp_path, capsys):
     assert long.count("The above exception was the direct cause") == 2
     assert long.endswith(short)
     assert store.is_local("networld/rb/expert-v0")
+
+
+def test_held_out_decisions_say_how_much_of_the_change_is_kept(tmp_path, capsys):
+    first, out = tmp_path / "first", tmp_path / "second"
+    assert train(first, *SMALL) == 0
+    capsys.readouterr()
+    assert train(out, "--init", first, "--episodes", 1) == 0
+    assert "% of the change from" in capsys.readouterr().out
+    kept = read_extra(out)["kept"]
+    assert kept["updates"] == 4
+    assert 0 <= kept["share"] <= 1
+    assert train(out, "--init", first, "--episodes", 1) == 0  # finished: not mixed again
+    assert "% of the change from" not in capsys.readouterr().out
+    assert train(tmp_path / "third", "--init", first, "--anchor", 0) == 0
+    assert "kept" not in read_extra(tmp_path / "third")
+
+
+def test_a_model_collects_its_own_episodes(tmp_path, capsys):
+    first, out = tmp_path / "first", tmp_path / "second"
+    small = ("--config.hidden", 16, "--config.layers", 1)
+    assert train(first, *small, algorithm="ma-iql", task="ns") == 0
+    online = ("--init", first, "--online", 8, "--deployment", "hotspots")
+    assert train(out, *online, algorithm="ma-iql", task="ns") == 0
+    assert read_extra(out)["online"]["deployment"] == {"preset": "hotspots"}
+    assert "round 3: 2 episodes" in capsys.readouterr().out
+    assert train(out, *online, algorithm="ma-iql", task="ns") == 2
+    assert "an online training is not resumed" in capsys.readouterr().err
+    assert train(tmp_path / "third", "--online", 8) == 2
+    assert "--online needs a model that acts: give it with --init" in capsys.readouterr().err
