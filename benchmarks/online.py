@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, nargs="+", default=[0, 8, 16, 32])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--updates", type=int, default=20, help="per collected episode")
-    parser.add_argument("--exploration", type=float, default=0.3)
+    parser.add_argument("--exploration", type=float, default=0.1)
     parser.add_argument("--networks", type=int, default=32, help="of validation")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

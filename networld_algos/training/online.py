@@ -55,7 +55,7 @@ class OnlineConfig:
 
     episodes: int = 16
     rounds: int = 4
-    exploration: float = 0.3
+    exploration: float = 0.1
     updates: int = 400
     per_offline: int = 1
 
