@@ -17,6 +17,7 @@ from networld_algos.training.ope.config import OPEConfig
 from networld_algos.training.ope.decisions import decide
 from networld_algos.training.ope.importance import weighted_sums
 from networld_algos.training.ope.judge import Judge
+from networld_algos.training.ope.parts import divide
 from networld_algos.training.ope.views import View
 from networld_envs import store
 from networld_envs.policies.rollout import Behaviour
@@ -173,6 +174,21 @@ def test_the_cloned_behaviour_learns_the_recorded_probabilities():
         found = net.log_prob(view(data)[:, :-1], one).exp()
     assert found.mean().item() == pytest.approx(0.8, abs=0.05)
     assert found.std().item() < 0.1
+
+
+def test_a_model_is_measured_on_what_its_training_held_out():
+    data = switch(episodes=60)
+    about = {"data_hashes": {"mine": "abc"}, "episodes": 60, "seed": 3}
+    fitted, measured, what = divide(data, 100, about, "mine", "abc")
+    train, held = data.split(0.1, 3)
+    np.testing.assert_array_equal(measured.actions, held.actions)
+    np.testing.assert_array_equal(fitted.actions, train.actions)
+    assert what == "held out of the training"
+    fitted, measured, what = divide(data, 20, about, "mine", "another content")
+    assert (len(fitted), len(measured)) == (20, 20)
+    assert "other data" in what
+    with pytest.raises(ValueError, match="has 1 episode; off-policy evaluation needs at least 4"):
+        divide(switch(episodes=1), 100, {}, "mine", "abc")
 
 
 def test_bad_settings_are_refused():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from networld_algos.data.episodes import HOLDOUT, Episodes
+from networld_algos.results.text import count
 
 LEAST = 4
 """Fewest episodes of a dataset, and fewest held-out episodes that are measured on alone."""
@@ -38,8 +39,8 @@ def divide(
         raise ValueError(f"--episodes must be at least {LEAST} with --dataset, got {most}")
     if len(data) < LEAST:
         raise ValueError(
-            f"dataset {dataset!r} has {len(data)} episodes; off-policy evaluation needs at least "
-            f"{LEAST}, some to fit on and some to measure on"
+            f"dataset {dataset!r} has {count(len(data), 'episode')}; off-policy evaluation needs "
+            f"at least {LEAST}, some to fit on and some to measure on"
         )
     trained = about.get("data_hashes", {}).get(dataset) == content
     if trained and {"episodes", "seed"} <= set(about):
