@@ -17,14 +17,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from networld_algos.base import Algorithm, Carry, Diagnostic, Range
 from networld_algos.data.batch import Batch
-from networld_algos.data.behaviour import episode_weights
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import segment_returns
 from networld_algos.networld import cost
@@ -160,11 +157,6 @@ class NetWorld(Algorithm):
                 if len(rows) > 1:
                     own.message_standardiser.fit(rows)
         self.acting.task(task).load_state_dict(own.state_dict())
-
-    def episode_weights(self, episodes: Episodes) -> NDArray[np.float64] | None:
-        """See `networld_algos.data.behaviour`; None with ``episode_beta=0``."""
-        beta = self.config.episode_beta
-        return episode_weights(episodes, beta) if beta else None
 
     def adapt(self, spec: TaskSpec) -> None:
         """Add a task to a trained model; call `prepare` with its episodes next.

@@ -48,6 +48,7 @@ class LatentConfig(InputsConfig):
         message_dropout: Share of messages that are lost in training.
         message_max_age: Steps for which a neighbour's last message replaces lost ones; with 0, an
             agent decides by the messages that arrive.
+        episode_beta: See `InputsConfig`.
         latent: Width ``d`` of a latent and of a message.
         encoder_grad: What trains the encoder. ``"none"``: nothing; it is a fixed random rotation of
             the features, which loses nothing. ``"inverse+reconstruction"``: these two losses.
@@ -109,9 +110,6 @@ class ForecastConfig:
         weighting: ``"advantage"`` weights a step in the planner's losses by its advantage, see
             `networld_algos.networld.advantage`, for data of mixed quality.
         weighting_beta: Inverse temperature of these weights.
-        episode_beta: Above 0, windows are drawn more often from episodes that went better than
-            their first observations let one expect, for data of several behaviours. This is the
-            inverse temperature, see `networld_algos.data.behaviour`.
         return_of: Whose rewards advantages and segment returns count, see
             `networld_algos.data.returns`.
         discount: Discount of the returns that advantages are computed from, and of segment returns.
@@ -125,13 +123,12 @@ class ForecastConfig:
     coding: Bins = "twohot"
     weighting: Weighting = "none"
     weighting_beta: float = 1.0
-    episode_beta: float = 0.0
     return_of: ReturnOf = "neighbourhood"
     discount: float = 0.95
 
     def __post_init__(self) -> None:
         validate.integer(self, "hidden", "layers", low=1)
-        validate.real(self, "action_slot", "weighting_beta", "episode_beta", low=0.0, high=100.0)
+        validate.real(self, "action_slot", "weighting_beta", low=0.0, high=100.0)
         validate.real(self, "discount", low=0.0, high=1.0)
         validate.one_of(self, "coding", get_args(Bins))
         validate.one_of(self, "weighting", get_args(Weighting))

@@ -46,6 +46,9 @@ class InputsConfig:
         message_dropout: Share of messages that are lost in training.
         message_max_age: Steps for which a neighbour's last message replaces lost ones; with 0, an
             agent decides by the messages that arrive.
+        episode_beta: Above 0, windows are drawn more often from episodes that went better than
+            their first observations let one expect, for data of several behaviours. This is the
+            inverse temperature, see `networld_algos.data.behaviour`.
     """
 
     FEATURES: ClassVar[tuple[str, ...]] = FEATURES
@@ -58,6 +61,7 @@ class InputsConfig:
     aggregate: Aggregate = "difference"
     message_dropout: float = 0.0
     message_max_age: int = MESSAGE_MAX_AGE
+    episode_beta: float = 0.0
 
     def __post_init__(self) -> None:
         validate.one_of(self, "features", self.FEATURES)
@@ -66,6 +70,7 @@ class InputsConfig:
         validate.one_of(self, "message", self.MESSAGES)
         validate.one_of(self, "aggregate", AGGREGATES)
         validate.integer(self, "message_max_age", low=0)
+        validate.real(self, "episode_beta", low=0.0, high=100.0)
 
 
 class LocalInputs(nn.Module):

@@ -9,6 +9,7 @@ import pytest
 
 from networld_algos.data.batch import WindowSampler
 from networld_algos.data.behaviour import MAX_WEIGHT, episode_advantages, episode_weights
+from networld_algos.registry import BUILT_IN
 from networld_algos.training.train import make_samplers
 from tests.helpers.algorithms import prepared
 
@@ -77,15 +78,17 @@ def test_windows_are_drawn_by_length_and_weight(toy):
     assert set(batch.timesteps[:, 0].tolist()) == set(range(6))
 
 
-def test_networld_draws_by_episode_only_if_told_to(logs):
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_an_algorithm_draws_by_episode_only_if_told_to(logs, name):
     data, good = logs
     data.obs[:, 1:, :, 0] = np.where(good, 1.0, -1.0)[:, None, None]
 
     def share(**options):
-        sampler = make_samplers(prepared("networld", data, **options), [data])[0]
+        sampler = make_samplers(prepared(name, data, **options), [data])[0]
         sampler.batch_size = 600
         return float((sampler.sample(np.random.default_rng(0)).obs[:, -1, 0, 0] > 0).float().mean())
 
-    plain = WindowSampler(data, 1, 600).sample(np.random.default_rng(0))
+    window = prepared(name, data).window
+    plain = WindowSampler(data, window, 600).sample(np.random.default_rng(0))
     assert share() == float((plain.obs[:, -1, 0, 0] > 0).float().mean())  # the very same draws
     assert share(episode_beta=2.0) > 0.8 > share()
