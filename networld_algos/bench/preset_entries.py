@@ -18,14 +18,19 @@ AT_ONCE: dict[str, Any] = {
 }
 """Advantage weights where a good action shows in the agent's next reward. CBF has no queues, and
 its reward includes what neighbours lose to the agent; a split of NS serves the next window."""
-MIXED_QUALITY = ("medium", "mixed", "legacy")
+BY_EPISODE: dict[str, Any] = {"episode_beta": 1.0}
+"""Weights by episode, for data of several behaviours."""
 CQL_RATES = {"learning_rate": 1e-3, "actor_learning_rate": 1e-3}
 IQL_AT_ONCE: dict[str, Any] = {"beta": 3.0, "discount": 0.0, "return_of": "agent"}
 BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
     "networld": {
-        f"{task}/{quality}": LATER if task == "rb" else AT_ONCE
-        for task in ("cbf", "rb", "ns")
-        for quality in MIXED_QUALITY
+        "ns": AT_ONCE,
+        "cbf/medium": AT_ONCE,
+        "cbf/mixed": BY_EPISODE,
+        "cbf/legacy": {**AT_ONCE, "act_by": "slot"},
+        "rb/medium": {**LATER, "learning_rate": 1e-3},
+        "rb/mixed": LATER,
+        "rb/legacy": {**LATER, **BY_EPISODE, "act_by": "slot"},
     },
     "bc": {"rb/expert": {"learning_rate": 2e-3}},
     "ma-cql": {
@@ -153,7 +158,7 @@ def ablations(updates: int) -> tuple[Entry, ...]:
         "arithmetic mean": {"aggregate": "mean"},
         "soft maximum, no difference": {"aggregate": "softmax"},
         "message of features": {"message": "features"},
-        "no action slot": {"action_slot": 0.0},
+        "no action slot": {"action_slot": 0.0, "act_by": "inverse"},
         "plan": PLAN,
         "plan, a tenth of it": {**PLAN, "deviation": 0.1},
         "plan, no forecast": {**PLAN, "forecast": False},
