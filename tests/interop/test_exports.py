@@ -1,5 +1,6 @@
 """What we convert is what d3rlpy, TorchRL, pandas and Hugging Face `datasets` then hold."""
 
+import importlib
 import json
 import warnings
 
@@ -22,6 +23,12 @@ pytestmark = [
 K, T = 2, 6
 TASKS = tuple(networld_envs.TASKS)
 each_task = pytest.mark.parametrize("task", TASKS)
+
+
+def hugging_face():
+    """The library `datasets`; the folder datasets/ of the repository is not it."""
+    pytest.importorskip("datasets.load")
+    return importlib.import_module("datasets")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,7 +114,7 @@ def test_torchrl_holds_teams_as_its_wrapper_rolls_them_out(built, task, torchrl)
 
 @each_task
 def test_hugging_face_datasets_loads_the_folder(built, task, tmp_path):
-    datasets = pytest.importorskip("datasets")
+    datasets = hugging_face()
     export_hugging_face(built[task], tmp_path / "out")
     rows = datasets.load_dataset(str(tmp_path / "out"), split="train").with_format("numpy")
     assert len(rows) == K
@@ -119,7 +126,7 @@ def test_hugging_face_datasets_loads_the_folder(built, task, tmp_path):
 @each_task
 def test_hugging_face_datasets_reads_the_data_of_lerobot(built, task, tmp_path):
     """LeRobot itself loads its parquet files so, with these features."""
-    datasets = pytest.importorskip("datasets")
+    datasets = hugging_face()
     pandas = pytest.importorskip("pandas")
     export_lerobot(built[task], tmp_path / "out")
     info = json.loads((tmp_path / "out/meta/info.json").read_text())
