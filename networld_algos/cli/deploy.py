@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +43,8 @@ def act(
     """
     from networld_algos.deploy import lines
 
+    if isinstance(sys.stdin, io.TextIOWrapper):  # JSON is UTF-8, and a damaged line ends no service
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     if number is None and (neighbours or deadline_ms is not None):
         raise ValueError("--neighbours and --deadline-ms are for one station; give its --number")
     if (Path(model) / "station.json").is_file():

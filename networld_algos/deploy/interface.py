@@ -71,7 +71,7 @@ class Interface:
         """
         try:
             row = np.asarray(values, dtype=np.float32)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"an observation holds numbers, got {values!r}") from error
         if row.shape != (self.obs_dim,):
             raise ValueError(

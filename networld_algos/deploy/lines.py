@@ -17,13 +17,12 @@ With ``message_delay=0`` the two halves are lines of their own::
     {"inbox": ["...", ...]}  ->  {"action": ..., "fell_back": ""}
 
 ``slot`` may stand beside ``observation`` and ``reset``. A line that cannot be used gets ``{"error":
-"..."}`` as its answer, and changes nothing.
+"..."}`` as its answer. It changes nothing, except that a ``reset`` in it counts.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
@@ -57,7 +56,7 @@ def serve(about: Interface, answer: Answer, lines: Iterable[str], out: TextIO) -
             if not isinstance(request, dict):
                 raise ValueError(f"a line holds a JSON object, got {type(request).__name__}")
             say(answer(request))
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             say({"error": f"line {number}: {error}"})
 
 
@@ -139,5 +138,5 @@ def serve_station(station: Station, lines: Iterable[str], out: TextIO) -> None:
 def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # also of letters that base64 does not have
         return b""  # counted as malformed

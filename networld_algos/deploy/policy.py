@@ -120,7 +120,12 @@ class Policy:
         return actions[0] if np.ndim(observations) == 2 else actions
 
     def _checked(self, observations: ArrayLike) -> NDArray[np.float32]:
-        obs = np.array(observations, dtype=np.float32)
+        try:
+            obs = np.array(observations, dtype=np.float32)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(
+                f"observations must be numbers, {self.interface.obs_dim} for each agent: {error}"
+            ) from error
         if obs.ndim not in (2, 3) or obs.shape[-1] != self.interface.obs_dim or not obs.size:
             raise ValueError(
                 f"observations of task {self.task!r} have shape (N, {self.interface.obs_dim}) or "

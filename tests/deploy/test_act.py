@@ -36,6 +36,7 @@ def test_a_network_decides_line_by_line(toy, model, monkeypatch, capsys):
         {"observations": obs.tolist()},
         {"observations": obs.tolist(), "neighbours": table.tolist()},
         "no JSON", "", [1], {"observations": [[1.0]]}, {"colour": 1}, {},
+        {"observations": [[1.0], []]}, {"observations": [[10**400]]},
         {"reset": True},
         {"observations": obs.tolist()},
     )  # fmt: skip
@@ -43,8 +44,9 @@ def test_a_network_decides_line_by_line(toy, model, monkeypatch, capsys):
     assert np.array_equal(np.float32(answers[1]["actions"]), expected)
     assert answers[1] == answers[-1]
     assert answers[-2] == {"reset": True}
-    errors = [a["error"] for a in (answers[0], *answers[2:7])]
+    errors = [a["error"] for a in (answers[0], *answers[2:9])]
     words = ("needs neighbours", "line 3", "JSON object", "have shape", "'colour'", "needs obs")
+    words += ("5 for each agent", "5 for each agent")
     assert all(word in error for word, error in zip(words, errors, strict=True)), errors
 
 
@@ -53,7 +55,7 @@ def test_a_station_decides_line_by_line(toy, model, monkeypatch, capsys):
     neighbour = Station.load(model, 1, [0], message_delay=1)
     sent = base64.b64encode(neighbour.observe(obs[1])).decode()
     args = [model, "--number", 0, "--neighbours", 1]
-    steps = [{"observation": obs[0].tolist(), "inbox": box} for box in ([], [sent], ["?!"], [7])]
+    steps = [{"observation": obs[0].tolist(), "inbox": box} for box in ([], [sent], ["?!é"], [7])]
     answers = talk(monkeypatch, capsys, [*args, "--delay", 1], *steps)
     twin = Station.load(model, 0, [1], message_delay=1)
     for answer, inbox in zip(answers, ([], [base64.b64decode(sent)], []), strict=False):
@@ -82,3 +84,15 @@ def test_an_exported_station_speaks_too(toy, model, monkeypatch, capsys):
     assert "give its --number" in capsys.readouterr().err
     assert command.main(["act", str(model), "--neighbours", "1"]) == 2
     assert "give its --number" in capsys.readouterr().err
+
+
+def test_no_line_ends_the_service(toy, model, monkeypatch, capsys):
+    observation = json.dumps(toy("box").obs(1)[0, 0].tolist())
+    slots = [f'{{"observation": {observation}, "slot": {n}}}' for n in ("1e400", "-1", '"x"', "3")]
+    given = ["\xff", '{"observation": [1e400]}', f'{{"observation": [{10**400}]}}', *slots]
+    stdin = io.TextIOWrapper(io.BytesIO("\n".join(given).encode("latin-1")), "utf-8")
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert command.main(["act", str(model), "--number", "0", "--neighbours", "1"]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()][1:]
+    assert ["error" in answer for answer in answers] == [True] * 6 + [False]
+    assert "outbox" in answers[-1]
