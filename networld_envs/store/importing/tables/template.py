@@ -20,7 +20,7 @@ from networld_envs.spec import Column, TaskSpec
 from networld_envs.store.ids import DatasetError
 from networld_envs.store.importing.tables.mapping import column_names
 
-EPISODES, STEPS = 2, 4
+EPISODES, STEPS = 4, 4  # as few episodes as a model can be judged by
 SEED = 0
 MAPPING, LOGS, NEIGHBOURS = "mapping.toml", "logs.csv", "neighbours.csv"
 
