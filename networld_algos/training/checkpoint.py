@@ -254,8 +254,8 @@ def read_index(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(
             f"no checkpoint in {folder}: {INDEX} is missing; give a folder that `networld train` "
-            "or `save` wrote. Only `networld evaluate`, `networld health`, `networld train --init` "
-            "and networld_algos.training.hub.from_pretrained take hf://owner/name"
+            "or `save` wrote. Commands also take hf://owner/name; in Python, "
+            "networld_algos.training.hub.from_pretrained does"
         )
     with reading(file, REMEDY):
         index = json.loads(file.read_bytes())
