@@ -39,6 +39,7 @@ def step_weights(
     """
     with torch.no_grad():
         now = _inputs(own, data.z, data.mean, data.present)
+        assert own.return_std is not None
         rewards = data.rewards / own.return_std
         powers = discount ** torch.arange(rewards.shape[1] + 1, device=rewards.device)
         length = data.steps.sum(1).long()  # (R,): steps beyond it have no reward

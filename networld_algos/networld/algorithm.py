@@ -1,11 +1,16 @@
-"""NetWorld: a diffusion world model in latent space with mean-field messages.
+"""NetWorld: a world model in latent space with messages, a forecast and, if asked, plans.
 
 An agent encodes its observation as a latent z, sends a message to its 1-hop neighbours, and
-averages the messages it receives to m. A noise model over segments of ``[z; m]`` draws a plan,
-which a classifier can guide toward high return. An inverse dynamics model recovers the action from
-z_t and z_{t+1}. Of a plan, only the next latent is used, and only a share of its deviation from the
-forecast (`NetWorldConfig.deviation`); then the agent plans again. All tasks share the noise model
-and the classifier, see `networld_algos.networld.nets`.
+combines the messages it receives to m. A forecast predicts its next latent from ``[z; m]``, and an
+inverse dynamics model reads the action out of both latents.
+
+With ``planner="diffusion"`` a noise model over segments of ``[z; m]`` also draws a plan around the
+forecast, which a classifier can guide toward high return. Of a plan, only the next latent is used,
+and only a share of its deviation from the forecast (`NetWorldConfig.deviation`); then the agent
+plans again.
+
+All tasks share the forecast, the noise model and the classifier, see
+`networld_algos.networld.nets`.
 
 Source: NetWorld (arXiv 2602.00558); Diffuser (Janner et al., 2022) for planning by denoising,
 Decision Diffuser (Ajay et al., 2023) for state-only diffusion with inverse dynamics.
@@ -124,7 +129,7 @@ class NetWorld(Algorithm):
         return nets
 
     def prepare(self, episodes: Episodes, total_updates: int) -> None:
-        """Fit a task's feature statistics, action bins, return bins and latent statistics.
+        """Fit a task's statistics of features, actions, latents and, if they are used, returns.
 
         Latent statistics come from the first eight episodes, and training the encoder updates them.
 
@@ -138,13 +143,11 @@ class NetWorld(Algorithm):
         own.features.fit(episodes)
         own.set_action_range(*episodes.action_range)
         config = self.config
-        returns = torch.from_numpy(
-            segment_returns(episodes, self.window, config.discount, config.return_of)
-        ).float()
-        own.returns.set_range(returns.min()[None], returns.max()[None])
-        own.return_std.copy_(returns.std(correction=0).clamp(min=1e-6))
+        if config.uses_returns:
+            returns = segment_returns(episodes, self.window, config.discount, config.return_of)
+            own.fit_returns(torch.from_numpy(returns).float())
         with torch.no_grad():
-            obs = torch.as_tensor(episodes.obs[:8], device=own.return_std.device)
+            obs = torch.as_tensor(episodes.obs[:8], device=own.features.mean.device)
             lengths = torch.as_tensor(episodes.lengths[:8], device=obs.device)
             real = torch.arange(obs.shape[1], device=obs.device) <= lengths[:, None]  # (K, T+1)
             own.fit_latents(own.features(obs)[real].flatten(0, -2))
@@ -172,7 +175,7 @@ class NetWorld(Algorithm):
         """
         if spec.task in self.specs:
             raise ValueError(f"task {spec.task!r} is known already; use a new name to adapt")
-        device = self.nets.shared.schedule.alpha_bar.device
+        device = next(self.nets.parameters()).device
         with seeded(self.seed, len(self.specs)):
             own = TaskNets(spec, self.config).to(device)
         self.specs[spec.task] = spec
@@ -304,7 +307,9 @@ class NetWorld(Algorithm):
         emphasis[:, 0] = NEXT_WEIGHT
         losses = {"diffusion_loss": masked_mean(errors, emphasis * weights)}
         logits = shared.classify(noised, t, data.present, task)
-        errors = nets.task(task).returns.loss(logits[:, None], data.returns[:, None])[:, 0]
+        bins = nets.task(task).returns
+        assert bins is not None
+        errors = bins.loss(logits[:, None], data.returns[:, None])[:, 0]
         losses["classifier_loss"] = masked_mean(errors, data.full)
         return losses
 

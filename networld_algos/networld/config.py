@@ -295,6 +295,11 @@ class NetWorldConfig(DecisionConfig, TrainingConfig, PlannerConfig, ForecastConf
         )
 
     @property
+    def uses_returns(self) -> bool:
+        """Whether anything is trained on returns: advantages, or the classifier of plans."""
+        return self.planner == "diffusion" or self.weighting == "advantage"
+
+    @property
     def window(self) -> int:
         """Steps of a training window: a segment, what advantages look ahead, or one transition."""
         ahead = self.weighting == "advantage" and self.discount > 0.0

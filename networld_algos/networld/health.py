@@ -67,7 +67,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     """The numbers of `DIAGNOSTICS`, measured on the first `HEALTH_EPISODES` episodes."""
     own = nets.task(episodes.spec.task)  # this task's networks
     generator = torch.Generator().manual_seed(0)
-    device = own.return_std.device
+    device = own.features.mean.device
     data = episodes.take(torch.arange(min(len(episodes), HEALTH_EPISODES)).numpy())
     obs = torch.as_tensor(data.obs, device=device)
     z, sent = own.message_of(obs)  # (K, T+1, N, d), (K, T+1, N, M)

@@ -42,11 +42,11 @@ class TaskNets(nn.Module):
         message_standardiser: Standardises the mean message.
         value: Expected return, with ``weighting="advantage"``.
         advantage_standardiser: Standardises the advantage.
-        returns: Bins of the segment return.
-        return_std: Standard deviation of the segment return.
+        return_std: Standard deviation of the segment return, with ``weighting="advantage"``.
+        returns: Bins of the segment return, which the classifier predicts; None without plans.
     """
 
-    return_std: Tensor
+    return_std: Tensor | None
 
     def __init__(self, spec: TaskSpec, config: NetWorldConfig) -> None:
         super().__init__()
@@ -82,11 +82,13 @@ class TaskNets(nn.Module):
         if config.action_slot:
             self.slot = ActionHead(spec, config.hidden, BINS, coding, symlog)
         self.value = self.advantage_standardiser = None
+        self.register_buffer("return_std", None)
         if config.weighting == "advantage":
             self.value = mlp([2 * d + 1, config.hidden, 1])
             self.advantage_standardiser = RunningStandardiser(1)
-        self.returns = TwoHot(1, BINS, coding, symlog)
-        self.register_buffer("return_std", torch.tensor(1.0))
+            self.register_buffer("return_std", torch.tensor(1.0))
+        planned = config.planner == "diffusion"
+        self.returns = TwoHot(1, BINS, coding, symlog) if planned else None
         self._start_as_rotation()
 
     @torch.no_grad()
@@ -136,6 +138,13 @@ class TaskNets(nn.Module):
     def mean_message(self, mean: Tensor, present: Tensor) -> Tensor:
         """Standardised mean message, zero where there is no neighbour."""
         return self.message_standardiser(mean) * present
+
+    def fit_returns(self, returns: Tensor) -> None:
+        """Fit what is in units of the segment returns ``(S,)`` of the data."""
+        if self.return_std is not None:
+            self.return_std.copy_(returns.std(correction=0).clamp(min=1e-6))
+        if self.returns is not None:
+            self.returns.set_range(returns.min()[None], returns.max()[None])
 
     def set_action_range(self, low: Tensor, high: Tensor) -> None:
         """Spread the bins of a box action over the range seen in the data."""

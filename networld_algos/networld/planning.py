@@ -90,13 +90,15 @@ def _score(
     nets: Nets, task: str, present: Tensor, grid: Sequence[int]
 ) -> Callable[[Tensor, int], Tensor]:
     """Function from ``x_t`` and a step ``t`` of ``grid`` to scores ``(rows,)`` of order one."""
+    bins = nets.task(task).returns
     assert nets.shared.classifier is not None
+    assert bins is not None
     shifts = _shifts(nets.shared.classifier, grid, nets.shared.embedding(task))
 
     def score(x: Tensor, t: int) -> Tensor:
         step = torch.tensor([t], device=x.device)
         logits = nets.shared.classify(x, step, present, task, frozen=True, shifts=shifts[t])
-        return nets.task(task).returns.score(logits)
+        return bins.score(logits)
 
     return score
 

@@ -63,7 +63,7 @@ class Segments:
         present: ``(S, 1)`` 1.0 where the agent has a neighbour.
         actions: ``(S, H-1, ...)``.
         steps: ``(S, H-1)`` 1.0 where the transition is real.
-        returns: ``(S,)`` discounted segment return.
+        returns: ``(S,)`` discounted segment return, for the classifier.
         full: ``(S,)`` 1.0 where the whole segment is real.
         picked: The agents and windows that the rows come from.
     """

@@ -109,6 +109,8 @@ def start_from(
         was, now = getattr(known, field), getattr(given, field)
         say(f"{origin.source} has {field}={was!r}, this data {now!r}: {found}")
         return model
+    if known is not None and model.state_dict().keys() - trained.state_dict().keys():
+        model.prepare(episodes, updates)  # statistics of the parts that are new
     added = _load(model, trained, origin, config)
     if added:
         say(f"new, because {origin.source} does not have them: {', '.join(added)}")

@@ -82,6 +82,22 @@ def test_what_does_not_fit_is_refused(toy, data, tmp_path):
     assert start_from(found, data, 5, config=slower).config == slower
 
 
+def test_parts_that_a_model_gets_have_the_statistics_of_the_data(data, tmp_path):
+    saved(tmp_path, "networld", data)
+    found = find_model(tmp_path, "networld")
+    said = []
+    more = replace(found.config, planner="diffusion", weighting="advantage", horizon=4)
+    model = start_from(found, data, 5, config=more, say=said.append)
+    assert "tasks.toy.returns" in said[0]
+    fresh = prepared("networld", data, planner="diffusion", weighting="advantage", horizon=4)
+    for nets in (model.nets, model.acting):
+        own = nets.task("toy")
+        assert torch.equal(own.returns.centres, fresh.nets.task("toy").returns.centres)
+        assert torch.equal(own.return_std, fresh.nets.task("toy").return_std)
+    assert model.counters["updates"] == 0
+    train(model, [data], 0, 2)
+
+
 def do(folder, data, updates, should_stop=None):
     """Train in ``folder`` to this many updates, from wherever it is."""
 

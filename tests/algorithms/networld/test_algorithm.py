@@ -110,6 +110,18 @@ def test_diffusion_loss_leaves_the_encoder_alone(toy):
         assert (task.encoder.linear.weight.grad is not None) is reaches
 
 
+def test_returns_are_fitted_only_where_something_is_trained_on_them(toy):
+    data = toy("box").collect(2)
+    for changes, scaled, binned in (
+        ({}, False, False),
+        ({"weighting": "advantage"}, True, False),
+        (DIFFUSION, False, True),
+    ):
+        own = prepared("networld", data, **changes).nets.task("toy")
+        assert (own.return_std is not None) == scaled
+        assert (own.returns is not None) == binned
+
+
 def test_selection_and_guidance_raise_the_predicted_return(toy):
     task = toy("box")
     data = task.collect(16)
