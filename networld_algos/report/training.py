@@ -25,8 +25,8 @@ def last_quarter(
     """Rise of the score over the last quarter of a training.
 
     The score after three quarters of the updates is interpolated linearly between the evaluations
-    before and after. Validation networks are used if every seed was evaluated on them often enough,
-    and the test networks otherwise. The decay of the learning rate is part of the rise.
+    before and after. Validation networks are used if a seed was evaluated on them often enough, and
+    the test networks otherwise. The decay of the learning rate is part of the rise.
 
     Args:
         rows: Rows of the method at one factor level, with all checkpoints.
@@ -35,7 +35,8 @@ def last_quarter(
         rng: Source of the bootstrap of `networld_algos.results.stats.seed_interval`.
 
     Returns:
-        The rise; None if a seed has no evaluation between half and three quarters of its updates.
+        The rise; None if a seed has no evaluation of this kind between half and three quarters
+        of its updates.
     """
     for name in ("validation", "test"):
         rises = [_rise(rows, final, name, scale) for final in finals]
@@ -57,7 +58,8 @@ def _rise(rows: Sequence[Row], final: Row, name: str, scale: tuple[float, float]
     wanted = 0.75 * end
     before = max((u for u in at if u <= wanted), default=0)
     after = min(u for u in at if u >= wanted)
-    if before < end / 2 - 1:  # the number of updates of an evaluation is rounded
+    # The number of updates of an evaluation is rounded.
+    if before not in at or before < end / 2 - 1:
         return None
     share = (wanted - before) / max(after - before, 1)
     return at[end] - ((1.0 - share) * at[before] + share * at[after])

@@ -102,6 +102,8 @@ def training_of(scores: dict[int, float], seed: int = 0, **changes):
         ({50: 60.0, 100: 70.0}, 5.0),
         ({2: 60.0, 5: 70.0}, 70 - (60 + 10 * 1.75 / 3)),  # the mark of 2.5 updates is rounded
         ({100: 70.0}, None),
+        ({1: 70.0}, None),
+        ({2: 70.0}, None),
         ({20: 60.0, 100: 70.0}, None),  # nothing between half and three quarters
     ],
 )
