@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 from tyro.conf import Positional
 
-from networld_algos.cli import bench, drift, model, reference, render, report, train, tune
+from networld_algos.cli import bench, deploy, drift, model, reference, render, report, train, tune
 
 
 def completion(shell: Positional[Literal["bash", "zsh", "tcsh"]]) -> int:
@@ -41,6 +41,8 @@ def commands() -> dict[str, Callable[..., Any]]:
         "evaluate": model.evaluate,
         "push": model.push,
         "health": model.health,
+        "act": deploy.act,
+        "export": deploy.export,
         "drift": drift.drift,
         "bench": _group(bench.VERBS),
         "render": render.render,

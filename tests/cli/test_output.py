@@ -14,7 +14,7 @@ from networld_algos.bench import tensorboard
 from networld_algos.bench.estimate import Pace, run_seconds
 from networld_algos.bench.presets import SUITES, get_suite
 from networld_algos.bench.unroll import unroll
-from networld_algos.cli import command, progress, terminal
+from networld_algos.cli import command, completion, progress, terminal
 from networld_algos.cli.command import main
 from networld_algos.cli.tables import Column, Listing, show
 from networld_algos.registry import ALGORITHMS
@@ -286,6 +286,7 @@ def test_completion_knows_every_command_and_option(shell, capsys):
     said = capsys.readouterr().out
     for word in (*command.COMMANDS, *ALGORITHMS, "flatten", "--config.hidden", "--json"):
         assert word in said, word
+    assert completion.commands().keys() == command.COMMANDS.keys()
 
 
 @pytest.mark.parametrize("word", NASTY)
