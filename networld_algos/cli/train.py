@@ -59,8 +59,8 @@ class TrainOptions(Generic[Config]):
             defaults of the algorithm's own options. If it does not know the task, it is adapted.
         anchor: Strength, divided by the number of episodes, with which a model stays near the one
             in --init on a task that it knows. Afterwards, held-out data decides how much of the
-            change to keep. 0 turns both off.
-        weight_decay: Weight decay, as in AdamW.
+            change to keep. 0 turns both off. Not used with --online.
+        weight_decay: Weight decay, as in AdamW. Not used with --online.
         online: Collect this many episodes with the model in --init, and train on them and on the
             dataset in turns, see `networld_algos.training.online`.
         deployment: Preset of the network in which --online collects them.
@@ -81,7 +81,7 @@ class TrainOptions(Generic[Config]):
     anchor: float = 300.0
     weight_decay: float = 0.0
     online: int = 0
-    deployment: str = "default"
+    deployment: str | None = None
     config: Config = tyro.MISSING
 
 
@@ -192,6 +192,10 @@ def train(options: TrainOptions[Any]) -> int:
     configure_cpu(device)
     given = options.task
     options = replace(options, task=task_name(given), device=device)
+    if options.deployment is not None and not options.online:
+        raise ValueError("--deployment is where --online collects episodes; give --online as well")
+    if options.online and (device != "cpu" or distributed.processes() > 1):
+        raise ValueError("--online runs in one process on the CPU: use --device cpu, no torchrun")
     if options.updates < 1:
         raise ValueError(f"--updates must be at least 1, got {options.updates}")
     if hasattr(options.config, "batch_size"):
@@ -259,7 +263,7 @@ def _online(options: TrainOptions[Any], data: Episodes, about: dict[str, Any]) -
         raise ValueError("--online needs a model that acts: give it with --init")
     found = find_model(options.init, options.algorithm)
     config = OnlineConfig(episodes=options.online, updates=options.updates)
-    where = {"seed": options.seed, "about": about, "preset": options.deployment}
+    where = {"seed": options.seed, "about": about, "preset": options.deployment or "default"}
     train_online(found, data, config, options.out, options.config, say=console.print, **where)
     console.print(f"saved {options.out}")
     return 0

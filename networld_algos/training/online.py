@@ -47,8 +47,8 @@ class OnlineConfig:
         episodes: Episodes to collect, at least two per round.
         rounds: Rounds of collecting and training.
         exploration: Standard deviation of the noise on actions that are a box or ordered, as a
-            share of their deviation in the collected or offline data; for other choices the
-            probability of a random one.
+            share of their deviation in the offline data, or of a quarter of their range without
+            any; for other choices the probability of a random one.
         updates: Gradient steps of all rounds together.
         per_offline: Batches of collected data for each batch of offline data.
     """
@@ -253,7 +253,7 @@ def collect(
         known: Where agents know their state.
         exploration: See `OnlineConfig`.
         max_cycles: Steps per episode.
-        offline: Data whose actions scale the exploration; the bounds of the action without it.
+        offline: Data whose actions scale the exploration, see `OnlineConfig`.
         **params: Preset and parameters of the deployment.
 
     Raises:
@@ -321,7 +321,7 @@ def explored(
         spec: The task.
         exploration: See `OnlineConfig`.
         rng: Source of randomness.
-        data: Data whose actions give the scale; without it, a quarter of the range does.
+        data: Data whose actions scale the exploration, see `OnlineConfig`.
     """
     low, high = np.array(spec.action_low), np.array(spec.action_high)
     if spec.action_kind == "discrete":

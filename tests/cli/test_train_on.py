@@ -229,7 +229,7 @@ def test_held_out_decisions_say_how_much_of_the_change_is_kept(tmp_path, capsys)
     assert "kept" not in read_extra(tmp_path / "third")
 
 
-def test_a_model_collects_its_own_episodes(tmp_path, capsys):
+def test_a_model_collects_its_own_episodes(tmp_path, capsys, monkeypatch):
     first, out = tmp_path / "first", tmp_path / "second"
     small = ("--config.hidden", 16, "--config.layers", 1)
     assert train(first, *small, algorithm="ma-iql", task="ns") == 0
@@ -241,3 +241,8 @@ def test_a_model_collects_its_own_episodes(tmp_path, capsys):
     assert "an online training is not resumed" in capsys.readouterr().err
     assert train(tmp_path / "third", "--online", 8) == 2
     assert "--online needs a model that acts: give it with --init" in capsys.readouterr().err
+    assert train(tmp_path / "third", "--deployment", "hotspots") == 2
+    assert "--deployment is where --online collects" in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert train(tmp_path / "third", "--init", first, "--online", 8, algorithm="ma-iql") == 2
+    assert "--online runs in one process on the CPU" in capsys.readouterr().err
