@@ -10,10 +10,6 @@ from typing import Any
 from networld_algos.bench.paths import Paths
 from networld_algos.bench.runs import Run
 from networld_algos.results.folder import Failure, write_failure
-from networld_algos.training.cpu import SWITCH
-
-ENVIRONMENT = ("MINARI_DATASETS_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", SWITCH)
-"""Environment variables that workers on other machines must share with the runner."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Job:
         algorithms: The runner's table of algorithms. A worker is a new process and lacks the
             algorithms that the user has added.
         tasks: Name -> file of the suite's user-defined tasks, which a worker lacks as well.
-        environment: The runner's values of the variables in `ENVIRONMENT`.
+        environment: The runner's, see `networld_algos.training.cpu.shared_environment`.
         tensorboard: Write losses and scores for TensorBoard.
         device: Device of the model, such as ``"cpu"`` or ``"cuda:0"``.
         deadline: Time in seconds since the epoch after which the run saves and stops; None for no

@@ -6,7 +6,6 @@ whose rows exist is not repeated.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from networld_algos.bench import backends
 from networld_algos.bench.estimate import run_seconds
-from networld_algos.bench.job import ENVIRONMENT, Job, Outcome
+from networld_algos.bench.job import Job, Outcome
 from networld_algos.bench.looks import current_display
 from networld_algos.bench.paths import Paths
 from networld_algos.bench.runs import Run
@@ -26,6 +25,7 @@ from networld_algos.bench.worker import perform
 from networld_algos.registry import ALGORITHMS
 from networld_algos.results.folder import record_command, write_display
 from networld_algos.results.rows import SUPERSEDED
+from networld_algos.training.cpu import shared_environment
 from networld_algos.training.device import DEVICES, resolve_device, shared_devices
 from networld_envs import store
 from networld_envs.simulator import added_tasks
@@ -166,7 +166,7 @@ def run_suite(
                 keep=run.key in kept,
                 algorithms=dict(ALGORITHMS),
                 tasks=tasks,
-                environment={k: os.environ[k] for k in ENVIRONMENT if k in os.environ},
+                environment=shared_environment(),
                 tensorboard=tensorboard,
                 device=devices[i % len(devices)],
                 deadline=deadline,

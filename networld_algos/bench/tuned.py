@@ -83,8 +83,8 @@ def settled(suite: Suite, path: Path) -> Suite:
             f"{path} has no settings for the algorithms of suite {suite.name!r}; it has some for "
             f"{', '.join(choices) or 'none'}"
         )
-    unusable = {key for tables in choices.values() for key in tables} - data_keys(TASKS)
-    if unusable := unusable - {*QUALITIES}:
+    named = {key for tables in choices.values() for key in tables}
+    if unusable := named - data_keys(TASKS) - {*QUALITIES}:
         raise ValueError(
             f"{path} has settings for {', '.join(sorted(unusable))}; suites use the data of the "
             "catalogue, so remove these tables"

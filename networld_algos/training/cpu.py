@@ -13,6 +13,8 @@ import torch
 
 SWITCH = "NETWORLD_ONEDNN"
 """Environment variable: 1 takes oneDNN's matrix products, 0 PyTorch's default ones."""
+ENVIRONMENT = ("MINARI_DATASETS_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", SWITCH)
+"""Environment variables that workers, perhaps on other machines, must share with their starter."""
 PRECISION = {"oneDNN": "medium", "default": "highest"}
 SHAPE = (608, 256, 512)
 """Rows, inputs and outputs of the product that is timed: a layer of NetWorld in an update."""
@@ -51,6 +53,11 @@ def configure_cpu(device: str = "cpu") -> Products:
     if forced:
         return _use("oneDNN" if forced == "1" else "default")
     return _use(faster_products())
+
+
+def shared_environment() -> dict[str, str]:
+    """This process's values of the variables in `ENVIRONMENT`, as far as they are set."""
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
 
 def keep_products(about: dict[str, Any], device: str = "cpu") -> None:

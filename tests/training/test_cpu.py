@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from networld_algos import make
-from networld_algos.bench.job import ENVIRONMENT, Job
+from networld_algos.bench.job import Job
 from networld_algos.bench.paths import Paths
 from networld_algos.bench.presets import get_suite
 from networld_algos.bench.unroll import unroll
@@ -19,6 +19,7 @@ from networld_algos.training.cpu import (
     faster_products,
     keep_products,
     machine,
+    shared_environment,
 )
 from networld_algos.training.run import Training, resume, run_training
 
@@ -133,9 +134,10 @@ def test_products_are_as_exact_as_promised():
 @needs_onednn
 @pytest.mark.parametrize(("switch", "precision"), [("0", "highest"), ("1", "medium")])
 def test_a_worker_elsewhere_computes_as_its_runner_says(monkeypatch, tmp_path, switch, precision):
-    assert SWITCH in ENVIRONMENT
+    monkeypatch.setenv(SWITCH, switch)
+    shared = shared_environment()
     monkeypatch.setenv(SWITCH, "1" if switch == "0" else "0")  # there, before the job comes
     run = next(r for r in unroll(get_suite("smoke")) if r.stage == "reference")
-    outcome = perform(Job(run, Paths(tmp_path), False, {}, {}, {SWITCH: switch}))
+    outcome = perform(Job(run, Paths(tmp_path), False, {}, {}, shared))
     assert not outcome.error
     assert torch.get_float32_matmul_precision() == precision

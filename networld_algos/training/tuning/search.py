@@ -16,7 +16,6 @@ its own; score the choice on test networks.
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ import numpy as np
 from networld_algos.base import Range
 from networld_algos.files import locked, write_text
 from networld_algos.registry import ALGORITHMS, make_config
-from networld_algos.training.cpu import SWITCH, machine
+from networld_algos.training.cpu import machine, shared_environment
 from networld_algos.training.origin import data_origin, network_for
 from networld_algos.training.tuning.choices import read_choices, write_choices
 from networld_algos.training.tuning.storage import load_optuna, open_storage, pruner_of, trial_id
@@ -43,7 +42,6 @@ from networld_envs.store.workers import WorkerDiedError, Workers
 from networld_envs.version import __version__
 
 DATABASE, CHOICES, TRIALS, RUNNING = "trials.db", "choices.toml", "trials", ".running"
-ENVIRONMENT = ("MINARI_DATASETS_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", SWITCH)
 
 OnTrial = Callable[[Subject, Result], None]
 
@@ -226,7 +224,7 @@ class _Study:
             ends=self.ends,
             algorithms=dict(ALGORITHMS),
             tasks=added_tasks(),
-            environment={k: os.environ[k] for k in ENVIRONMENT if k in os.environ},
+            environment=shared_environment(),
         )
 
     def tell(self, job: Job, result: Result) -> None:
