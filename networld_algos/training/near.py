@@ -11,7 +11,8 @@ prevent it (`docs/tried.md` has the figures):
   actions by more than one standard error.
 
 The check judges imitation. For data whose actions are bad on purpose, it errs towards the trained
-model.
+model. It counts agents as independent, although those of one episode share a network, so its
+standard error is rather too small.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the tuned weights that the check compares."""
 AGENTS_HELD_OUT = 0.25
 """Share of the agents that the check holds out of a single episode."""
-
 MOST_HELD_OUT = 8
 """Most episodes that the check looks at."""
 
