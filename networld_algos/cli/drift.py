@@ -185,10 +185,11 @@ def _read(logs: str, task: str, preset: str, mapping: Path | None) -> Episodes:
     from networld_algos.data.load import load_episodes
     from networld_envs.store.importing.consistency import LogWarning
     from networld_envs.store.importing.logs import import_logs
+    from networld_envs.store.importing.tables.reading import ENDINGS
 
     path = Path(logs)
     if not path.exists():
-        if path.suffix and mapping is None and "/" not in logs:
+        if mapping is not None or path.name.endswith((*ENDINGS, ".npz", ".h5", ".hdf5")):
             raise ValueError(f"there is no file {logs}; give a file, or the id of a dataset")
         return load_episodes(logs, task)
     with _temporary_store(), warnings.catch_warnings():

@@ -11,7 +11,6 @@ import logging
 import shutil
 import tempfile
 import warnings
-from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +23,7 @@ from networld_algos.deploy.loading import network_of, read
 from networld_algos.deploy.onnx_station import ABOUT, DECISION, FORMAT, MESSAGE, OnnxEngine
 from networld_algos.files import write_bytes
 from networld_algos.nn.random import GivenNoise
+from networld_envs.store.exporting.extras import optional
 from networld_envs.version import __version__
 
 OPSET = 18
@@ -100,12 +100,7 @@ def export(
         ImportError: If the extra ``[export]`` is not installed.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise ImportError(
-                f"the export needs {package}: pip install 'networld[export]'"
-            ) from error
+        optional(package, "the export", "export")
     loaded = read(source, task)
     algorithm, face = loaded.algorithm, loaded.interface
     algorithm.reconfigure(**decisions)

@@ -77,7 +77,10 @@ def test_what_cannot_be_compared_says_why(model, tmp_path, capsys):
         assert main(["drift", *words]) == 2
         return capsys.readouterr().err
 
-    assert "there is no file logs.npz" in error("logs.npz", "--model", str(model))
+    for file in ("logs.npz", "logs/may.csv", "logs/may.csv.gz", "may.parquet"):
+        assert f"there is no file {file}" in error(file, "--model", str(model))
+    mapping = ("--mapping", str(tmp_path / "mapping.toml"))
+    assert "there is no file logs/may" in error("logs/may", "--model", str(model), *mapping)
     bare = tmp_path / "bare"
     bare.mkdir()
     for file in model.iterdir():

@@ -145,7 +145,7 @@ def test_a_missing_observation_can_repeat_the_last(table):
     obs = list(store.episodes(dataset))[1]["observations"]
     assert obs[3, 2, 1] == obs[2, 2, 1] == table.arrays["episode_1/observations"][2, 2, 1]
     assert import_report(dataset).changed == (
-        "1 missing observations repeat a value of up to 1 steps before",
+        "1 missing observations were filled with the last value (hold = 1)",
     )
     table.set("d1", 4, "n2", "queue", "")
     with pytest.raises(store.DatasetError, match=r"column 'queue': the cell is empty"):
@@ -173,13 +173,19 @@ def test_a_log_can_be_cut_at_gaps(table, change, found):
 def test_copies_can_be_dropped(table):
     copy()(table)
     table.mapping["rows"] = {"duplicates": "equal"}
-    assert lengths(table.load()) == [4, 7]
+    dataset = table.load()
+    assert lengths(dataset) == [4, 7]
+    assert import_report(dataset).changed == (
+        '1 rows were dropped because they are copies (duplicates = "equal")',
+    )
     copy("arrivals", "9")(table)
     with pytest.raises(store.DatasetError, match="differs in column 'arrivals'"):
         table.load()
     table.rows.append(table.rows.pop(9))  # the last of the file counts
     table.mapping["rows"] = {"duplicates": "last"}
-    assert next(iter(store.episodes(table.load())))["observations"][2, 1, 0] == 9
+    dataset = table.load()
+    assert next(iter(store.episodes(dataset)))["observations"][2, 1, 0] == 9
+    assert "a later one has their time" in import_report(dataset).changed[0]
 
 
 def test_irregular_times_can_be_resampled(table):

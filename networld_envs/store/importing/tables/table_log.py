@@ -163,9 +163,10 @@ class TableLog:
         texts = {
             "moved": f"rows were moved to the next step of {m.time.step:g} (irregular)",
             "thinned": "rows were left out because a later one belongs to the same step",
-            "doubled": f'second rows of a time were replaced by the last (duplicates = "'
-            f'{m.rows.duplicates}")',
-            "held": f"missing observations repeat a value of up to {m.rows.hold} steps before",
+            "doubled": "rows were dropped because "
+            + ("they are copies" if m.rows.duplicates == "equal" else "a later one has their time")
+            + f' (duplicates = "{m.rows.duplicates}")',
+            "held": f"missing observations were filled with the last value (hold = {m.rows.hold})",
         }
         found = [f"{total[key]} {text}" for key, text in texts.items() if total[key]]
         if self._reader.left_out:
