@@ -58,7 +58,7 @@ def main() -> None:
         table = torch.as_tensor(episodes.neighbours[episode]).long()
         assert own.field is not None
         combined, present = own.field.of_team(sent, table)
-        m = own.mean_message(combined, present)
+        m = own.standard_message(combined, present)
         rows = (v[agent].expand(args.plans, -1) for v in (z, m, present))
         now, mean, seen = rows
         segment, _ = plan(nets, model.config, task, now, mean, seen, generator)

@@ -6,8 +6,8 @@ Two tables. *Same size*: one agent without neighbours, observations of 17 column
 columns (or 41 choices), batch 256 and two hidden layers of 256 (the Decision Transformer: 64
 sequences of 20 steps, 3 layers of 128, one head) - the sizes at which d3rlpy's CQL, DiscreteCQL,
 IQL, DecisionTransformer and DiscreteDecisionTransformer run beside ours. *Defaults*: every
-algorithm at its own defaults on teams of 19 agents, and NetWorld at the size of the design's aim
-of 25 ms, H = 8 and 32 sequences: with the default forecast, and with a minimal one.
+algorithm at its own defaults on teams of 19 agents, and NetWorld with plans at the size of the
+design's aim of 25 ms, H = 8 and 32 sequences: with the default forecast, and with a minimal one.
 
 An update takes a batch that was drawn beforehand, and ends when the metrics are numbers. The rows
 take turns, and the best turn counts. Times are CPU times of this process. All rows use the matrix
@@ -49,9 +49,15 @@ SAME_SIZE: dict[str, dict[str, Any]] = {
     "ma-iql": {"batch_size": BATCH, "network": "mlp"},
     "ma-dt": {**ma_dt.PAPER, "batch_size": SEQUENCES, "sequences": SEQUENCES},
 }
-AIM: dict[str, Any] = {"horizon": 8, "sequences": 32, "mults": (1, 2, 4), "latent": 32}
+AIM: dict[str, Any] = {
+    "planner": "diffusion",
+    "horizon": 8,
+    "sequences": 32,
+    "mults": (1, 2, 4),
+    "latent": 32,
+}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "networld, H 8, 32 sequences": ("networld", AIM),
+    "networld, plans, H 8, 32 sequences": ("networld", AIM),
     "the same, 4 windows, 32 forecasts": (
         "networld",
         {**AIM, "batch_size": 4, "transitions": 32},

@@ -1,6 +1,6 @@
 """MA-IQL: implicit Q-learning (Kostrikov et al., ICLR 2022) for each agent, shared parameters.
 
-With ``L_tau(u) = |tau - 1(u < 0)| u^2``, local input ``x = (o_i, mean of neighbours)`` and reward
+With ``L_tau(u) = |tau - 1(u < 0)| u^2``, local input ``x = (o_i, message m_i)`` and reward
 ``r``, scaled by `networld_algos.nn.actor_critic.RewardScale`::
 
     value    L_V  = E[ L_tau( min_k Q'_k(x, a) - V(x) ) ]

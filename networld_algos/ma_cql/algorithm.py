@@ -1,6 +1,6 @@
 """MA-CQL: conservative Q-learning (Kumar et al., NeurIPS 2020) for each agent, shared parameters.
 
-Local input ``x = (o_i, mean of neighbours)``, reward ``r`` scaled by
+Local input ``x = (o_i, message m_i)``, reward ``r`` scaled by
 `networld_algos.nn.actor_critic.RewardScale`, and ``done`` true on termination only (truncation
 never zeroes a bootstrap).
 

@@ -24,8 +24,8 @@ class MACQLConfig(InputsConfig):
             actions, whose critics are always MLPs, or the critic for choices.
         hidden: Width of the hidden layers of all networks.
         layers: Number of hidden layers or blocks.
-        conservative_weight: ``alpha``. None means 10 for box actions, where 5 suits mixed
-            data, and 1 for choices.
+        conservative_weight: ``alpha``. None means 10 for box actions and 1 for choices. With box
+            actions, 5 suits mixed data.
         margin: For box actions, how far above others actions of the data have to be valued, in
             deviations of the reward. None puts no limit to it, as in the paper, and may diverge.
         cloning_share: For box actions, share of the updates, from the first, in which the policy

@@ -1,8 +1,8 @@
 """MA-DD: the Decision Diffuser (Ajay et al., ICLR 2023) for each agent, shared parameters.
 
 A plan is a segment of H states of one agent, without actions. A state is the features of an
-observation. Let ``s_0`` be the present state, ``c = [s_0; mean of the neighbours' states; 1 if
-there are any]``, and ``y`` the standardised discounted return of the segment::
+observation. Let ``s_0`` be the present state, ``c = [s_0; m; 1 if there are neighbours]`` with
+the combined message m, and ``y`` the standardised discounted return of the segment::
 
     diffusion  L_d = E[ || s - f(s^t, t, c, y) ||^2 ],     y hidden with `return_dropout`
     inverse    L_I = E[ -log I(a_k | s_k, s_{k+1} + noise) ]
@@ -21,7 +21,7 @@ short segment depends more on its first state than on the actions. A high quanti
 may be out of reach from the present state, and the data then has no such segment.
 
 Guidance of predicted states equals guidance of predicted noise, since one is affine in the other.
-The mean of the neighbours is given and not planned; compare the decentralised MADiff (Zhu et al.,
+The message is given and not planned; compare the decentralised MADiff (Zhu et al.,
 NeurIPS 2024). The temporal U-Net, its size, schedule, loss weights and solvers are those of
 NetWorld.
 """

@@ -24,7 +24,7 @@ class StateSegments:
 
     Attributes:
         states: ``(S, H, W)`` features of the observations.
-        context: ``(S, F)`` the present state and the mean of the neighbours'.
+        context: ``(S, F)`` the present state and the combined message.
         actions: ``(S, H-1, ...)``.
         steps: ``(S, H-1)`` 1.0 where the transition is real.
         returns: ``(S, 1)`` standardised.

@@ -1,7 +1,7 @@
 """MA-DT: the Decision Transformer (Chen et al., NeurIPS 2021) for each agent, shared parameters.
 
 A window of ``context`` steps is a sequence of tokens. ``R_t`` is the return-to-go and ``x_t`` has
-the agent's own features and the mean of its neighbours'::
+the agent's own features and the combined message of its neighbours::
 
     R_0 x_0 a_0  R_1 x_1 a_1  ..  R_t x_t   ->   a_t
 

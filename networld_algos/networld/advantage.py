@@ -38,14 +38,14 @@ def step_weights(
         beta: Inverse temperature of the weights.
     """
     with torch.no_grad():
-        now = _inputs(own, data.z, data.mean, data.present)
+        now = _inputs(own, data.z, data.combined, data.present)
         assert own.return_std is not None
         rewards = data.rewards / own.return_std
         powers = discount ** torch.arange(rewards.shape[1] + 1, device=rewards.device)
         length = data.steps.sum(1).long()  # (R,): steps beyond it have no reward
         target = (rewards * powers[:-1]).sum(1)
         if discount > 0.0:
-            end = _inputs(own, data.z_last, data.mean_last, data.present)
+            end = _inputs(own, data.z_last, data.combined_last, data.present)
             target = target + powers[length] * (1.0 - data.terminated) * averaged.value_of(end)
         advantage = (target - averaged.value_of(now)).unsqueeze(-1)
         assert own.advantage_standardiser is not None
@@ -54,5 +54,5 @@ def step_weights(
     return weights, row_mean((own.value_of(now) - target) ** 2)
 
 
-def _inputs(own: TaskNets, z: Tensor, mean: Tensor, present: Tensor) -> Tensor:
-    return torch.cat([z, own.mean_message(mean, present), present], dim=-1)
+def _inputs(own: TaskNets, z: Tensor, combined: Tensor, present: Tensor) -> Tensor:
+    return torch.cat([z, own.standard_message(combined, present), present], dim=-1)

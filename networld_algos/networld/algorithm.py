@@ -155,8 +155,8 @@ class NetWorld(Algorithm):
                 _, sent = own.message_of(obs)
                 table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
                 table = table[:, None].expand(-1, sent.shape[1], -1, -1)
-                mean, present = own.field.of_team(sent, table)
-                rows = mean[(present.squeeze(-1) > 0) & real[..., None]]
+                combined, present = own.field.of_team(sent, table)
+                rows = combined[(present.squeeze(-1) > 0) & real[..., None]]
                 if len(rows) > 1:
                     own.message_standardiser.fit(rows)
         self.acting.task(task).load_state_dict(own.state_dict())
@@ -252,7 +252,7 @@ class NetWorld(Algorithm):
 
         This also updates the running statistics of the combined message, which follow the sender.
         """
-        m = data.mean
+        m = data.combined
         if self.config.mean_field:
             m = self.nets.task(task).message_standardiser.batch(m) * data.present
         errors = self._forecast_errors(self.nets, task, data, m, self.config.action_slot)
@@ -320,7 +320,7 @@ class NetWorld(Algorithm):
         data = draw_segments(own, self.config, batch, generator)
         losses = [self.inverse_loss(own, data.z, data, generator)]
         first = data.transitions
-        m = own.mean_message(first.mean, first.present)
+        m = own.standard_message(first.combined, first.present)
         losses.append(row_mean(self._forecast_errors(nets, batch.task, first, m)))
         if self.config.planner == "diffusion":
             planned = self.segment_losses(nets, batch.task, data.z, data, data.steps, generator)
@@ -349,8 +349,8 @@ class NetWorld(Algorithm):
         m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
         if own.field is not None:
             held, usable, memory = collect(sent, neighbours, carry, config.message_max_age)
-            mean, present = own.field(sent, held, usable)
-            m = own.mean_message(mean, present)
+            combined, present = own.field(sent, held, usable)
+            m = own.standard_message(combined, present)
         rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))
         if config.act_by == "slot":
             assert own.slot is not None

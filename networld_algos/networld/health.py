@@ -91,14 +91,14 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
     if own.field is not None:
         near = table[:, None].expand(-1, z.shape[1], -1, -1)
-        mean, present = own.field.of_team(sent, near)
-        m = own.mean_message(mean, present)
+        combined, present = own.field.of_team(sent, near)
+        m = own.standard_message(combined, present)
     m, present = m[:, :-1][steps], present[:, :-1][steps]
     flat = [v.flatten(0, 1) for v in (z_now, m, present, z_next)]
     pick = torch.randperm(len(flat[0]), generator=generator)[:MAX_PLANS].to(device)
-    now, mean_now, present_now, truth = (v[pick] for v in flat)
+    now, m_now, present_now, truth = (v[pick] for v in flat)
     quiet = replace(config, guidance="none")
-    imagined, _ = plan(nets, quiet, data.spec.task, now, mean_now, present_now, generator)
+    imagined, _ = plan(nets, quiet, data.spec.task, now, m_now, present_now, generator)
     error = ((imagined[:, : config.latent, 1] - truth) ** 2).mean()
     values = {
         "latent_std": total.sqrt().mean().item(),

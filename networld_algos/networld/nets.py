@@ -39,7 +39,7 @@ class TaskNets(nn.Module):
         sender: g, from z to a message; None if the message is not learned.
         field: Combines messages of neighbours; None without a mean field.
         slot: Action logits from the forecast's hidden layer, with ``action_slot``.
-        message_standardiser: Standardises the mean message.
+        message_standardiser: Standardises the combined message.
         value: Expected return, with ``weighting="advantage"``.
         advantage_standardiser: Standardises the advantage.
         return_std: Standard deviation of the segment return, with ``weighting="advantage"``.
@@ -135,9 +135,9 @@ class TaskNets(nn.Module):
             return features
         return z if self.sender is None else self.sender(z)
 
-    def mean_message(self, mean: Tensor, present: Tensor) -> Tensor:
-        """Standardised mean message, zero where there is no neighbour."""
-        return self.message_standardiser(mean) * present
+    def standard_message(self, combined: Tensor, present: Tensor) -> Tensor:
+        """Standardised message, zero where there is no neighbour."""
+        return self.message_standardiser(combined) * present
 
     def fit_returns(self, returns: Tensor) -> None:
         """Fit what is in units of the segment returns ``(S,)`` of the data."""

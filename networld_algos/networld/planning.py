@@ -30,7 +30,7 @@ def plan(
         config: Solver, guidance and temperature.
         task: Name of the task of all rows.
         z: ``(rows, d)`` latents now.
-        m: ``(rows, d)`` standardised mean messages, zero without neighbours.
+        m: ``(rows, d)`` standardised messages, zero without neighbours.
         present: ``(rows, 1)`` 1.0 where there is a neighbour.
         generator: Source of all noise.
 

@@ -25,12 +25,12 @@ class Transitions:
 
     Attributes:
         z: ``(R, d)`` latents with shuffled last action, without gradient.
-        mean: ``(R, d)`` combined message before standardisation, with gradient to the sender.
+        combined: ``(R, d)`` combined message before standardisation, with gradient to the sender.
         present: ``(R, 1)`` 1.0 where the agent has a neighbour.
         actions: ``(R, ...)`` what was done.
         z_next: ``(R, d)`` true latents one step later, without gradient.
         z_last: ``(R, d)`` latents at the end of the window, without gradient.
-        mean_last: ``(R, d)`` combined message there, without gradient.
+        combined_last: ``(R, d)`` combined message there, without gradient.
         rewards: ``(R, T)`` rewards that count, see `NetWorldConfig.return_of`.
         terminated: ``(R,)`` 1.0 where the episode terminates within the window.
         steps: ``(R, T)`` 1.0 where the transition is real; the first one always is.
@@ -38,12 +38,12 @@ class Transitions:
     """
 
     z: Tensor
-    mean: Tensor
+    combined: Tensor
     present: Tensor
     actions: Tensor
     z_next: Tensor
     z_last: Tensor
-    mean_last: Tensor
+    combined_last: Tensor
     rewards: Tensor
     terminated: Tensor
     steps: Tensor
@@ -110,29 +110,29 @@ def draw_segments(
     count = config.sequences * max(1, (config.horizon - 1) // (h - 1))
     chosen, sequences = picked.first(count)
     row, of = window[chosen], agent[chosen]
-    mean, seen = _received(own, z[:, 0], features[:, 0], near)
-    mean, present = mean[window, agent], seen[window, agent]
-    m, mean_last = None, mean.detach()
+    combined, seen = _received(own, z[:, 0], features[:, 0], near)
+    combined, present = combined[window, agent], seen[window, agent]
+    m, combined_last = None, combined.detach()
     with torch.no_grad():
         if config.planner == "diffusion":
             table = near[:, None].expand(-1, h - 1, -1, -1)
             later, _ = _received(own, z[:, 1:], features[:, 1:], table)
-            mean_last = later[window, -1, agent]
-            m = torch.cat([mean[chosen, None], later[row, :, of]], dim=1)
-            m = own.mean_message(m, present[chosen, None])
+            combined_last = later[window, -1, agent]
+            m = torch.cat([combined[chosen, None], later[row, :, of]], dim=1)
+            m = own.standard_message(m, present[chosen, None])
         elif config.window > 1:
-            mean_last = _received(own, z[:, -1], features[:, -1], near)[0][window, agent]
+            combined_last = _received(own, z[:, -1], features[:, -1], near)[0][window, agent]
     rewards = assigned_rewards(batch.rewards, batch.neighbours, config.return_of)  # (B, T, N)
     powers = config.discount ** torch.arange(h - 1, device=z.device)
     steps = batch.mask.to(z.dtype)
     transitions = Transitions(
         z=z[window, 0, agent],
-        mean=mean,
+        combined=combined,
         present=present,
         actions=batch.actions[window, 0, agent],
         z_next=z[window, 1, agent],
         z_last=z[window, -1, agent],
-        mean_last=mean_last,
+        combined_last=combined_last,
         rewards=rewards[window, :, agent],
         terminated=batch.terminated.to(z.dtype).amax(1)[window],
         steps=steps[window],
