@@ -28,7 +28,7 @@ Carry = dict[str, Any]
 """Explicit history of an acting team. It always has ``"task"``; tensors have leading axes (E, N).
 
 ``"delay"``, if present, is the number of steps that messages take to arrive.
-`networld_algos.nn.messages.receive` applies it, so an algorithm that takes its messages from there
+`networld_algos.nn.messages.collect` applies it, so an algorithm that takes its messages from there
 works with late ones. ``"inbox"``, if present, holds the messages themselves: the neighbours of a
 deployed station are elsewhere. An algorithm passes on carry entries it does not know.
 """

@@ -10,7 +10,7 @@ from networld_algos.nn.features import ObsFeatures
 from networld_algos.nn.inputs import InputsConfig, LocalInputs
 from networld_algos.nn.layers import Hidden, mlp
 from networld_algos.nn.losses import masked_mean, row_mean
-from networld_algos.nn.messages import MeanField, collect, receive
+from networld_algos.nn.messages import MeanField, collect
 from networld_algos.nn.optim import adam, adamw, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.random import normal, seeded, uniform
 
@@ -29,7 +29,6 @@ __all__ = [
     "masked_mean",
     "mlp",
     "normal",
-    "receive",
     "row_mean",
     "seeded",
     "set_learning_rate",

@@ -217,15 +217,3 @@ def collect(
         age = torch.where(arrived, 0, (carry["age"] + 1).clamp(max=max_age + 1))
     usable = (age <= max_age).to(messages.dtype)
     return held, usable, {**memory, "held": held, "age": age}
-
-
-def receive(
-    messages: Tensor, neighbours: Tensor, carry: Carry, max_age: int
-) -> tuple[Tensor, Tensor, Carry]:
-    """Arithmetic mean of the messages that agents hold now, see `collect`.
-
-    Returns:
-        Mean ``(E, N, M)``, presence ``(E, N, 1)``, and the entries of the next carry.
-    """
-    held, usable, memory = collect(messages, neighbours, carry, max_age)
-    return (*_mean_of_held(held, usable), memory)

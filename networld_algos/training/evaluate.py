@@ -72,7 +72,7 @@ def evaluate(
         ValueError: If the algorithm does not know the task, its observations or actions have
             another size there (the message names both), ``message_loss`` or ``message_delay`` is
             out of range, or messages are delayed and the algorithm does not take them from
-            `networld_algos.nn.messages.receive`.
+            `networld_algos.nn.messages.collect`.
     """
     message_loss = validate.number("message_loss", message_loss, 0.0, 1.0)
     message_delay = validate.whole("message_delay", message_delay, 0)
@@ -104,7 +104,7 @@ def evaluate(
         if message_delay and message is not None and "in_flight" not in carry:
             raise ValueError(
                 f"{algorithm.name} does not support delayed messages: its act() must take messages "
-                "from networld_algos.nn.messages.receive and pass on the carry"
+                "from networld_algos.nn.messages.collect and pass on the carry"
             )
         obs, _, _, truncated, info = envs.step(chosen)
         rewards.append(info["agent_rewards"].mean(axis=1, dtype=np.float64))

@@ -12,12 +12,12 @@ from networld_algos.bench import worker
 from networld_algos.bench.suite import Ablation, Condition, Cost, Entry, FewShot, Robustness, Suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.data.load import load_episodes
-from networld_algos.nn.messages import receive
 from networld_algos.registry import BUILT_IN
 from networld_algos.results.rows import read_rows
 from networld_algos.training import run as run_module
 from networld_algos.training.evaluate import decision_ms_one_agent, evaluate
 from tests.helpers.catalogue import build_short
+from tests.helpers.messages import received_mean
 
 SMALL = {"dim": 8, "hidden": 16, "latent": 8, "batch_size": 2}
 ONE_HOT = {**SMALL, "coding": "onehot"}
@@ -79,7 +79,7 @@ def test_nothing_arrives_before_the_delay_is_over():
     seen = []
     for step, messages in enumerate(sent):
         lost = torch.full_like(table, -1) if step == 2 else table
-        mean, present, memory = receive(messages, lost, carry, max_age=5)
+        mean, present, memory = received_mean(messages, lost, carry, max_age=5)
         carry = {**carry, **memory}
         seen.append((mean[0, 0, 0].item(), present[0, 0, 0].item()))
     # At step 2 the message of step 1 is lost, so the one of step 0 stays in use.
