@@ -150,6 +150,19 @@ def test_a_search_chooses_the_best_trial_and_goes_on(tmp_path, monkeypatch):
         search([SUBJECT], replace(QUICK, updates=5), tmp_path)
 
 
+def test_scores_need_an_expert_above_the_random_policy(monkeypatch):
+    for expert, scale in ((3.0, [2.0, 3.0]), (2.0, None), (1.0, None)):
+        earned = {"random": 2.0, "expert": expert}
+        monkeypatch.setattr(
+            searching,
+            "reference_rewards",
+            lambda task, name, seeds, earned=earned, **network: np.array(
+                [earned[searching.get_policy(task, name).role]]
+            ),
+        )
+        assert searching._ends("rb", {"preset": "default"}, QUICK) == scale
+
+
 def test_an_interrupted_search_ends_as_one_that_was_not(tmp_path, monkeypatch):
     (whole,) = search([SUBJECT], QUICK, tmp_path / "whole")
     real, calls = one_trial._score, []

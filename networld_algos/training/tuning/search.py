@@ -333,7 +333,7 @@ def _distribution(optuna: Any, values: Range | tuple[Any, ...]) -> Any:
 
 
 def _ends(task: str, network: dict[str, Any], options: Options) -> list[float] | None:
-    """Average rewards of the random and the expert policy on the validation networks."""
+    """Average rewards of random and expert on validation networks; None if they are no scale."""
     names = usable_policies(task, make_params(task, **network))
     roles = {get_policy(task, name).role: name for name in names}
     if not {"random", "expert"} <= set(roles):
@@ -343,7 +343,7 @@ def _ends(task: str, network: dict[str, Any], options: Options) -> list[float] |
         float(reference_rewards(task, roles[role], seeds, **network).mean())
         for role in ("random", "expert")
     ]
-    return ends if ends[0] != ends[1] else None
+    return ends if ends[0] < ends[1] else None
 
 
 @contextmanager
