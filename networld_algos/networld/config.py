@@ -308,7 +308,8 @@ class NetWorldConfig(DecisionConfig, TrainingConfig, PlannerConfig, ForecastConf
     def __post_init__(self) -> None:
         for group in GROUPS_OF_FIELDS:
             group.__post_init__(self)
-        check_unet(self)
+        if self.planner == "diffusion":
+            check_unet(self)
         if self.act_by == "slot" and self.action_slot == 0.0:
             raise ValueError("act_by='slot' needs action_slot above 0")
 

@@ -6,6 +6,8 @@ import pytest
 
 from networld_algos import make, make_config
 
+PLANS = {"planner": "diffusion"}
+
 
 def test_make_names_what_is_wrong(toy):
     spec = toy("box").spec
@@ -29,9 +31,9 @@ def test_make_names_what_is_wrong(toy):
         ("bc", {"mean_field": 1}, "True or False, got 1"),
         ("ma-iql", {"expectile": 1.5}, "expectile .* got 1.5"),
         ("ma-iql", {"learning_rate": float("nan")}, "learning_rate .* got nan"),
-        ("networld", {"horizon": 5}, "horizon must be a multiple of 2 .* got 5"),
-        ("networld", {"dim": 12}, "multiple of 8"),
-        ("networld", {"steps": 51}, "steps must be at most train_steps=50, got 51"),
+        ("networld", {"horizon": 5, **PLANS}, "horizon must be a multiple of 2 .* got 5"),
+        ("networld", {"dim": 12, **PLANS}, "multiple of 8"),
+        ("networld", {"steps": 51, **PLANS}, "steps must be at most train_steps=50, got 51"),
         ("networld", {"temperature": 0.0, "guidance": "select"}, "needs temperature above 0"),
         ("networld", {"action_slot": 0.0, "act_by": "slot"}, "needs action_slot above 0"),
         ("networld", {"solver": "euler"}, "solver .* got 'euler'"),

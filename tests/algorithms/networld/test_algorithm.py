@@ -122,6 +122,13 @@ def test_returns_are_fitted_only_where_something_is_trained_on_them(toy):
         assert (own.returns is not None) == binned
 
 
+def test_without_plans_advantages_can_look_any_number_of_steps_ahead(toy):
+    data = toy("box").collect(2)
+    model = prepared("networld", data, weighting="advantage", horizon=6, mults=(1, 2, 4))
+    assert model.window == 5
+    train(model, [data], 0, 1)
+
+
 def test_selection_and_guidance_raise_the_predicted_return(toy):
     task = toy("box")
     data = task.collect(16)
