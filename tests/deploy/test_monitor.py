@@ -200,6 +200,17 @@ def test_fallbacks_and_broken_sensors_raise_alarms(reference):
     json.dumps(monitor.report().to_dict())
 
 
+def test_a_broken_sensor_hides_no_disagreement(reference):
+    obs, actions = make_logs(1)
+    differ = np.full(obs.shape[1:-1], 3.0)
+    obs[0, 0, 0], differ[0, 0] = np.nan, np.nan
+    monitor = Monitor(reference)
+    monitor.update(obs[0], actions[0], disagreement=differ)
+    disagreement = monitor.report().disagreement
+    assert disagreement is not None
+    assert disagreement.value == 3.0
+
+
 def test_wrong_sizes_are_named(reference):
     monitor = Monitor(reference)
     with pytest.raises(ValueError, match=r"has 3 columns, got \(5,\)"):

@@ -80,7 +80,8 @@ class Monitor:
         Args:
             obs: ``(..., O)`` what was observed. Values that are not finite are counted.
             actions: ``(..., A)``, or ``(...)`` for discrete and ordered actions: what was done.
-            disagreement: ``(...)`` of the model's ensemble, if it has one.
+            disagreement: ``(...)`` of the model's ensemble, if it has one. Values that are not
+                finite are left out.
             fallbacks: How many of these decisions were not the model's.
 
         Raises:
@@ -105,8 +106,9 @@ class Monitor:
             differ = np.asarray(disagreement, np.float64)
             if differ.shape != lead:
                 raise ValueError(f"disagreement must have shape {lead}, got {differ.shape}")
-            self._disagreement += float(differ.sum())
-            self._compared += differ.size
+            usable = np.isfinite(differ)  # a broken observation is counted by itself, see below
+            self._disagreement += float(differ[usable].sum())
+            self._compared += int(usable.sum())
         self.episodes = max(self.episodes, 1)
         self.decisions += len(rows)
         self.fallbacks += int(fallbacks)
