@@ -1,7 +1,7 @@
 """Logs of a small network as an operator has them: a CSV that is not quite in order.
 
     python examples/operator_log.py --out march --days 20
-    python examples/operator_log.py --out april --days 5 --first-day 31 --load 0.34
+    python examples/operator_log.py --out may --days 5 --first-day 61 --load 0.34
 
 A simulation of resource-block scheduling stands for the network: ten cells in five groups on a
 ring. Two schedulers took turns. The files are ``cells.csv`` and ``neighbours.csv``. What is wrong
