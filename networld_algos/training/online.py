@@ -209,11 +209,17 @@ def train_online(
         **params: Preset and parameters of the deployment.
 
     Raises:
-        ValueError: If ``out`` holds a checkpoint, or the model does not fit, see `start_from`.
+        ValueError: If ``out`` holds a checkpoint, the model does not know the task, or it does not
+            fit, see `start_from`.
     """
     if checkpoint.exists(out):
         raise ValueError(f"{out} holds a model, and an online training is not resumed; use another")
     task = offline.spec.task
+    if task not in {spec["task"] for spec in checkpoint.read_index(origin.folder)["specs"]}:
+        raise ValueError(
+            f"{origin.source} does not know task {task!r}, so it cannot collect episodes of it; "
+            "train it on data of the task first"
+        )
     model = start_from(origin, offline, config.updates, config=settings, seed=seed, say=say)
     found = adapt_online(model, task, config, Known(offline), offline=offline, seed=seed, **params)
     for k, (rewards, unknown) in enumerate(zip(found.rewards, found.unknown, strict=True)):

@@ -113,6 +113,9 @@ def test_a_saved_model_is_adapted_and_saved(model, data, tmp_path):
     assert extra["online"]["episodes"] == 6
     with pytest.raises(ValueError, match="an online training is not resumed"):
         online.train_online(found, data, CONFIG, tmp_path / "b")
+    other = replace(data, spec=replace(data.spec, task="toy-2"))
+    with pytest.raises(ValueError, match="does not know task 'toy-2', so it cannot collect"):
+        online.train_online(found, other, CONFIG, tmp_path / "c")
 
 
 def test_what_does_not_fit_is_refused(model, data):
