@@ -12,6 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def stream_seed(seed: int, number: int) -> int:
+    """Seed, of 64 bits, of a station's own stream of random numbers.
+
+    Args:
+        seed: Seed of all stations, at least 0.
+        number: Number of the station, at least 0.
+
+    Raises:
+        ValueError: If one of them is negative.
+    """
+    if seed < 0 or number < 0:
+        raise ValueError(
+            f"seed and number of a station must be at least 0, got seed {seed} and number {number}"
+        )
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
+
+
 @dataclass(frozen=True)
 class Interface:
     """Sizes and bounds of a model's decisions, and the format of its messages.

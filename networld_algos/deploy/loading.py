@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from networld_algos.base import Algorithm
 from networld_algos.deploy.engine import TorchEngine, interface_of
 from networld_algos.deploy.fallback import heuristic
-from networld_algos.deploy.interface import Interface
+from networld_algos.deploy.interface import Interface, stream_seed
 from networld_algos.deploy.station import Station
 from networld_algos.training import checkpoint
 from networld_algos.training.hub import fetch
@@ -77,8 +75,7 @@ def load_station(
     loaded = read(source, task)
     about = loaded.interface
     if batch_rows is None:
-        stream = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
-        engine = TorchEngine(loaded.algorithm, about, int(stream[0] >> 1))
+        engine = TorchEngine(loaded.algorithm, about, stream_seed(seed, number) >> 1)
     else:
         engine = TorchEngine(loaded.algorithm, about, seed, number, batch_rows)
     return Station(

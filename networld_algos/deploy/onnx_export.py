@@ -101,6 +101,8 @@ def export(
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         optional(package, "the export", "export")
+    if Path(out).exists() and not Path(out).is_dir():
+        raise ValueError(f"{out} is a file; name a folder for the exported station")
     loaded = read(source, task)
     algorithm, face = loaded.algorithm, loaded.interface
     algorithm.reconfigure(**decisions)
@@ -109,7 +111,7 @@ def export(
             "guidance='gradient' computes gradients while acting, which ONNX cannot; export with "
             "guidance='none' or 'select'"
         )
-    width = int(slots or algorithm.known(face.task).neighbour_slots or 1)
+    width = algorithm.known(face.task).neighbour_slots or 1 if slots is None else int(slots)
     if width < 1:
         raise ValueError(f"slots must be at least 1, got {slots}")
     blank = torch.zeros(face.obs_dim)

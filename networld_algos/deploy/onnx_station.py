@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_algos.deploy.interface import Interface
+from networld_algos.deploy.interface import Interface, stream_seed
 from networld_algos.deploy.station import Fallback, Station
 
 FORMAT = 1
@@ -151,8 +151,7 @@ def load_onnx_station(
         OSError: If a file is missing.
         ImportError: If onnxruntime is not installed.
     """
-    stream = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
-    engine = OnnxEngine(folder, int(stream[0]))
+    engine = OnnxEngine(folder, stream_seed(seed, number))
     if len(neighbours) > engine.slots:
         raise ValueError(
             f"{folder} was exported for {engine.slots} neighbours, got {len(neighbours)}; export "

@@ -82,6 +82,9 @@ def test_an_exported_station_speaks_too(toy, model, monkeypatch, capsys):
     np.testing.assert_allclose(ours[0]["action"], theirs[0]["action"], atol=1e-5)
     assert command.main(["act", str(model / "onnx")]) == 2
     assert "give its --number" in capsys.readouterr().err
+    for folder in (model, model / "onnx"):
+        assert command.main(["act", str(folder), "--number", "-1"]) == 2
+        assert "at least 0, got seed 0 and number -1" in capsys.readouterr().err
     assert command.main(["act", str(model), "--neighbours", "1"]) == 2
     assert "give its --number" in capsys.readouterr().err
 

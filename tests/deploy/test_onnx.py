@@ -91,7 +91,13 @@ def test_what_cannot_be_exported_is_named_and_leaves_nothing(toy, tmp_path):
     )
     with pytest.raises(ValueError, match="guidance='gradient' computes gradients"):
         export(tmp_path / "nw", tmp_path / "onnx")
+    save(untrained("bc", toy("box").spec), tmp_path / "bc")
+    with pytest.raises(ValueError, match="slots must be at least 1, got 0"):
+        export(tmp_path / "bc", tmp_path / "onnx", slots=0)
     assert not (tmp_path / "onnx").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file; name a folder"):
+        export(tmp_path / "bc", tmp_path / "file")
 
 
 def test_a_damaged_or_small_export_is_named(toy, tmp_path):
