@@ -93,7 +93,7 @@ def change(name, function):
             "rb",
             put("episode_0/observations", (0, 4, 0), -2),
             r"episode 0: step 0, agent 4: observations column 0 \(arrivals\) is -2.0, "
-            r"outside \[0, ",
+            r"outside \[0, inf\)",
         ),
         (
             "rb",

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from networld_envs.spec import TaskSpec
+from networld_envs.spec import TaskSpec, columns
 from networld_envs.store.ids import DatasetError
 
 NEEDED = ("observations", "actions", "agent_rewards", "neighbours")
@@ -121,7 +121,8 @@ def _within(
         bounds = ""
         if np.isfinite(single[step, agent, column]):
             c = min(column, len(low) - 1)
-            bounds = f", outside [{low[c]:g}, {high[c]:g}]"
+            legal = columns([name], low[c : c + 1], high[c : c + 1])[0].range
+            bounds = f", outside {legal}"
         fail(k, f"step {step}, agent {agent}: {name}{which} is {value}{bounds}", step, agent)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from networld_envs.spec import LogFacts, TaskSpec
+from networld_envs.spec import LogFacts, TaskSpec, columns
 from networld_envs.store.ids import DatasetError, listed
 from networld_envs.store.importing.log_checks import Raw
 from networld_envs.store.importing.tables.faults import Faults
@@ -251,7 +251,8 @@ class TableLog:
         cell = f", column {source.column!r}" if source.column else ""
         if wrong[step, agent, column]:
             c = min(column, len(low) - 1)
-            why = f"outside [{low[c]:g}, {high[c]:g}]; check its unit, scale and offset"
+            legal = columns([name], low[c : c + 1], high[c : c + 1])[0].range
+            why = f"outside {legal}; check its unit, scale and offset"
         else:
             why = "but the task needs a whole number; check its scale, or round it"
         raise DatasetError(
