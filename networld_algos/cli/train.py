@@ -50,8 +50,8 @@ class TrainOptions(Generic[Config]):
         episodes: Use only this many episodes. A tenth of the episodes is held out for diagnostics.
         updates: Total number of gradient steps.
         seed: Seed of weights, batches and noise.
-        preset: Named settings from which the algorithm's own options start. NetWorld also has
-            "faithful".
+        preset: Named settings from which the algorithm's own options start: default; of networld
+            also diffusion and faithful, of ma-dt and ma-cql also paper.
         settings: File of settings, as `networld tune` writes it: those for this algorithm and data
             are where the algorithm's own options start from.
         device: cpu, cuda for one device per process, or auto: cuda if there is one.
