@@ -40,7 +40,7 @@ BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
     "ma-iql": {
         "cbf": {"learning_rate": 2e-3},
         "rb/expert": {"learning_rate": 2e-3},
-        **dict.fromkeys(("ns/medium", "ns/mixed", "ns/legacy"), IQL_AT_ONCE),
+        "ns": IQL_AT_ONCE,
     },
 }
 """Settings of comparison and ablations that depend on the data: advantage weights for data of mixed
@@ -65,15 +65,11 @@ BC_DECISIONS = {
     "bc (expectation)": {"decode": "expectation"},
 }
 
-EVERY_ALGORITHM = (
-    Entry("networld", by_data=BY_DATA["networld"]),
-    Entry("bc"),
-    Entry("ma-iql", config=SHARED),
-    Entry("ma-cql", config=SHARED),
-    Entry("ma-dt", config=SHARED),
-    Entry("ma-dd", config=SHARED),
+EVERY_ALGORITHM = tuple(
+    Entry(name, config={} if name in ("networld", "bc") else SHARED, by_data=BY_DATA.get(name, {}))
+    for name in ("networld", "bc", "ma-iql", "ma-cql", "ma-dt", "ma-dd")
 )
-"""Every algorithm."""
+"""Every algorithm, with its settings by data."""
 FEWSHOT = (
     Entry("networld", pretrained=True),
     Entry("networld", "networld (from scratch)"),
