@@ -56,8 +56,7 @@ def main() -> None:
         obs = torch.as_tensor(episodes.obs[episode, step])
         z, sent = own.message_of(obs)
         table = torch.as_tensor(episodes.neighbours[episode]).long()
-        assert own.field is not None
-        combined, present = own.field.of_team(sent, table)
+        combined, present = own.received(z, sent, table)
         m = own.standard_message(combined, present)
         rows = (v[agent].expand(args.plans, -1) for v in (z, m, present))
         now, mean, seen = rows

@@ -151,14 +151,13 @@ class NetWorld(Algorithm):
             lengths = torch.as_tensor(episodes.lengths[:8], device=obs.device)
             real = torch.arange(obs.shape[1], device=obs.device) <= lengths[:, None]  # (K, T+1)
             own.fit_latents(own.features(obs)[real].flatten(0, -2))
-            if own.field is not None:
-                _, sent = own.message_of(obs)
-                table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
-                table = table[:, None].expand(-1, sent.shape[1], -1, -1)
-                combined, present = own.field.of_team(sent, table)
-                rows = combined[(present.squeeze(-1) > 0) & real[..., None]]
-                if len(rows) > 1:
-                    own.message_standardiser.fit(rows)
+            z, sent = own.message_of(obs)
+            table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
+            near = table[:, None].expand(-1, z.shape[1], -1, -1)
+            combined, present = own.received(z, sent, near)
+            rows = combined[(present.squeeze(-1) > 0) & real[..., None]]
+            if len(rows) > 1:
+                own.message_standardiser.fit(rows)
         self.acting.task(task).load_state_dict(own.state_dict())
 
     def adapt(self, spec: TaskSpec) -> None:

@@ -88,12 +88,9 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     actions = torch.as_tensor(data.actions, device=device)[steps]
     noise = torch.randn(z_next.shape, generator=generator).to(device)
     table = torch.as_tensor(data.neighbours, device=device).long()
-    m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
-    if own.field is not None:
-        near = table[:, None].expand(-1, z.shape[1], -1, -1)
-        combined, present = own.field.of_team(sent, near)
-        m = own.standard_message(combined, present)
-    m, present = m[:, :-1][steps], present[:, :-1][steps]
+    combined, present = own.received(z, sent, table[:, None].expand(-1, z.shape[1], -1, -1))
+    m = own.standard_message(combined, present)[:, :-1][steps]
+    present = present[:, :-1][steps]
     flat = [v.flatten(0, 1) for v in (z_now, m, present, z_next)]
     pick = torch.randperm(len(flat[0]), generator=generator)[:MAX_PLANS].to(device)
     now, m_now, present_now, truth = (v[pick] for v in flat)

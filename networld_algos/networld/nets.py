@@ -135,6 +135,22 @@ class TaskNets(nn.Module):
             return features
         return z if self.sender is None else self.sender(z)
 
+    def received(self, z: Tensor, sent: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+        """What all agents of a team receive at the same time, before standardisation.
+
+        Args:
+            z: ``(..., N, d)`` latents.
+            sent: ``(..., N, M)`` messages.
+            near: ``(..., N, D)`` int64, padded with -1, the same leading axes.
+
+        Returns:
+            Combined messages ``(..., N, d)`` and ``(..., N, 1)``, 1.0 where there is at least one;
+            zeros without a mean field.
+        """
+        if self.field is None:
+            return torch.zeros_like(z), torch.zeros_like(z[..., :1])
+        return self.field.of_team(sent, near)
+
     def standard_message(self, combined: Tensor, present: Tensor) -> Tensor:
         """Standardised message, zero where there is no neighbour."""
         return self.message_standardiser(combined) * present

@@ -110,18 +110,19 @@ def draw_segments(
     count = config.sequences * max(1, (config.horizon - 1) // (h - 1))
     chosen, sequences = picked.first(count)
     row, of = window[chosen], agent[chosen]
-    combined, seen = _received(own, z[:, 0], features[:, 0], near)
+    combined, seen = own.received(z[:, 0], own.send(z[:, 0], features[:, 0]), near)
     combined, present = combined[window, agent], seen[window, agent]
     m, combined_last = None, combined.detach()
     with torch.no_grad():
         if config.planner == "diffusion":
             table = near[:, None].expand(-1, h - 1, -1, -1)
-            later, _ = _received(own, z[:, 1:], features[:, 1:], table)
+            later, _ = own.received(z[:, 1:], own.send(z[:, 1:], features[:, 1:]), table)
             combined_last = later[window, -1, agent]
             m = torch.cat([combined[chosen, None], later[row, :, of]], dim=1)
             m = own.standard_message(m, present[chosen, None])
         elif config.window > 1:
-            combined_last = _received(own, z[:, -1], features[:, -1], near)[0][window, agent]
+            last, _ = own.received(z[:, -1], own.send(z[:, -1], features[:, -1]), near)
+            combined_last = last[window, agent]
     rewards = assigned_rewards(batch.rewards, batch.neighbours, config.return_of)  # (B, T, N)
     powers = config.discount ** torch.arange(h - 1, device=z.device)
     steps = batch.mask.to(z.dtype)
@@ -151,10 +152,3 @@ def draw_segments(
         full=batch.mask[row].all(1).to(z.dtype),
         picked=sequences,
     )
-
-
-def _received(own: TaskNets, z: Tensor, features: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
-    """Combined messages ``(..., N, d)`` that agents receive, and presence ``(..., N, 1)``."""
-    if own.field is None:
-        return torch.zeros_like(z), torch.zeros_like(z[..., :1])
-    return own.field.of_team(own.send(z, features), near)
