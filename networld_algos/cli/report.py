@@ -45,7 +45,8 @@ def data_scores() -> dict[str, float]:
 def report(
     results: Positional[Path],
     out: Path | None = None,
-    title: str = "NetWorld",
+    title: str | None = None,
+    focus: str | None = None,
     as_json: AsJson = False,
 ) -> int:
     """Make figures and one self-contained HTML page from the results of a suite.
@@ -53,7 +54,10 @@ def report(
     Args:
         results: Folder of one suite's results, e.g. results/demo, or a .jsonl file of result rows.
         out: Folder for the report. By default, the subfolder "report" of the results.
-        title: Heading of the page.
+        title: Heading of the page. By default, the name of the method in the centre.
+        focus: The method in the centre, e.g. "ma-iql": first in tables, on top in figures, and the
+            one that all others are compared with. By default networld if it is there, otherwise
+            the best method of your own, otherwise the best.
         as_json: Print the tables of the page as JSON, which are also written as tables.json.
     """
     from networld_algos.report.facts import notices
@@ -75,6 +79,7 @@ def report(
         commands=found.commands,
         data_scores=data_scores(),
         display=display,
+        focus=focus,
     )
     for notice in notices(found.rows, display):
         if as_json:

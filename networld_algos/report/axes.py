@@ -111,7 +111,7 @@ def lines(ax: Axes, curves: Sequence[Curve], look: Look) -> None:
         ax.plot(
             curve.x,
             mean,
-            lw=1.3,
+            lw=1.3 * style["weight"],
             ls=style["linestyle"],
             zorder=style["zorder"],
             ms=3.6,
@@ -135,7 +135,9 @@ def marker(style: Mapping[str, Any]) -> dict[str, Any]:
 def interval_bar(ax: Axes, interval: Interval, y: float, style: Mapping[str, Any]) -> None:
     """Draw a horizontal interval with its estimate."""
     if np.isfinite(interval.low):
-        ax.plot([interval.low, interval.high], [y, y], color=style["color"], lw=2.2)
+        ax.plot(
+            [interval.low, interval.high], [y, y], color=style["color"], lw=2.2 * style["weight"]
+        )
     ax.plot(interval.value, y, ms=4.5, ls="", **marker(style), zorder=5)
 
 
@@ -225,8 +227,8 @@ def legend(
         options: dict[str, Any] = {"color": look[name]["color"]}
         if markers:
             options = {**marker(look[name]), "markersize": 4.2}
-        line = look[name]["linestyle"]
-        handles.append(Line2D([], [], ls=line, lw=1.4, **options))
+        line, width = look[name]["linestyle"], 1.4 * look[name]["weight"]
+        handles.append(Line2D([], [], ls=line, lw=width, **options))
     longest = max(len(look.display.method(n)) for n in unique)
     width_pt = (COLUMN_WIDTH_IN if columns == 1 else PAGE_WIDTH_IN) * 72
     fit = max(1, int(width_pt // (longest * 4.4 + 34)))

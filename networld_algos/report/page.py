@@ -15,6 +15,7 @@ import jinja2
 
 from networld_algos.files import write_text
 from networld_algos.report import facts, plain, scoring
+from networld_algos.report.focus import focus_of
 from networld_algos.report.sections import all_sections
 from networld_algos.report.source import Section, Source, ordered
 from networld_algos.report.table import Table
@@ -27,12 +28,13 @@ from networld_algos.results.text import markdown, one_line, visible
 def write_report(
     rows: Sequence[Row],
     out_dir: str | PathLike[str],
-    title: str,
+    title: str | None = None,
     *,
     failures: Sequence[Failure] = (),
     commands: Sequence[str] = (),
     data_scores: Mapping[str, float] | None = None,
     display: Display | None = None,
+    focus: str | None = None,
     seed: int = 0,
 ) -> Path:
     """Write ``figures/*.svg``, ``figures/*.png``, ``report.html`` and its tables.
@@ -43,31 +45,34 @@ def write_report(
         rows: All rows of one suite, learned and reference.
         out_dir: Folder for all files. It is created if missing; files of an earlier report are
             replaced one by one.
-        title: Heading of the page.
+        title: Heading of the page; by default the name of the method in the centre.
         failures: Failed runs, from `networld_algos.results.folder.read_failures`.
         commands: The exact commands that made ``rows``.
         data_scores: Dataset -> normalised score of its average reward, drawn beside the methods
             trained on it; see `networld_algos.cli.report.data_scores`.
         display: Looks of methods and tasks, from `networld_algos.results.folder.read_suite`;
             without it they have plain names and spare colours.
+        focus: Label of the method in the centre; see `networld_algos.report.focus.focus_of`.
         seed: Seed of the bootstrap.
 
     Returns:
         Path of ``report.html``.
 
     Raises:
-        ValueError: If ``rows`` is empty or of several suites, two final rows claim one run, or an
-            expert is no better than random.
+        ValueError: If ``rows`` is empty or of several suites, two final rows claim one run, an
+            expert is no better than random, or there is no method ``focus``.
         NotADirectoryError: If ``out_dir`` is a file.
     """
     rows, failures = plain.plain_rows(rows), plain.plain_failures(failures)
-    suite, title = scoring.one_suite(rows), one_line(title)
+    suite = scoring.one_suite(rows)
     out = Path(out_dir)
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"{out} is a file; give a folder for the report")
     shown = plain.plain_display(display or Display())
     scores = plain.plain_scores(data_scores or {})
-    source = Source(ordered(rows, shown), out, seed, scores, shown)
+    centre = focus_of(rows, shown, focus)
+    title = one_line((shown.method(centre) or suite) if title is None else title)
+    source = Source(ordered(rows, shown, centre), out, seed, scores, shown, centre)
     sections = all_sections(source)
     page = _environment().from_string(_template())
     html = page.render(

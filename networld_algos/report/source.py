@@ -58,6 +58,7 @@ class Source:
         seed: Seed of every bootstrap, see `rng`.
         data_scores: Dataset -> normalised score of its average reward.
         display: Looks of methods and tasks.
+        focus: Label of the method in the centre, from `networld_algos.report.focus.focus_of`.
     """
 
     rows: Sequence[Row]
@@ -65,6 +66,7 @@ class Source:
     seed: int
     data_scores: Mapping[str, float]
     display: Display
+    focus: str = ""
     _finals: dict[str, list[Final]] = field(default_factory=dict)
 
     @cached_property
@@ -74,12 +76,20 @@ class Source:
 
     @cached_property
     def look(self) -> style.Look:
-        """Line styles of all methods; known algorithms come first, in the order of `display`."""
+        """Line styles of all methods; known algorithms come first, in the order of `display`.
+
+        The focus changes no colour, so that a method looks the same in reports with another focus.
+        Only within its algorithm does it come first, which gives it the full colour.
+        """
         pairs = dict.fromkeys((r.algorithm, r.label) for r in self.rows if r.kind == "learned")
         order = {name: i for i, name in enumerate(self.display.algorithms)}
         return style.styles(
-            sorted(pairs, key=lambda p: (order.get(p[0], len(order)), p[0] != p[1])),
+            sorted(
+                pairs,
+                key=lambda p: (order.get(p[0], len(order)), p[1] != self.focus, p[0] != p[1]),
+            ),
             self.display,
+            self.focus,
         )
 
     @cached_property
@@ -118,12 +128,15 @@ class Source:
         return Picture(name, alt, caption, _data_address(svg), _data_address(small))
 
 
-def ordered(rows: Sequence[Row], display: Display) -> list[Row]:
-    """Rows by task, quality of data, algorithm and experiment in their usual order.
+def ordered(rows: Sequence[Row], display: Display, focus: str = "") -> list[Row]:
+    """Rows by task, quality of data, experiment and algorithm in their usual order.
+
+    The method ``focus`` comes first in every experiment, then its variants.
 
     Files are read in alphabetical order, and tables and figures keep the order of the rows. Unknown
     names come last, in order of appearance.
     """
+    central = {row.algorithm for row in rows if row.kind == "learned" and row.label == focus}
 
     def place(row: Row) -> tuple[int, ...]:
         found = (
@@ -132,8 +145,11 @@ def ordered(rows: Sequence[Row], display: Display) -> list[Row]:
             (EXPERIMENTS, row.experiment),
             (display.algorithms, row.algorithm),
         )
-        ranks = [list(known).index(x) if x in known else len(known) for known, x in found]
-        return (*ranks, row.label != row.algorithm)
+        *before, algorithm = [
+            list(known).index(x) if x in known else len(known) for known, x in found
+        ]
+        near = (row.label != focus, row.algorithm not in central)
+        return (*before, *near, algorithm, row.label != row.algorithm)
 
     return sorted(rows, key=place)
 

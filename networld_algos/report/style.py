@@ -26,6 +26,8 @@ SPARE_COLOURS = (  # as distinct from the built-in ones and each other as those 
 )
 SPARE_MARKERS = ("p", ">", "h", "X", "8", "P")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.4, 1.2, 1.4)))
+FOCUS_WEIGHT = 1.6
+"""How much thicker the lines of the method in the centre are."""
 SHADES = (("#FFFFFF", 0.0), ("#FFFFFF", 0.35), ("#000000", 0.25), ("#FFFFFF", 0.55))  # of variants
 ROLE_STYLES: dict[str, dict[str, Any]] = {
     "random": {"color": "#7A7A7A", "linestyle": (0, (1, 1.8)), "linewidth": 1.0},
@@ -106,31 +108,34 @@ class Look:
 
     Attributes:
         display: Looks of methods and tasks.
-        lines: Label of a method -> its line style.
+        lines: Label of a method -> its line style. The key ``"weight"`` multiplies the width
+            of its lines.
+        focus: Label of the method in the centre; empty for none.
     """
 
     display: Display
     lines: Mapping[str, Mapping[str, Any]]
+    focus: str = ""
 
     def __getitem__(self, label: str) -> Mapping[str, Any]:
         """The line style of a method."""
         return self.lines[label]
 
 
-def styles(methods: Sequence[tuple[str, str]], display: Display) -> Look:
+def styles(methods: Sequence[tuple[str, str]], display: Display, focus: str = "") -> Look:
     """A line style for every label.
 
     Args:
         methods: The (algorithm, label) pairs of the whole report, not of one figure, so that a
             label looks the same everywhere.
         display: Names of methods and tasks, and the colours and markers of algorithms.
+        focus: Label of the method whose lines are drawn on top and thicker.
     """
     out: dict[str, dict[str, Any]] = {}
     looks = display.algorithms
     algorithms = list(dict.fromkeys(a for a, _ in methods))
     colours = _filled({a: look.colour for a, look in looks.items()}, algorithms, SPARE_COLOURS)
     markers = _filled({a: look.marker for a, look in looks.items()}, algorithms, SPARE_MARKERS)
-    front = next(iter(looks), None)  # the first algorithm is drawn in front of the others
     variants: dict[str, int] = {}
     for algorithm, label in dict.fromkeys(methods):
         if label in out:
@@ -144,9 +149,10 @@ def styles(methods: Sequence[tuple[str, str]], display: Display) -> Look:
             "marker": markers[algorithm],
             "linestyle": DASHES[rank % len(DASHES)],
             "markerfacecolor": colour if rank == 0 else "white",
-            "zorder": 4.0 if algorithm == front and rank == 0 else 3.0,
+            "zorder": 4.0 if label == focus else 3.0,
+            "weight": FOCUS_WEIGHT if label == focus else 1.0,
         }
-    return Look(display, out)
+    return Look(display, out, focus)
 
 
 def _filled(

@@ -115,10 +115,11 @@ class Curve:
     eval_seed_set: str = "test"
 
 
-def leading(curves: Sequence[Curve]) -> Sequence[Curve]:
+def leading(curves: Sequence[Curve], focus: str = "") -> Sequence[Curve]:
     """One variant per algorithm if there are more than `MOST_CURVES` methods; otherwise all curves.
 
-    It is the variant with the algorithm's own name, if there is one. Otherwise it is the best on
+    It is the method in the centre, ``focus``, or the variant with the algorithm's own name, if
+    there is one. Otherwise it is the best on
     average over the panels, after scaling the last points of the algorithm to [0, 1] in each.
     """
     if len({c.label for c in curves}) <= MOST_CURVES:
@@ -132,7 +133,8 @@ def leading(curves: Sequence[Curve]) -> Sequence[Curve]:
             low, high = min(last.values()), max(last.values())
             for label, value in last.items():
                 places[label] += (value - low) / max(high - low, 1e-12)
-        kept.add(algorithm if algorithm in places else max(places, key=lambda x: places[x]))
+        named = [label for label in (focus, algorithm) if label in places]
+        kept.add(named[0] if named else max(places, key=lambda x: places[x]))
     return [c for c in curves if c.label in kept]
 
 

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+BUILT_IN = ("networld", "bc", "ma-iql", "ma-cql", "ma-dt", "ma-dd")
+"""Names of the package's algorithms. A report cannot read `networld_algos.registry.ALGORITHMS`,
+which loads torch."""
 COLOUR = re.compile(r"#[0-9A-F]{6}")
 MARKERS = ("o", "s", "^", "v", "D", "<", ">", "p", "P", "h", "H", "X", "8", "*", "d")
 """Filled Matplotlib markers; variants of a method are drawn with a white face."""

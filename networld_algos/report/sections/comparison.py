@@ -33,7 +33,7 @@ def make(source: Source) -> Section:
     if any(f.score is not None for f in finals):
         section.parts.append(comparison_tables.headline(finals, source.behaviours, source.display))
     if curves:
-        drawn = summary.leading(curves)
+        drawn = summary.leading(curves, source.focus)
         figures = [
             comparison_figures.comparison_figure(
                 drawn, source.references, source.look, c, source.behaviours
@@ -61,7 +61,7 @@ def make(source: Source) -> Section:
     add_scores(section, finals, "comparison", source)
     groups = summary.by_quality(finals)
     table = comparison_tables.aggregates(
-        groups, source.rng("comparison", "aggregates"), source.display
+        groups, source.rng("comparison", "aggregates"), source.display, source.focus
     )
     if table is not None:
         section.parts.append(table)

@@ -133,7 +133,7 @@ def profile_figure(
                     profile,
                     color=style["color"],
                     ls=style["linestyle"],
-                    lw=1.4,
+                    lw=1.4 * style["weight"],
                     zorder=style["zorder"],
                     drawstyle="steps-post",
                 )

@@ -160,21 +160,25 @@ def under_trained(finals: Sequence[Final], display: Display) -> str:
 
 
 def aggregates(
-    groups: Mapping[str, Sequence[Final]], rng: np.random.Generator, display: Display
+    groups: Mapping[str, Sequence[Final]],
+    rng: np.random.Generator,
+    display: Display,
+    focus: str = "",
 ) -> Table | None:
-    """Over all tasks: IQM, mean, probability that the first method is better, min-max score.
+    """Over all tasks: IQM, mean, probability that ``focus`` is better, min-max score.
 
     Args:
         groups: Quality of the data -> final scores, from
             `networld_algos.report.summary.by_quality`.
         rng: Source of the bootstrap.
         display: Names of methods.
+        focus: Label of the method in the centre; the first one if it is not scored on all tasks.
 
     Returns:
         The table; None if fewer than two methods are scored on all tasks.
     """
     labels = [label for finals in groups.values() for label in strata(finals)]
-    against = next(iter(labels), "")
+    against = focus if focus in labels else next(iter(labels), "")
     lines: list[list[Cell]] = []
     fewest = min((f.reward.seeds for finals in groups.values() for f in finals), default=0)
     for name, finals in groups.items():

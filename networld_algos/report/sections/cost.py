@@ -141,7 +141,8 @@ def _point(ax: Axes, x: float, score: Interval | None, look: Look, label: str) -
         return
     style = look[label]
     ax.vlines([x], score.low, score.high, color=style["color"], lw=0.9, alpha=0.6, zorder=2.5)
-    ax.plot(x, score.value, ls="", ms=4.4, zorder=style["zorder"], **marker(style))
+    size = 4.4 * style["weight"] ** 0.5
+    ax.plot(x, score.value, ls="", ms=size, zorder=style["zorder"], **marker(style))
 
 
 def table(finals: Sequence[Final], display: Display) -> Table:

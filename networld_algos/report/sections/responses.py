@@ -89,7 +89,8 @@ def response_line(
     style = look[response.label]
     line = style["linestyle"] if dashes is None else dashes
     mean, low, high = np.array([(p.value, p.low, p.high) for p in response.points]).T
-    ax.plot(x, mean, lw=1.3, ls=line, ms=3.8, zorder=style["zorder"], **marker(style))
+    width = 1.3 * style["weight"]
+    ax.plot(x, mean, lw=width, ls=line, ms=3.8, zorder=style["zorder"], **marker(style))
     ax.vlines(x, low, high, color=style["color"], lw=0.9, alpha=0.6, zorder=2.5)
 
 
