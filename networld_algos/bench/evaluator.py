@@ -7,6 +7,7 @@ import json
 import subprocess
 from dataclasses import asdict
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,32 @@ from networld_algos.training.device import device_name
 from networld_algos.training.evaluate import Evaluation, decision_ms_one_agent, evaluate
 from networld_algos.training.run import Progress
 from networld_envs.policies import get_policy
-from networld_envs.policies.references import TEST_SEED, reference_rewards, reference_scores
-from networld_envs.simulator import about
+from networld_envs.policies.references import (
+    TEST_SEED,
+    VALIDATION_SEED,
+    reference_rewards,
+    score_ends,
+)
 from networld_envs.version import __version__
 
 
 def reference_rows(run: Run) -> list[Row]:
-    """One row per condition of a reference policy."""
-    rewards = {c.what: _reference(run, c) for c in run.conditions}
-    return [_reference_row(run, c, rewards[c.what]) for c in run.conditions]
+    """One row per condition of a reference policy, for each set of networks of the suite."""
+    return [
+        _reference_row(run, condition, name)
+        for name in _seed_sets(run, is_last=True)
+        for condition in run.conditions
+    ]
 
 
-def _reference(run: Run, condition: Condition) -> tuple[float, ...]:
-    rewards = reference_rewards(run.task, run.algorithm, _eval_seeds(run), **condition.params)
-    return tuple(rewards.tolist())
-
-
-def _reference_row(run: Run, condition: Condition, rewards: tuple[float, ...]) -> Row:
+def _reference_row(run: Run, condition: Condition, seed_set: str) -> Row:
+    seeds = _seed_sets(run, is_last=True)[seed_set]
+    rewards = reference_rewards(run.task, run.algorithm, seeds, **condition.params)
     return _row(
         run,
         condition,
         kind="reference",
+        eval_seed_set=seed_set,
         role=get_policy(run.task, run.algorithm).role,
         dataset=None,
         config_hash=None,
@@ -48,20 +54,27 @@ def _reference_row(run: Run, condition: Condition, rewards: tuple[float, ...]) -
         episodes=None,
         updates=None,
         is_last=True,
-        episode_returns=rewards,
+        episode_returns=tuple(rewards.tolist()),
     )
 
 
-def _eval_seeds(run: Run) -> range:
-    return range(TEST_SEED, TEST_SEED + run.eval_episodes)
+def _seed_sets(run: Run, is_last: bool) -> dict[str, range]:
+    """Name of a set of networks -> their seeds, for one evaluation of a run."""
+    sets = {}
+    if run.curve_episodes:
+        sets["validation"] = range(VALIDATION_SEED, VALIDATION_SEED + run.curve_episodes)
+    if is_last or not sets:
+        sets["test"] = range(TEST_SEED, TEST_SEED + run.eval_episodes)
+    return sets
 
 
 def learned_rows(
     run: Run, algorithm: Algorithm, heldout: Episodes | None, progress: Progress
 ) -> list[Row]:
-    """One row per condition of the run.
+    """One row per condition of the run, and set of networks.
 
-    Conditions that differ only in label are evaluated once.
+    Conditions that differ only in label are evaluated once. Where the run has validation networks,
+    the test networks are scored only at its end.
 
     Args:
         run: The run that lists the conditions.
@@ -79,13 +92,15 @@ def learned_rows(
         extra |= asdict(progress.best)
     if is_last and heldout is not None:
         extra |= {name: found.value for name, found in algorithm.health(heldout).items()}
-    results: dict[str, tuple[Evaluation, dict[str, float]]] = {}
+    results: dict[tuple[str, str], tuple[Evaluation, dict[str, float]]] = {}
     rows = []
-    for condition in run.conditions:
+    sets = _seed_sets(run, is_last)
+    for name, condition in product(sets, run.conditions):
         algorithm.reconfigure(**condition.decision)
-        if condition.what not in results:
-            results[condition.what] = _evaluate(run, algorithm, condition)
-        result, more = results[condition.what]
+        key = (name, condition.what)
+        if key not in results:
+            results[key] = _evaluate(run, algorithm, condition, sets[name])
+        result, more = results[key]
         config = {"algorithm": run.algorithm, **asdict(algorithm.config)}
         algorithm.config = trained
         rows.append(
@@ -93,6 +108,7 @@ def learned_rows(
                 run,
                 condition,
                 kind="learned",
+                eval_seed_set=name,
                 role=None,
                 dataset=run.dataset_ids[-1],
                 config_hash=_short_hash(config),
@@ -101,7 +117,7 @@ def learned_rows(
                 updates=updates,
                 is_last=is_last,
                 episode_returns=tuple(result.episode_rewards.tolist()),
-                score=None if condition.params else _score(run.task, result.mean),
+                score=_score(run.task, result.mean, sets[name], condition.network),
                 latency_p50_ms=result.latency_p50_ms,
                 latency_p99_ms=result.latency_p99_ms,
                 bytes_per_step=result.bytes_per_step,
@@ -116,12 +132,12 @@ def learned_rows(
 
 
 def _evaluate(
-    run: Run, algorithm: Algorithm, condition: Condition
+    run: Run, algorithm: Algorithm, condition: Condition, seeds: range
 ) -> tuple[Evaluation, dict[str, float]]:
     result = evaluate(
         algorithm,
         run.task,
-        _eval_seeds(run),
+        seeds,
         sampling_seed=run.seed,
         message_loss=condition.message_loss,
         message_delay=condition.message_delay,
@@ -143,15 +159,15 @@ def _short_hash(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _score(task: str, reward: float) -> float | None:
-    """Score normalised by the committed random and expert; None for a task without them.
+def _score(task: str, reward: float, seeds: range, network: str) -> float | None:
+    """Score normalised by random and expert on the same networks; None for a task without them."""
+    ends = _ends(task, seeds, network)
+    return None if ends is None else float(normalised_score(reward, *ends))
 
-    Reports do not use it: they normalise with the suite's own references.
-    """
-    if "default" not in about(task).recorded:
-        return None
-    scores = reference_scores(task)
-    return float(normalised_score(reward, scores["random"]["mean"], scores["expert"]["mean"]))
+
+@lru_cache(maxsize=256)
+def _ends(task: str, seeds: range, network: str) -> tuple[float, float] | None:
+    return score_ends(task, seeds, **json.loads(network))
 
 
 def _row(run: Run, condition: Condition, **values: Any) -> Row:
@@ -171,7 +187,6 @@ def _row(run: Run, condition: Condition, **values: Any) -> Row:
         algorithm=run.algorithm,
         label=condition.label,
         seed=run.seed,
-        eval_seed_set="test",
         version=__version__,
         git_commit=_git_commit(),
         machine=machine(),

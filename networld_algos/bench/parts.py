@@ -9,7 +9,7 @@ from typing import Any
 from networld_algos.base import Algorithm
 from networld_algos.bench.runs import Condition
 from networld_algos.registry import ALGORITHMS, make_config, preset_values
-from networld_algos.results.rows import QUALITIES
+from networld_algos.results.rows import DEPLOYMENT, DRIFT, QUALITIES
 from networld_envs import validate
 from networld_envs.simulator import TASKS, about
 
@@ -19,15 +19,17 @@ def data_keys(tasks: Iterable[str]) -> set[str]:
     return {key for task in tasks for key in (task, *(f"{task}/{q}" for q in QUALITIES))}
 
 
-def check_pace(pace: Mapping[str, float], keys: Iterable[str], whose: str) -> None:
+def check_pace(
+    pace: Mapping[str, float], keys: Iterable[str], whose: str, name: str = "pace"
+) -> None:
     """Check that ``pace`` maps keys among ``keys`` to positive factors.
 
     Raises:
-        ValueError: If it does not. The message lists the wrong entries and names the keys by
-            ``whose``.
+        ValueError: If it does not. The message lists the wrong entries, and names the field by
+            ``name`` and the keys by ``whose``.
     """
     if wrong := {k: f for k, f in pace.items() if k not in keys or not 0 < f < 1e6}:
-        raise ValueError(f"pace must give {whose} positive factors, got {wrong}")
+        raise ValueError(f"{name} must give {whose} positive factors, got {wrong}")
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,18 @@ class Entry:
             times as long as a step of another, so equal time may be fairer than equal steps.
         pace: Task -> factor of the updates, on top of `Suite.pace`, for tasks on which an update of
             this algorithm is much cheaper than elsewhere.
+        rates: Task, or ``"task/quality"``, which overrides it -> updates per minute of one core, as
+            `networld tune` measured them, see `networld_algos.bench.suite.Suite.minutes`.
         decisions: Label -> fields that are read only when acting. The model is trained once and
             scored under each of these labels instead of its own.
-        pretrained: In the few-shot part, start from a model of the suite's other tasks.
+        pretrained: Start from a trained model: in the few-shot part one of the suite's other tasks,
+            in the deployments part one of the task's default deployment.
         pretrain_updates: Gradient steps of that model; the part's number by default. With 0 it
             stays untrained, as a control.
+        shuffled: As a control, train that model on data whose observations, actions and rewards
+            are shuffled, see `networld_algos.data.shuffle`.
+        tuned: As a control, false scores that model as it is.
+        deployments: Deployments on which the deployments part includes this entry; all by default.
     """
 
     algorithm: str
@@ -63,9 +72,13 @@ class Entry:
     qualities: tuple[str, ...] = QUALITIES
     updates: int | None = None
     pace: dict[str, float] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     pretrained: bool = False
     pretrain_updates: int | None = None
+    shuffled: bool = False
+    tuned: bool = True
+    deployments: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.algorithm not in ALGORITHMS:
@@ -79,6 +92,7 @@ class Entry:
         if self.pretrain_updates is not None:
             validate.integer(self, "pretrain_updates", low=0)
         check_pace(self.pace, TASKS, "tasks")
+        check_pace(self.rates, data_keys(TASKS), "tasks or their data", "rates")
         make_config(self.algorithm, self.values)  # raises for an unknown or illegal field
         if unknown := sorted({*self.qualities} - set(QUALITIES)):
             raise ValueError(f"unknown qualities {unknown}; valid: {', '.join(QUALITIES)}")
@@ -91,12 +105,26 @@ class Entry:
             make_config(self.algorithm, {**self.values, **differences})
         for decision in self.decisions.values():
             check_decision(self, decision)
-        if self.pretrained and ALGORITHMS[self.algorithm][1].adapt is Algorithm.adapt:
-            raise ValueError(f"{self.algorithm!r} cannot be pre-trained: it has no adapt()")
-        if self.pretrained and (by_task := sorted({*self.by_data} - {*QUALITIES})):
+        if not self.pretrained and (self.shuffled or not self.tuned):
             raise ValueError(
-                f"by_data of a pre-trained entry must not depend on the task, got {by_task}: other "
-                "tasks are trained on with the same settings"
+                f"entry {self.label!r} has shuffled or tuned=False, which are about the model that "
+                "it starts from, so it needs pretrained=True"
+            )
+
+    def check_other_tasks(self) -> None:
+        """Check that it can start from a model of other tasks.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+        if ALGORITHMS[self.algorithm][1].adapt is Algorithm.adapt:
+            raise ValueError(
+                f"{self.algorithm!r} cannot be pre-trained on other tasks: it has no adapt()"
+            )
+        if by_task := sorted({*self.by_data} - {*QUALITIES}):
+            raise ValueError(
+                f"by_data of an entry that is pre-trained on other tasks must not depend on the "
+                f"task, got {by_task}: other tasks are trained on with the same settings"
             )
 
     @property
@@ -139,20 +167,34 @@ def check_decision(entry: Entry, decision: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class FewShot:
-    """The few-shot part of a suite, on data of the suite's first quality.
+    """Training on little data of the suite's first quality, with or without a model to start from.
 
-    The report shows the gain from pre-training for every entry with a counterpart labelled
-    ``"<label> (from scratch)"``.
+    It is the few-shot part of a suite, whose models are pre-trained on the other tasks, or its
+    deployments part, whose models are of the task's default deployment and learn another one, see
+    `networld_envs.spec.About.deployments`. The latter start from the model of the comparison that
+    has the same settings and seed, or from a pre-training if there is none. The report shows the
+    gain from pre-training for every entry with a counterpart labelled ``"<label> (from scratch)"``.
 
     Attributes:
         entries: Methods to train.
         fractions: Shares of the target task's episodes. Smaller subsets lie inside larger ones.
         seeds: Number of training seeds.
-        updates: Gradient steps on the target task, unless an entry sets its own number.
-        pretrain_updates: Gradient steps on the other tasks beforehand, for `Entry.pretrained`.
+        updates: Gradient steps on the target task, unless an entry sets its own number. With
+            ``patience``, this is the largest number.
+        pretrain_updates: Gradient steps of a pre-training, for `Entry.pretrained`.
         early_stop: Hold out 10% of the few episodes and keep the weights with the smallest
             `Algorithm.validation_loss` on them. Nothing is held out of a single episode. An
             algorithm without such a loss keeps its final weights.
+        patience: Train until the model no longer gets better: after so many validations in a row
+            without a smaller error, the training ends, and the best weights are kept. The error is
+            that of decisions against the recorded actions
+            (`networld_algos.training.near.imitation_errors`), so that every algorithm is stopped by
+            the same measure; for data that is not worth imitating, use ``early_stop``. It is
+            measured on 10% of the few episodes, or on a quarter of the agents of a single one.
+        pace: Task -> factor of ``updates``; 1 by default.
+        anchor: In the deployments part, strength of the pull towards the trained model
+            (`networld_algos.training.near`); 0 for none.
+        deployments: In the deployments part, task -> presets; by default those of its ``ABOUT``.
     """
 
     entries: tuple[Entry, ...]
@@ -161,9 +203,28 @@ class FewShot:
     updates: int
     pretrain_updates: int
     early_stop: bool = False
+    patience: int = 0
+    pace: dict[str, float] = field(default_factory=dict)
+    anchor: float = 0.0
+    deployments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def presets(self, task: str) -> tuple[str, ...]:
+        """Deployments of a task, for the deployments part."""
+        return self.deployments.get(task, tuple(about(task).deployments))
 
     def __post_init__(self) -> None:
         validate.integer(self, "seeds", "updates", "pretrain_updates", low=1)
+        validate.integer(self, "patience", low=0)
+        validate.real(self, "anchor", low=0.0, high=1e6)
+        check_pace(self.pace, TASKS, "tasks")
+        if self.patience and self.early_stop:
+            raise ValueError("early_stop and patience exclude each other; choose one")
+        for task, names in self.deployments.items():
+            known = about(task).deployments
+            if unknown := [name for name in names if name not in known]:
+                raise ValueError(
+                    f"task {task!r} has no deployments {unknown}; it has {', '.join(known)}"
+                )
         if not self.fractions or not all(0.0 < f <= 1.0 for f in self.fractions):
             raise ValueError(f"fractions must be in (0, 1], got {self.fractions}")
         if len(set(self.fractions)) < len(self.fractions):
@@ -181,7 +242,7 @@ class Ablation:
     Attributes:
         entries: The full method and its variants.
         seeds: Number of training seeds.
-        updates: Gradient steps; the suite's number by default.
+        updates: Gradient steps; those of the comparison by default.
         tasks: Tasks of the suite to run it on; all by default.
     """
 
@@ -200,7 +261,7 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Robustness:
-    """Models of the comparison under conditions they were not trained for.
+    """Models of the comparison under conditions that they were not trained for.
 
     It uses the models trained on data of the suite's first quality.
 
@@ -211,6 +272,7 @@ class Robustness:
         message_loss: Probabilities that a message is lost, see
             `networld_algos.training.evaluate.evaluate`.
         message_delay: Delays of messages, in steps.
+        drift: Let traffic or channel drift to the values that tasks list in their ``ABOUT``.
     """
 
     labels: tuple[str, ...]
@@ -218,12 +280,15 @@ class Robustness:
     agents: bool = True
     message_loss: tuple[float, ...] = (0.0, 0.3, 0.6, 0.9)
     message_delay: tuple[int, ...] = (0, 1)
+    drift: bool = False
 
     def conditions(self, entry: Entry, task: str) -> tuple[Condition, ...]:
         """Every decision setting of an entry at every level of every factor."""
         levels: list[dict[str, Any]] = []
         if self.agents:
             levels += agents_levels(task)
+        if self.drift:
+            levels += drift_levels(task)
         levels += [
             {"factor": "message_loss", "level": float(p), "message_loss": float(p)}
             for p in self.message_loss
@@ -252,6 +317,20 @@ class Cost:
     def conditions(self, entry: Entry) -> tuple[Condition, ...]:
         """All decision settings of an entry."""
         return (*entry.conditions, *self.curves.get(entry.label, ()))
+
+
+def drift_levels(task: str) -> list[dict[str, Any]]:
+    """Fields of a `Condition` for each value of each parameter that may drift in a task."""
+    return [
+        {"factor": f"{DRIFT}{name}", "level": float(value), "params": {name: value}}
+        for name, values in about(task).drifts.items()
+        for value in values
+    ]
+
+
+def deployment_level(preset: str) -> dict[str, Any]:
+    """Fields of a `Condition` for a deployment."""
+    return {"factor": f"{DEPLOYMENT}{preset}", "level": 1.0, "params": {"preset": preset}}
 
 
 def agents_levels(task: str) -> list[dict[str, Any]]:

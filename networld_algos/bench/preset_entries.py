@@ -45,9 +45,6 @@ BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Settings of comparison and ablations that depend on the data: advantage weights for data of mixed
 quality, and what suited a task on validation networks (`docs/tried.md`)."""
-ACTING = {"networld": {}, "networld (slot)": {"act_by": "slot", "decode": "argmax"}}
-"""Two ways to decide with the same networks: by forecast and inverse dynamics, or by the forecast's
-action slot, which is what cloning does."""
 PLAN: dict[str, Any] = {
     "planner": "diffusion",
     "horizon": 2,
@@ -57,13 +54,7 @@ PLAN: dict[str, Any] = {
 }
 """A noise model that sees as many transitions per update as the forecast, and whose plans are
 followed completely."""
-IQL_DECISIONS = {"ma-iql": {"decode": "argmax"}, "ma-iql (sample)": {"decode": "sample"}}
 SHARED = {"return_of": "neighbourhood"}
-BC_DECISIONS = {
-    "bc (argmax)": {"decode": "argmax"},
-    "bc (sample)": {"decode": "sample"},
-    "bc (expectation)": {"decode": "expectation"},
-}
 
 EVERY_ALGORITHM = tuple(
     Entry(name, config={} if name in ("networld", "bc") else SHARED, by_data=BY_DATA.get(name, {}))
@@ -93,13 +84,13 @@ CONTROLS = (
 def comparison(
     updates: dict[str, int], pace: dict[str, dict[str, float]] | None = None
 ) -> tuple[Entry, ...]:
-    """NetWorld with its controls, and every baseline with and without messages.
+    """Every method with the same message, and as in its paper.
 
-    All methods combine messages in the same way. "bc (arithmetic mean)" shows what that way is
-    worth. The papers of the baselines have no messages. Baselines with it also learn from the
-    neighbourhood's reward, unless `BY_DATA` says otherwise. Entries without it are run on expert
-    data only. On data of mixed quality NetWorld weights steps by their advantage.
-    "networld (plan)" draws plans with a noise model, which by default does not exist.
+    All methods combine messages in the same way. The papers of the baselines have no messages:
+    entries "(no mean field)" are run on expert data only. "bc (arithmetic mean)" shows there what
+    the way of combining is worth. Baselines with a message also learn from the neighbourhood's
+    reward, unless `BY_DATA` says otherwise. "networld (plan)" draws plans with a noise model, which
+    by default does not exist.
 
     Args:
         updates: Algorithm -> gradient steps of a training.
@@ -116,36 +107,25 @@ def comparison(
             pace=(pace or {}).get(algorithm, {}),
         )
 
-    def alone(algorithm: str, **config: Any) -> Entry:
-        label = f"{algorithm} (no mean field)"
-        return replace(entry(algorithm, label, **config), qualities=("expert",))
+    def on_expert(algorithm: str, label: str, **config: Any) -> Entry:
+        return replace(entry(algorithm, f"{algorithm} ({label})", **config), qualities=("expert",))
 
-    networld = (
-        replace(entry("networld"), decisions=ACTING),
+    baselines = ("ma-iql", "ma-cql", "ma-dt", "ma-dd")
+    return (
+        entry("networld"),
+        entry("bc"),
+        *(entry(name, **SHARED) for name in baselines),
         replace(entry("networld", "networld (plan)", **PLAN), qualities=("expert", "mixed")),
-        alone("networld", mean_field=False, return_of="agent"),
+        on_expert("networld", "no mean field", mean_field=False, return_of="agent"),
+        on_expert("bc", "arithmetic mean", message="features", aggregate="mean"),
+        *(on_expert(name, "no mean field", mean_field=False) for name in ("bc", *baselines)),
     )
-    cloning = (
-        replace(entry("bc"), decisions=BC_DECISIONS),
-        alone("bc", mean_field=False),
-        entry("bc", "bc (arithmetic mean)", message="features", aggregate="mean"),
-    )
-    others = []
-    for name in ("ma-cql", "ma-iql", "ma-dt", "ma-dd"):
-        full = entry(name, return_of="neighbourhood")
-        if name == "ma-iql":
-            full = replace(full, decisions=IQL_DECISIONS)
-        others += [alone(name, mean_field=False), full]
-    return (*networld, *cloning, *others)
 
 
-def ablations(updates: int) -> tuple[Entry, ...]:
+def ablations() -> tuple[Entry, ...]:
     """NetWorld, and variants of it that change one part each.
 
     Variants of the sampler are compared with "plan".
-
-    Args:
-        updates: Gradient steps of a training.
     """
     variants: dict[str, dict[str, Any]] = {
         "networld": {},
@@ -169,7 +149,7 @@ def ablations(updates: int) -> tuple[Entry, ...]:
         "trained encoder": {"encoder_grad": "inverse+reconstruction"},
     }
     return tuple(
-        Entry("networld", label, config, by_data=_beside(config), updates=updates)
+        Entry("networld", label, config, by_data=_beside(config))
         for label, config in variants.items()
     )
 

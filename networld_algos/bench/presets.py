@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from networld_algos.bench.preset_entries import (
@@ -22,9 +21,11 @@ from networld_envs.files import run_file
 from networld_envs.simulator import about
 
 TASKS = ("cbf", "rb", "ns")
+CPU_MINUTES = {"cbf": 2.0, "rb": 1.0, "ns": 1 / 3}
+"""Minutes of one core for a training, the same for all methods. The updates follow from the rates
+beside the settings that `networld tune` chose."""
 CPU_UPDATES = {name: ALGORITHMS[name][1].budget for name in BUILT_IN}
-"""Gradient steps that take times of the same order, not equal numbers of steps. MA-DT takes the
-longest; the minutes are in `benchmarks/REPORT.md`."""
+"""Gradient steps where no rate is known, in times of the same order."""
 CPU_PACE = {
     f"{task}/{quality}" if quality else task: factor
     for task in TASKS
@@ -37,8 +38,6 @@ networks after 6,000 to 12,000, so more seeds and networks say more than more st
 steps. Controls, ablations and the published networks are run where they say most: on expert data,
 and ablations not on NS, where nearly all methods are level. This keeps the suite below 48 hours of
 a GPU."""
-PAPER_CONTROLS = ("bc (arithmetic mean)",)
-"""Entries of the comparison that `paper` runs on expert data only."""
 
 SUITES: dict[str, Suite] = {
     suite.name: with_choices(suite, read_choices(COMMITTED))
@@ -95,9 +94,11 @@ SUITES: dict[str, Suite] = {
             seeds=5,
             updates=CPU_UPDATES["networld"],
             pace=CPU_PACE,
-            qualities=("expert", "medium", "mixed"),
-            evaluations=3,
-            eval_episodes=32,
+            minutes=CPU_MINUTES,
+            qualities=("expert", "mixed", "legacy"),
+            evaluations=10,
+            eval_episodes=100,
+            curve_episodes=16,
             fewshot=FewShot(
                 entries=(*CONTROLS, Entry("bc"), Entry("ma-dd", config=SHARED)),
                 fractions=(0.002, 0.01, 0.033, 1.0),
@@ -106,7 +107,7 @@ SUITES: dict[str, Suite] = {
                 pretrain_updates=600,
                 early_stop=True,
             ),
-            ablation=Ablation(ablations(CPU_UPDATES["networld"] // 2), seeds=3, tasks=("rb",)),
+            ablation=Ablation(ablations(), seeds=3, tasks=("rb",)),
             robustness=Robustness(
                 labels=("networld", "networld (no mean field)", "bc"),
                 seeds=3,
@@ -121,12 +122,7 @@ SUITES: dict[str, Suite] = {
             name="paper",
             tasks=TASKS,
             entries=(
-                *(
-                    replace(entry, qualities=("expert",))
-                    if entry.label in PAPER_CONTROLS
-                    else entry
-                    for entry in comparison(dict.fromkeys(BUILT_IN, PAPER_UPDATES))
-                ),
+                *comparison(dict.fromkeys(BUILT_IN, PAPER_UPDATES)),
                 Entry("networld", "networld (faithful)", preset="faithful", qualities=("expert",)),
             ),
             seeds=10,
@@ -134,7 +130,8 @@ SUITES: dict[str, Suite] = {
             pace={"ns": 0.4},
             qualities=("expert", "medium", "mixed"),
             evaluations=8,
-            eval_episodes=64,
+            eval_episodes=100,
+            curve_episodes=32,
             fewshot=FewShot(
                 entries=(
                     *CONTROLS,
@@ -147,7 +144,9 @@ SUITES: dict[str, Suite] = {
                 pretrain_updates=PAPER_UPDATES // 2,
                 early_stop=True,
             ),
-            ablation=Ablation(ablations(PAPER_UPDATES // 2), seeds=5, tasks=("cbf", "rb")),
+            ablation=Ablation(
+                ablations(), seeds=5, updates=PAPER_UPDATES // 2, tasks=("cbf", "rb")
+            ),
             robustness=Robustness(
                 labels=("networld", "networld (no mean field)", "bc"),
                 seeds=5,

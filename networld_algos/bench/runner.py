@@ -23,7 +23,7 @@ from networld_algos.bench.tensorboard import load_writer
 from networld_algos.bench.unroll import unroll
 from networld_algos.bench.worker import perform
 from networld_algos.registry import ALGORITHMS
-from networld_algos.results.folder import record_command, write_display
+from networld_algos.results.folder import COMMITTED, record_command, write_display
 from networld_algos.results.rows import SUPERSEDED
 from networld_algos.training.cpu import shared_environment
 from networld_algos.training.device import DEVICES, resolve_device, shared_devices
@@ -37,7 +37,9 @@ def suite_paths(results: Path, suite: Suite) -> Paths:
     return Paths(results / suite.name)
 
 
-def unfinished(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> list[Run]:
+def unfinished(
+    suite: Suite, paths: Paths, only: Iterable[str] = (), references: bool = True
+) -> list[Run]:
     """Runs that are still to be done. Runs that others start from come first.
 
     A pre-training, or a training whose rows exist, is repeated only if its model is gone and a run
@@ -47,8 +49,9 @@ def unfinished(suite: Suite, paths: Paths, only: Iterable[str] = ()) -> list[Run
         suite: The suite.
         paths: Where its files are.
         only: Parts to run; all by default.
+        references: Whether reference policies are scored here, see `run_suite`.
     """
-    runs = unroll(suite, only)
+    runs = [run for run in unroll(suite, only) if references or run.stage != "reference"]
     todo = [run for run in runs if run.stage != "pretrain" and not paths.is_done(run)]
     keys = {run.key for run in todo}
     needed = {run.start for run in todo if run.start and not paths.has_model(run.start)}
@@ -96,6 +99,7 @@ def run_suite(
     device: str = "cpu",
     runs_per_gpu: int = backends.RUNS_PER_GPU,
     time_limit_s: float | None = None,
+    references: bool = True,
 ) -> list[Outcome]:
     """Do every run of a suite that is not done yet.
 
@@ -118,13 +122,16 @@ def run_suite(
         runs_per_gpu: On a Ray cluster, how many runs share a GPU.
         time_limit_s: After this time, trainings save and stop, and no run starts. The same call
             goes on later, on this machine or another, see `networld_algos.bench.archive`.
+        references: Whether reference policies are scored here. If not, their rows are copies of
+            committed ones, see `networld_algos.bench.submission.committed`.
 
     Returns:
         The outcomes of the runs that this call did or, after the time limit, left.
 
     Raises:
         ValueError: If a part, the backend, the device or a number is invalid, or another process
-            is running the suite in the same folder, or a dataset was replaced since earlier runs.
+            is running the suite in the same folder, a dataset was replaced since earlier runs, or
+            the folder has copies of committed results and the suite would make its own.
         networld_envs.store.workers.WorkerDiedError: If no worker can start.
         ImportError: If the extra for Ray or TensorBoard is missing.
     """
@@ -138,6 +145,11 @@ def run_suite(
     paths = suite_paths(results.absolute(), suite)
     every = unroll(suite)
     kept = {run.start for run in every}
+    if references and (paths.root / COMMITTED).is_dir():
+        raise ValueError(
+            f"{paths.root} has copies of committed results, and a report would find two results of "
+            "one run: go on with --against-committed, or choose another folder with --results"
+        )
     paths.root.mkdir(parents=True, exist_ok=True)
     with paths.sole_user():
         refuse_replaced_data(every, paths)
@@ -147,7 +159,7 @@ def run_suite(
         moved = set_aside(suite, paths)
         if moved and on_superseded is not None:
             on_superseded(moved)
-        todo = unfinished(now, paths, only)
+        todo = unfinished(now, paths, only, references)
         if on_start is not None:
             on_start(todo)
         ids = sorted({i for run in todo for i in run.dataset_ids})

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from networld_algos.registry import make_config
 from networld_algos.results.text import file_stem
+from networld_envs.store.recipes import deployment_id
 from networld_envs.version import __version__
 
 Stage = Literal["reference", "pretrain", "train", "evaluate"]
+ADDED = frozenset({"curve_episodes", "deployment", "patience", "anchor", "shuffled"})
+"""Fields of `Run` that earlier versions lack, see `Run.key`."""
+
+FEW = ("fewshot", "deployments")
+"""Experiments whose runs take different shares of the data."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,11 @@ class Condition:
     message_loss: float = 0.0
     message_delay: int = 0
     decision: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def network(self) -> str:
+        """Preset and parameters of the task as JSON."""
+        return json.dumps(self.params, sort_keys=True)
 
     @property
     def what(self) -> str:
@@ -69,6 +80,15 @@ class Run:
         start: Key of the run whose model this run starts from or scores; "" for none.
         early_stop: Keep the weights with the smallest validation loss, see
             `networld_algos.bench.parts.FewShot`.
+        curve_episodes: Validation networks of the evaluations during training. The test networks
+            are then scored at the end only. With 0, all evaluations are on the test networks.
+        deployment: Preset of the task whose data it trains on, one of those in ``ABOUT``; "" for
+            the default.
+        patience: End the training after this many validations in a row without a smaller error;
+            0 never ends it early. See `networld_algos.bench.parts.FewShot`.
+        anchor: Strength of the pull towards the model that it starts from, if that knows the task,
+            see `networld_algos.training.near`; 0 for none.
+        shuffled: Train on shuffled data, see `networld_algos.data.shuffle`.
     """
 
     suite: str
@@ -89,6 +109,11 @@ class Run:
     conditions: tuple[Condition, ...]
     start: str = ""
     early_stop: bool = False
+    curve_episodes: int = 0
+    deployment: str = ""
+    patience: int = 0
+    anchor: float = 0.0
+    shuffled: bool = False
 
     @property
     def key(self) -> str:
@@ -98,8 +123,14 @@ class Run:
         run. It does not cover code: give an edited algorithm a new label. It does not cover the
         content of datasets either: rows and checkpoints have that, and a suite whose data was
         replaced is refused, see `networld_algos.bench.same_data`.
+
+        A field of `ADDED` counts where it differs from its default, so that a new field does not
+        make a new run of every old one.
         """
         whole: dict[str, Any] = {**asdict(self), "version": __version__}
+        for field_ in fields(self):
+            if field_.name in ADDED and whole[field_.name] == field_.default:
+                del whole[field_.name]
         if self.stage != "reference":
             whole["config"] = asdict(make_config(self.algorithm, self.config))
         text = json.dumps(whole, sort_keys=True)
@@ -108,24 +139,35 @@ class Run:
     @property
     def stem(self) -> str:
         """`key` without the hash; the same for the same run with other settings."""
-        words = [self.experiment, self.task, self.quality, self.label]
+        words = [self.experiment, self._place, self.quality, self.label]
         if self.stage != "reference":
             words.append(f"s{self.seed}")
-        if self.experiment == "fewshot":
+        if self.experiment in FEW:
             words.append(f"f{100 * self.fraction:g}")
         return file_stem(" ".join(words))
 
     @property
+    def _place(self) -> str:
+        """The task, and the deployment of it if it is not the default one."""
+        return f"{self.task} {self.deployment}" if self.deployment else self.task
+
+    @property
     def title(self) -> str:
         """The run in words, for progress bars and failure records."""
-        words = [self.experiment, self.task, *([self.quality] if self.quality else []), self.label]
+        where = [self._place, *([self.quality] if self.quality else [])]
+        words = [self.experiment, *where, self.label]
         if self.stage != "reference":
             words.append(f"seed {self.seed}")
-        if self.experiment == "fewshot":
+        if self.experiment in FEW:
             words.append(f"{100 * self.fraction:g}% of the data")
         return " / ".join(words)
 
     @property
     def dataset_ids(self) -> list[str]:
         """Datasets it trains on, the target task's last."""
-        return [f"networld/{task}/{self.quality}-v0" for task in self.data_tasks]
+        return [
+            deployment_id(task, self.deployment, self.quality)
+            if self.deployment
+            else f"networld/{task}/{self.quality}-v0"
+            for task in self.data_tasks
+        ]

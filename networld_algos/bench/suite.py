@@ -34,7 +34,7 @@ from networld_envs.store.recipes import find_recipe
 
 __all__ = ["PARTS", "Ablation", "Condition", "Cost", "Entry", "FewShot", "Robustness", "Suite"]
 
-PARTS = ("comparison", "fewshot", "ablation", "robustness", "cost")
+PARTS = ("comparison", "fewshot", "deployments", "ablation", "robustness", "cost")
 """Parts of a suite. Every part includes the reference policies."""
 
 
@@ -55,7 +55,14 @@ class Suite:
         data_episodes: Episodes to use of each dataset; None takes all.
         evaluations: Evaluations during each training of the comparison.
         eval_episodes: Episodes per evaluation; reference policies are scored on the same ones.
+        curve_episodes: Validation networks that the comparison is evaluated on during training, so
+            that test networks are looked at once, at the end. With 0, all evaluations are on test
+            networks.
+        minutes: Task, or ``"task/quality"``, which overrides it -> minutes of one core that each
+            training of the comparison should take. The updates follow from `Entry.rates` and take
+            the place of ``updates`` and ``pace`` where an entry has a rate.
         fewshot: The few-shot part, or None.
+        deployments: The deployments part, or None.
         ablation: The ablations, or None.
         robustness: Agent-count shift, message loss and delay, or None.
         cost: Latency against score, or None.
@@ -71,7 +78,10 @@ class Suite:
     data_episodes: int | None = None
     evaluations: int = 5
     eval_episodes: int = 16
+    curve_episodes: int = 0
+    minutes: dict[str, float] = field(default_factory=dict)
     fewshot: FewShot | None = None
+    deployments: FewShot | None = None
     ablation: Ablation | None = None
     robustness: Robustness | None = None
     cost: Cost | None = None
@@ -81,6 +91,7 @@ class Suite:
             raise ValueError(f"name must be usable as the name of a folder, got {self.name!r}")
         validate.integer(self, "seeds", "updates", "evaluations", low=1)
         validate.integer(self, "eval_episodes", low=2)
+        validate.integer(self, "curve_episodes", low=0)
         unknown = [t for t in self.tasks if t not in TASKS]
         if unknown or not self.tasks:
             raise ValueError(f"unknown task {unknown or self.tasks}; valid: {', '.join(TASKS)}")
@@ -91,8 +102,9 @@ class Suite:
             for quality in self.qualities:
                 find_recipe(f"networld/{task}/{quality}-v0")  # raises for an unknown one
         few = self.fewshot.entries if self.fewshot is not None else ()
+        moved = self.deployments.entries if self.deployments is not None else ()
         ablated = self.ablation.entries if self.ablation is not None else ()
-        for entries in (self.entries, few, ablated):
+        for entries in (self.entries, few, moved, ablated):
             labels = [label for entry in entries for label in entry.labels]
             names = [entry.label for entry in entries]
             if len(set(labels)) < len(labels) or len(set(names)) < len(names):
@@ -100,9 +112,14 @@ class Suite:
         ablated_tasks = (self.ablation and self.ablation.tasks) or ()
         if foreign := sorted(set(ablated_tasks) - set(self.tasks)):
             raise ValueError(f"the ablation uses tasks {foreign}, which are not among {self.tasks}")
-        if len(self.tasks) == 1 and any(e.pretrained for e in few):
+        others = [e for e in few if e.pretrained]
+        others += [e for e in moved if e.pretrained and e.pretrain_updates == 0]
+        if len(self.tasks) == 1 and others:
             raise ValueError(f"pre-training needs at least one task besides {self.tasks[0]!r}")
+        for entry in others:
+            entry.check_other_tasks()
         check_pace(self.pace, data_keys(self.tasks), "its own tasks")
+        check_pace(self.minutes, data_keys(self.tasks), "its own tasks", "minutes")
         self._check_trained_entries()
 
     def _check_trained_entries(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from networld_algos.bench.parts import Entry, data_keys
 from networld_algos.bench.suite import Suite
 from networld_algos.results.rows import QUALITIES
-from networld_algos.training.tuning.choices import Choices, open_choices
+from networld_algos.training.tuning.choices import Choices, open_choices, split
 from networld_algos.training.tuning.subject import Subject, search_space
 from networld_envs.simulator import TASKS
 
@@ -68,6 +68,9 @@ def with_choices(suite: Suite, choices: Choices) -> Suite:
     if suite.ablation is not None:
         entries = _chosen(suite.ablation.entries, suite.entries, choices)
         changes["ablation"] = replace(suite.ablation, entries=entries)
+    if suite.deployments is not None:
+        entries = _chosen(suite.deployments.entries, suite.entries, choices)
+        changes["deployments"] = replace(suite.deployments, entries=entries)
     return replace(suite, **changes)
 
 
@@ -112,9 +115,11 @@ def _chosen(
         usual = _main(peers or entries, entry.algorithm).values
         missing = object()
         own = {k for k, v in entry.values.items() if usual.get(k, missing) != v}
-        by_data = {
-            data: {name: value for name, value in fields.items() if name not in own}
-            for data, fields in choices.get(entry.algorithm, {}).items()
-        }
-        found.append(replace(entry, by_data=merged(entry.by_data, by_data)))
+        by_data, rates = {}, dict(entry.rates)
+        for data, fields in choices.get(entry.algorithm, {}).items():
+            settings, rate = split(fields)
+            by_data[data] = {k: v for k, v in settings.items() if k not in own}
+            if rate is not None:
+                rates[data] = rate
+        found.append(replace(entry, by_data=merged(entry.by_data, by_data), rates=rates))
     return tuple(found)

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
-from networld_algos.bench.parts import Cost, Entry, Robustness, agents_levels
+from networld_algos.bench.parts import (
+    Cost,
+    Entry,
+    FewShot,
+    Robustness,
+    agents_levels,
+    deployment_level,
+    drift_levels,
+)
 from networld_algos.bench.runs import Condition, Run
 from networld_algos.bench.suite import Suite
 from networld_algos.registry import ALGORITHMS, make_config
@@ -34,6 +42,7 @@ def unroll(suite: Suite, only: Iterable[str] = ()) -> list[Run]:
         *_references(suite),
         *_comparison(suite),
         *_fewshot(suite),
+        *_deployments(suite),
         *_ablation(suite),
         *_robustness(suite),
         *_cost(suite),
@@ -84,6 +93,16 @@ def _entry_run(suite: Suite, entry: Entry, task: str, seed: int, **values: Any) 
     return _run(suite, **{**common, **values})
 
 
+def _timed_updates(suite: Suite, entry: Entry, task: str, quality: str) -> dict[str, int]:
+    """The number of updates, if time decides it: two digits of it, since rates are measured."""
+    key = f"{task}/{quality}"
+    minutes = suite.minutes.get(key, suite.minutes.get(task))
+    rate = entry.rates.get(key, entry.rates.get(task))
+    if minutes is None or rate is None:
+        return {}
+    return {"updates": max(1, int(float(f"{minutes * rate:.2g}")))}
+
+
 def _references(suite: Suite) -> list[Run]:
     runs = []
     for task in suite.tasks:
@@ -91,6 +110,10 @@ def _references(suite: Suite) -> list[Run]:
         shift: list[dict[str, Any]] = []
         if suite.robustness is not None and suite.robustness.agents:
             shift = agents_levels(task)
+        if suite.robustness is not None and suite.robustness.drift:
+            shift = [*shift, *drift_levels(task)]
+        if suite.deployments is not None:
+            shift = [*shift, *map(deployment_level, suite.deployments.presets(task))]
         for name in names:
             ends = get_policy(task, name).role in ("random", "expert")
             levels = [{}, *shift] if ends else [{}]
@@ -104,6 +127,7 @@ def _references(suite: Suite) -> list[Run]:
                     label=name,
                     quality="",
                     updates=0,
+                    curve_episodes=suite.curve_episodes,
                     conditions=tuple(Condition(name, **values) for values in levels),
                 )
             )
@@ -112,7 +136,16 @@ def _references(suite: Suite) -> list[Run]:
 
 def _comparison(suite: Suite) -> list[Run]:
     return [
-        _entry_run(suite, entry, task, seed, quality=quality, evaluations=suite.evaluations)
+        _entry_run(
+            suite,
+            entry,
+            task,
+            seed,
+            quality=quality,
+            evaluations=suite.evaluations,
+            curve_episodes=suite.curve_episodes,
+            **_timed_updates(suite, entry, task, quality),
+        )
         for quality in suite.qualities
         for task in suite.tasks
         for entry in suite.entries
@@ -135,25 +168,104 @@ def _fewshot(suite: Suite) -> list[Run]:
                     before = _pretraining(suite, entry, task, seed, part.pretrain_updates)
                     start = before.key
                     first[start] = before
-                then += [
-                    _entry_run(
-                        suite,
-                        entry,
-                        task,
-                        seed,
-                        experiment="fewshot",
-                        fraction=fraction,
-                        updates=entry.updates or part.updates,
-                        start=start,
-                        early_stop=part.early_stop,
-                    )
-                    for fraction in part.fractions
-                ]
+                then += _few(suite, part, entry, task, seed, experiment="fewshot", start=start)
     return [*first.values(), *then]
 
 
+def _few(
+    suite: Suite, part: FewShot, entry: Entry, task: str, seed: int, **values: Any
+) -> list[Run]:
+    """One run for each share of the data; only the smallest if the model stays as it is."""
+    updates = max(1, round(part.pace.get(task, 1.0) * (entry.updates or part.updates)))
+    return [
+        _entry_run(
+            suite,
+            entry,
+            task,
+            seed,
+            fraction=fraction,
+            updates=updates if entry.tuned else 0,
+            early_stop=part.early_stop and entry.tuned,
+            patience=part.patience if entry.tuned else 0,
+            **values,
+        )
+        for fraction in (part.fractions if entry.tuned else (min(part.fractions),))
+    ]
+
+
+def _deployments(suite: Suite) -> list[Run]:
+    """Training on other deployments, from models of the default one."""
+    part = suite.deployments
+    if part is None:
+        return []
+    trained = {_settings(run): run for run in reversed(_comparison(suite))}
+    first: dict[str, Run] = {}
+    then = []
+    for task in suite.tasks:
+        for preset in part.presets(task):
+            for entry in part.entries:
+                if entry.deployments is not None and preset not in entry.deployments:
+                    continue
+                for seed in range(part.seeds):
+                    start, anchor = "", 0.0
+                    if entry.pretrained:
+                        before = _of_default(suite, part, entry, task, seed, trained)
+                        start = before.key
+                        first[start] = before
+                        anchor = part.anchor if entry.tuned and task in before.data_tasks else 0.0
+                    level = deployment_level(preset)
+                    then += _few(
+                        suite,
+                        part,
+                        entry,
+                        task,
+                        seed,
+                        experiment="deployments",
+                        deployment=preset,
+                        start=start,
+                        anchor=anchor,
+                        conditions=tuple(replace(c, **level) for c in entry.conditions),
+                    )
+    return [*first.values(), *then]
+
+
+def _of_default(
+    suite: Suite, part: FewShot, entry: Entry, task: str, seed: int, trained: dict[str, Run]
+) -> Run:
+    """The model of the default deployment that an entry starts from.
+
+    It is the comparison's, if that has one with these settings. The one on shuffled data has as
+    many updates. An untrained one is of the other tasks, so that its networks can stay frozen.
+    """
+    if entry.pretrain_updates == 0:
+        return _pretraining(suite, entry, task, seed, 0)
+    usual = _entry_run(suite, entry, task, seed)
+    known = trained.get(_settings(usual))
+    if known is not None and entry.pretrain_updates is None and not entry.shuffled:
+        return known
+    updates = max(1, round(part.pace.get(task, 1.0) * part.pretrain_updates))
+    if known is not None:
+        updates = known.updates
+    return _before(suite, entry, task, seed, entry.pretrain_updates or updates, (task,))
+
+
+def _settings(run: Run) -> str:
+    """Key that is equal for trainings of the comparison that differ in the number of updates."""
+    return repr((run.task, run.quality, run.seed, run.algorithm, _split(run)[0]))
+
+
 def _pretraining(suite: Suite, entry: Entry, task: str, seed: int, updates: int) -> Run:
-    """Training on the other tasks. Entries that differ only in later settings share it."""
+    """Training on the other tasks."""
+    if entry.pretrain_updates is not None:
+        updates = entry.pretrain_updates
+    others = tuple(t for t in suite.tasks if t != task)
+    return _before(suite, entry, task, seed, updates, others)
+
+
+def _before(
+    suite: Suite, entry: Entry, task: str, seed: int, updates: int, tasks: tuple[str, ...]
+) -> Run:
+    """A pre-training. Entries that differ only in later settings share it."""
     kind = ALGORITHMS[entry.algorithm][1]
     later = {*kind.decision_fields, *kind.adapt_fields}
     values = entry.values_on(task, suite.qualities[0])  # if pre-trained, the same on every task
@@ -167,9 +279,10 @@ def _pretraining(suite: Suite, entry: Entry, task: str, seed: int, updates: int)
         label=entry.algorithm,
         config=config,
         seed=seed,
-        data_tasks=tuple(t for t in suite.tasks if t != task),
-        updates=updates if entry.pretrain_updates is None else entry.pretrain_updates,
+        data_tasks=tasks,
+        updates=updates,
         evaluations=0,
+        shuffled=entry.shuffled,
     )
 
 
@@ -183,8 +296,11 @@ def _ablation(suite: Suite) -> list[Run]:
     for task in part.tasks or suite.tasks:
         for variant in part.entries:
             entry = replace(variant, updates=variant.updates or part.updates)
+            timed = {}
+            if entry.updates is None:
+                timed = _timed_updates(suite, entry, task, suite.qualities[0])
             for seed in range(part.seeds):
-                run = _entry_run(suite, entry, task, seed, experiment="ablation")
+                run = _entry_run(suite, entry, task, seed, experiment="ablation", **timed)
                 same = trained.setdefault(_training(run), run)
                 if same is not run:
                     decision = _split(run)[1]
@@ -224,6 +340,7 @@ def _trained(suite: Suite, part: Robustness | Cost, experiment: str) -> Iterable
                     stage="evaluate",
                     experiment=experiment,
                     evaluations=1,
+                    curve_episodes=0,
                     start=run.key,
                 ),
             )

@@ -37,6 +37,7 @@ def tune(
     networks: int = 32,
     pruner: Literal["median", "halving", "none"] = "median",
     seed: int = 0,
+    margin: float = 1.0,
     device: str = "cpu",
 ) -> int:
     """Search the settings of an algorithm, or of all algorithms of a suite. A search resumes.
@@ -60,6 +61,7 @@ def tune(
         pruner: What ends a trial early: a score below the median of the others so far, being in the
             lower half of those that came as far, or nothing.
         seed: Seed of trainings and of the choice of settings.
+        margin: Points of score by which other settings must be better than those as they are.
         device: cpu, cuda, or auto: cuda if there is one.
     """
     from networld_algos.training.device import resolve_device
@@ -75,6 +77,7 @@ def tune(
         networks=networks,
         seed=seed,
         pruner=pruner,
+        margin=margin,
         device=resolve_device(device),
     )
     if jobs < 1:

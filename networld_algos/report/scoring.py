@@ -126,10 +126,15 @@ def behaviours(rows: Sequence[Row], scores: Mapping[str, float]) -> dict[Panel, 
     return out
 
 
-def scales(rows: Sequence[Row]) -> Scales:
-    """Average reward of (random, expert), for the tasks and factor levels that have both."""
+def scales(rows: Sequence[Row], seed_set: str = "test") -> Scales:
+    """Average reward of (random, expert), for the tasks and factor levels that have both.
+
+    Args:
+        rows: Rows of one suite.
+        seed_set: The networks, ``"test"`` or ``"validation"``.
+    """
     found: dict[tuple[str, FactorLevel, str], dict[str, list[float]]] = {}
-    for row in _references(rows):
+    for row in _references(rows, seed_set):
         if row.role in ("random", "expert"):
             key = (row.task, factor_level_of(row), row.role)
             found.setdefault(key, {}).setdefault(row.algorithm, []).extend(row.episode_returns)
@@ -204,8 +209,8 @@ def median_or_none(values: Sequence[float | None]) -> float | None:
     return float(np.median(present)) if present else None
 
 
-def _references(rows: Sequence[Row]) -> list[Row]:
-    return [r for r in rows if r.kind == "reference" and r.eval_seed_set == "test"]
+def _references(rows: Sequence[Row], seed_set: str = "test") -> list[Row]:
+    return [r for r in rows if r.kind == "reference" and r.eval_seed_set == seed_set]
 
 
 def _bare(value: float) -> Interval:

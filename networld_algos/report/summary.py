@@ -167,7 +167,7 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
     Raises:
         ValueError: If two final rows claim the same run.
     """
-    scale = scales(rows)
+    scale, validation = scales(rows), scales(rows, "validation")
     learned = learned_rows(rows, experiment)
     last = [r for r in learned if r.is_last and r.eval_seed_set == "test"]
     check_unique(last)
@@ -193,7 +193,8 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
             every = [
                 r for r in learned if method_of(r) == (panel, label) and factor_level_of(r) == level
             ]
-            rise = training.last_quarter(every, group, scored, rng)
+            ends = {"test": scored, "validation": scale_of(validation, group[0])}
+            rise = training.last_quarter(every, group, ends, rng)
         out.append(
             Final(
                 panel=panel,

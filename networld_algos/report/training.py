@@ -20,7 +20,10 @@ DEFINITION = (
 
 
 def last_quarter(
-    rows: Sequence[Row], finals: Sequence[Row], scale: tuple[float, float], rng: np.random.Generator
+    rows: Sequence[Row],
+    finals: Sequence[Row],
+    scale: Mapping[str, tuple[float, float] | None],
+    rng: np.random.Generator,
 ) -> Interval | None:
     """Rise of the score over the last quarter of a training.
 
@@ -31,7 +34,7 @@ def last_quarter(
     Args:
         rows: Rows of the method at one factor level, with all checkpoints.
         finals: The last test row of each seed.
-        scale: Average reward of (random, expert).
+        scale: Set of networks -> average reward of (random, expert) there; None if unknown.
         rng: Source of the bootstrap of `networld_algos.results.stats.seed_interval`.
 
     Returns:
@@ -39,7 +42,10 @@ def last_quarter(
         of its updates.
     """
     for name in ("validation", "test"):
-        rises = [_rise(rows, final, name, scale) for final in finals]
+        ends = scale.get(name)
+        if ends is None:
+            continue
+        rises = [_rise(rows, final, name, ends) for final in finals]
         if found := [rise for rise in rises if rise is not None]:
             return stats.seed_interval(found, rng) if len(found) == len(rises) else None
     return None

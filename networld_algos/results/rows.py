@@ -34,8 +34,22 @@ SUPERSEDED = "superseded"
 QUALITIES = ("expert", "medium", "mixed", "random", "legacy")
 """Data qualities, in the order of figures and tables."""
 
-EXPERIMENTS = ("reference", "comparison", "fewshot", "ablation", "robustness", "cost")
+EXPERIMENTS = (
+    "reference",
+    "comparison",
+    "fewshot",
+    "deployments",
+    "ablation",
+    "robustness",
+    "cost",
+)
 """Experiments of suites. Scripts may write rows of other experiments."""
+
+DEPLOYMENT = "deployment:"
+"""Start of the factor of rows in another deployment; the name of its preset follows."""
+
+DRIFT = "drift:"
+"""Start of the factor of rows in which a parameter of the task has drifted; its name follows."""
 
 
 OPTIONAL = frozenset({"epochs", "machine", "device", "factor", "level", "data_hashes", "extra"})
@@ -82,8 +96,9 @@ class Row:
         is_last: True for the evaluation of the final parameters (and for every reference).
         eval_seed_set: ``"test"`` or ``"validation"``.
         episode_returns: ``(episodes,)``, average reward per agent and step of each episode.
-        score: Normalised score by the committed references. Reports compute their own from
-            reference rows, see `networld_algos.results.stats.normalised_score`.
+        score: Normalised score: 0 and 100 are the average rewards of random and expert on the same
+            networks, see `networld_algos.results.stats.normalised_score`. None for a task without
+            these two policies.
         latency_p50_ms: Median time of one decision of the whole batch.
         latency_p99_ms: 99th percentile of the same.
         bytes_per_step: Bytes sent per agent and step.

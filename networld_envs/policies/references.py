@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from networld_envs import validate
 from networld_envs.files import replace_text
-from networld_envs.policies.base import usable_policies
+from networld_envs.policies.base import get_policy, usable_policies
 from networld_envs.policies.rollout import Behaviour, rollout
 from networld_envs.simulator import MAX_CYCLES, make_params
 
@@ -42,6 +42,24 @@ def reference_rewards(
     """Mean reward per agent and step ``(K,)`` of a policy on episodes of the given seeds."""
     made = make_params(task, **params)
     return rollout(task, made, Behaviour(policy), seeds, max_cycles).episode_rewards
+
+
+def score_ends(
+    task: str, seeds: Sequence[int], max_cycles: int = MAX_CYCLES, **params: Any
+) -> tuple[float, float] | None:
+    """Average rewards of random and expert, scores 0 and 100, on episodes of the given seeds.
+
+    None if the task lacks one of the two, or the expert is not the better one.
+    """
+    names = usable_policies(task, make_params(task, **params))
+    roles = {get_policy(task, name).role: name for name in names}
+    if not {"random", "expert"} <= set(roles):
+        return None
+    random, expert = (
+        float(reference_rewards(task, roles[role], seeds, max_cycles, **params).mean())
+        for role in ("random", "expert")
+    )
+    return (random, expert) if random < expert else None
 
 
 def measure(

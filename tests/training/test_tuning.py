@@ -113,13 +113,13 @@ def test_a_search_chooses_the_best_trial_and_goes_on(tmp_path, monkeypatch):
         done.append(job.params)
         return performed(job)
 
-    references = searching.reference_rewards
+    ends = searching.score_ends
     monkeypatch.setattr(one_trial, "evaluate", evaluate)
     monkeypatch.setattr(searching, "perform", perform)
     monkeypatch.setattr(
         searching,
-        "reference_rewards",
-        lambda task, policy, seeds, **p: seen.extend(seeds) or references(task, policy, seeds, **p),
+        "score_ends",
+        lambda task, seeds, **p: seen.extend(seeds) or ends(task, seeds, **p),
     )
     (found,) = search([SUBJECT], QUICK, tmp_path)
     assert set(seen) == {500_000, 500_001}
@@ -148,19 +148,6 @@ def test_a_search_chooses_the_best_trial_and_goes_on(tmp_path, monkeypatch):
     assert len(done) == 4
     with pytest.raises(ValueError, match=r"with updates=4, not 5; choose another --out"):
         search([SUBJECT], replace(QUICK, updates=5), tmp_path)
-
-
-def test_scores_need_an_expert_above_the_random_policy(monkeypatch):
-    for expert, scale in ((3.0, [2.0, 3.0]), (2.0, None), (1.0, None)):
-        earned = {"random": 2.0, "expert": expert}
-        monkeypatch.setattr(
-            searching,
-            "reference_rewards",
-            lambda task, name, seeds, earned=earned, **network: np.array(
-                [earned[searching.get_policy(task, name).role]]
-            ),
-        )
-        assert searching._ends("rb", {"preset": "default"}, QUICK) == scale
 
 
 def test_an_interrupted_search_ends_as_one_that_was_not(tmp_path, monkeypatch):
@@ -234,7 +221,7 @@ def test_a_bad_trial_is_pruned(tmp_path, monkeypatch):
 
 def test_minutes_become_updates_by_the_time_of_the_first_ones(monkeypatch):
     now = iter(np.arange(0.0, 1e4, 0.5))
-    monkeypatch.setattr(one_trial.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(one_trial.time, "process_time", lambda: next(now))
 
     def train(model, data, most, seed, should_stop):
         return next(n for n in range(1, most) if should_stop())
@@ -260,6 +247,15 @@ def test_all_subjects_get_as_many_trials_and_take_turns(tmp_path, monkeypatch):
     assert order == [("bc", 5.0), ("ma-iql", 5.0)] * 2
     assert {c.trials for c in found} == {2}
     assert read_choices(tmp_path / CHOICES).keys() == {"bc", "ma-iql"}
+
+
+def test_a_choice_that_luck_may_explain_is_not_taken(tmp_path, monkeypatch):
+    scores = iter([90.0, 90.9, 80.0])
+    monkeypatch.setattr(one_trial, "_train", lambda job: one_trial.Result("complete", next(scores)))
+    (found,) = search([SUBJECT], replace(QUICK, trials=3), tmp_path)
+    assert (found.score, found.first) == (90.0, 90.0)
+    (found,) = search([SUBJECT], replace(QUICK, trials=3, margin=0.5), tmp_path)
+    assert (found.score, found.first) == (90.9, 90.0)
 
 
 @pytest.mark.slow
@@ -294,6 +290,10 @@ def test_choices_are_written_and_read(tmp_path):
         ("[bc", "is damaged"),
         ("[bc]\nlayers = 3", r"has bc.layers = 3; settings stand in a table"),
         ("[bc.rb]\nlayer = 3", r"\[bc.\"rb\"\]: unknown config keys \['layer'\]"),
+        (
+            "[bc.rb]\nupdates_per_minute = 0",
+            r"\[bc.\"rb\"\]: updates_per_minute must be a positive",
+        ),
         ("[bc.rb]\nlayers = 0", r"\[bc.\"rb\"\]: BCConfig.layers must be an int"),
     ],
 )
@@ -324,7 +324,10 @@ def test_a_suite_is_searched_as_its_main_entries_are_and_takes_the_choice():
     iql = next(s for s in subjects if s.algorithm == "ma-iql")
     assert iql.base["return_of"] == "neighbourhood"
     assert "decode" in ALGORITHMS["ma-iql"][1].search
-    assert "decode" not in iql.space  # the suite compares ways to decode
+    assert "decode" in iql.space
+    both = Entry("ma-iql", decisions={"a": {"decode": "argmax"}, "b": {"decode": "sample"}})
+    compared = suite_subjects(replace(suite, entries=(both,), robustness=None, cost=None))[0]
+    assert "decode" not in compared.space  # such a suite compares ways to decode
     assert len(suite_subjects(suite)) == 6 * 9
     chosen = {"learning_rate": 0.004, "return_of": "agent"}
     tuned = with_choices(suite, {"ma-iql": {"rb/mixed": chosen}})

@@ -6,8 +6,11 @@ A TOML file with one table for each algorithm and data, with the keys of
     [ma-iql."rb/expert"]
     beta = 3.0
     learning_rate = 0.0012
+    updates_per_minute = 2900.0
 
-A key is a task, a quality, both as ``"task/quality"``, or the id of a dataset.
+The last line is no setting: it says how fast one core trained with them, so that suites can give
+all methods the same time. A key is a task, a quality, both as ``"task/quality"``, or the id of a
+dataset.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from networld_algos.registry import ALGORITHMS, make_config
 
 Choices = dict[str, dict[str, dict[str, Any]]]
 """Algorithm -> data -> fields of its config."""
+RATE = "updates_per_minute"
+"""Key beside the settings, see above."""
 HEADER = """\
 # Settings chosen by `networld tune` on validation networks. The trials are beside this file.
 """
@@ -51,8 +56,9 @@ def read_choices(path: str | Path) -> Choices:
                     f'[{algorithm}."task/quality"]'
                 )
             try:
+                settings, _ = split(fields)
                 if algorithm in ALGORITHMS:
-                    make_config(algorithm, fields)
+                    make_config(algorithm, settings)
             except (ValueError, TypeError) as error:
                 raise ValueError(f'{path}, [{algorithm}."{data}"]: {error}') from error
     return found
@@ -84,8 +90,20 @@ def settings_on(choices: Mapping[str, Any], algorithm: str, task: str, data: str
     tables, found = choices.get(algorithm, {}), {}
     quality = catalogue_quality(task, data) or data
     for key in (task, quality, f"{task}/{quality}", data):
-        found.update(tables.get(key, {}))
+        found.update(split(tables.get(key, {}))[0])
     return found
+
+
+def split(fields: Mapping[str, Any]) -> tuple[dict[str, Any], float | None]:
+    """Settings of a table, and its updates per minute; None if it does not say them.
+
+    Raises:
+        ValueError: If they are no positive number.
+    """
+    rate = fields.get(RATE)
+    if rate is not None and (isinstance(rate, bool | str) or not 0 < rate < 1e9):
+        raise ValueError(f"{RATE} must be a positive number, got {rate!r}")
+    return {name: value for name, value in fields.items() if name != RATE}, rate
 
 
 def open_choices(path: Path) -> Choices:

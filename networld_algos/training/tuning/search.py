@@ -30,14 +30,13 @@ from networld_algos.files import locked, write_text
 from networld_algos.registry import ALGORITHMS, make_config
 from networld_algos.training.cpu import machine, shared_environment
 from networld_algos.training.origin import data_origin, network_for
-from networld_algos.training.tuning.choices import read_choices, write_choices
+from networld_algos.training.tuning.choices import RATE, read_choices, write_choices
 from networld_algos.training.tuning.storage import load_optuna, open_storage, pruner_of, trial_id
 from networld_algos.training.tuning.subject import Options, Subject
 from networld_algos.training.tuning.trial import Job, Result, perform
 from networld_envs import store
-from networld_envs.policies import get_policy, usable_policies
-from networld_envs.policies.references import reference_rewards
-from networld_envs.simulator import added_tasks, make_params
+from networld_envs.policies.references import score_ends
+from networld_envs.simulator import added_tasks
 from networld_envs.store.workers import WorkerDiedError, Workers
 from networld_envs.version import __version__
 
@@ -52,10 +51,12 @@ class Choice:
 
     Attributes:
         subject: The algorithm and its data.
-        score: Best score of a whole trial on validation networks.
+        score: Score of the chosen trial on validation networks.
         first: Score of the settings as they were; None if that trial failed or ended early.
-        params: The best settings.
+        params: The chosen settings: the best ones, see `Options.margin`.
         trials: Number of trials.
+        updates_per_minute: How many updates the chosen trial did in a minute; None if its length
+            was given in updates.
     """
 
     subject: Subject
@@ -63,6 +64,7 @@ class Choice:
     first: float | None
     params: dict[str, Any]
     trials: int
+    updates_per_minute: float | None = None
 
 
 def search(
@@ -153,7 +155,7 @@ class _Study:
         self._check(about)
         ends = self.study.user_attrs.get("ends", 0)
         if ends == 0:
-            ends = _ends(subject.task, self.network, options)
+            ends = score_ends(subject.task, options.validation_seeds, **self.network)
             self.study.set_user_attr("ends", ends)
         self.ends = None if ends is None else (float(ends[0]), float(ends[1]))
         self._restart()
@@ -250,13 +252,21 @@ class _Study:
         self.storage.set_trial_user_attr(trial_id(self.storage, self.study, number), key, value)
 
     def choice(self) -> Choice | None:
-        """The best trial so far, if one is whole."""
+        """The best whole trial so far; the first one, if no other is better by the margin."""
         whole = [t for t in self.ended if t.value is not None and t.state.name == "COMPLETE"]
         if not whole:
             return None
         best = max(whole, key=lambda t: t.value)
-        first = next((t.value for t in whole if t.user_attrs.get("origin", t.number) == 0), None)
-        return Choice(self.subject, best.value, first, dict(best.params), self.finished)
+        first = next((t for t in whole if t.user_attrs.get("origin", t.number) == 0), None)
+        margin = 0.0 if self.ends is None else self.options.margin
+        if first is not None and best.value < first.value + margin:
+            best = first
+        done = best.user_attrs.get("updates")
+        rate = None
+        if done is not None and self.options.updates is None:
+            rate = done / self.options.minutes
+        score = None if first is None else first.value
+        return Choice(self.subject, best.value, score, dict(best.params), self.finished, rate)
 
     def found(self) -> Choice:
         """The best trial.
@@ -273,9 +283,12 @@ class _Study:
         return choice
 
     def chosen_fields(self) -> dict[str, Any]:
-        """Fields of the config that the choice sets, without None, which is a default."""
+        """What the file of choices says: fields of the config, without None, which is a default."""
         choice = self.found()
-        return {name: value for name, value in choice.params.items() if value is not None}
+        fields = {name: value for name, value in choice.params.items() if value is not None}
+        if choice.updates_per_minute is not None:
+            fields[RATE] = round(choice.updates_per_minute, 1)
+        return fields
 
     def as_json(self) -> dict[str, Any]:
         """All trials as JSON types."""
@@ -330,20 +343,6 @@ def _distribution(optuna: Any, values: Range | tuple[Any, ...]) -> Any:
         low, high = int(values.low), int(values.high)
         return optuna.distributions.IntDistribution(low, high, log=values.log)
     return optuna.distributions.FloatDistribution(values.low, values.high, log=values.log)
-
-
-def _ends(task: str, network: dict[str, Any], options: Options) -> list[float] | None:
-    """Average rewards of random and expert on validation networks; None if they are no scale."""
-    names = usable_policies(task, make_params(task, **network))
-    roles = {get_policy(task, name).role: name for name in names}
-    if not {"random", "expert"} <= set(roles):
-        return None
-    seeds = list(options.validation_seeds)
-    ends = [
-        float(reference_rewards(task, roles[role], seeds, **network).mean())
-        for role in ("random", "expert")
-    ]
-    return ends if ends[0] < ends[1] else None
 
 
 @contextmanager

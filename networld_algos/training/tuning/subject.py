@@ -28,13 +28,16 @@ class Options:
 
     Attributes:
         trials: Trainings of each algorithm on each data; the first has the settings as they are.
-        minutes: Time of a training. The number of updates follows from the first ones.
+        minutes: Time of a training, on a CPU its processor time. The number of updates follows
+            from the first ones.
         updates: Number of updates of a training in place of a time.
         networks: Validation networks that a model is scored on.
         seed: Seed of trainings and of the choice of settings.
         pruner: Ends trials early that are ``"median"``: below the median of the others so far;
             ``"halving"``: in the lower half of those that came as far; or ``"none"``.
         evaluations: Evaluations during a training, after which it may end early.
+        margin: Points of score by which other settings have to be better than those as they are, so
+            that luck alone does not change them. It counts where random and expert give a scale.
         device: cpu, or cuda.
     """
 
@@ -45,6 +48,7 @@ class Options:
     seed: int = 0
     pruner: Pruner = "median"
     evaluations: int = 4
+    margin: float = 1.0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -52,6 +56,7 @@ class Options:
         validate.integer(self, "networks", low=2, high=MOST_NETWORKS)
         validate.integer(self, "seed", low=0, high=10**9)
         validate.real(self, "minutes", above=0.0, high=1e5)
+        validate.real(self, "margin", low=0.0, high=1e3)
         if self.updates is not None:
             validate.integer(self, "updates", low=self.evaluations)
         validate.one_of(self, "pruner", get_args(Pruner))
@@ -68,7 +73,7 @@ class Options:
 
     def record(self) -> dict[str, Any]:
         """What has to be the same when a search goes on; JSON types."""
-        values = {k: v for k, v in asdict(self).items() if k not in ("trials", "device")}
+        values = {k: v for k, v in asdict(self).items() if k not in ("trials", "margin", "device")}
         del values["minutes" if self.updates is not None else "updates"]
         return values
 
