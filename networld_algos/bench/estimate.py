@@ -9,6 +9,7 @@ is taken from its time on a core, and so are evaluations, whose simulator is on 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -48,8 +49,11 @@ def run_seconds(
         return sum(_evaluation_s(run, c, device) for c in _distinct(run)) + START_S / 3
     known = [(rates or {}).get((run.task, c.label)) for c in run.conditions]
     update_s = next((rate for rate in known if rate is not None), _update_s(run, device))
-    each = sum(_evaluation_s(run, c, device) for c in _distinct(run))
-    return START_S + run.updates * update_s + each * run.evaluations
+    whole = sum(_evaluation_s(run, c, device) for c in _distinct(run))
+    times = float(run.evaluations)
+    if run.curve_episodes:  # the test networks only once
+        times = 1.0 + run.evaluations * run.curve_episodes / run.eval_episodes
+    return START_S + run.updates * update_s + whole * times
 
 
 def gpu_seconds(run: Run) -> float:
@@ -184,13 +188,13 @@ def _distinct(run: Run) -> list[Condition]:
 
 def _size(run: Run, condition: Condition) -> float:
     """Size of an evaluation relative to 16 episodes of `BASE_AGENTS` agents."""
-    agents = condition.level if condition.factor == "agents" and condition.level else BASE_AGENTS
+    agents = _spec(run.task, condition.network).num_agents if condition.params else BASE_AGENTS
     return run.eval_episodes / 16 * max(0.3, agents / BASE_AGENTS)
 
 
 @lru_cache(maxsize=64)
-def _spec(task: str) -> TaskSpec:
-    return task_module(task).spec(make_params(task))
+def _spec(task: str, network: str = "{}") -> TaskSpec:
+    return task_module(task).spec(make_params(task, **json.loads(network)))
 
 
 def _update_s(run: Run, device: str = "cpu") -> float:
