@@ -309,6 +309,10 @@ class About:
         published: Preset -> policy -> (metric or ``"reward"``, published value), for comparison.
         agent_counts: Number of agents -> preset and parameters that give this number, for the
             robustness part of suites. If empty, the part is left out.
+        deployments: Preset -> what differs from the default, in words. Suites carry trained models
+            over to these presets, see `networld_algos.bench.suite.Suite.deployments`.
+        drifts: Parameter -> values to which traffic or channel may drift, for the robustness part
+            of suites. The value of the default preset is one of them.
         pace: Data quality, or ``""`` for any -> factor by which the suite `cpu` multiplies an
             algorithm's own number of updates.
         compiled: Module with compiled loops of the task's steps, see `networld_envs.compiled`.
@@ -327,6 +331,8 @@ class About:
     recorded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, tuple[str, float]]] = field(default_factory=dict)
     agent_counts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    deployments: Mapping[str, str] = field(default_factory=dict)
+    drifts: Mapping[str, Sequence[float]] = field(default_factory=dict)
     pace: Mapping[str, float] = field(default_factory=dict)
     compiled: str = ""
     logs: LogFacts = field(default_factory=LogFacts)

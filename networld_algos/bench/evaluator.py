@@ -84,7 +84,7 @@ def learned_rows(
         progress: How the model was trained.
     """
     updates, trained = progress.updates, algorithm.config
-    is_last = updates == run.updates
+    is_last = progress.is_over(run.updates)
     extra: dict[str, float] = {
         "parameters": sum(p.numel() for p in algorithm.parameters() if p.requires_grad)
     }

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from networld_algos.base import Algorithm
@@ -23,13 +24,23 @@ from networld_algos.bench.tensorboard import Events
 from networld_algos.data.episodes import HOLDOUT, Episodes
 from networld_algos.data.identity import recorded_hashes, refuse_other_data
 from networld_algos.data.load import load_episodes
+from networld_algos.data.shuffle import shuffled
 from networld_algos.files import locked, write_text
 from networld_algos.registry import ALGORITHMS, make, make_config
 from networld_algos.results.rows import Row, write_rows
 from networld_algos.training import checkpoint
 from networld_algos.training.cpu import configure_cpu
 from networld_algos.training.epochs import epochs_per_update
+from networld_algos.training.near import (
+    MOST_HELD_OUT,
+    HeldOut,
+    Pull,
+    check,
+    hold_out,
+    pull_to_start,
+)
 from networld_algos.training.run import Progress, Training, finish, resume, run_training
+from networld_algos.training.start import find_model, start_from
 from networld_envs.simulator import restore_tasks
 
 SAVE_EVERY = 500  # maximum number of updates between checkpoints
@@ -89,15 +100,20 @@ def _train_run(job: Job, log: Events | None) -> bool:
     """
     run, paths = job.run, job.paths
     hashes = recorded_hashes(run.dataset_ids)
-    data = [_training_data(run, task) for task in run.data_tasks]
-    fitted, validation = [part[0] for part in data], None
-    episodes, heldout = len(fitted[-1]), data[-1][1]
-    stops = ALGORITHMS[run.algorithm][1].validation_loss is not Algorithm.validation_loss
-    if run.early_stop and stops:
-        fitted[-1], validation = fitted[-1].split(VALIDATION, run.seed)
+    data = [_training_data(run, *of) for of in zip(run.data_tasks, run.dataset_ids, strict=True)]
+    whole, fitted = [part[0] for part in data], [part[0] for part in data]
+    episodes, heldout = len(whole[-1]), data[-1][1]
+    fitted[-1], validation = _hold_out(run, whole[-1])
+
+    def start() -> Algorithm:
+        return _new_model(run, paths, whole)
 
     def evaluate(algorithm: Algorithm, progress: Progress) -> list[dict[str, Any]]:
+        extra = {}
+        if run.anchor and isinstance(validation, HeldOut) and progress.is_over(run.updates):
+            extra["tuned_share"] = check(start().to(job.device), algorithm, validation)
         rows = learned_rows(run, algorithm, heldout, progress)
+        rows = [replace(row, extra={**row.extra, **extra}) for row in rows]
         if log is not None:
             log.scores(rows)
         return [json.loads(row.to_json()) for row in rows]
@@ -110,15 +126,20 @@ def _train_run(job: Job, log: Events | None) -> bool:
         evaluate=evaluate,
         evaluations=run.evaluations,
         validation=validation,
+        patience=run.patience,
     )
     folder = paths.checkpoint(run.key)
-    algorithm, progress = resume(folder, lambda: _new_model(run, paths, fitted), device=job.device)
+    algorithm, progress = resume(folder, start, device=job.device)
     progress.episodes = episodes
     progress.about["epochs_per_update"] = epochs_per_update(algorithm, fitted)
     progress.about["data_hashes"] = _data_hashes(run, paths, progress, hashes)
     if log is not None:
         log.start(progress.updates)
-    note = _on_update(job, log)
+    pull = None
+    if run.anchor:
+        strength = run.anchor / len(fitted[-1])
+        pull = pull_to_start(algorithm, start(), _model_of(run, paths)[0], strength)
+    note = _on_update(job, log, pull)
     if not run_training(training, algorithm, progress, folder, note, lambda: job.is_late):
         return False
     if run.stage != "pretrain":
@@ -153,12 +174,19 @@ def _data_hashes(
 
 
 def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:
-    """A new model, or a pre-trained one with the target task added; prepared in both cases.
+    """A new model, or a trained one that goes on with the data; prepared in both cases.
 
-    It is on the CPU, where `Algorithm.adapt` and `Algorithm.prepare` put what they add.
+    A trained model that does not know the target task is given it. One that does goes on with
+    another deployment of it. It is on the CPU, where `Algorithm.adapt` and `Algorithm.prepare` put
+    what they add.
     """
     if run.start:
         algorithm, _ = _model_of(run, paths)
+        if run.task in algorithm.specs:
+            origin = find_model(paths.checkpoint(run.start), run.algorithm)
+            config = make_config(run.algorithm, run.config)
+            updates = max(1, run.updates)
+            return start_from(origin, data[-1], updates, config=config, seed=run.seed)
         algorithm.config = make_config(run.algorithm, run.config)
         algorithm.adapt(data[0].spec)
     else:
@@ -179,22 +207,37 @@ def _model_of(run: Run, paths: Paths, device: str = "cpu") -> tuple[Algorithm, P
     return algorithm, Progress.from_extra(extra)
 
 
-def _training_data(run: Run, task: str) -> tuple[Episodes, Episodes | None]:
+def _hold_out(run: Run, few: Episodes) -> tuple[Episodes, Episodes | HeldOut | None]:
+    """What to train on, and what to validate on; see `networld_algos.bench.parts.FewShot`."""
+    if run.patience:
+        rest, some = few.split(VALIDATION, run.seed)
+        if some is not None:
+            some = some.take(np.arange(min(len(some), MOST_HELD_OUT)))
+        return hold_out(rest, some, run.seed)
+    stops = ALGORITHMS[run.algorithm][1].validation_loss is not Algorithm.validation_loss
+    return few.split(VALIDATION, run.seed) if run.early_stop and stops else (few, None)
+
+
+def _training_data(run: Run, task: str, dataset_id: str) -> tuple[Episodes, Episodes | None]:
     """Training and held-out episodes; the latter are None if the dataset is a single episode.
 
     Episodes are held out before the fraction is taken. Smaller training sets therefore lie inside
     larger ones, and every fraction is diagnosed on the same episodes.
     """
-    dataset_id = f"networld/{task}/{run.quality}-v0"
     episodes = load_episodes(dataset_id, task, episodes=run.data_episodes, seed=run.seed)
     fitted, heldout = episodes.split(HOLDOUT, run.seed)
-    return fitted.fraction(run.fraction, run.seed), heldout
+    fitted = fitted.fraction(run.fraction, run.seed)
+    return (shuffled(fitted, run.seed) if run.shuffled else fitted), heldout
 
 
-def _on_update(job: Job, log: Events | None) -> Callable[[int, dict[str, float]], None]:
-    """Record progress, and the losses for TensorBoard."""
+def _on_update(
+    job: Job, log: Events | None, pull: Pull | None
+) -> Callable[[int, dict[str, float]], None]:
+    """Pull the weights, and record progress, and the losses for TensorBoard."""
 
     def note(update: int, losses: dict[str, float]) -> None:
+        if pull is not None:
+            pull.step()
         if log is not None:
             log.losses(update, losses)
         if update % 50 == 0:

@@ -22,3 +22,5 @@ class Stream(IntEnum):
     """Windows on which the validation loss is measured."""
     MESSAGE_LOSS = 0x1055
     """Messages that are lost in an evaluation."""
+    SHUFFLE = 0x5F1E
+    """Places of shuffled observations, actions and rewards."""

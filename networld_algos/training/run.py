@@ -30,6 +30,7 @@ from networld_algos.data.episodes import Episodes
 from networld_algos.data.streams import Stream
 from networld_algos.training import checkpoint, distributed
 from networld_algos.training.cpu import keep_products
+from networld_algos.training.near import HeldOut, imitation_errors
 from networld_algos.training.train import OnUpdate, ShouldStop, train
 
 VALIDATIONS = 20  # in a training with validation episodes
@@ -60,6 +61,7 @@ class Progress:
         episodes: Number of episodes of the target task that the training was given.
         rows: Results of the evaluations so far, as JSON types.
         best: The weights that the last evaluation scored, if they were not the final ones.
+        ended: Whether the training has ended early, see `Training.patience`.
         about: Further entries of the caller, as JSON types, e.g. the name of the dataset.
     """
 
@@ -68,7 +70,12 @@ class Progress:
     episodes: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
     best: Best | None = None
+    ended: bool = False
     about: dict[str, Any] = field(default_factory=dict)
+
+    def is_over(self, updates: int) -> bool:
+        """Whether the training is over, after all its ``updates`` or before."""
+        return self.ended or self.updates == updates
 
     @classmethod
     def from_extra(cls, extra: dict[str, Any]) -> Progress:
@@ -82,7 +89,7 @@ class Progress:
     def to_extra(self) -> dict[str, Any]:
         """The ``extra`` of a checkpoint, as a flat dictionary without empty entries."""
         values = {k: v for k, v in asdict(self).items() if k != "about"}
-        for name in ("rows", "best"):
+        for name in ("rows", "best", "ended"):
             if not values[name]:
                 del values[name]
         return {**self.about, **values}
@@ -103,9 +110,13 @@ class Training:
         save_every: Maximum number of updates between two checkpoints.
         evaluate: Scores the model during training, or None.
         evaluations: Number of evaluations, evenly spaced, the last one at the end.
-        validation: Episodes of the target task that are not trained on. The weights with the
-            smallest loss on them are kept in the subfolder `BEST`, and the last evaluation scores
-            those. None keeps the final weights.
+        validation: Episodes of the target task that are not trained on, or agents of them. The
+            weights with the smallest loss on them are kept in the subfolder `BEST`, and the last
+            evaluation scores those. The loss is `Algorithm.validation_loss` on episodes, and the
+            mean of `networld_algos.training.near.imitation_errors` on what was held out for it.
+            None keeps the final weights.
+        patience: End after this many validations in a row without a smaller loss; 0 never ends
+            early. The model is then also validated before its first update.
     """
 
     data: Sequence[Episodes]
@@ -114,7 +125,8 @@ class Training:
     save_every: int
     evaluate: Evaluate | None = None
     evaluations: int = 0
-    validation: Episodes | None = None
+    validation: Episodes | HeldOut | None = None
+    patience: int = 0
 
     @property
     def evaluation_marks(self) -> set[int]:
@@ -124,7 +136,9 @@ class Training:
     @property
     def validation_marks(self) -> set[int]:
         """Numbers of updates after which the validation loss is measured."""
-        return _spread(self.updates, VALIDATIONS if self.validation is not None else 0)
+        if self.validation is None:
+            return set()
+        return _spread(self.updates, VALIDATIONS) | ({0} if self.patience else set())
 
     @property
     def marks(self) -> list[int]:
@@ -189,6 +203,8 @@ def run_training(
         FloatingPointError: If a metric stops being finite, see `networld_algos.training.train`.
     """
     for mark in training.marks:
+        if progress.ended:
+            break
         if mark <= progress.updates and checkpoint.exists(folder):
             continue  # done by an earlier process
         begin = time.perf_counter()
@@ -209,16 +225,25 @@ def run_training(
             return False
         if training.validation is not None and mark in training.validation_marks:
             keep_best(algorithm, training.validation, training.seed, folder / BEST, mark)
-        if training.evaluate is not None and mark in training.evaluation_marks:
+            progress.ended = mark < training.updates and _is_out_of_patience(training, folder, mark)
+        is_last = progress.ended or mark == training.updates
+        if training.evaluate is not None and (is_last or mark in training.evaluation_marks):
             scored = algorithm
-            if mark == training.updates:
+            if is_last:
                 scored, progress.best = best_model(algorithm, folder)
             progress.rows += training.evaluate(scored, progress)
         if distributed.is_chief():
             checkpoint.save(algorithm, folder, progress.to_extra())
-        if mark < training.updates and should_stop is not None and should_stop():
+        if not is_last and should_stop is not None and should_stop():
             return False
     return True
+
+
+def _is_out_of_patience(training: Training, folder: Path, mark: int) -> bool:
+    """Whether the last validations have brought nothing better."""
+    best = checkpoint.read_extra(folder / BEST)["best_updates"]
+    since = sum(best < m <= mark for m in training.validation_marks)
+    return 0 < training.patience <= since
 
 
 def extend(algorithm: Algorithm, progress: Progress, updates: int) -> None:
@@ -263,17 +288,27 @@ def best_model(algorithm: Algorithm, folder: Path) -> tuple[Algorithm, Best | No
 
 
 def keep_best(
-    algorithm: Algorithm, episodes: Episodes, seed: int, folder: Path, updates: int
+    algorithm: Algorithm, validation: Episodes | HeldOut, seed: int, folder: Path, updates: int
 ) -> None:
     """Save the model if its validation loss is the smallest so far.
 
     Args:
         algorithm: The model.
-        episodes: Episodes on which the loss is measured.
+        validation: What the loss is measured on, see `Training.validation`.
         seed: Seed of the windows and the noise, which are the same every time.
         folder: Folder of the best model.
         updates: Updates done.
     """
+    if isinstance(validation, HeldOut):
+        loss = float(imitation_errors(algorithm, validation, seed).mean())
+    else:
+        loss = _validation_loss(algorithm, validation, seed)
+    if checkpoint.exists(folder) and checkpoint.read_extra(folder)["validation_loss"] <= loss:
+        return
+    checkpoint.save(algorithm, folder, asdict(Best(loss, updates)))
+
+
+def _validation_loss(algorithm: Algorithm, episodes: Episodes, seed: int) -> float:
     sampler = WindowSampler(episodes, algorithm.window, algorithm.batch_size)
     rng = np.random.default_rng([seed, Stream.VALIDATION])
     device = next(algorithm.parameters()).device
@@ -283,10 +318,7 @@ def keep_best(
     for _ in range(VALIDATION_BATCHES):
         losses.append(algorithm.validation_loss(sampler.sample(rng).to(device), generator))
     algorithm.train()
-    loss = float(np.mean(losses))
-    if checkpoint.exists(folder) and checkpoint.read_extra(folder)["validation_loss"] <= loss:
-        return
-    checkpoint.save(algorithm, folder, asdict(Best(loss, updates)))
+    return float(np.mean(losses))
 
 
 def _spread(updates: int, count: int) -> set[int]:

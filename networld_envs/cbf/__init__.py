@@ -156,7 +156,8 @@ to 300 dB, and users nearer than ``min_distance_m`` to another base station coun
 
 Presets: ``default``; ``ge2020``, the setting of the paper; ``ge2020_box``, the same network with
 continuous beamformers, for which the paper gives figures; ``large``, 1,027 cells with 32 links per
-user. Episodes end by truncation only.
+user; ``dense``, cells 250 m apart and an angular spread of 10 degrees; ``antennas2`` and
+``antennas8``. Episodes end by truncation only.
 
 Where the authors' public code departs from the paper, this task follows the paper: path angles lie
 on both sides of the line of sight, the innovation of the fading keeps its variance, and inner

@@ -47,6 +47,12 @@ ABOUT = About(
         "ge2020_box": {"mrt": ("rate", 6.0), "slnr": ("rate", 6.6), "genie": ("rate", 7.5)},
     },
     agent_counts={7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
+    deployments={
+        "dense": "cells 250 m apart, angular spread 10 degrees",
+        "antennas2": "2 antennas",
+        "antennas8": "8 antennas",
+    },
+    drifts={"angular_spread_deg": (3.0, 10.0, 30.0), "correlation": (0.3, 0.64, 0.9)},
     pace={"": 2.4},  # a policy must generalise over geometry, which takes longest to learn
     compiled="networld_envs.cbf.compiled",
     logs=LogFacts(
@@ -67,6 +73,9 @@ PRESETS: dict[str, Params] = {
     ),
     "ge2020_box": Params(antennas=3, neighbours=5, reward_set="power"),
     "large": Params(rings=18, max_links=32),
+    "dense": Params(inter_site_m=250.0, max_distance_m=125.0, angular_spread_deg=10.0),
+    "antennas2": Params(antennas=2),
+    "antennas8": Params(antennas=8),
 }
 
 

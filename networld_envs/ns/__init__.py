@@ -4,10 +4,10 @@ Every base station (BS) of a hexagonal network splits its band among three slice
 video and URLLC - once per interval of 100 ms. Packets that are not served within their slice's
 deadline violate its service level agreement (SLA). Demand drifts, and busy neighbours interfere.
 
-Presets: ``default``; ``hotspots``, the same with bursts that drift across cells; ``hua2019``, the
-packet-level model of [H], described at the end; ``hua2019_code``, a single cell of that model as in
-the authors' public code, with all its defects and small URLLC packets, for comparison with
-published values.
+Presets: ``default``; ``hotspots``, the same with bursts that drift across cells; ``urgent``, in
+which URLLC weighs four times as much as each other slice; ``hua2019``, the packet-level model of
+[H], described at the end; ``hua2019_code``, a single cell of that model as in the authors' public
+code, with all its defects and small URLLC packets, for comparison with published values.
 
 Model
 -----

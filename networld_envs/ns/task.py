@@ -88,6 +88,11 @@ ABOUT = About(
     # Hua et al., 2020: utility of hard slicing and of [1, 8, 1] MHz.
     published={"hua2019_code": {"hard": ("reward", 5.25), "published": ("reward", 7.40)}},
     agent_counts={7: {"rings": 1}, 19: {}, 37: {"rings": 3}, 91: {"rings": 5}},
+    deployments={
+        "hotspots": "bursts that drift across cells",
+        "urgent": "URLLC weighs four times as much as the other slices",
+    },
+    drifts={"load": (0.4, 0.8, 1.2)},
     pace={"": 0.25},
     compiled="networld_envs.ns.compiled",
     logs=LogFacts(
@@ -107,6 +112,7 @@ _MODELS: dict[type, ModuleType] = {Params: fluid, PacketParams: packets}
 PRESETS: dict[str, Params | PacketParams] = {
     "default": Params(),
     "hotspots": Params(load=0.6, interference=0.5, hotspots=1),
+    "urgent": Params(slice_weights=(1.0, 1.0, 4.0)),
     "hua2019": PacketParams(),
     "hua2019_code": PacketParams(
         rings=0,

@@ -100,8 +100,8 @@ unused_cost        1/RB            0.01      [C]
 entries.
 
 Episodes end by truncation only. Presets: ``default``; ``cdmp``, with the observation of [P];
-``ring6``, six clusters on a ring at load 0.20; ``nodes12`` (3 clusters), ``nodes96`` (24) and
-``nodes1000`` (250) of bounded degree.
+``ring6``, six clusters on a ring at load 0.20; ``busy``, at twice the load; ``nodes12`` (3
+clusters), ``nodes96`` (24) and ``nodes1000`` (250) of bounded degree.
 
 Sources: [P] Meng et al., "Conditional diffusion model with OOD mitigation as high-dimensional
 offline resource allocation planner in clustered ad hoc networks", IEEE Trans. Commun. 73(12),

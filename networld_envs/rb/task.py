@@ -54,6 +54,12 @@ ABOUT = About(
         48: {"preset": "nodes96", "num_clusters": 12},
         96: {"preset": "nodes96"},
     },
+    deployments={
+        "ring6": "six clusters on a ring, load 0.20",
+        "nodes96": "96 nodes in 24 clusters",
+        "busy": "twice the load",
+    },
+    drifts={"load": (0.085, 0.17, 0.255, 0.34)},
     pace={"": 1.4, "medium": 0.7, "mixed": 0.7},
     logs=LogFacts(
         shown_action=lambda params, actions: {"request": actions},
@@ -69,6 +75,7 @@ PRESETS: dict[str, Params] = {
     "default": Params(),
     "cdmp": Params(observation="cdmp"),
     "ring6": Params(topology="ring", load=0.20),
+    "busy": Params(load=0.34),
     "nodes12": Params(num_clusters=3),
     "nodes96": Params(num_clusters=24, topology="bounded", conflict_radius=BOUNDED_RADIUS),
     "nodes1000": Params(num_clusters=250, topology="bounded", conflict_radius=BOUNDED_RADIUS),

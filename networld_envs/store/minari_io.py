@@ -36,7 +36,7 @@ from networld_envs.store.ids import DATA, DatasetError, dataset_folder
 from networld_envs.store.reading.content import HASH_VERSION, MAIN_FILE, file_hash
 from networld_envs.store.reading.record import checked_record
 from networld_envs.store.reading.sizes import sound
-from networld_envs.store.recipes import catalog
+from networld_envs.store.recipes import known_recipes
 from networld_envs.store.trust import open_trusted
 from networld_envs.version import __version__
 
@@ -233,7 +233,7 @@ def outdated(dataset_id: str) -> str:
     """What is wrong with such a dataset and what to do, as text for an error."""
     again = (
         f"`networld dataset build {dataset_id} --force` makes it again"
-        if dataset_id in catalog()
+        if dataset_id in known_recipes()
         else "or import or download it again"
     )
     return (
@@ -333,7 +333,7 @@ def write(
 
 def remedy(dataset_id: str, force: bool = False) -> str:
     """How to get a dataset that is absent or damaged, as text for an error."""
-    if dataset_id in catalog():
+    if dataset_id in known_recipes():
         return f"`networld dataset build {dataset_id}{' --force' * force}` makes it"
     return "it is not in the catalogue: import or download it" + " again" * force
 

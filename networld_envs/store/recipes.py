@@ -6,14 +6,14 @@ import json
 import os
 import tomllib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from networld_envs import validate
 from networld_envs.files import replace_text
 from networld_envs.policies.rollout import Behaviour
-from networld_envs.simulator import BUILT_IN, TASKS, task_module
+from networld_envs.simulator import BUILT_IN, TASKS, about, task_module
 from networld_envs.store.ids import DatasetError, check_id
 from networld_envs.version import __version__
 
@@ -78,6 +78,8 @@ QUALITIES: dict[str, tuple[Behaviour, ...]] = {
     "random": (Behaviour("random"),),
 }
 """Quality -> behaviours that make the data, for user-defined tasks."""
+DEPLOYMENT_SEED = 40_000_000
+"""First seed of the first deployment of a task, after that of its expert data."""
 ADDED_SEED = 100_000_000
 """First seed of the first quality of an added task; evaluation seeds are far below."""
 
@@ -93,6 +95,33 @@ def _recipes_of_added_tasks() -> dict[str, Recipe]:
                 seed = ADDED_SEED + 1_000_000 * i
                 recipes[dataset_id] = Recipe(dataset_id, task, 500, 50, seed, behaviours)
     return recipes
+
+
+def deployment_id(task: str, preset: str, quality: str = "expert") -> str:
+    """Id of the data of a task's deployment, e.g. ``"networld/rb/ring6/expert-v0"``."""
+    return f"networld/{task}/{preset}/{quality}-v0"
+
+
+def deployments() -> dict[str, Recipe]:
+    """Recipes of expert data of every deployment in the ``ABOUT`` of the package's tasks, by id.
+
+    They are like that of the task's expert data, with a preset and seeds of their own. These
+    datasets have no recorded hash: results name the hash of the data that they were made with.
+    """
+    recipes = {}
+    for dataset_id, usual in reserved().items():
+        presets = about(usual.task).deployments if dataset_id.endswith("/expert-v0") else {}
+        for i, preset in enumerate(presets):
+            own_id = deployment_id(usual.task, preset)
+            seed = usual.seed + DEPLOYMENT_SEED + 1_000_000 * i
+            own = {"preset": preset, "seed": seed, "sha256": ""}
+            recipes[own_id] = replace(usual, dataset_id=own_id, **own)
+    return recipes
+
+
+def known_recipes() -> dict[str, Recipe]:
+    """All datasets that can be built by their id: `catalog` and `deployments`."""
+    return {**catalog(), **deployments()}
 
 
 def catalog() -> dict[str, Recipe]:
@@ -116,7 +145,7 @@ def find_recipe(dataset_id: str) -> Recipe:
     Raises:
         DatasetError: For an unknown id; lists the valid ones.
     """
-    known = catalog()
+    known = known_recipes()
     if dataset_id not in known:
         raise DatasetError(
             f"unknown dataset {dataset_id!r}; known datasets:\n  " + "\n  ".join(known)
