@@ -54,11 +54,11 @@ def main() -> None:
     for episode in rng.choice(len(episodes), args.states):
         step, agent = rng.integers(episodes.lengths[episode]), rng.integers(episodes.obs.shape[2])
         obs = torch.as_tensor(episodes.obs[episode, step])
-        z, sent = own.message_of(obs)
+        looks = own.look(obs)
         table = torch.as_tensor(episodes.neighbours[episode]).long()
-        combined, present = own.received(z, sent, table)
+        combined, present = own.received(looks, table)
         m = own.standard_message(combined, present)
-        rows = (v[agent].expand(args.plans, -1) for v in (z, m, present))
+        rows = (v[agent].expand(args.plans, -1) for v in (looks.z, m, present))
         now, mean, seen = rows
         segment, _ = plan(nets, model.config, task, now, mean, seen, generator)
         logits = nets.shared.classify(segment, torch.tensor([0]), seen, task)

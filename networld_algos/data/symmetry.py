@@ -50,27 +50,51 @@ def entity_columns(columns: Sequence[Column], pattern: str) -> Table:
     return np.array(rows, np.int64).reshape(len(rows), len(tables[0]) if tables else 0)
 
 
+def _patterns(spec: TaskSpec) -> Sequence[str]:
+    """What the task says of its entities; one that is not in the table of tasks has none."""
+    try:
+        return about(spec.task).entities
+    except ValueError:
+        return ()
+
+
+def shared_groups(spec: TaskSpec) -> list[Table]:
+    """Columns ``(entities, C)`` of the observation, for each group whose entities share weights.
+
+    Entities that have a part of the action, or show one, are left out.
+    """
+    groups = []
+    for pattern in _patterns(spec):
+        table = entity_columns(spec.obs_columns, pattern)
+        acted = len(entity_columns(spec.action_columns, pattern)) > 0
+        if len(table) and not acted and not np.isin(table, spec.last_action).any():
+            groups.append(table)
+    return groups
+
+
+def own_columns(spec: TaskSpec) -> Table:
+    """Columns ``(C,)`` of the observation that belong to none of the `shared_groups`."""
+    taken = [table.ravel() for table in shared_groups(spec)]
+    return np.setdiff1d(np.arange(spec.obs_dim), np.concatenate([np.empty(0, np.int64), *taken]))
+
+
 class Renumbering:
     """Random orders of the entities of a task.
 
     Args:
-        spec: The task; one that is not in the table of tasks has no entities.
+        spec: The task.
 
     Attributes:
         groups: For each group of entities its columns of the observation and of the action.
     """
 
     def __init__(self, spec: TaskSpec) -> None:
-        try:
-            patterns = about(spec.task).entities
-        except ValueError:  # not in the table of tasks
-            patterns = ()
         groups = [
             tuple(
                 entity_columns(columns, pattern)
                 for columns in (spec.obs_columns, spec.action_columns)
             )
-            for pattern in patterns
+            for pattern in _patterns(spec)
         ]
         self.groups = [(obs, actions) for obs, actions in groups if max(len(obs), len(actions)) > 1]
         self._widths = spec.obs_dim, spec.action_dim

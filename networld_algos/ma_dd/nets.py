@@ -46,7 +46,7 @@ class DecisionDiffuser(nn.Module):
 
     Args:
         spec: The task.
-        inputs: What an agent knows; its features are the states.
+        inputs: What an agent knows; its features, without combined entities, are the states.
         hidden: Widths of the inverse model's hidden layers.
         bins: Bins per column of a box action.
         dim: Channels of the U-Net's first level.
@@ -78,7 +78,7 @@ class DecisionDiffuser(nn.Module):
     ) -> None:
         super().__init__()
         self.inputs = LocalInputs(spec, inputs)
-        self.width = self.inputs.features.width
+        self.width = self.inputs.own_width
         self.schedule = CosineSchedule(train_steps)
         self.prediction: Prediction = prediction
         self.denoiser = TemporalUNet(self.width, self.inputs.width, dim, mults, blocks)

@@ -141,6 +141,8 @@ class NetWorld(Algorithm):
         task = episodes.spec.task
         own = self.nets.task(task)
         own.features.fit(episodes)
+        if own.entities is not None:
+            own.entities.fit(episodes)
         own.set_action_range(*episodes.action_range)
         config = self.config
         if config.uses_returns:
@@ -151,11 +153,11 @@ class NetWorld(Algorithm):
             lengths = torch.as_tensor(episodes.lengths[:8], device=obs.device)
             real = torch.arange(obs.shape[1], device=obs.device) <= lengths[:, None]  # (K, T+1)
             own.fit_latents(own.features(obs)[real].flatten(0, -2))
-            z, sent = own.message_of(obs)
             table = torch.as_tensor(episodes.neighbours[:8], device=obs.device).long()
-            near = table[:, None].expand(-1, z.shape[1], -1, -1)
-            combined, present = own.received(z, sent, near)
-            rows = combined[(present.squeeze(-1) > 0) & real[..., None]]
+            near = table[:, None].expand(-1, obs.shape[1], -1, -1)
+            combined, present = own.received(own.look(obs), near)
+            known = (present.squeeze(-1) > 0) | (own.field is None)
+            rows = combined[known & real[..., None]]
             if len(rows) > 1:
                 own.message_standardiser.fit(rows)
         self.acting.task(task).load_state_dict(own.state_dict())
@@ -251,9 +253,9 @@ class NetWorld(Algorithm):
 
         This also updates the running statistics of the combined message, which follow the sender.
         """
-        m = data.combined
-        if self.config.mean_field:
-            m = self.nets.task(task).message_standardiser.batch(m) * data.present
+        m, own = data.combined, self.nets.task(task)
+        if self.config.context:
+            m = own.without_absent(own.message_standardiser.batch(m), data.present)
         errors = self._forecast_errors(self.nets, task, data, m, self.config.action_slot)
         return row_mean(errors) if weights is None else masked_mean(errors, weights)
 
@@ -332,7 +334,7 @@ class NetWorld(Algorithm):
             return None
         own = self.acting.task(carry["task"])
         with torch.no_grad():
-            return own.message_of(obs)[1]
+            return own.look(obs).sent
 
     @torch.no_grad()
     def act(
@@ -343,13 +345,13 @@ class NetWorld(Algorithm):
         config, nets, task = self.config, self.acting, carry["task"]
         own = nets.task(task)
         e, n, _ = obs.shape
-        z, sent = own.message_of(obs)
-        memory: Carry = {}
-        m, present = torch.zeros_like(z), torch.zeros_like(z[..., :1])
+        seen = own.look(obs)
+        z, memory, combined = seen.z, Carry(), None
+        present = torch.zeros_like(z[..., :1])
         if own.field is not None:
-            held, usable, memory = collect(sent, neighbours, carry, config.message_max_age)
-            combined, present = own.field(sent, held, usable)
-            m = own.standard_message(combined, present)
+            held, usable, memory = collect(seen.sent, neighbours, carry, config.message_max_age)
+            combined, present = own.field(seen.sent, held, usable)
+        m = own.standard_message(own.beside(seen, combined), present)
         rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))
         if config.act_by == "slot":
             assert own.slot is not None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from networld_algos.data.returns import ReturnOf
+from networld_algos.data.symmetry import own_columns
 from networld_algos.nn.action_head import DECODES, Decode
 from networld_algos.nn.diffusion import PREDICTIONS, SOLVERS, UNGUIDED_STEPS, Prediction, Solver
 from networld_algos.nn.features import FEATURES, FeatureKind, feature_width
@@ -49,6 +50,8 @@ class LatentConfig(InputsConfig):
         message_max_age: Steps for which a neighbour's last message replaces lost ones; with 0, an
             agent decides by the messages that arrive.
         episode_beta: See `InputsConfig`.
+        entities: See `InputsConfig`. With ``"shared"`` the latent holds the columns that belong to
+            no entity, and what is combined of the entities enters beside the message.
         latent: Width ``d`` of a latent and of a message.
         encoder_grad: What trains the encoder. ``"none"``: nothing; it is a fixed random rotation of
             the features, which loses nothing. ``"inverse+reconstruction"``: these two losses.
@@ -65,11 +68,20 @@ class LatentConfig(InputsConfig):
     latent: int = 64
     encoder_grad: EncoderGrad | Literal["auto"] = "auto"
 
-    def features_of(self, obs_dim: int) -> FeatureKind:
-        """Features of observations of length ``obs_dim``."""
+    @property
+    def context(self) -> int:
+        """Width ``M`` of what an agent knows beside its latent: messages, combined entities."""
+        return self.latent * (int(self.mean_field) + int(self.entities == "shared"))
+
+    def columns_of(self, spec: TaskSpec) -> int:
+        """Number of columns of a task's observations that the latent holds."""
+        return len(own_columns(spec)) if self.entities == "shared" else spec.obs_dim
+
+    def features_of(self, columns: int) -> FeatureKind:
+        """Features of that many columns of an observation."""
         if self.features != "auto":
             return self.features
-        return "both" if feature_width(obs_dim, "both") <= self.latent else "symlog"
+        return "both" if feature_width(columns, "both") <= self.latent else "symlog"
 
     def encoder_grad_of(self, spec: TaskSpec) -> EncoderGrad:
         """What trains the encoder of a task, see ``encoder_grad``.
@@ -77,7 +89,8 @@ class LatentConfig(InputsConfig):
         Raises:
             ValueError: If the encoder is fixed and the latent has no room for all features.
         """
-        width = feature_width(spec.obs_dim, self.features_of(spec.obs_dim))
+        columns = self.columns_of(spec)
+        width = feature_width(columns, self.features_of(columns))
         if self.encoder_grad == "auto":
             return "none" if width <= self.latent else "inverse+reconstruction"
         if self.encoder_grad == "none" and width > self.latent:
@@ -326,6 +339,7 @@ FAITHFUL: dict[str, Any] = {
     "encoder_grad": "inverse+reconstruction",
     "message": "latent",
     "aggregate": "mean",
+    "entities": "flat",
     "action_slot": 0.0,
     "discount": 0.99,
     "adapt_share": 0.5,

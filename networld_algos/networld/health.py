@@ -70,7 +70,8 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     device = own.features.mean.device
     data = episodes.take(torch.arange(min(len(episodes), HEALTH_EPISODES)).numpy())
     obs = torch.as_tensor(data.obs, device=device)
-    z, sent = own.message_of(obs)  # (K, T+1, N, d), (K, T+1, N, M)
+    looks = own.look(obs)
+    z = looks.z  # (K, T+1, N, d)
     steps = torch.as_tensor(data.step_mask, device=device)  # (K, T)
     seen = torch.cat([steps[:, :1], steps], dim=1)  # (K, T+1)
 
@@ -88,7 +89,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
     actions = torch.as_tensor(data.actions, device=device)[steps]
     noise = torch.randn(z_next.shape, generator=generator).to(device)
     table = torch.as_tensor(data.neighbours, device=device).long()
-    combined, present = own.received(z, sent, table[:, None].expand(-1, z.shape[1], -1, -1))
+    combined, present = own.received(looks, table[:, None].expand(-1, z.shape[1], -1, -1))
     m = own.standard_message(combined, present)[:, :-1][steps]
     present = present[:, :-1][steps]
     flat = [v.flatten(0, 1) for v in (z_now, m, present, z_next)]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from networld_algos.data.symmetry import own_columns
 from networld_algos.networld.config import NetWorldConfig
 from networld_algos.nn.action_head import ActionHead
 from networld_algos.nn.diffusion import CosineSchedule
+from networld_algos.nn.entities import Entities
 from networld_algos.nn.features import ObsFeatures, RunningStandardiser
 from networld_algos.nn.layers import Hidden, Residual, Rotation, mlp
 from networld_algos.nn.messages import MeanField
@@ -25,18 +28,34 @@ SMALL = 0.01
 """Initial scale of what the encoder and the decoder add to their linear parts."""
 
 
+class Seen(NamedTuple):
+    """What agents see, and what they send.
+
+    Attributes:
+        z: ``(..., d)`` latents.
+        sent: ``(..., M)`` messages.
+        entities: ``(..., d)`` combined entities; None unless they share weights.
+    """
+
+    z: Tensor
+    sent: Tensor
+    entities: Tensor | None
+
+
 class TaskNets(nn.Module):
     """The networks that a task has for itself.
 
     Attributes:
         encoder_grad: What trains the encoder, see `NetWorldConfig`.
         last_action: Columns of the observation that show the last action.
-        features: Features of the observation, standardised by the dataset.
+        features: Features of the observation, standardised by the dataset; with shared entities,
+            of the columns that belong to none.
+        entities: Combines the entities of the observation, with shared entities; else None.
         encoder: Maps features to a raw latent, which ``standardiser`` turns into z.
         decoder: Maps z to features if the encoder is trained; used in training only.
         inverse: Maps ``[z_t, z_{t+1}]`` to the input of ``head``.
         head: Action logits.
-        sender: g, from z to a message; None if the message is not learned.
+        sender: g, from z and combined entities to a message; None if the message is not learned.
         field: Combines messages of neighbours; None without a mean field.
         slot: Action logits from the forecast's hidden layer, with ``action_slot``.
         message_standardiser: Standardises the combined message.
@@ -51,8 +70,15 @@ class TaskNets(nn.Module):
     def __init__(self, spec: TaskSpec, config: NetWorldConfig) -> None:
         super().__init__()
         d, hidden = config.latent, [config.hidden] * MLP_LAYERS
+        beside = max(config.context, d)
         self.last_action = spec.last_action
-        self.features = ObsFeatures(spec.obs_dim, config.features_of(spec.obs_dim))
+        kind = config.features_of(config.columns_of(spec))
+        self.entities = None
+        if config.entities == "shared":
+            self.features = ObsFeatures(spec.obs_dim, kind, own_columns(spec))
+            self.entities = Entities(spec, kind, d)
+        else:
+            self.features = ObsFeatures(spec.obs_dim, kind)
         self.encoder_grad = config.encoder_grad_of(spec)
         self.standardiser = RunningStandardiser(d)
         self.encoder: Rotation | Residual
@@ -66,7 +92,7 @@ class TaskNets(nn.Module):
         coding: Coding = "onehot" if config.coding == "onehot" else "twohot"
         symlog = config.coding != "uniform"
         self.head = ActionHead(spec, config.hidden, BINS, coding, symlog)
-        self.message_standardiser = RunningStandardiser(d)
+        self.message_standardiser = RunningStandardiser(beside)
         self.sender = self.field = None
         self.sends_features = config.message == "features"
         if config.mean_field:
@@ -77,14 +103,15 @@ class TaskNets(nn.Module):
                 out=d if self.sends_features else None,
             )
             if config.message == "learned":
-                self.sender = mlp([d, config.hidden // 2, d])
+                inputs = d if self.entities is None else 2 * d
+                self.sender = mlp([inputs, config.hidden // 2, d])
         self.slot = None
         if config.action_slot:
             self.slot = ActionHead(spec, config.hidden, BINS, coding, symlog)
         self.value = self.advantage_standardiser = None
         self.register_buffer("return_std", None)
         if config.weighting == "advantage":
-            self.value = mlp([2 * d + 1, config.hidden, 1])
+            self.value = mlp([d + beside + 1, config.hidden, 1])
             self.advantage_standardiser = RunningStandardiser(1)
             self.register_buffer("return_std", torch.tensor(1.0))
         planned = config.planner == "diffusion"
@@ -123,37 +150,55 @@ class TaskNets(nn.Module):
         """Features ``(..., F)`` to standardised latents ``(..., d)``."""
         return self.standardiser(self.encoder(features))
 
-    def message_of(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents ``(..., d)`` of raw observations ``(..., O)``, and messages ``(..., M)``."""
+    def look(self, obs: Tensor) -> Seen:
+        """What agents see in raw observations ``(..., O)``, and what they send."""
         features = self.features(obs)
-        z = self.latents(features)
-        return z, self.send(z, features)
+        return self.see(obs, self.latents(features), features)
 
-    def send(self, z: Tensor, features: Tensor) -> Tensor:
-        """Messages ``(..., M)`` of agents with latents ``(..., d)`` and features ``(..., F)``."""
+    def see(self, obs: Tensor, z: Tensor, features: Tensor) -> Seen:
+        """`look`, if latents ``(..., d)`` and features ``(..., F)`` are known."""
+        entities = None if self.entities is None else self.entities(obs)
         if self.sends_features:
-            return features
-        return z if self.sender is None else self.sender(z)
+            sent = features
+        elif self.sender is None:
+            sent = z
+        else:
+            sent = self.sender(z if entities is None else torch.cat([z, entities], dim=-1))
+        return Seen(z, sent, entities)
 
-    def received(self, z: Tensor, sent: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
-        """What all agents of a team receive at the same time, before standardisation.
+    def received(self, seen: Seen, near: Tensor) -> tuple[Tensor, Tensor]:
+        """What all agents of a team know beside their latents, before standardisation.
 
         Args:
-            z: ``(..., N, d)`` latents.
-            sent: ``(..., N, M)`` messages.
-            near: ``(..., N, D)`` int64, padded with -1, the same leading axes.
+            seen: What each of them sees, ``(..., N, ...)``.
+            near: ``(..., N, D)`` int64 neighbours, padded with -1, the same leading axes.
 
         Returns:
-            Combined messages ``(..., N, d)`` and ``(..., N, 1)``, 1.0 where there is at least one;
-            zeros without a mean field.
+            `beside` of the messages that all send at the same time, and ``(..., N, 1)``, 1.0 where
+            there is at least one message; zeros without a mean field.
         """
         if self.field is None:
-            return torch.zeros_like(z), torch.zeros_like(z[..., :1])
-        return self.field.of_team(sent, near)
+            return self.beside(seen, None), torch.zeros_like(seen.z[..., :1])
+        combined, present = self.field.of_team(seen.sent, near)
+        return self.beside(seen, combined), present
+
+    def beside(self, seen: Seen, combined: Tensor | None) -> Tensor:
+        """Combined messages ``(..., d)`` and combined entities, or zeros without either."""
+        parts = [part for part in (combined, seen.entities) if part is not None]
+        return torch.cat(parts, dim=-1) if parts else torch.zeros_like(seen.z)
 
     def standard_message(self, combined: Tensor, present: Tensor) -> Tensor:
-        """Standardised message, zero where there is no neighbour."""
-        return self.message_standardiser(combined) * present
+        """Standardised m; what it holds of messages is zero where there is no neighbour."""
+        return self.without_absent(self.message_standardiser(combined), present)
+
+    def without_absent(self, m: Tensor, present: Tensor) -> Tensor:
+        """``m`` ``(..., M)`` with zeros for the messages of agents without neighbours."""
+        if self.entities is None:
+            return m * present
+        if self.field is None:
+            return m
+        messages, entities = m.chunk(2, dim=-1)
+        return torch.cat([messages * present, entities], dim=-1)
 
     def fit_returns(self, returns: Tensor) -> None:
         """Fit what is in units of the segment returns ``(S,)`` of the data."""
@@ -169,7 +214,7 @@ class TaskNets(nn.Module):
                 head.set_range(low, high)
 
     def value_of(self, x: Tensor) -> Tensor:
-        """Values ``(...)`` of ``[z; m; present]`` ``(..., 2d + 1)``, see `advantage`."""
+        """Values ``(...)`` of ``[z; m; present]``, see `networld_algos.networld.advantage`."""
         assert self.value is not None
         return self.value(x).squeeze(-1)
 
@@ -200,8 +245,8 @@ class SharedNets(nn.Module):
     def __init__(self, tasks: Iterable[str], config: NetWorldConfig) -> None:
         super().__init__()
         d = config.latent
-        self.channels = 2 * d if config.mean_field else d
-        self.context = 1 if config.mean_field else 0
+        self.channels = d + config.context
+        self.context = 1 if config.context else 0
         # A ParameterDict made from a dict sorts its entries. They are added one by one, so that the
         # order of parameters, and of optimiser moments, is the same if a task is added later.
         self.embeddings = nn.ParameterDict()

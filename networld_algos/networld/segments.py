@@ -25,12 +25,13 @@ class Transitions:
 
     Attributes:
         z: ``(R, d)`` latents with shuffled last action, without gradient.
-        combined: ``(R, d)`` combined message before standardisation, with gradient to the sender.
+        combined: ``(R, M)`` what is known beside the latents, before standardisation: the combined
+            message, and combined entities if they share weights. With gradient to their networks.
         present: ``(R, 1)`` 1.0 where the agent has a neighbour.
         actions: ``(R, ...)`` what was done.
         z_next: ``(R, d)`` true latents one step later, without gradient.
         z_last: ``(R, d)`` latents at the end of the window, without gradient.
-        combined_last: ``(R, d)`` combined message there, without gradient.
+        combined_last: ``(R, M)`` the same there, without gradient.
         rewards: ``(R, T)`` rewards that count, see `NetWorldConfig.return_of`.
         terminated: ``(R,)`` 1.0 where the episode terminates within the window.
         steps: ``(R, T)`` 1.0 where the transition is real; the first one always is.
@@ -59,7 +60,7 @@ class Segments:
         chosen: ``(S,)`` rows of ``transitions`` that the segments belong to.
         features: ``(S, H, F)``.
         z: ``(S, H, d)`` latents standardised with running statistics, without gradient.
-        m: ``(S, H, d)`` standardised message, without gradient; None if no plan is trained.
+        m: ``(S, H, M)`` the same, standardised, without gradient; None if no plan is trained.
         present: ``(S, 1)`` 1.0 where the agent has a neighbour.
         actions: ``(S, H-1, ...)``.
         steps: ``(S, H-1)`` 1.0 where the transition is real.
@@ -102,7 +103,8 @@ def draw_segments(
         shown = shuffle_last_action(
             batch.obs[:, :1], own.last_action, config.action_dropout, generator
         )
-        features = own.features(torch.cat([shown, batch.obs[:, 1:]], dim=1))  # (B, H, N, F)
+        obs = torch.cat([shown, batch.obs[:, 1:]], dim=1)
+        features = own.features(obs)  # (B, H, N, F)
         z = own.latents(features)
     picked = pick(b * n, config.transitions, generator, z.device)
     window, agent = picked.rows // n, picked.rows % n
@@ -110,18 +112,18 @@ def draw_segments(
     count = config.sequences * max(1, (config.horizon - 1) // (h - 1))
     chosen, sequences = picked.first(count)
     row, of = window[chosen], agent[chosen]
-    combined, seen = own.received(z[:, 0], own.send(z[:, 0], features[:, 0]), near)
+    combined, seen = own.received(own.see(obs[:, 0], z[:, 0], features[:, 0]), near)
     combined, present = combined[window, agent], seen[window, agent]
     m, combined_last = None, combined.detach()
     with torch.no_grad():
         if config.planner == "diffusion":
             table = near[:, None].expand(-1, h - 1, -1, -1)
-            later, _ = own.received(z[:, 1:], own.send(z[:, 1:], features[:, 1:]), table)
+            later, _ = own.received(own.see(obs[:, 1:], z[:, 1:], features[:, 1:]), table)
             combined_last = later[window, -1, agent]
             m = torch.cat([combined[chosen, None], later[row, :, of]], dim=1)
             m = own.standard_message(m, present[chosen, None])
         elif config.window > 1:
-            last, _ = own.received(z[:, -1], own.send(z[:, -1], features[:, -1]), near)
+            last, _ = own.received(own.see(obs[:, -1], z[:, -1], features[:, -1]), near)
             combined_last = last[window, agent]
     rewards = assigned_rewards(batch.rewards, batch.neighbours, config.return_of)  # (B, T, N)
     powers = config.discount ** torch.arange(h - 1, device=z.device)

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from networld_algos.data.episodes import Episodes
@@ -38,18 +39,28 @@ class ObsFeatures(nn.Module):
     Args:
         obs_dim: Length ``O`` of an observation.
         kind: ``"symlog"``, ``"linear"``, or ``"both"``: one after the other.
+        columns: ``(C,)`` columns of the observation that are meant, or ``(K, C)`` of K entities,
+            which share statistics; all by default.
 
     Attributes:
-        width: Columns ``F``: ``O``, or ``2 O`` with both.
+        width: Columns ``F``: as many as the columns, or twice as many with both.
     """
 
     mean: Tensor
     std: Tensor
+    columns: Tensor | None
 
-    def __init__(self, obs_dim: int, kind: FeatureKind = "symlog") -> None:
+    def __init__(
+        self,
+        obs_dim: int,
+        kind: FeatureKind = "symlog",
+        columns: NDArray[np.int64] | None = None,
+    ) -> None:
         super().__init__()
         self.kind = kind
-        self.width = feature_width(obs_dim, kind)
+        at = None if columns is None else torch.from_numpy(columns)
+        self.register_buffer("columns", at, persistent=False)
+        self.width = feature_width(obs_dim if columns is None else columns.shape[-1], kind)
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("std", torch.ones(self.width))
 
@@ -61,7 +72,7 @@ class ObsFeatures(nn.Module):
             obs = torch.as_tensor(episodes.obs[start : start + chunk], dtype=torch.float64)
             lengths = torch.as_tensor(episodes.lengths[start : start + chunk])
             real = torch.arange(obs.shape[1]) <= lengths[:, None]  # the final observation counts
-            values = self._values(obs[real].flatten(0, -2)).numpy()
+            values = self._values(obs[real]).flatten(0, -2).numpy()
             total = total + values.sum(axis=0)
             square = square + (values**2).sum(axis=0)
             count += len(values)
@@ -72,10 +83,12 @@ class ObsFeatures(nn.Module):
         self.std.copy_(torch.from_numpy(std))
 
     def forward(self, obs: Tensor) -> Tensor:
-        """``(..., O)`` raw to ``(..., F)`` features."""
+        """``(..., O)`` raw to ``(..., F)`` features, or ``(..., K, F)`` of K entities."""
         return ((self._values(obs) - self.mean) / self.std).clamp(-CLIP, CLIP)
 
     def _values(self, obs: Tensor) -> Tensor:
+        if self.columns is not None:
+            obs = obs[..., self.columns.to(obs.device)]
         if self.kind == "linear":
             return obs
         return symlog(obs) if self.kind == "symlog" else torch.cat([symlog(obs), obs], dim=-1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from networld_algos.base import Carry
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
+from networld_algos.nn.entities import ENTITIES, EntityFeatures, EntityKind
 from networld_algos.nn.features import FEATURES, FeatureKind, ObsFeatures, shuffle_last_action
 from networld_algos.nn.layers import mlp
 from networld_algos.nn.messages import (
@@ -49,6 +50,9 @@ class InputsConfig:
         episode_beta: Above 0, windows are drawn more often from episodes that went better than
             their first observations let one expect, for data of several behaviours. This is the
             inverse temperature, see `networld_algos.data.behaviour`.
+        entities: ``"shared"``: where a task lists interchangeable entities, one network reads each
+            of them, see `networld_algos.nn.entities`. ``"flat"``: their columns are features like
+            others.
     """
 
     FEATURES: ClassVar[tuple[str, ...]] = FEATURES
@@ -62,6 +66,7 @@ class InputsConfig:
     message_dropout: float = 0.0
     message_max_age: int = MESSAGE_MAX_AGE
     episode_beta: float = 0.0
+    entities: EntityKind = "flat"
 
     def __post_init__(self) -> None:
         validate.one_of(self, "features", self.FEATURES)
@@ -71,31 +76,40 @@ class InputsConfig:
         validate.one_of(self, "aggregate", AGGREGATES)
         validate.integer(self, "message_max_age", low=0)
         validate.real(self, "episode_beta", low=0.0, high=100.0)
+        validate.one_of(self, "entities", ENTITIES)
 
 
 class LocalInputs(nn.Module):
     """``x = [f(o_i); m_i; 1 if there are neighbours]``, or ``f(o_i)`` alone without a mean field.
 
-    ``m_i`` combines the messages of the neighbours, see `MeanField`.
+    ``m_i`` combines the messages of the neighbours, see `MeanField`. If entities share weights,
+    f(o_i) has the columns of no entity, then what is combined of the entities.
 
     Args:
         spec: The task.
         config: See `InputsConfig`.
 
     Attributes:
+        own_width: Leading columns of x that are functions of the observation without weights.
         width: Columns ``F`` of x.
     """
 
     def __init__(self, spec: TaskSpec, config: InputsConfig) -> None:
         super().__init__()
-        self.features = ObsFeatures(spec.obs_dim, config.features)
+        self.features: ObsFeatures | EntityFeatures
+        if config.entities == "shared":
+            self.features = EntityFeatures(spec, config.features)
+            self.own_width = self.features.own.width
+        else:
+            self.features = ObsFeatures(spec.obs_dim, config.features)
+            self.own_width = self.features.width
         self.config = config
         self.last_action = spec.last_action
         self.sender = self.field = None
         self.width = self.features.width
         if not config.mean_field:
             return
-        sent = self.features.width
+        sent = self.own_width
         if config.message == "learned":
             sent = MESSAGE_WIDTH
             self.sender = mlp([self.features.width, SENDER_HIDDEN, sent])
@@ -156,4 +170,4 @@ class LocalInputs(nn.Module):
         return torch.cat([features, *self.field(sent, held, usable)], dim=-1), memory
 
     def _sent(self, features: Tensor) -> Tensor:
-        return features if self.sender is None else self.sender(features)
+        return features[..., : self.own_width] if self.sender is None else self.sender(features)

@@ -9,6 +9,9 @@ reads features or writes actions, entries are copied for the columns that both s
 * new columns of a fixed rotation are orthonormal to the others, so nothing is lost, but they show;
 * statistics and bins of new columns come from the data.
 
+With ``entities="shared"`` (`networld_algos.nn.entities`) another number of listed entities changes
+no size: all weights are copied, and the statistics of entities with them.
+
 A model has the same parts before and after only if its settings choose them regardless of sizes.
 NetWorld, for instance, trains its encoder where observations are too long for its latent.
 """
@@ -22,7 +25,9 @@ import torch
 from torch import Tensor
 
 from networld_algos.base import Algorithm
+from networld_algos.data.symmetry import own_columns, shared_groups
 from networld_algos.nn.action_head import ActionHead
+from networld_algos.nn.entities import EntityGroup
 from networld_algos.nn.features import ObsFeatures
 from networld_algos.nn.layers import Rotation
 from networld_envs.spec import Column, TaskSpec
@@ -123,6 +128,8 @@ class _Axes:
     ) -> None:
         self.known, self.given = known, given
         self.features = _features(trained, known), _features(model, given)
+        was, now = _group_features(trained, known), _group_features(model, given)
+        self.groups = {name: (was[name], now[name]) for name in was.keys() & now.keys()}
         heads = {name: m for name, m in model.named_modules() if isinstance(m, ActionHead)}
         self.heads = {name: head.choices for name, head in heads.items()}
         self.rotations = {
@@ -143,7 +150,9 @@ class _Axes:
             return self._actions(self.heads[head], old, new)
         if old == new:
             return torch.arange(new), torch.arange(old)
-        return self._inputs(old, new)
+        group = next((g for g in self.groups if name.startswith(f"{g}.")), None)
+        was, now = self.features if group is None else self.groups[group]
+        return _inputs(was, now, old, new)
 
     def _head(self, name: str) -> str | None:
         return next((head for head in self.heads if name.startswith(f"{head}.")), None)
@@ -159,30 +168,47 @@ class _Axes:
             *([f"{name}/{bin}" for name in names for bin in range(width)] for names in named)
         )
 
-    def _inputs(self, old: int, new: int) -> Pairs | None:
-        """Positions along an axis of k blocks of features and, after them, other entries."""
-        was, now = self.features
-        if len(was) == len(now):
-            return None
-        blocks, odd = divmod(old - new, len(was) - len(now))
-        rest = old - blocks * len(was)
-        # Where several blocks and many others are mixed, their order is not known.
-        if odd or blocks < 1 or rest < 0 or (blocks > 1 and rest > 1):
-            return None
-        both = [
-            [f"{block}/{name}" for block in range(blocks) for name in names]
-            + [f"rest/{i}" for i in range(rest)]
-            for names in (was, now)
-        ]
-        return _common(*both)
+
+def _inputs(was: Sequence[str], now: Sequence[str], old: int, new: int) -> Pairs | None:
+    """Positions along an axis of k blocks of features and, after them, other entries."""
+    if len(was) == len(now):
+        return None
+    blocks, odd = divmod(old - new, len(was) - len(now))
+    rest = old - blocks * len(was)
+    # Where several blocks and many others are mixed, their order is not known.
+    if odd or blocks < 1 or rest < 0 or (blocks > 1 and rest > 1):
+        return None
+    both = [
+        [f"{block}/{name}" for block in range(blocks) for name in names]
+        + [f"rest/{i}" for i in range(rest)]
+        for names in (was, now)
+    ]
+    return _common(*both)
 
 
 def _features(model: Algorithm, spec: TaskSpec) -> list[str]:
-    """Names of the features of a task's observations, in order."""
+    """Names of the features of a task's observations, in order; those of no shared entity."""
     names = _names(spec.obs_columns, spec.obs_dim)
+    if getattr(model.config, "entities", "flat") == "shared":
+        names = [names[i] for i in own_columns(spec)]
     found = [m for m in model.modules() if isinstance(m, ObsFeatures)]
     kinds = {m.kind for m in found if m.width in (len(names), 2 * len(names))}
-    kind = kinds.pop() if len(kinds) == 1 else "symlog"
+    return _by_part(names, kinds.pop() if len(kinds) == 1 else "symlog")
+
+
+def _group_features(model: Algorithm, spec: TaskSpec) -> dict[str, list[str]]:
+    """Module of each group of shared entities -> names of the features of one of them."""
+    tables = shared_groups(spec)
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, EntityGroup):
+            table = tables[int(name.rpartition(".")[2])]
+            names = [spec.obs_columns[i].name for i in table[0]]
+            found[name] = _by_part(names, module.features.kind)
+    return found
+
+
+def _by_part(names: Sequence[str], kind: str) -> list[str]:
     parts = ("symlog", "linear") if kind == "both" else (kind,)
     return [f"{part}:{name}" for part in parts for name in names]
 
