@@ -28,6 +28,7 @@ class Cell:
         note: Second line in small type, e.g. an interval.
         strong: Whether the text is bold.
         mark: Short superscript, e.g. a rank.
+        limits: Limits of the interval in ``note``, with all their digits.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Cell:
     note: str = ""
     strong: bool = False
     mark: str = ""
+    limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Table:
         return "\n\n".join([*above, "\n".join([*heads, *body])])
 
     def to_dict(self) -> dict[str, Any]:
-        """The table for JSON. A cell has its text, its note, and its value if it is a number."""
+        """The table for JSON. A cell has its text, its note, and its value and limits if it has any."""
         return {
             "title": self.title,
             "caption": self.caption,
@@ -107,6 +109,8 @@ def _cell_dict(cell: Cell) -> dict[str, Any]:
     found: dict[str, Any] = {"text": cell.text}
     if isinstance(cell.order, (int, float)) and math.isfinite(cell.order):
         found["value"] = cell.order
+    if cell.limits is not None:
+        found["low"], found["high"] = cell.limits
     return found | ({"note": cell.note} if cell.note else {})
 
 
@@ -145,7 +149,10 @@ def interval_cell(
         return Cell(DASH, None)
     form = f"{'+' if sign else ''}.{digits}f"
     text = format(interval.value, form) + ("*" if starred else "")
-    return Cell(_minus(text), interval.value, _minus(limits_text(interval, digits)))
+    bounded = math.isfinite(interval.low) and math.isfinite(interval.high)
+    limits = (interval.low, interval.high) if bounded else None
+    note = minus(limits_text(interval, digits))
+    return Cell(minus(text), interval.value, note, limits=limits)
 
 
 def number_cell(value: float | None, digits: int | None) -> Cell:
@@ -153,7 +160,7 @@ def number_cell(value: float | None, digits: int | None) -> Cell:
     if value is None:
         return Cell(DASH, None)
     text = f"{value:.3g}" if digits is None else f"{value:,.{digits}f}"
-    return Cell(_minus(text), value)
+    return Cell(minus(text), value)
 
 
 def text_cell(text: str) -> Cell:
@@ -177,7 +184,8 @@ def several_datasets(panels: Sequence[Panel]) -> bool:
     return len(set(panels)) > len({task for task, _ in panels})
 
 
-def _minus(text: str) -> str:
+def minus(text: str) -> str:
+    """The text of a number with a minus sign in place of the hyphen."""
     return text.replace("-", "\N{MINUS SIGN}")
 
 

@@ -1,0 +1,182 @@
+"""What a comparison decided: the winner of each task and data, or the methods that are level.
+
+Each algorithm is represented by one method, see `representatives`. The method with the highest mean
+leads. Its lead over every other method is the paired difference of their scores, with an interval:
+
+* *beaten*: the interval lies above zero,
+* *level*: the whole interval is within `MATTERS` of zero, so no difference that matters is left,
+* *open*: neither, so these rows do not decide between the two.
+
+The leader wins if it beats all others. With fewer than `MARK_SEEDS` seeds, nothing is decided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from networld_algos.report.scoring import Panel, grouped
+from networld_algos.report.summary import Final
+from networld_algos.results import stats
+from networld_algos.results.stats import Interval
+
+MARK_SEEDS = 3
+"""Fewest training seeds of each method behind a verdict."""
+MATTERS = 1.0
+"""Smallest difference that matters, in points of the normalised score."""
+
+
+class Standing(StrEnum):
+    """How a method stands against the leader."""
+
+    BEATEN = "beaten"
+    LEVEL = "level"
+    OPEN = "open"
+
+
+class Outcome(StrEnum):
+    """What was decided on a panel, or for one method on it."""
+
+    WIN = "win"
+    TIE = "tie"
+    LOSS = "loss"
+    OPEN = "undecided"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A method behind the leader of a panel.
+
+    Attributes:
+        final: Its final score.
+        lead: Score of the leader minus its own, paired by seed and network.
+        standing: What follows from ``lead``.
+    """
+
+    final: Final
+    lead: Interval
+    standing: Standing
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided on one panel.
+
+    Attributes:
+        panel: (task, dataset).
+        leader: The method with the highest mean score.
+        rivals: All others, from the second best to the worst.
+        best_variant: The best method that represents no algorithm, if it is above the leader.
+    """
+
+    panel: Panel
+    leader: Final
+    rivals: list[Rival] = field(default_factory=list)
+    best_variant: Final | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Win if the leader beats all others, tie if it is level with some and beats the rest."""
+        standings = {rival.standing for rival in self.rivals}
+        if not standings or Standing.OPEN in standings:
+            return Outcome.OPEN
+        return Outcome.TIE if Standing.LEVEL in standings else Outcome.WIN
+
+    @property
+    def seeds(self) -> int:
+        """Training seeds of the method that has the fewest."""
+        return min(len(f.seeds) for f in (self.leader, *(r.final for r in self.rivals)))
+
+    def those(self, standing: Standing) -> list[Rival]:
+        """The rivals of one standing, best first."""
+        return [rival for rival in self.rivals if rival.standing is standing]
+
+    def outcome_of(self, label: str) -> Outcome | None:
+        """The outcome for one method; None if it was not compared here."""
+        if self.leader.label == label:
+            return self.outcome
+        for rival in self.rivals:
+            if rival.final.label == label:
+                return {
+                    Standing.BEATEN: Outcome.LOSS,
+                    Standing.LEVEL: Outcome.TIE,
+                    Standing.OPEN: Outcome.OPEN,
+                }[rival.standing]
+        return None
+
+
+def representatives(finals: Sequence[Final], focus: str = "") -> list[str]:
+    """One label for each algorithm, in order of appearance.
+
+    It is the method in the centre, ``focus``, or the one with the algorithm's own name. If there is
+    neither, it is the method with the most panels and then the highest mean score, which favours
+    algorithms with many variants.
+    """
+    chosen: list[str] = []
+    for algorithm, group in grouped([f for f in finals if f.score], lambda f: f.algorithm):
+        scores = {
+            label: [f.score.value for f in mine if f.score is not None]
+            for label, mine in grouped(group, lambda f: f.label)
+        }
+        named = [label for label in (focus, algorithm) if label in scores]
+        best = max(scores, key=lambda label: (len(scores[label]), float(np.mean(scores[label]))))
+        chosen.append(named[0] if named else best)
+    return chosen
+
+
+def verdicts(
+    finals: Sequence[Final], labels: Sequence[str], rng: np.random.Generator
+) -> list[Verdict]:
+    """What was decided on each panel with at least two of these methods.
+
+    Args:
+        finals: Final scores of the comparison.
+        labels: The methods that compete, from `representatives`.
+        rng: Source of bootstraps.
+    """
+    out: list[Verdict] = []
+    for panel, group in grouped([f for f in finals if f.score is not None], lambda f: f.panel):
+        ranked = sorted(group, key=lambda f: -_mean(f))
+        compared = [f for f in ranked if f.label in labels]
+        if len(compared) < 2:
+            continue
+        leader = compared[0]
+        enough = all(len(f.seeds) >= MARK_SEEDS for f in compared)
+        rivals: list[Rival] = []
+        for other in compared[1:]:
+            lead = difference(leader, other, rng)
+            rivals.append(Rival(other, lead, standing(lead) if enough else Standing.OPEN))
+        above = ranked[0] if ranked[0] is not leader else None
+        out.append(Verdict(panel, leader, rivals, above))
+    return out
+
+
+def difference(first: Final, second: Final, rng: np.random.Generator) -> Interval:
+    """Score of the first minus the second over the seeds of both.
+
+    It is without limits if the two share no seed.
+    """
+    shared = [seed for seed in first.seeds if seed in second.seeds]
+    if not shared or first.runs is None or second.runs is None:
+        gap = _mean(first) - _mean(second)
+        return Interval(gap, math.nan, math.nan, 0, stats.Method.NONE)
+    return stats.paired_interval(
+        [first.runs[first.seeds.index(seed)] for seed in shared],
+        [second.runs[second.seeds.index(seed)] for seed in shared],
+        rng,
+    )
+
+
+def standing(lead: Interval) -> Standing:
+    """What follows from the lead over a method."""
+    if lead.low > -MATTERS and lead.high < MATTERS:
+        return Standing.LEVEL
+    return Standing.BEATEN if lead.low > 0 else Standing.OPEN
+
+
+def _mean(final: Final) -> float:
+    return -math.inf if final.score is None else final.score.value

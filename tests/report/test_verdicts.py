@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from networld_algos.report import summary
+from networld_algos.report.verdicts import (
+    MATTERS,
+    Outcome,
+    Standing,
+    Verdict,
+    representatives,
+    standing,
+    verdicts,
+)
+from networld_algos.results.rows import Row
+from networld_algos.results.stats import Interval, Method
+from tests.report.rows import REFERENCES, make_row, reference_rows
+
+
+def scored(levels: dict[str, float], seeds: int = 3, spread: float = 0.2) -> list[Row]:
+    """Methods with exact scores: ``spread`` is the distance of their seeds."""
+    random, expert = REFERENCES["cbf"]["random"][1], REFERENCES["cbf"]["expert"][1]
+    rows = [r for r in reference_rows(200) if r.task == "cbf"]
+    ends = [np.mean([r.episode_returns for r in rows if r.role == x]) for x in ("random", "expert")]
+    random, expert = map(float, ends)
+    for i, (label, score) in enumerate(levels.items()):
+        rng = np.random.default_rng(i)
+        noise = rng.normal(0, spread, (seeds, 8))
+        noise -= noise.mean()
+        for s in range(seeds):
+            returns = random + (expert - random) * (score + noise[s]) / 100
+            rows.append(
+                make_row(
+                    label=label,
+                    algorithm=label.split(" ")[0],
+                    seed=s,
+                    episode_returns=tuple(returns),
+                )
+            )
+    return rows
+
+
+def decided(
+    levels: dict[str, float], seeds: int = 3, spread: float = 0.2, focus: str = ""
+) -> Verdict:
+    rng = np.random.default_rng(0)
+    finals = summary.finals(scored(levels, seeds, spread), "comparison", rng)
+    (found,) = verdicts(finals, representatives(finals, focus), rng)
+    return found
+
+
+def test_a_method_wins_if_it_beats_all_others():
+    found = decided({"a": 60, "b": 90, "c": 75})
+    assert (found.leader.label, found.outcome) == ("b", Outcome.WIN)
+    assert [r.final.label for r in found.rivals] == ["c", "a"]
+    assert [r.lead.value for r in found.rivals] == pytest.approx([15.0, 30.0])
+    assert {name: found.outcome_of(name) for name in "abcd"} == {
+        "a": Outcome.LOSS,
+        "b": Outcome.WIN,
+        "c": Outcome.LOSS,
+        "d": None,
+    }
+
+
+def test_methods_within_a_point_tie_although_one_is_surely_ahead():
+    found = decided({"a": 90.0, "b": 90.6, "c": 75}, seeds=5, spread=0.02)
+    assert found.rivals[0].lead.low > 0
+    assert found.outcome is Outcome.TIE
+    assert [r.final.label for r in found.those(Standing.LEVEL)] == ["a"]
+    assert found.outcome_of("a") is Outcome.TIE
+    assert found.outcome_of("c") is Outcome.LOSS
+
+
+def test_what_scatters_too_much_is_undecided():
+    found = decided({"a": 90.0, "b": 93.0, "c": 40}, spread=12.0)
+    assert found.outcome is Outcome.OPEN
+    assert found.outcome_of("a") is Outcome.OPEN
+    assert found.outcome_of("c") is Outcome.LOSS
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_or_two_seeds_decide_nothing(seeds):
+    found = decided({"a": 60, "b": 90}, seeds=seeds)
+    assert found.seeds == seeds
+    assert found.outcome is Outcome.OPEN
+    assert found.outcome_of("a") is Outcome.OPEN
+
+
+def test_one_method_stands_for_an_algorithm_and_a_better_variant_is_told():
+    levels = {"a": 80.0, "a (plan)": 95.0, "b (sample)": 70.0, "b (mean)": 72.0}
+    found = decided(levels)
+    assert found.leader.label == "a"
+    assert [r.final.label for r in found.rivals] == ["b (mean)"]
+    assert found.best_variant is not None
+    assert found.best_variant.label == "a (plan)"
+    centre = decided(levels, focus="a (plan)")
+    assert centre.leader.label == "a (plan)"
+    assert centre.best_variant is None
+
+
+def test_methods_without_a_shared_seed_are_undecided():
+    rows = scored({"a": 60, "b": 90})
+    rows = [r for r in rows if r.label != "a" or r.seed == 0]
+    alone = make_row(label="a", algorithm="a", seed=9, episode_returns=rows[-1].episode_returns)
+    rng = np.random.default_rng(0)
+    kept = [r for r in rows if r.label != "a"]
+    finals = summary.finals([*kept, alone], "comparison", rng)
+    (found,) = verdicts(finals, ["a", "b"], rng)
+    assert found.outcome is Outcome.OPEN
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.1, 5.0, Standing.BEATEN),
+        (-0.1, 5.0, Standing.OPEN),
+        (-0.9, 0.9, Standing.LEVEL),
+        (0.1, 0.9, Standing.LEVEL),
+        (-0.9, MATTERS, Standing.OPEN),
+        (float("nan"), float("nan"), Standing.OPEN),
+    ],
+)
+def test_standing_follows_from_the_interval(low, high, expected):
+    assert standing(Interval(0.5, low, high, 5, Method.T)) is expected
