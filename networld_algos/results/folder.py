@@ -60,6 +60,9 @@ COMMANDS = "commands.txt"
 """File in a suite's folder: the commands that wrote to it, one per line."""
 DISPLAY = "display.json"
 """File in a suite's folder: the looks of its methods and tasks."""
+COMMITTED = "committed"
+"""Folder in a suite's folder: copies of committed results that an own algorithm is compared with,
+see `networld_algos.bench.submission.committed`."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,17 @@ def read_suite(folder: Path) -> SuiteRows:
             suites.setdefault(row.suite, file.parent)
     if len(suites) > 1:
         raise ValueError(_several(folder, suites))
-    _refuse_mixed_data(folder, by_file)
+    # Copies of committed results were compared with the user's data when they were copied; data
+    # that was built again may differ by rounding.
+    copied = {file: found for file, found in by_file.items() if file.parent.name == COMMITTED}
+    for part in (copied, {file: by_file[file] for file in by_file if file not in copied}):
+        _refuse_mixed_data(folder, part)
     ((suite, home),) = suites.items()
-    return SuiteRows(rows, failures, _commands(folder, suite), read_display(home))
+    commands = _commands(folder, suite)
+    if (folder / COMMITTED / COMMANDS).is_file():
+        commands = [*commands, *_read_commands(folder / COMMITTED / COMMANDS)]
+    display = read_display(folder) if folder.is_dir() else None
+    return SuiteRows(rows, failures, commands, display or read_display(home))
 
 
 def _refuse_mixed_data(folder: Path, by_file: dict[Path, list[Row]]) -> None:
