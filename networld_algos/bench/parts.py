@@ -121,6 +121,8 @@ class Entry:
             raise ValueError(
                 f"{self.algorithm!r} cannot be pre-trained on other tasks: it has no adapt()"
             )
+        if self.pretrain_updates == 0:
+            return  # nothing is trained on them
         if by_task := sorted({*self.by_data} - {*QUALITIES}):
             raise ValueError(
                 f"by_data of an entry that is pre-trained on other tasks must not depend on the "
@@ -192,6 +194,8 @@ class FewShot:
             the same measure; for data that is not worth imitating, use ``early_stop``. It is
             measured on 10% of the few episodes, or on a quarter of the agents of a single one.
         pace: Task -> factor of ``updates``; 1 by default.
+        updates_per_episode: Largest number of updates for each episode of the data, since few
+            episodes are soon learned by heart; 0 for no limit.
         anchor: In the deployments part, strength of the pull towards the trained model
             (`networld_algos.training.near`); 0 for none.
         deployments: In the deployments part, task -> presets; by default those of its ``ABOUT``.
@@ -205,6 +209,7 @@ class FewShot:
     early_stop: bool = False
     patience: int = 0
     pace: dict[str, float] = field(default_factory=dict)
+    updates_per_episode: int = 0
     anchor: float = 0.0
     deployments: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -214,7 +219,7 @@ class FewShot:
 
     def __post_init__(self) -> None:
         validate.integer(self, "seeds", "updates", "pretrain_updates", low=1)
-        validate.integer(self, "patience", low=0)
+        validate.integer(self, "patience", "updates_per_episode", low=0)
         validate.real(self, "anchor", low=0.0, high=1e6)
         check_pace(self.pace, TASKS, "tasks")
         if self.patience and self.early_stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -77,6 +78,7 @@ CONTROLS = (
         pretrained=True,
         pretrain_updates=0,
     ),
+    Entry("networld", "networld (shuffled pre-training)", pretrained=True, shuffled=True),
 )
 """NetWorld in the few-shot part, with the controls that every few-shot result needs."""
 
@@ -119,6 +121,48 @@ def comparison(
         on_expert("networld", "no mean field", mean_field=False, return_of="agent"),
         on_expert("bc", "arithmetic mean", message="features", aggregate="mean"),
         *(on_expert(name, "no mean field", mean_field=False) for name in ("bc", *baselines)),
+    )
+
+
+MAIN_DEPLOYMENTS = ("dense", "ring6", "hotspots")
+"""One deployment of each task, on which suites run everything; on the others they run less."""
+
+
+def on_deployments(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Models of the comparison that are tuned to another deployment, with their controls.
+
+    Controls are training from scratch, the model as it is, untrained networks of which only the
+    task's own are fitted, and a model that was trained on shuffled data.
+
+    Args:
+        entries: Entries of the comparison, whose settings these have.
+    """
+    by_label = {entry.label: entry for entry in entries}
+    main: dict[str, Any] = {"deployments": MAIN_DEPLOYMENTS}
+
+    def of(algorithm: str, control: str = "", config: Any = None, **changes: Any) -> Entry:
+        entry = by_label[algorithm]
+        return Entry(
+            algorithm,
+            f"{algorithm} ({control})" if control else algorithm,
+            {**entry.config, **(config or {})},
+            by_data=entry.by_data,
+            pretrained=control != "from scratch",
+            **changes,
+        )
+
+    return (
+        of("networld"),
+        of("networld", "from scratch"),
+        of("networld", "not tuned", tuned=False),
+        of("networld", "random frozen", {"adapt_shared": "frozen"}, pretrain_updates=0, **main),
+        of("networld", "shuffled pre-training", shuffled=True, **main),
+        of("bc", **main),
+        of("bc", "from scratch", **main),
+        of("bc", "not tuned", tuned=False, **main),
+        of("ma-iql", **main),
+        of("ma-iql", "from scratch", **main),
+        of("ma-iql", "not tuned", tuned=False, **main),
     )
 
 

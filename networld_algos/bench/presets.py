@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from networld_algos.bench.preset_entries import (
     CONTROLS,
@@ -12,10 +13,12 @@ from networld_algos.bench.preset_entries import (
     ablations,
     comparison,
     cost_curve,
+    on_deployments,
 )
 from networld_algos.bench.suite import Ablation, Condition, Cost, Entry, FewShot, Robustness, Suite
 from networld_algos.bench.tuned import COMMITTED, with_choices
 from networld_algos.registry import ALGORITHMS, BUILT_IN
+from networld_algos.training.near import STRENGTH
 from networld_algos.training.tuning.choices import read_choices
 from networld_envs.files import run_file
 from networld_envs.simulator import about
@@ -39,6 +42,17 @@ steps. Controls, ablations and the published networks are run where they say mos
 and ablations not on NS, where nearly all methods are level. This keeps the suite below 48 hours of
 a GPU."""
 
+FEW_FRACTIONS = (0.002, 0.01, 0.033, 1.0)
+"""1, 4, 15 and 450 episodes."""
+CONVERGED: dict[str, Any] = {
+    "updates": 2_000,
+    "pace": {"cbf": 2.0, "ns": 0.3},
+    "updates_per_episode": 300,
+    "patience": 5,
+}
+"""Trainings on little data in `cpu` end when their validation error no longer falls, or after about
+the time of a training of the comparison."""
+
 SUITES: dict[str, Suite] = {
     suite.name: with_choices(suite, read_choices(COMMITTED))
     for suite in (
@@ -57,6 +71,16 @@ SUITES: dict[str, Suite] = {
                 seeds=1,
                 updates=10,
                 pretrain_updates=10,
+            ),
+            deployments=FewShot(
+                entries=on_deployments(EVERY_ALGORITHM)[:3],
+                fractions=(0.25, 1.0),
+                seeds=1,
+                updates=20,
+                pretrain_updates=10,
+                patience=1,
+                anchor=STRENGTH,
+                deployments={"cbf": (), "rb": ("ring6",), "ns": ()},
             ),
             ablation=Ablation(
                 (Entry("networld"), Entry("networld", "plan", {"planner": "diffusion"})), seeds=1
@@ -100,17 +124,25 @@ SUITES: dict[str, Suite] = {
             eval_episodes=100,
             curve_episodes=16,
             fewshot=FewShot(
-                entries=(*CONTROLS, Entry("bc"), Entry("ma-dd", config=SHARED)),
-                fractions=(0.002, 0.01, 0.033, 1.0),
+                entries=(*CONTROLS, Entry("bc")),
+                fractions=FEW_FRACTIONS,
                 seeds=3,
-                updates=300,
-                pretrain_updates=600,
-                early_stop=True,
+                pretrain_updates=2_000,
+                **CONVERGED,
+            ),
+            deployments=FewShot(
+                entries=on_deployments(comparison(CPU_UPDATES, CPU_ALGORITHM_PACE)),
+                fractions=FEW_FRACTIONS,
+                seeds=3,
+                pretrain_updates=2_000,
+                anchor=STRENGTH,
+                **CONVERGED,
             ),
             ablation=Ablation(ablations(), seeds=3, tasks=("rb",)),
             robustness=Robustness(
-                labels=("networld", "networld (no mean field)", "bc"),
+                labels=("networld", "networld (no mean field)", "bc", "ma-iql"),
                 seeds=3,
+                drift=True,
             ),
             cost=Cost(
                 labels=(*BUILT_IN, "networld (plan)"),
@@ -140,16 +172,24 @@ SUITES: dict[str, Suite] = {
                 ),
                 fractions=(0.002, 0.01, 0.033, 0.1, 1.0),
                 seeds=5,
-                updates=2_000,
                 pretrain_updates=PAPER_UPDATES // 2,
-                early_stop=True,
+                **CONVERGED,
+            ),
+            deployments=FewShot(
+                entries=on_deployments(comparison(dict.fromkeys(BUILT_IN, PAPER_UPDATES))),
+                fractions=FEW_FRACTIONS,
+                seeds=5,
+                pretrain_updates=PAPER_UPDATES // 2,
+                anchor=STRENGTH,
+                **CONVERGED,
             ),
             ablation=Ablation(
                 ablations(), seeds=5, updates=PAPER_UPDATES // 2, tasks=("cbf", "rb")
             ),
             robustness=Robustness(
-                labels=("networld", "networld (no mean field)", "bc"),
+                labels=("networld", "networld (no mean field)", "bc", "ma-iql"),
                 seeds=5,
+                drift=True,
             ),
             cost=Cost(
                 labels=(

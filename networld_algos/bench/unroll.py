@@ -17,9 +17,11 @@ from networld_algos.bench.parts import (
 )
 from networld_algos.bench.runs import Condition, Run
 from networld_algos.bench.suite import Suite
+from networld_algos.data.episodes import HOLDOUT
 from networld_algos.registry import ALGORITHMS, make_config
 from networld_envs.policies import get_policy, usable_policies
 from networld_envs.simulator import make_params
+from networld_envs.store.recipes import find_recipe
 
 
 def unroll(suite: Suite, only: Iterable[str] = ()) -> list[Run]:
@@ -176,7 +178,14 @@ def _few(
     suite: Suite, part: FewShot, entry: Entry, task: str, seed: int, **values: Any
 ) -> list[Run]:
     """One run for each share of the data; only the smallest if the model stays as it is."""
-    updates = max(1, round(part.pace.get(task, 1.0) * (entry.updates or part.updates)))
+    most = max(1, round(part.pace.get(task, 1.0) * (entry.updates or part.updates)))
+    dataset = find_recipe(f"networld/{task}/{suite.qualities[0]}-v0")
+    episodes = min(dataset.episodes, suite.data_episodes or dataset.episodes) * (1.0 - HOLDOUT)
+
+    def updates(fraction: float) -> int:
+        limit = part.updates_per_episode * max(1, round(episodes * fraction))
+        return min(most, limit or most) if entry.tuned else 0
+
     return [
         _entry_run(
             suite,
@@ -184,7 +193,7 @@ def _few(
             task,
             seed,
             fraction=fraction,
-            updates=updates if entry.tuned else 0,
+            updates=updates(fraction),
             early_stop=part.early_stop and entry.tuned,
             patience=part.patience if entry.tuned else 0,
             **values,

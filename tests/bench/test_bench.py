@@ -320,7 +320,7 @@ def test_unknown_names_in_a_suite_are_named():
     with pytest.raises(ValueError, match=r"unknown config keys \['colour'\].* it has"):
         Entry("bc", config={"colour": 3})
     with pytest.raises(ValueError, match="cannot be pre-trained"):
-        Entry("bc", pretrained=True)
+        tiny(tasks=("rb", "ns"), fewshot=FewShot((Entry("bc", pretrained=True),), (1.0,), 1, 1, 1))
     with pytest.raises(ValueError, match="labels must be distinct"):
         tiny(entries=(Entry("bc"), Entry("bc")))
     with pytest.raises(ValueError, match="fractions must be distinct"):

@@ -15,7 +15,7 @@ from networld_algos import bench, make_config
 from networld_algos.bench import runs, tensorboard, worker
 from networld_algos.bench.estimate import known_rates, run_seconds
 from networld_algos.bench.presets import SUITES, get_suite, load_suite
-from networld_algos.bench.suite import Ablation, Entry, FewShot, Suite
+from networld_algos.bench.suite import PARTS, Ablation, Entry, FewShot, Suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.cli.command import main
 from networld_algos.registry import BUILT_IN
@@ -82,7 +82,7 @@ def test_a_file_without_a_suite_says_what_it_lacks(tmp_path, text, message):
 def test_the_suites_of_the_package_have_what_is_promised(capsys):
     for name in ("cpu", "paper"):
         suite = get_suite(name)
-        assert suite.parts == ("comparison", "fewshot", "ablation", "robustness", "cost")
+        assert suite.parts == PARTS
         assert suite.qualities[0] == "expert"
         assert suite.eval_episodes >= 100
         assert suite.evaluations >= 8
@@ -91,11 +91,20 @@ def test_the_suites_of_the_package_have_what_is_promised(capsys):
         assert "networld (plan)" in labels
         for baseline in BUILT_IN:
             assert {baseline, f"{baseline} (no mean field)"} <= labels
-        assert suite.fewshot is not None
-        assert suite.fewshot.early_stop
-        few = {entry.label for entry in suite.fewshot.entries}
-        assert {"networld (from scratch)", "networld (no fine-tuning)"} <= few
-        assert "networld (random frozen)" in few
+        for part in (suite.fewshot, suite.deployments):
+            assert part is not None
+            assert part.patience
+            few = {entry.label for entry in part.entries}
+            controls = {"from scratch", "random frozen", "shuffled pre-training"}
+            assert {"networld", *(f"networld ({control})" for control in controls)} <= few
+        assert suite.deployments is not None
+        assert "networld (not tuned)" in {entry.label for entry in suite.deployments.entries}
+        starts = {r.key: r for r in unroll(suite)}
+        for run in starts.values():  # from models of the comparison where that is possible
+            if run.experiment == "deployments" and run.label in ("networld", "bc", "ma-iql"):
+                assert starts[run.start].experiment == "comparison"
+                assert starts[run.start].label == run.label
+                assert starts[run.start].seed == run.seed
     assert get_suite("paper").seeds == 10
     faithful = next(e for e in get_suite("paper").entries if e.preset == "faithful")
     assert faithful.values["dim"] == 256
@@ -265,7 +274,7 @@ def test_settings_by_task_and_quality_and_the_most_exact_goes_first():
     before = next(r for r in unroll(replace(suite, fewshot=few)) if r.stage == "pretrain")
     assert before.config == {"horizon": 4}
     with pytest.raises(ValueError, match=r"must not depend on the task, got \['rb', 'rb/medium'\]"):
-        replace(entry, pretrained=True)
+        replace(suite, fewshot=replace(few, entries=(replace(entry, pretrained=True),)))
     with pytest.raises(ValueError, match=r"unknown keys \['best', 'rb/best'\]; valid: cbf"):
         Entry("bc", by_data={"rb/best": {}, "best": {}})
     with pytest.raises(ValueError, match="unknown config keys"):
