@@ -307,7 +307,9 @@ class JointVectorEnv(  # pyright: ignore[reportIncompatibleVariableOverride]
     def close_extras(self, **kwargs: Any) -> None:
         """Close the window, if there is one."""
         del kwargs
-        self._renderer.close()
+        # Gymnasium 1.2 also closes an environment whose arguments were refused, when it is deleted.
+        if hasattr(self, "_renderer"):
+            self._renderer.close()
 
     def _vector_info(self, rewards: NDArray[np.float32]) -> dict[str, Any]:
         """Arrays with leading axis E, and Gymnasium's masks of environments that have them."""

@@ -134,6 +134,14 @@ def test_vector_env_restarts_after_truncation_and_on_request(task):
         vec.reset(options={"reset_mask": np.ones(2, bool)})
 
 
+def test_a_batch_whose_arguments_were_refused_can_be_closed():
+    """Gymnasium 1.2 does so when it is deleted, and an error there cannot be caught."""
+    half_made = networld_envs.JointVectorEnv.__new__(networld_envs.JointVectorEnv)
+    with pytest.raises(ValueError, match="num_envs"):
+        half_made.__init__("rb", num_envs=0)
+    half_made.close()
+
+
 @each_task
 def test_partly_reset_batch_equals_its_members(task):
     """Masked resets and steps must not consume the generators of other environments."""
