@@ -44,8 +44,8 @@ def bench_run(
         suite: A suite of `networld bench list`, or your own: path/to/file.py that defines SUITE.
         jobs: Number of parallel processes, with one thread each. They share the GPUs, if any.
         results: Folder for the results; the suite gets a subfolder.
-        only: Run only this part: comparison, fewshot, ablation, robustness or cost. Runs that the
-            part starts from are included. Repeat the option for several parts.
+        only: Run only this part: comparison, fewshot, deployments, ablation, robustness or cost.
+            Runs that it starts from are included. Repeat the option for several parts.
         seeds: Run only this many training seeds of every part. Run the others later without it.
         dry_run: Only print the runs and their estimated time.
         backend: Run in processes on this machine, or as tasks of a Ray cluster.
