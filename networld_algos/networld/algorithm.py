@@ -254,7 +254,7 @@ class NetWorld(Algorithm):
         This also updates the running statistics of the combined message, which follow the sender.
         """
         m, own = data.combined, self.nets.task(task)
-        if self.config.context:
+        if self.config.uses_context:
             m = own.without_absent(own.message_standardiser.batch(m), data.present)
         errors = self._forecast_errors(self.nets, task, data, m, self.config.action_slot)
         return row_mean(errors) if weights is None else masked_mean(errors, weights)
@@ -351,7 +351,7 @@ class NetWorld(Algorithm):
         if own.field is not None:
             held, usable, memory = collect(seen.sent, neighbours, carry, config.message_max_age)
             combined, present = own.field(seen.sent, held, usable)
-        m = own.standard_message(own.beside(seen, combined), present)
+        m = own.standard_message(own.beside(seen, combined, present), present)
         rows = (z.view(e * n, -1), m.view(e * n, -1), present.view(e * n, 1))
         if config.act_by == "slot":
             assert own.slot is not None

@@ -51,7 +51,7 @@ class LatentConfig(InputsConfig):
             agent decides by the messages that arrive.
         episode_beta: See `InputsConfig`.
         entities: See `InputsConfig`. With ``"shared"`` the latent holds the columns that belong to
-            no entity, and what is combined of the entities enters beside the message.
+            no entity, and what is combined of the entities is added to the combined message.
         latent: Width ``d`` of a latent and of a message.
         encoder_grad: What trains the encoder. ``"none"``: nothing; it is a fixed random rotation of
             the features, which loses nothing. ``"inverse+reconstruction"``: these two losses.
@@ -69,9 +69,9 @@ class LatentConfig(InputsConfig):
     encoder_grad: EncoderGrad | Literal["auto"] = "auto"
 
     @property
-    def context(self) -> int:
-        """Width ``M`` of what an agent knows beside its latent: messages, combined entities."""
-        return self.latent * (int(self.mean_field) + int(self.entities == "shared"))
+    def uses_context(self) -> bool:
+        """Whether an agent knows m beside its latent: messages, combined entities, or their sum."""
+        return self.mean_field or self.entities == "shared"
 
     def columns_of(self, spec: TaskSpec) -> int:
         """Number of columns of a task's observations that the latent holds."""

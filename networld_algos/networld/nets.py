@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from networld_algos.data.symmetry import own_columns
+from networld_algos.data.symmetry import own_columns, shared_groups
 from networld_algos.networld.config import NetWorldConfig
 from networld_algos.nn.action_head import ActionHead
 from networld_algos.nn.diffusion import CosineSchedule
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
     Attributes:
         z: ``(..., d)`` latents.
         sent: ``(..., M)`` messages.
-        entities: ``(..., d)`` combined entities; None unless they share weights.
+        entities: ``(..., d)`` combined entities; None without any that share weights.
     """
 
     z: Tensor
@@ -48,9 +48,9 @@ class TaskNets(nn.Module):
     Attributes:
         encoder_grad: What trains the encoder, see `NetWorldConfig`.
         last_action: Columns of the observation that show the last action.
-        features: Features of the observation, standardised by the dataset; with shared entities,
-            of the columns that belong to none.
-        entities: Combines the entities of the observation, with shared entities; else None.
+        features: Features of the observation, standardised by the dataset; without the columns of
+            shared entities.
+        entities: Combines the entities of the observation; None without any that share weights.
         encoder: Maps features to a raw latent, which ``standardiser`` turns into z.
         decoder: Maps z to features if the encoder is trained; used in training only.
         inverse: Maps ``[z_t, z_{t+1}]`` to the input of ``head``.
@@ -58,7 +58,7 @@ class TaskNets(nn.Module):
         sender: g, from z and combined entities to a message; None if the message is not learned.
         field: Combines messages of neighbours; None without a mean field.
         slot: Action logits from the forecast's hidden layer, with ``action_slot``.
-        message_standardiser: Standardises the combined message.
+        message_standardiser: Standardises the combined message, with entities added.
         value: Expected return, with ``weighting="advantage"``.
         advantage_standardiser: Standardises the advantage.
         return_std: Standard deviation of the segment return, with ``weighting="advantage"``.
@@ -70,11 +70,10 @@ class TaskNets(nn.Module):
     def __init__(self, spec: TaskSpec, config: NetWorldConfig) -> None:
         super().__init__()
         d, hidden = config.latent, [config.hidden] * MLP_LAYERS
-        beside = max(config.context, d)
         self.last_action = spec.last_action
         kind = config.features_of(config.columns_of(spec))
         self.entities = None
-        if config.entities == "shared":
+        if config.entities == "shared" and shared_groups(spec):
             self.features = ObsFeatures(spec.obs_dim, kind, own_columns(spec))
             self.entities = Entities(spec, kind, d)
         else:
@@ -92,7 +91,7 @@ class TaskNets(nn.Module):
         coding: Coding = "onehot" if config.coding == "onehot" else "twohot"
         symlog = config.coding != "uniform"
         self.head = ActionHead(spec, config.hidden, BINS, coding, symlog)
-        self.message_standardiser = RunningStandardiser(beside)
+        self.message_standardiser = RunningStandardiser(d)
         self.sender = self.field = None
         self.sends_features = config.message == "features"
         if config.mean_field:
@@ -111,7 +110,7 @@ class TaskNets(nn.Module):
         self.value = self.advantage_standardiser = None
         self.register_buffer("return_std", None)
         if config.weighting == "advantage":
-            self.value = mlp([d + beside + 1, config.hidden, 1])
+            self.value = mlp([2 * d + 1, config.hidden, 1])
             self.advantage_standardiser = RunningStandardiser(1)
             self.register_buffer("return_std", torch.tensor(1.0))
         planned = config.planner == "diffusion"
@@ -174,31 +173,28 @@ class TaskNets(nn.Module):
             near: ``(..., N, D)`` int64 neighbours, padded with -1, the same leading axes.
 
         Returns:
-            `beside` of the messages that all send at the same time, and ``(..., N, 1)``, 1.0 where
-            there is at least one message; zeros without a mean field.
+            `beside` ``(..., N, d)`` of the messages that all send at the same time, and
+            ``(..., N, 1)``, 1.0 where there is at least one message.
         """
         if self.field is None:
-            return self.beside(seen, None), torch.zeros_like(seen.z[..., :1])
+            absent = torch.zeros_like(seen.z[..., :1])
+            return self.beside(seen, None, absent), absent
         combined, present = self.field.of_team(seen.sent, near)
-        return self.beside(seen, combined), present
+        return self.beside(seen, combined, present), present
 
-    def beside(self, seen: Seen, combined: Tensor | None) -> Tensor:
-        """Combined messages ``(..., d)`` and combined entities, or zeros without either."""
-        parts = [part for part in (combined, seen.entities) if part is not None]
-        return torch.cat(parts, dim=-1) if parts else torch.zeros_like(seen.z)
+    def beside(self, seen: Seen, combined: Tensor | None, present: Tensor) -> Tensor:
+        """Combined messages plus combined entities ``(..., d)``, or zeros without either."""
+        if seen.entities is None:
+            return torch.zeros_like(seen.z) if combined is None else combined
+        return seen.entities if combined is None else combined * present + seen.entities
 
     def standard_message(self, combined: Tensor, present: Tensor) -> Tensor:
-        """Standardised m; what it holds of messages is zero where there is no neighbour."""
+        """Standardised m."""
         return self.without_absent(self.message_standardiser(combined), present)
 
     def without_absent(self, m: Tensor, present: Tensor) -> Tensor:
-        """``m`` ``(..., M)`` with zeros for the messages of agents without neighbours."""
-        if self.entities is None:
-            return m * present
-        if self.field is None:
-            return m
-        messages, entities = m.chunk(2, dim=-1)
-        return torch.cat([messages * present, entities], dim=-1)
+        """``m`` ``(..., d)``, zero for agents without neighbours unless it also holds entities."""
+        return m * present if self.entities is None else m
 
     def fit_returns(self, returns: Tensor) -> None:
         """Fit what is in units of the segment returns ``(S,)`` of the data."""
@@ -245,8 +241,8 @@ class SharedNets(nn.Module):
     def __init__(self, tasks: Iterable[str], config: NetWorldConfig) -> None:
         super().__init__()
         d = config.latent
-        self.channels = d + config.context
-        self.context = 1 if config.context else 0
+        self.context = 1 if config.uses_context else 0
+        self.channels = 2 * d if self.context else d
         # A ParameterDict made from a dict sorts its entries. They are added one by one, so that the
         # order of parameters, and of optimiser moments, is the same if a task is added later.
         self.embeddings = nn.ParameterDict()

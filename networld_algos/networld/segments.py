@@ -25,13 +25,13 @@ class Transitions:
 
     Attributes:
         z: ``(R, d)`` latents with shuffled last action, without gradient.
-        combined: ``(R, M)`` what is known beside the latents, before standardisation: the combined
-            message, and combined entities if they share weights. With gradient to their networks.
+        combined: ``(R, d)`` combined message before standardisation, plus combined entities if they
+            share weights. With gradient to the networks that made them.
         present: ``(R, 1)`` 1.0 where the agent has a neighbour.
         actions: ``(R, ...)`` what was done.
         z_next: ``(R, d)`` true latents one step later, without gradient.
         z_last: ``(R, d)`` latents at the end of the window, without gradient.
-        combined_last: ``(R, M)`` the same there, without gradient.
+        combined_last: ``(R, d)`` the same there, without gradient.
         rewards: ``(R, T)`` rewards that count, see `NetWorldConfig.return_of`.
         terminated: ``(R,)`` 1.0 where the episode terminates within the window.
         steps: ``(R, T)`` 1.0 where the transition is real; the first one always is.
@@ -60,7 +60,7 @@ class Segments:
         chosen: ``(S,)`` rows of ``transitions`` that the segments belong to.
         features: ``(S, H, F)``.
         z: ``(S, H, d)`` latents standardised with running statistics, without gradient.
-        m: ``(S, H, M)`` the same, standardised, without gradient; None if no plan is trained.
+        m: ``(S, H, d)`` the same, standardised, without gradient; None if no plan is trained.
         present: ``(S, 1)`` 1.0 where the agent has a neighbour.
         actions: ``(S, H-1, ...)``.
         steps: ``(S, H-1)`` 1.0 where the transition is real.

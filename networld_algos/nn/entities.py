@@ -34,10 +34,10 @@ ENTITY_WIDTH = 64
 
 
 class Entities(nn.Module):
-    """What is combined of the entities of an observation; zero for a task without entities.
+    """What is combined of the entities of an observation.
 
     Args:
-        spec: The task.
+        spec: A task with `shared_groups`.
         kind: Features of an entity's columns, see `ObsFeatures`.
         width: Channels of the result. Groups of entities are added up.
     """
@@ -56,10 +56,7 @@ class Entities(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         """``(..., O)`` raw to ``(..., width)``."""
-        combined = obs.new_zeros(*obs.shape[:-1], self.width)
-        for group in self.groups:
-            combined = combined + group(obs)
-        return combined
+        return torch.stack([group(obs) for group in self.groups]).sum(0)
 
 
 class EntityGroup(nn.Module):
@@ -86,7 +83,7 @@ class EntityGroup(nn.Module):
 
 
 class EntityFeatures(nn.Module):
-    """Features of an observation: the agent's own columns, then the combined entities, if any.
+    """Features of an observation: the agent's own columns, then the combined entities.
 
     Args:
         spec: The task.
@@ -100,16 +97,14 @@ class EntityFeatures(nn.Module):
     def __init__(self, spec: TaskSpec, kind: FeatureKind) -> None:
         super().__init__()
         self.own = ObsFeatures(spec.obs_dim, kind, own_columns(spec))
-        self.entities = Entities(spec, kind) if shared_groups(spec) else None
-        self.width = self.own.width + (self.entities.width if self.entities else 0)
+        self.entities = Entities(spec, kind)
+        self.width = self.own.width + self.entities.width
 
     def fit(self, episodes: Episodes) -> None:
         """Fit the statistics of all features."""
         self.own.fit(episodes)
-        if self.entities is not None:
-            self.entities.fit(episodes)
+        self.entities.fit(episodes)
 
     def forward(self, obs: Tensor) -> Tensor:
         """``(..., O)`` raw to ``(..., F)``."""
-        own = self.own(obs)
-        return own if self.entities is None else torch.cat([own, self.entities(obs)], dim=-1)
+        return torch.cat([self.own(obs), self.entities(obs)], dim=-1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from networld_algos.base import Carry
 from networld_algos.data.batch import Batch
 from networld_algos.data.episodes import Episodes
+from networld_algos.data.symmetry import shared_groups
 from networld_algos.nn.entities import ENTITIES, EntityFeatures, EntityKind
 from networld_algos.nn.features import FEATURES, FeatureKind, ObsFeatures, shuffle_last_action
 from networld_algos.nn.layers import mlp
@@ -66,7 +67,7 @@ class InputsConfig:
     message_dropout: float = 0.0
     message_max_age: int = MESSAGE_MAX_AGE
     episode_beta: float = 0.0
-    entities: EntityKind = "flat"
+    entities: EntityKind = "shared"
 
     def __post_init__(self) -> None:
         validate.one_of(self, "features", self.FEATURES)
@@ -97,7 +98,7 @@ class LocalInputs(nn.Module):
     def __init__(self, spec: TaskSpec, config: InputsConfig) -> None:
         super().__init__()
         self.features: ObsFeatures | EntityFeatures
-        if config.entities == "shared":
+        if config.entities == "shared" and shared_groups(spec):
             self.features = EntityFeatures(spec, config.features)
             self.own_width = self.features.own.width
         else:

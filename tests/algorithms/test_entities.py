@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from networld_algos.data.symmetry import own_columns, shared_groups
+from networld_algos.deploy import export
 from networld_algos.nn.entities import EntityGroup
 from networld_algos.registry import ALGORITHMS
 from networld_algos.training.checkpoint import load, save
 from networld_algos.training.start import find_model, start_from
+from networld_envs.simulator import make_params, task_module
 from networld_envs.spec import About, Column
 from tests.helpers.algorithms import act, assert_same_state, prepared, train, untrained
 
@@ -152,3 +154,31 @@ def test_a_task_without_entities_is_trained_beside_one_with_them(toy, data):
     for episodes in (data(3), plain):
         model.prepare(episodes, 4)
     train(model, [data(3), plain], 0, 4)
+
+
+def cbf(**changes):
+    return task_module("cbf").spec(make_params("cbf", rings=1, neighbours=4, **changes))
+
+
+@pytest.mark.parametrize("name", ["bc", "networld"])
+def test_a_model_that_combines_entities_is_exported(name, tmp_path):
+    pytest.importorskip("onnxscript")
+    save(untrained(name, cbf(), entities="shared"), tmp_path)
+    export(tmp_path, tmp_path / "onnx")  # compares both on random inputs
+
+
+@pytest.mark.parametrize(
+    ("preset", "groups"),
+    [({}, 1), ({"observation": "csi"}, 1), ({"observation": "ge2020", "action": "codebook"}, 2)],
+)
+def test_every_observation_of_cbf_lists_entities(preset, groups):
+    spec = cbf(**preset)
+    model = untrained("bc", spec)  # by default they share weights
+    assert sum(isinstance(m, EntityGroup) for m in model.modules()) == groups
+    assert len(own_columns(spec)) < spec.obs_dim / 2
+
+
+def test_without_entities_the_setting_changes_nothing():
+    spec = task_module("ns").spec(make_params("ns"))
+    for name in ("bc", "networld"):
+        assert_same_state(*(untrained(name, spec, entities=how) for how in ("flat", "shared")))

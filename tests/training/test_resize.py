@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from networld_algos.data.symmetry import own_columns
 from networld_algos.registry import BUILT_IN
 from networld_algos.training import checkpoint
 from networld_algos.training.resize import inherit
@@ -75,10 +76,12 @@ def cbf(**changes):
 
 
 @pytest.mark.parametrize("name", ["bc", "networld"])
+@pytest.mark.parametrize("entities", ["flat", "shared"])
 @pytest.mark.parametrize(("antennas", "users"), [(2, 6), (6, 4), (4, 8)])
-def test_entries_of_columns_with_the_same_name_are_kept(name, antennas, users):
+def test_entries_of_columns_with_the_same_name_are_kept(name, entities, antennas, users):
     before, after = cbf(), cbf(antennas=antennas, neighbours=users)
-    first, model = untrained(name, before), untrained(name, after, seed=1)
+    first = untrained(name, before, entities=entities)
+    model = untrained(name, after, seed=1, entities=entities)
     found = inherit(model, first, after)
     heads = [[m for m in a.modules() if type(m).__name__ == "ActionHead"] for a in (first, model)]
     rows = [head.linear.weight.unflatten(0, (-1, head.choices)) for head, *_ in heads]
@@ -87,11 +90,11 @@ def test_entries_of_columns_with_the_same_name_are_kept(name, antennas, users):
     common = min(4, antennas)
     assert torch.equal(im[:, :common], re[:, :common])
     assert not torch.equal(im[:, -1:], re[:, -1:]) or antennas == 4
-    kept = {c.name for c in before.obs_columns} & {c.name for c in after.obs_columns}
-    where = [
-        [spec.obs_columns.index(c) for c in spec.obs_columns if c.name in kept]
-        for spec in (before, after)
+    names = [
+        [c.name for i, c in enumerate(spec.obs_columns) if entities == "flat" or i in own]
+        for spec, own in ((spec, own_columns(spec)) for spec in (before, after))
     ]
+    where = [[i for i, n in enumerate(some) if n in names[0] and n in names[1]] for some in names]
     layers = [
         m.inputs.sender[0] if name == "bc" else m.nets.task("cbf").encoder for m in (first, model)
     ]
@@ -99,6 +102,24 @@ def test_entries_of_columns_with_the_same_name_are_kept(name, antennas, users):
     assert torch.equal(old, new)
     assert found.copied
     assert not found.new
+    if entities == "shared":
+        assert not any(".groups." in layer for layer in found.resized)
+        assert found.resized == () or antennas != 4
+
+
+def test_a_longer_description_of_each_entity_keeps_what_is_common():
+    def csi(antennas):
+        return cbf(observation="csi", antennas=antennas)
+
+    first, model = (untrained("bc", csi(n), seed=n, entities="shared") for n in (4, 2))
+    found = inherit(model, first, csi(2))
+    assert found.new == ()
+    assert "inputs.features.entities.groups.0.net.0" in found.resized
+    old, new = (m.inputs.features.entities.groups[0].net[0].weight for m in (first, model))
+    # Of each kind of features: a gain, real parts, imaginary parts, and three reports.
+    same = [0, 1, 2, 5, 6, 9, 10, 11]
+    assert torch.equal(new[:, :8], old[:, same])
+    assert torch.equal(new[:, 8:], old[:, [12 + i for i in same]])
 
 
 def test_another_number_of_choices_keeps_the_common_ones(tmp_path):
