@@ -22,10 +22,11 @@ from networld_envs.policies.references import TABLE
 from networld_envs.simulator import BUILT_IN, MAX_CYCLES, Simulator, about, make_params
 
 MARKER = re.compile(
-    r"^<!-- (facts|docstring|columns|face|presets|scores) ([\w.]+) -->$", re.MULTILINE
+    r"^<!-- (facts|docstring|columns|face|models|presets|scores) ([\w.]+) -->$", re.MULTILINE
 )
 LEAD = re.compile(r"^(Action|Neighbours|Reward of an agent|Sources|Version history):(:?) ?(.*)$")
 RULER = re.compile(r"^\s*=+( +=+)+\s*$")
+ROOT = Path(__file__).resolve().parents[1]
 UNITS = {"rate": "bit/s/Hz"}
 
 
@@ -175,6 +176,28 @@ def scores(task: str) -> str:
     return "\n".join(parts)
 
 
+def models(folder: str) -> str:
+    """What the records of the models of the package say."""
+    root = ROOT / "networld_algos" / "training" / folder
+    rows = []
+    for file in sorted(root.glob("*/checkpoint.json")):
+        about = json.loads(file.read_text(encoding="utf-8"))["extra"]
+        record = about["pretrained"]
+        size = sum(part.stat().st_size for part in file.parent.iterdir()) / 1e6
+        rows.append(
+            (
+                f"`{folder}:{file.parent.name}`",
+                f"`{about['dataset']}`, {about['trained_on']} episodes",
+                f"{record['updates']:,}" + (" (preliminary)" if record["preliminary"] else ""),
+                f"{record['score']:.1f}, before rounding {record['score_before_rounding']:.1f}",
+                record["networks"],
+                f"{size:.1f} MB",
+            )
+        )
+    head = ["model", "data", "updates", "normalised score", "networks of the score", "size"]
+    return table(head, rows)
+
+
 def docstring(name: str) -> str:
     """A docstring as Markdown, without its lists of attributes and arguments.
 
@@ -272,6 +295,7 @@ SECTIONS: dict[str, Callable[[str], str]] = {
     "docstring": docstring,
     "columns": columns,
     "face": face,
+    "models": models,
     "presets": presets,
     "scores": scores,
 }

@@ -30,8 +30,8 @@ def act(
     network. With it, the model decides for one station.
 
     Args:
-        model: Folder written by `networld train`, hf://owner/name, or, for a station, a folder
-            written by `networld export`.
+        model: Folder written by `networld train`, pretrained:NAME, hf://owner/name, or, for a
+            station, a folder written by `networld export`.
         task: The task, if the model has several.
         number: Number of the station.
         neighbours: Numbers of the station's neighbours.
@@ -92,7 +92,7 @@ def export(
     The exported model is compared with the original on random inputs before it is written.
 
     Args:
-        model: Folder written by `networld train`, or hf://owner/name.
+        model: Folder written by `networld train`, pretrained:NAME or hf://owner/name.
         out: Folder to write.
         task: The task, if the model has several.
         slots: Most neighbours of a station. By default, the width of the training data's table.

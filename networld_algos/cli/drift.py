@@ -56,7 +56,7 @@ def drift(
 
     Args:
         logs: Id of a dataset, or a file that `networld dataset import` reads.
-        model: Folder written by `networld train`, or hf://owner/name.
+        model: Folder written by `networld train`, pretrained:NAME or hf://owner/name.
         dataset: Compare with this dataset, for example the first days of the deployment. By
             default, with the description of the training data that is kept beside the model.
         mapping: TOML file that says what the columns of a table mean.

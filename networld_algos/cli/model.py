@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -50,7 +49,7 @@ def evaluate(
     estimators whose limits are printed with the numbers.
 
     Args:
-        checkpoint: Folder written by `networld train`, or hf://owner/name.
+        checkpoint: Folder written by `networld train`, pretrained:NAME or hf://owner/name.
         task: The task, if the model has several. For your own task, always give its file:
             path/to/file.py.
         episodes: Number of episodes, all simulated as one batch. With --dataset, most recorded
@@ -82,8 +81,8 @@ def evaluate(
         raise ValueError(f"--episodes must be at least 2, got {episodes}")
     if record and decisions:
         raise ValueError("--record is for the model as it was saved; leave out --set")
-    if record and checkpoint.startswith("hf://"):
-        raise ValueError("--record writes beside the checkpoint; give a local folder, not hf://")
+    if record and checkpoint.startswith(("hf://", "pretrained:")):
+        raise ValueError(f"--record writes beside the checkpoint; give a folder, not {checkpoint}")
     if dataset is not None:
         simulated = {"--preset": preset is not None, "--record": record, "--seed": seed != 1_000}
         if wrong := [name for name, given in simulated.items() if given]:
@@ -165,7 +164,7 @@ def evaluate(
 
 
 def push(
-    checkpoint: Positional[Path],
+    checkpoint: Positional[str],
     repo: Positional[str],
     private: bool = False,
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
@@ -173,7 +172,7 @@ def push(
     """Upload a trained model and its model card to the Hugging Face Hub.
 
     Args:
-        checkpoint: Folder written by `networld train`.
+        checkpoint: Folder written by `networld train`, or pretrained:NAME.
         repo: Repository as owner/name; it is created if it does not exist.
         private: Create the repository as private.
         algorithm: File of the model's algorithm if it is your own: path/to/file.py:ClassName.
@@ -199,7 +198,7 @@ def health(
     returns. The exit status is 1 if a value is out of its healthy range.
 
     Args:
-        checkpoint: Folder written by `networld train`, or hf://owner/name.
+        checkpoint: Folder written by `networld train`, pretrained:NAME or hf://owner/name.
         task: The task, if the model has several; for your own task, its name or path/to/file.py.
         dataset: Minari dataset to measure on. By default, the episodes that `networld train` held
             out of the model's training data.

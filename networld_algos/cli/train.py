@@ -55,8 +55,8 @@ class TrainOptions(Generic[Config]):
         settings: File of settings, as `networld tune` writes it: those for this algorithm and data
             are where the algorithm's own options start from.
         device: cpu, cuda for one device per process, or auto: cuda if there is one.
-        init: Trained model to start from: a folder, or hf://owner/name. Its settings are the
-            defaults of the algorithm's own options. If it does not know the task, it is adapted.
+        init: Model to start from: a folder, pretrained:NAME or hf://owner/name. Its settings are
+            defaults of the algorithm's own options. A model that does not know the task is adapted.
         anchor: Strength, divided by the number of episodes, with which a model stays near the one
             in --init on a task that it knows. Afterwards, held-out data decides how much of the
             change to keep. 0 turns both off. Not used with --online.
@@ -138,7 +138,7 @@ def _config_of(init: str, algorithm: str, preset: str | None) -> Any:
     from networld_algos.training.start import find_model
 
     if not init:
-        raise ValueError("--init needs the folder of a trained model, or hf://owner/name")
+        raise ValueError("--init needs a folder, pretrained:NAME or hf://owner/name")
     if preset is not None:
         raise ValueError("--init and --preset exclude each other: settings come from the model")
     return find_model(init, algorithm).config

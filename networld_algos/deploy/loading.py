@@ -38,7 +38,7 @@ def read(source: str | Path, task: str | None = None, device: str = "cpu") -> Lo
     """Read a model.
 
     Args:
-        source: Folder of a checkpoint, or ``hf://owner/name``.
+        source: Folder of a checkpoint, ``pretrained:NAME`` or ``hf://owner/name``.
         task: The task, if the model has several.
         device: Where to put the model.
 

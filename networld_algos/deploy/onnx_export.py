@@ -83,7 +83,7 @@ def export(
     """Write the ONNX graphs of one station and ``station.json``.
 
     Args:
-        source: Folder of a checkpoint, or ``hf://owner/name``.
+        source: Folder of a checkpoint, ``pretrained:NAME`` or ``hf://owner/name``.
         out: Folder to write; files of an earlier export in it are replaced.
         task: The task, if the model has several.
         slots: Most neighbours of a station; by default, the width of the training data's table.

@@ -48,7 +48,7 @@ class Policy:
         """Read a trained model.
 
         Args:
-            source: Folder written by `networld train`, or ``hf://owner/name``.
+            source: Folder written by `networld train`, ``pretrained:NAME`` or ``hf://owner/name``.
             task: The task, if the model has several.
             seed: Seed of the model's own randomness, for models that sample.
             message_delay: Steps that messages take; 0 uses those of the same step.

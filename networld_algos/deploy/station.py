@@ -119,7 +119,7 @@ class Station:
         """A station of a trained model, with the fallback of its task.
 
         Args:
-            source: Folder of a checkpoint, or ``hf://owner/name``.
+            source: Folder of a checkpoint, ``pretrained:NAME`` or ``hf://owner/name``.
             number: Number of the station.
             neighbours: Numbers of its neighbours.
             message_delay: Slots that messages take.

@@ -6,6 +6,10 @@
     model-<hash>.safetensors          weights, statistics, averaged weights
     optimizers-<hash>.safetensors     moments of every optimiser
 
+A compact checkpoint is for publishing. It holds matrices of weights in half precision, equal
+tensors once (``shared`` in the index names the others) and no moments. Loading it gives single
+precision.
+
 Tensor files are named by their content and written first. `checkpoint.json` is replaced last, in
 one step. An interrupted save leaves the previous checkpoint intact. Saves into one folder wait for
 each other. A reader that meets a save reads again, so it always gets a whole checkpoint.
@@ -39,6 +43,7 @@ INDEX = "checkpoint.json"
 PARTS = ("model", "optimizers")
 TENSOR_FILES = tuple(f"{part}-{'[0-9a-f]' * 16}.safetensors" for part in PARTS)
 """Patterns of the tensor files that `save` writes; it leaves other files in the folder alone."""
+HALF_MAX = torch.finfo(torch.float16).max
 LOCK = ".save.lock"
 TEMPORARY = tuple(f".{name}.{'[0-9a-f]' * 32}" for name in (INDEX, *TENSOR_FILES))
 """Patterns of the files that `write_bytes` leaves behind if its process is killed."""
@@ -46,19 +51,28 @@ REMEDY = "restore it from a copy, or train again in another folder"
 REQUIRED = ("format", "algorithm", "config", "seed", "specs", "files", "optimizers", "extra")
 
 
-def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = None) -> None:
+def save(
+    algorithm: Algorithm,
+    path: str | Path,
+    extra: dict[str, Any] | None = None,
+    *,
+    compact: bool = False,
+) -> None:
     """Write everything needed to act, and to resume training exactly.
 
     Args:
         algorithm: What to save.
         path: Folder. It is created if missing; a checkpoint in it is replaced.
         extra: Further values, which `load` returns; JSON types only.
+        compact: Write a small file to act with or to start another training from. Matrices are
+            rounded to half precision, and a training cannot be resumed exactly.
 
     Raises:
         ValueError: If ``extra`` cannot be written as JSON.
     """
     folder = Path(path)
     groups, moments = _optimizer_state(algorithm)
+    weights = dict(algorithm.state_dict())
     index: dict[str, Any] = {
         "format": FORMAT,
         "version": __version__,
@@ -69,11 +83,14 @@ def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = 
         "optimizers": groups,
         "extra": extra or {},
     }
+    if compact:
+        moments = {}
+        weights, index["shared"] = _compacted(algorithm, weights)
     try:
         json.dumps(index)
     except (TypeError, ValueError) as error:
         raise ValueError(f"extra must hold JSON types only: {error}") from error
-    tensors = {"model": dict(algorithm.state_dict()), "optimizers": moments}
+    tensors = {"model": weights, "optimizers": moments}
     contents = {name: _to_bytes(part) for name, part in tensors.items()}
     index["files"] = {name: _file_name(name, data) for name, data in contents.items()}
     index["sha256"] = _index_hash(index)
@@ -82,6 +99,28 @@ def save(algorithm: Algorithm, path: str | Path, extra: dict[str, Any] | None = 
             write_bytes(folder / index["files"][name], data)
         write_bytes(folder / INDEX, json.dumps(index, indent=1).encode())
         _remove_stale(folder, set(index["files"].values()))
+
+
+def _compacted(
+    algorithm: Algorithm, weights: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors to write, and the names of tensors that equal one of them."""
+    parameters = {name for name, _ in algorithm.named_parameters()}
+    kept: dict[str, Tensor] = {}
+    shared: dict[str, str] = {}
+    names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    for name, tensor in weights.items():
+        value = tensor.detach().cpu().contiguous()
+        # Statistics and bins have ranges that half precision does not reach.
+        if name in parameters and value.dim() > 1 and bool((value.abs() <= HALF_MAX).all()):
+            value = value.half()
+        content = value.reshape(-1).view(torch.uint8).numpy().tobytes()
+        key = (str(value.dtype), tuple(value.shape), content)
+        if (first := names.setdefault(key, name)) == name:
+            kept[name] = value
+        else:
+            shared[name] = first
+    return kept, shared
 
 
 def _remove_stale(folder: Path, kept: set[str]) -> None:
@@ -163,8 +202,11 @@ def load(
             f"wrote it ({index.get('version', 'unknown')}), or train again"
         ) from error
     _check_task(folder, algorithm, expect_task)
+    weights = parts["model"]
+    with reading(file, REMEDY):
+        shared = {name: weights[first] for name, first in index.get("shared", {}).items()}
     with reading(folder / index["files"]["model"], REMEDY):
-        algorithm.load_state_dict(parts["model"])
+        algorithm.load_state_dict({**weights, **shared})
     algorithm.to(device)
     with reading(folder / index["files"]["optimizers"], REMEDY):
         _restore_optimizers(algorithm, index["optimizers"], parts["optimizers"])
@@ -254,7 +296,7 @@ def read_index(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(
             f"no checkpoint in {folder}: {INDEX} is missing; give a folder that `networld train` "
-            "or `save` wrote. Commands also take hf://owner/name; in Python, "
+            "or `save` wrote. Commands also take pretrained:NAME and hf://owner/name; in Python, "
             "networld_algos.training.hub.from_pretrained does"
         )
     with reading(file, REMEDY):
@@ -271,8 +313,8 @@ def read_index(path: str | Path) -> dict[str, Any]:
             raise ValueError(f"it lacks {missing}")
         if "sha256" in index and index["sha256"] != _index_hash(index):  # older ones have none
             raise ValueError("its content does not match its hash")
-        for key in ("extra", "files", "optimizers"):
-            if not isinstance(index[key], dict):
+        for key in ("extra", "files", "optimizers", "shared"):
+            if not isinstance(index.get(key, {}), dict):
                 raise ValueError(f"{key} is not an object")
         for part in PARTS:
             name = str(index["files"].get(part))

@@ -27,7 +27,7 @@ from networld_algos.base import Algorithm
 from networld_algos.deploy.monitor.reference import FILE as MONITOR
 from networld_algos.files import reading, write_text
 from networld_algos.results.text import markdown
-from networld_algos.training import checkpoint
+from networld_algos.training import checkpoint, pretrained
 from networld_envs.spec import TaskSpec
 
 SCHEME = "hf://"
@@ -73,7 +73,7 @@ def push_to_hub(
     """Upload a model and its card. A missing repository is created; old weights are replaced.
 
     Args:
-        model: An algorithm, or the folder of a checkpoint.
+        model: An algorithm, or a checkpoint as `fetch` takes it.
         repo_id: ``owner/name``.
         extra: Values that `from_pretrained` returns with the algorithm; only if ``model`` is an
             algorithm, because a checkpoint's folder has its own.
@@ -98,9 +98,10 @@ def push_to_hub(
         else:
             if extra is not None:
                 raise ValueError("extra needs an algorithm; a checkpoint's folder has its own")
-            checkpoint.load(model)  # raises, so that no unusable checkpoint is uploaded
+            source = fetch(model, token=token, endpoint=endpoint)
+            checkpoint.load(source)  # raises, so that no unusable checkpoint is uploaded
             for pattern in FILES:
-                for file in Path(model).glob(pattern):
+                for file in source.glob(pattern):
                     shutil.copy(file, folder / file.name)
         write_text(folder / CARD, model_card(folder, repo_id))
         api = hub.HfApi(endpoint=endpoint, token=token)
@@ -123,10 +124,11 @@ def from_pretrained(
     token: str | None = None,
     endpoint: str | None = None,
 ) -> tuple[Algorithm, dict[str, Any]]:
-    """Load a model from a folder or from the Hub.
+    """Load a model from a folder, from this package or from the Hub.
 
     Args:
-        source: A folder, ``owner/name`` or ``hf://owner/name``; ``@revision`` may follow.
+        source: A folder, ``pretrained:NAME``, ``owner/name`` or ``hf://owner/name``; ``@revision``
+            may follow a name on the Hub.
         expect_task: See `networld_algos.training.checkpoint.load`.
         device: Where to put the model.
         token: Access token; by default, the one of your login.
@@ -141,7 +143,8 @@ def from_pretrained(
         OSError: If the Hub denies access or cannot be reached.
     """
     text = str(source)
-    if isinstance(source, str) and not text.startswith(SCHEME) and not Path(text).exists():
+    named = text.startswith((SCHEME, pretrained.SCHEME))
+    if isinstance(source, str) and not named and not Path(text).exists():
         text = SCHEME + text
     return checkpoint.load(fetch(text, token=token, endpoint=endpoint), expect_task, device)
 
@@ -149,12 +152,16 @@ def from_pretrained(
 def fetch(source: str | Path, *, token: str | None = None, endpoint: str | None = None) -> Path:
     """Folder of a checkpoint. ``hf://owner/name`` is downloaded, once per revision.
 
+    Every command and function that takes a model finds it here.
+
     Args:
-        source: A folder or ``hf://owner/name[@revision]``.
+        source: A folder, ``pretrained:NAME`` or ``hf://owner/name[@revision]``.
         token: Access token.
         endpoint: Address of the Hub.
     """
     text = str(source)
+    if text.startswith(pretrained.SCHEME):
+        return pretrained.folder(text)
     if not text.startswith(SCHEME):
         return Path(source)
     repo_id, _, revision = text.removeprefix(SCHEME).partition("@")

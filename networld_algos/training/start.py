@@ -28,7 +28,7 @@ class Trained:
     """A trained model that another training starts from.
 
     Attributes:
-        source: The folder, or ``hf://owner/name``, as given.
+        source: The folder, ``pretrained:NAME`` or ``hf://owner/name``, as given.
         folder: Where its checkpoint is.
         algorithm: Name of its algorithm.
         config: Its settings.
@@ -50,7 +50,8 @@ def find_model(source: str | Path, algorithm: str) -> Trained:
     """The model to start from, without its weights.
 
     Args:
-        source: Folder of a checkpoint, or ``hf://owner/name``, which is downloaded.
+        source: Folder of a checkpoint, ``pretrained:NAME``, or ``hf://owner/name``, which is
+            downloaded.
         algorithm: Name of the algorithm to train, which must be the model's.
 
     Raises:
