@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from networld_algos.results import stats
-from networld_algos.results.rows import ROLES, Row
+from networld_algos.results.rows import DEPLOYMENT, DRIFT, ROLES, Row
 from networld_algos.results.stats import Interval, Method
 
 K = TypeVar("K")
@@ -27,8 +27,8 @@ Scales = Mapping[tuple[str, FactorLevel], tuple[float, float]]
 """(task, factor and level) -> average reward of (random, expert), see `scales`."""
 
 PLAIN: FactorLevel = (None, None)
-ENVIRONMENT_FACTORS = ("agents",)
-"""Factors that change the environment, so that each level needs its own references."""
+ENVIRONMENT_FACTORS = ("agents", DEPLOYMENT, DRIFT)
+"""Starts of factors that change the environment, so that each level needs its own references."""
 BEHAVIOUR = "behaviour"
 """Role of the policy that made a dataset, see `behaviours`."""
 
@@ -158,7 +158,7 @@ def scales(rows: Sequence[Row], seed_set: str = "test") -> Scales:
 def scale_of(scale: Scales, row: Row) -> tuple[float, float] | None:
     """(random, expert) that normalise a row; None if they are missing."""
     own = scale.get((row.task, factor_level_of(row)))
-    if own is not None or row.factor in ENVIRONMENT_FACTORS:
+    if own is not None or (row.factor or "").startswith(ENVIRONMENT_FACTORS):
         return own
     return scale.get((row.task, PLAIN))
 

@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib
 
 from networld_algos.results.display import Display
+from networld_algos.results.rows import DEPLOYMENT, DRIFT
 from networld_algos.results.text import capital
 
 SPARE_COLOURS = (  # as distinct from the built-in ones and each other as those are (tested)
@@ -43,6 +44,9 @@ FACTORS = {
     "message_delay": "Message delay (steps)",
     "steps": "Solver steps",
     "candidates": "Candidates",
+    "angular_spread_deg": "Angular spread (degrees)",
+    "correlation": "Correlation of fading",
+    "load": "Load",
 }
 PAGE_WIDTH_IN = 7.16  # two columns of an IEEE page
 COLUMN_WIDTH_IN = 3.5
@@ -94,11 +98,14 @@ def drawing() -> Iterator[None]:
 
 def factor_name(factor: str) -> str:
     """A factor as printed: ``"message_loss"`` becomes ``"Lost messages"``."""
-    return FACTORS.get(factor, capital(factor.replace("_", " ")))
+    known = factor.removeprefix(DRIFT)
+    return FACTORS.get(known, capital(known.replace("_", " ").replace(":", " ")))
 
 
 def level_text(factor: str, level: float) -> str:
     """A level as printed; shares of lost messages in percent."""
+    if factor.startswith(DEPLOYMENT):
+        return ""  # the factor says it all
     return f"{100 * level:g}%" if factor == "message_loss" else f"{level:g}"
 
 

@@ -203,5 +203,5 @@ def factor_level_cell(factor_level: FactorLevel) -> Cell:
     factor, level = factor_level
     if factor is None or level is None:
         return Cell(DASH, "")
-    text = f"{factor_name(factor)} {level_text(factor, level)}"
+    text = f"{factor_name(factor)} {level_text(factor, level)}".strip()
     return Cell(text, f"{factor} {level:012.4f}")

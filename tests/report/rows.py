@@ -172,6 +172,46 @@ def fewshot_rows(seeds: int = 3, seed: int = 2) -> list[Row]:
     return rows
 
 
+DEPLOYMENTS = {  # start and end of the curve, normalised; one model is not tuned
+    "networld": (88, 96),
+    "networld (from scratch)": (20, 95),
+    "networld (not tuned)": (85, 85),
+}
+
+
+def deployment_rows(seeds: int = 3, seed: int = 5) -> list[Row]:
+    """Curves on two deployments of RB, whose rewards are twice those of the default, and ends."""
+    rng = np.random.default_rng(seed)
+    ends = {name: 2.0 * REFERENCES["rb"][name][1] for name in ("random", "expert")}
+    rows = []
+    for preset in ("ring6", "busy"):
+        place = {"factor": f"deployment:{preset}", "level": 1.0}
+        rows += [
+            replace(r, **place, episode_returns=tuple(2.0 * x for x in r.episode_returns))
+            for r in reference_rows(20)
+            if r.task == "rb" and r.role in ends
+        ]
+        for label, (start, end) in DEPLOYMENTS.items():
+            shares = (0.002, 0.01, 0.033, 1.0) if start != end else (0.002,)
+            for s in range(seeds):
+                effects = rng.normal(0, 0.02, 16)
+                for j, share in enumerate(shares):
+                    score = start + (end - start) * j / max(1, len(shares) - 1)
+                    gap = ends["expert"] - ends["random"]
+                    changes = {
+                        "experiment": "deployments",
+                        "dataset": f"networld/rb/{preset}/expert-v0",
+                        "label": label,
+                        "seed": s,
+                        "fraction": share,
+                        "episodes": max(1, round(450 * share)),
+                        "updates": 0 if start == end else 100,
+                        "episode_returns": ends["random"] + gap * (score / 100 + effects),
+                    }
+                    rows.append(replace(learned("rb", 0.0, rng), **{**changes, **place}))
+    return rows
+
+
 ABLATIONS = {  # change in score on (cbf, rb, ns)
     "networld": (0, 0, 0),
     "no message": (-9, -22, -1),

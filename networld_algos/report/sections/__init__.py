@@ -17,6 +17,7 @@ from networld_algos.report.source import Section, Source
 SECTIONS = {
     "comparison": comparison.make,
     "fewshot": fewshot.make,
+    "deployments": fewshot.make_alone,
     "ablation": ablation.make,
     "robustness": robustness.make,
     "cost": cost.make,

@@ -17,7 +17,8 @@ from networld_algos.report.axes import (
     title,
 )
 from networld_algos.report.scoring import Panel
-from networld_algos.report.sections import responses
+from networld_algos.report.sections import pareto, responses
+from networld_algos.report.sections.pareto import ONE_AGENT_MS
 from networld_algos.report.sections.responses import Response, response_line
 from networld_algos.report.source import Section, Source
 from networld_algos.report.style import (
@@ -45,14 +46,11 @@ from networld_algos.results.display import Display
 from networld_algos.results.stats import Interval
 
 PARAMETERS = "parameters"
-
-
-ONE_AGENT_MS = "decision_ms_one_agent"
-"""Keys of `Row.extra` that the cost table shows."""
+"""Key of `Row.extra` that the cost table shows, beside `ONE_AGENT_MS`."""
 
 
 def make(source: Source) -> Section:
-    """Score against decision time, with bytes, parameters and training time."""
+    """Score against the time of a decision and of training, with bytes and parameters."""
     section = Section("cost", "Cost")
     finals = source.finals("cost")
     settings = [f for f in finals if f.factor_level != scoring.PLAIN]
@@ -60,6 +58,14 @@ def make(source: Source) -> Section:
     fixed = [f for f in finals if f.factor_level == scoring.PLAIN]
     if not fixed:
         fixed = [f for f in source.finals("comparison") if f.panel in panels]
+    section.finding = pareto.finding(fixed, source.display)
+    for price in pareto.PRICES:
+        if pareto.priced(fixed, price):
+            every = [*fixed, *settings]
+            figures = [pareto.figure(every, price, source.look, c) for c in (None, 1)]
+            alt = pareto.describe(every, price, source.display)
+            name = f"cost_{price.name}"
+            section.parts.append(source.picture(name, figures, alt, pareto.caption(price)))
     found = responses.responses(settings, source.rng("cost", "responses"))
     if timed_panels(found, fixed):
         factors = dict.fromkeys(factor_name(r.factor).lower() for r in found)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,12 +18,14 @@ from networld_algos.report.axes import (
     reference_lines,
     title,
 )
-from networld_algos.report.scoring import Reference
+from networld_algos.report.scoring import Panel, Reference, grouped
 from networld_algos.report.sections import fewshot_curves
 from networld_algos.report.sections.comparison_figures import principal, scale_ends
-from networld_algos.report.sections.fewshot_curves import FewShotCurve, Gain
+from networld_algos.report.sections.fewshot_curves import SCRATCH, FewShotCurve, Gain
+from networld_algos.report.sections.fewshot_reach import TARGETS, reach_cell, reach_text, reaches
 from networld_algos.report.source import Section, Source
 from networld_algos.report.style import Look, drawing
+from networld_algos.report.summary import quality
 from networld_algos.report.table import (
     Cell,
     Column,
@@ -36,40 +38,121 @@ from networld_algos.report.table import (
     verdict,
 )
 from networld_algos.results.display import Display
+from networld_algos.results.rows import QUALITIES
+from networld_algos.results.text import capital
 
 FEW_EPISODES = 5
 """`gain_sentence` covers results with at most this many target episodes."""
+KINDS = {
+    "fewshot": ("across layers", "pre-trained on the other tasks"),
+    "deployments": ("across deployments", "trained on the task's default deployment"),
+}
+"""Experiment -> what a model is carried across, and what it was before."""
 
 
 def make(source: Source) -> Section:
-    """Score against the amount of target data, and the gain from pre-training."""
+    """Score against the amount of target data, across layers and across deployments."""
     section = Section("fewshot", "Few-shot adaptation")
-    curves = fewshot_curves.fewshot_curves(source.rows, source.rng("fewshot", "curves"))
-    if not curves:
+    found = {
+        name: fewshot_curves.fewshot_curves(
+            source.rows, source.rng(name, "curves"), experiment=name
+        )
+        for name in KINDS
+    }
+    found = {name: curves for name, curves in found.items() if curves}
+    if not found:
         return section
-    averaged = []
-    if len({c.panel for c in curves}) > 1:
-        averaged = fewshot_curves.average_over_tasks(curves, source.rng("fewshot", "average"))
+    means = {
+        name: fewshot_curves.average_over_shared(curves, source.rng(name, "average"))
+        if len({c.panel for c in curves}) > 1
+        else curves
+        for name, curves in found.items()
+    }
+    if len(found) > 1:
+        titled = [
+            replace(c, panel=(capital(KINDS[name][0]), ""))
+            for name, curves in means.items()
+            for c in curves
+        ]
+        figures = [figure(titled, source.references, source.look, c) for c in (None, 1)]
+        caption = (
+            "Normalised score against the episodes of the target, mean over the tasks or "
+            f"deployments that every method has ({_shared(found)}). Models are "
+            + "; ".join(f"{how}: {what}" for how, what in KINDS.values())
+            + f". {BANDS}"
+        )
+        alt = describe(titled, source.display)
+        section.parts.append(source.picture("fewshot_summary", figures, alt, caption))
+    findings = []
+    for name, curves in found.items():
+        averaged = means[name] if means[name] is not curves else []
+        _add_kind(section, source, name, curves, averaged)
+        gains = fewshot_curves.pretraining_gains(curves, source.rng(name, "gains"))
+        if gains:
+            findings.append(f"{capital(KINDS[name][0])}: {_lower(gain_sentence(gains))}")
+            section.parts.append(gain_table(gains, source.display, name))
+        if finding := reach_sentence(curves, source.focus, source.display):
+            findings.append(finding)
+    section.finding = " ".join(findings)
+    return section
+
+
+def make_alone(source: Source) -> Section:
+    """The section of rows that have deployments only; without content if `make` shows them."""
+    if "fewshot" in source.experiments:
+        return Section("fewshot", "Few-shot adaptation")
+    return make(source)
+
+
+BANDS = (
+    "Lines: mean over training seeds. Bands: 95% interval, as in the tables. A horizontal line is "
+    "a model that was not trained on the target."
+)
+
+
+def _add_kind(
+    section: Section,
+    source: Source,
+    name: str,
+    curves: Sequence[FewShotCurve],
+    averaged: Sequence[FewShotCurve],
+) -> None:
     drawn = [*curves, *averaged]
     figures = [figure(drawn, source.references, source.look, c) for c in (None, 1)]
+    how, what = KINDS[name]
     section.parts.append(
         source.picture(
-            "fewshot",
+            name,
             figures,
             describe(drawn, source.display),
-            "Normalised score at the end of training against the amount of target-task data. "
-            "Smaller subsets lie inside larger ones. With early stopping, the score is that of the "
-            "weights with the smallest loss on held-out episodes. Lines: mean over training seeds. "
-            "Bands: 95% interval, as in the tables. "
-            "Lower tick labels: share of the dataset.",
+            f"{capital(how)}, from models {what}: normalised score at the end of training against "
+            "the amount of target data. Smaller subsets lie inside larger ones. Where a part of "
+            "the few episodes is held out, the score is that of the weights with the smallest "
+            f"error on it. {BANDS} Lower tick labels: share of the dataset.",
         )
     )
-    section.parts.append(score_table(drawn, source.display))
-    gains = fewshot_curves.pretraining_gains(curves, source.rng("fewshot", "gains"))
-    if gains:
-        section.text.append(gain_sentence(gains))
-        section.parts.append(gain_table(gains, source.display))
-    return section
+    rng = source.rng(name, "reach")
+    section.parts.append(score_table(drawn, source.display, how, rng))
+
+
+def _shared(found: Mapping[str, Sequence[FewShotCurve]]) -> str:
+    """Names of the panels behind the means."""
+    names = []
+    for curves in found.values():
+        labels = {c.label for c in curves}
+        for panel, group in grouped(curves, lambda c: c.panel):
+            if {c.label for c in group} == labels:
+                names.append(place_name(panel, several_datasets([c.panel for c in curves])))
+    return ", ".join(names)
+
+
+def place_name(panel: Panel, several: bool) -> str:
+    """Task and, if there are ``several``, deployment: ``"RB, ring6"``."""
+    return panel_name(panel, several).removesuffix("/expert")
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def figure(
@@ -83,28 +166,39 @@ def figure(
     Args:
         curves: From `fewshot_curves`, with the averaged ones appended.
         references: Task -> policies; of the roles static and heuristic, only the best is shown.
+            They are those of the default deployment, so panels of another one do not show them.
         look: From `styles`.
         columns: Panels per row.
     """
     panels = arranged([c.panel for c in curves])
     with drawing():
-        fig, axes = grid(len(panels), columns, most=2)
+        fig, axes = grid(len(panels), columns, most=2 if len(panels) < 5 else 3)
         for ax, panel in zip(axes, panels, strict=False):
             mine = [c for c in curves if c.panel == panel]
             policies = principal(references.get(panel[0], ()))
             scored = [(p, p.score.value) for p in policies if p.score is not None]
             values = [p.value for c in mine for p in c.points]
-            if panel[0] not in references and references:  # the mean over tasks
+            elsewhere = quality(panel) not in QUALITIES
+            if references and (panel[0] not in references or elsewhere):
                 scored = scale_ends(references)
             ax.set_xscale("log")
             limits(ax, [100.0, *values], values, [v for _, v in scored])
-            lines(ax, mine, look)
+            lines(ax, _stretched(mine), look)
             reference_lines(fig, ax, scored)
             _share_ticks(ax, mine)
-            ax.set_title(title(panel, panels, look.display), loc="left")
+            ax.set_title(title(panel, panels, look.display).removesuffix("/expert"), loc="left")
             ax.set_ylabel("Normalised score")
         legend(fig, [c.label for c in curves], look, columns)
     return fig
+
+
+def _stretched(curves: Sequence[FewShotCurve]) -> list[FewShotCurve]:
+    """Constant curves as lines from the smallest to the largest share of the others."""
+    shares = np.unique(np.concatenate([c.x for c in curves]))
+    return [
+        replace(c, x=shares, points=[c.points[0]] * len(shares)) if c.is_constant else c
+        for c in curves
+    ]
 
 
 def _share_ticks(ax: Axes, curves: Sequence[FewShotCurve]) -> None:
@@ -119,50 +213,65 @@ def _share_ticks(ax: Axes, curves: Sequence[FewShotCurve]) -> None:
     ax.set_xlim(shares[0] / 1.25, shares[-1] * 1.25)
 
 
-def score_table(curves: Sequence[FewShotCurve], display: Display) -> Table:
-    """Task x method: score at each share, area under the curve, data to reach 90."""
+def score_table(
+    curves: Sequence[FewShotCurve], display: Display, how: str, rng: np.random.Generator
+) -> Table:
+    """Task x method: score at each share, area under the curve, data to come near all data.
+
+    Args:
+        curves: From `fewshot_curves`, with the averaged ones appended.
+        display: Names of methods.
+        how: What models are carried across, for the title.
+        rng: Source of bootstraps.
+    """
     shares = sorted({float(x) for c in curves for x in c.x})
     several = several_datasets([c.panel for c in curves])
     order = list(dict.fromkeys(c.panel for c in curves))
     lines: list[list[Cell]] = []
     for c in sorted(curves, key=lambda c: order.index(c.panel)):
         at = {float(x): p for x, p in zip(c.x, c.points, strict=True)}
-        reach = Cell("not reached", math.inf)
-        if np.isfinite(c.reach):
-            prefix = "≤ " if c.reach <= c.x[0] * (1 + 1e-9) else ""
-            episodes = np.interp(math.log(c.reach), np.log(c.x), c.episodes)
-            note = episodes_text(episodes) if np.isfinite(episodes) else ""
-            reach = Cell(f"{prefix}{100 * c.reach:.2g}%", c.reach, note)
         lines.append(
             [
-                text_cell(panel_name(c.panel, several)),
+                text_cell(place_name(c.panel, several)),
                 text_cell(display.method(c.label)),
                 *(interval_cell(at.get(share), 1) for share in shares),
                 interval_cell(c.area, 1),
-                reach,
+                *(reach_cell(reach, c) for reach in reaches(c, curves, rng)),
             ]
         )
     columns = [
-        Column("Target task", False),
+        Column("Target", False),
         Column("Method", False),
         *(Column(f"{100 * share:.3g}%", hint="share of target data") for share in shares),
         Column("Area", hint="area under the curve over log share, in units of the score"),
-        Column("Data to 90", hint="smallest share at which the mean curve reaches a score of 90"),
+        *(
+            Column(f"Episodes to {100 * part:g}%", hint="of the score with all data, from scratch")
+            for part in TARGETS
+        ),
     ]
     caption = (
         "Normalised score at each share of target data: mean [95% interval] over training seeds. "
         "Area: area under the curve over the logarithm of the share, which is its average height. "
-        "Data to 90: share of data at which the mean curve first reaches 90."
+        "Episodes to 90% and 95%: number at which the mean curve first reaches that share of what "
+        "the same algorithm scores from scratch with all data, with the 95% interval over seeds "
+        "and networks."
     )
-    return Table("Score by share of target data", caption, columns, lines)
+    return Table(f"Score by share of target data, {how}", caption, columns, lines)
 
 
-def gain_table(found: Sequence[Gain], display: Display) -> Table:
-    """Task x share: gain from pre-training over the same method from scratch."""
+def gain_table(found: Sequence[Gain], display: Display, kind: str = "fewshot") -> Table:
+    """Task x share: gain from pre-training over the same method from scratch.
+
+    Args:
+        found: From `pretraining_gains`.
+        display: Names of methods.
+        kind: Key in `KINDS`.
+    """
+    how, what = KINDS[kind]
     several = several_datasets([g.panel for g in found])
     lines = [
         [
-            text_cell(panel_name(g.panel, several)),
+            text_cell(place_name(g.panel, several)),
             text_cell(display.method(g.label)),
             Cell(f"{100 * share:.3g}%", share, episodes_text(episodes)),
             interval_cell(change, 1, sign=True),
@@ -172,23 +281,23 @@ def gain_table(found: Sequence[Gain], display: Display) -> Table:
         for share, episodes, change in zip(g.x.tolist(), g.episodes.tolist(), g.points, strict=True)
     ]
     columns = [
-        Column("Target task", False),
+        Column("Target", False),
         Column("Method", False),
         Column("Target data", hint="share of the dataset"),
-        Column("Gain", hint="score with pre-training minus score without, paired by seed"),
+        Column("Gain", hint="pre-trained minus from scratch, paired by seed and network"),
         Column("Verdict", False),
     ]
     caption = (
-        "Gain from pre-training on the other tasks: normalised score with pre-training minus score "
-        "from scratch, paired by seed: mean [95% interval]."
+        f"Gain of models {what}: normalised score with pre-training minus score "
+        "from scratch, paired by seed and network: mean [95% interval]."
     )
-    return Table("Gain from pre-training", caption, columns, lines)
+    return Table(f"Gain from pre-training, {how}", caption, columns, lines)
 
 
 def describe(curves: Sequence[FewShotCurve], display: Display) -> str:
     """Alternative text of the few-shot figure."""
     ends = [
-        f"{display.method(c.label)} on {c.panel[0]}: {c.points[0].value:.0f} at "
+        f"{display.method(c.label)} on {place_name(c.panel, True)}: {c.points[0].value:.0f} at "
         f"{100 * c.x[0]:.3g}%, {c.points[-1].value:.0f} at {100 * c.x[-1]:.3g}%"
         for c in curves
     ]
@@ -198,10 +307,36 @@ def describe(curves: Sequence[FewShotCurve], display: Display) -> str:
     )
 
 
+def reach_sentence(curves: Sequence[FewShotCurve], focus: str, display: Display) -> str:
+    """How much data the method in the centre needs with and without pre-training, by target.
+
+    Empty without a method that has a counterpart from scratch.
+    """
+    twins = {(c.panel, c.label): c for c in curves}
+    both = {c.label for c in curves if (c.panel, c.label + SCRATCH) in twins}
+    if not both:
+        return ""
+    label = focus if focus in both else sorted(both)[0]
+    several = several_datasets([c.panel for c in curves])
+    rng = np.random.default_rng(0)  # for the interval, which the sentence does not give
+    parts = []
+    for curve in (c for c in curves if c.label == label):
+        scratch = twins.get((curve.panel, label + SCRATCH))
+        if scratch is None:
+            continue
+        tuned, new = (reach_text(reaches(c, curves, rng)[-1], c) for c in (curve, scratch))
+        parts.append(f"{place_name(curve.panel, several)} {tuned}, from scratch {new}")
+    return (
+        f"To come to {100 * TARGETS[-1]:g}% of what all data give from scratch, a pre-trained "
+        f"{display.method(label)} needs: {'; '.join(parts)}."
+    )
+
+
 def gain_sentence(gains: Sequence[Gain]) -> str:
     """One sentence on whether pre-training helps with very few episodes."""
+    several = several_datasets([g.panel for g in gains])
     cases = [
-        (f"{panel_name(g.panel, False)} ({episodes_text(n)})", verdict(change))
+        (f"{place_name(g.panel, several)} ({episodes_text(n)})", verdict(change))
         for g in gains
         for n, change in zip(g.episodes.tolist(), g.points, strict=True)
         if n <= FEW_EPISODES
@@ -222,4 +357,4 @@ def gain_sentence(gains: Sequence[Gain]) -> str:
         )
     if lost:
         text += f"; a loss in {len(lost)}: {', '.join(lost)}"
-    return text + ". It is a gain or loss if the interval over paired seeds excludes zero."
+    return text + ". It is a gain or loss if the interval excludes zero."

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from networld_algos.report.scoring import (
-    PLAIN,
     Panel,
     check_unique,
     grouped,
     learned_rows,
     median_or_none,
     method_of,
+    scale_of,
     scales,
 )
 from networld_algos.report.summary import Curve
@@ -37,6 +37,7 @@ class FewShotCurve(Curve):
         by_seed: Seed -> ``(X,)`` scores, for the seeds that have every share.
         area: Area under the curve over log share, in units of the score; None with one share.
         reach: Share of data at which the mean curve reaches a score of 90; NaN if never.
+        is_constant: Whether the model was not trained on the data, so that it has one score.
     """
 
     episodes: Floats
@@ -44,6 +45,7 @@ class FewShotCurve(Curve):
     by_seed: dict[int, Floats]
     area: Interval | None
     reach: float
+    is_constant: bool = False
 
 
 def fewshot_curves(
@@ -65,7 +67,7 @@ def fewshot_curves(
         if r.is_last
         and r.eval_seed_set == "test"
         and r.fraction is not None
-        and (r.task, PLAIN) in scale
+        and scale_of(scale, r) is not None
     ]
     check_unique(last)
     out: list[FewShotCurve] = []
@@ -73,9 +75,10 @@ def fewshot_curves(
         shares = sorted({r.fraction for r in group if r.fraction is not None})
         at = {share: [r for r in group if r.fraction == share] for share in shares}
         scores = {
-            (r.seed, share): stats.normalised_score(r.episode_returns, *scale[r.task, PLAIN])
+            (r.seed, share): stats.normalised_score(r.episode_returns, *ends)
             for share in shares
             for r in at[share]
+            if (ends := scale_of(scale, r)) is not None
         }
         seeds = [
             s for s in sorted({r.seed for r in group}) if all((s, f) in scores for f in shares)
@@ -99,9 +102,27 @@ def fewshot_curves(
                 by_seed=by_seed,
                 area=area,
                 reach=data_to_reach(shares, [p.value for p in points], target),
+                is_constant=all(r.updates == 0 for r in group),
             )
         )
     return out
+
+
+def average_over_shared(
+    curves: Sequence[FewShotCurve], rng: np.random.Generator
+) -> list[FewShotCurve]:
+    """`average_over_tasks` over the panels that have every method.
+
+    Suites may run controls on some deployments only. If no panel has every method, it is the mean
+    over all panels.
+    """
+    labels = {c.label for c in curves}
+    whole = {
+        panel
+        for panel, group in grouped(curves, lambda c: c.panel)
+        if {c.label for c in group} == labels
+    }
+    return average_over_tasks([c for c in curves if c.panel in whole] or curves, rng)
 
 
 def _areas(
@@ -153,6 +174,7 @@ def average_over_tasks(
                 points,
                 episodes=episodes[0] if same else np.full(len(shares), np.nan),
                 runs={},
+                is_constant=all(c.is_constant for c in group),
                 by_seed=dict(zip(seeds, table, strict=True)),
                 area=area,
                 reach=data_to_reach(shares, [p.value for p in points]),

@@ -13,9 +13,7 @@ from networld_algos.report.axes import (
     marker,
 )
 from networld_algos.report.scoring import Panel, grouped
-from networld_algos.report.style import (
-    Look,
-)
+from networld_algos.report.style import Look, factor_name
 from networld_algos.report.summary import Final
 from networld_algos.report.table import panel_name
 from networld_algos.results import stats
@@ -101,5 +99,5 @@ def describe_responses(found: Sequence[Response], display: Display) -> str:
         f"{r.levels[0]:g}, {r.points[-1].value:.0f} at {r.levels[-1]:g}"
         for r in found
     ]
-    factor = found[0].factor.replace("_", " ") if found else "nothing"
+    factor = factor_name(found[0].factor).lower() if found else "nothing"
     return f"Charts of normalised score as {factor} varies. {'; '.join(ends)}."

@@ -34,6 +34,7 @@ from networld_algos.report.table import (
     text_cell,
 )
 from networld_algos.results.display import Display
+from networld_algos.results.stats import Interval
 from networld_algos.results.text import slug
 
 
@@ -42,11 +43,12 @@ def make(source: Source) -> Section:
     section = Section("robustness", "Robustness")
     section.text.append(
         "Models of the comparison, evaluated under other conditions without further training. "
-        "If the condition changes the environment (number of agents), scores are normalised with "
-        "random and expert under the same condition. Lost or late messages do not affect random "
-        "and expert."
+        "If the condition changes the environment (number of agents, drifted traffic or channel), "
+        "scores are normalised with random and expert under the same condition. Lost or late "
+        "messages do not affect random and expert."
     )
     found = responses.responses(source.finals("robustness"), source.rng("robustness", "responses"))
+    section.finding = finding(found, source.focus, source.display)
     for factor, group in scoring.grouped(found, lambda r: r.factor):
         figures = [figure(group, source.look, c) for c in (None, 1)]
         section.parts.append(
@@ -60,6 +62,35 @@ def make(source: Source) -> Section:
         )
         section.parts += [table(part, source.display) for part in _with_equal_levels(group)]
     return section
+
+
+def finding(found: Sequence[Response], focus: str, display: Display) -> str:
+    """The lowest score of the method in the centre under each factor, beside its rivals'."""
+    if focus not in {r.label for r in found}:
+        return ""
+    parts = []
+    for factor, group in scoring.grouped(found, lambda r: r.factor):
+        mine = [(r, level, p) for r in group if r.label == focus for level, p in _levels(r)]
+        if not mine:
+            continue
+        worst, level, score = min(mine, key=lambda m: m[2].value)
+        others = [
+            (p.value, r.label)
+            for r in group
+            if r.panel == worst.panel and r.label != focus
+            for at, p in _levels(r)
+            if at == level
+        ]
+        beside = f", {display.method(max(others)[1])} {max(others)[0]:.0f}" if others else ""
+        where = f"{panel_name(worst.panel, False)}, {level_text(factor, level)}"
+        parts.append(f"{factor_name(factor).lower()} {score.value:.0f} ({where}{beside})")
+    return (
+        f"The lowest scores of {display.method(focus)}, beside the best other: {'; '.join(parts)}."
+    )
+
+
+def _levels(response: Response) -> list[tuple[float, Interval]]:
+    return list(zip(response.levels, response.points, strict=True))
 
 
 def figure(found: Sequence[Response], look: Look, columns: int | None = None) -> Figure:
@@ -104,10 +135,11 @@ def table(found: Sequence[Response], display: Display) -> Table:
         )
     columns = [Column("Task", False), Column("Method", False)]
     columns += [Column(level_text(factor, level), hint=SCORE_HINT) for level in levels]
-    columns += [Column("First to last", hint="change in score, paired by seed")]
+    columns += [Column("First to last", hint="change in score, paired by seed and network")]
     caption = (
         f"{factor_name(factor)}: normalised score at each level, mean [95% interval] over "
-        "training seeds, and the change from the first to the last level, paired by seed."
+        "training seeds, and the change from the first to the last level, paired by seed "
+        "and network."
     )
     tasks = ", ".join(dict.fromkeys(r.panel[0].upper() for r in found))
     return Table(f"{factor_name(factor)}: {tasks}", caption, columns, lines)
