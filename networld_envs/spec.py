@@ -319,7 +319,8 @@ class About:
         logs: What holds in every log of the task, for the check of imported logs.
         entities: Regular expressions for columns of observations and actions that belong to one of
             several entities whose order means nothing; the only group is the number of the entity.
-            Training can renumber them. Leave out entities that differ in kind.
+            Algorithms share weights among them, or renumber them in training. Leave out entities
+            that differ in kind.
         fallback: Local policy that decides by an agent's own observation alone and does no harm.
             A deployed station takes its action when the model has none. Without a name, or if the
             policy cannot act with the parameters, a station repeats its last action.
