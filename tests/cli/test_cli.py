@@ -10,8 +10,8 @@ import pytest
 from networld_algos import make
 from networld_algos.bench.presets import get_suite
 from networld_algos.bench.unroll import unroll
-from networld_algos.cli import train as train_verb
 from networld_algos.cli.command import main
+from networld_algos.cli.train import run as train_verb
 from networld_algos.training import run as run_module
 from networld_algos.training.checkpoint import save
 from networld_envs import make_vec

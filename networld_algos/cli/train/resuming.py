@@ -1,0 +1,108 @@
+"""The data of ``networld train``, and the model to train or to go on with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from networld_algos.cli.terminal import console, refuse_replaced_data
+from networld_algos.cli.train.options import TrainOptions
+
+if TYPE_CHECKING:
+    from networld_algos.base import Algorithm
+    from networld_algos.data.episodes import Episodes
+    from networld_algos.training.run import Progress
+
+
+def read_data(
+    options: TrainOptions[Any], dataset: str
+) -> tuple[Episodes, Episodes | None, dict[str, Any]]:
+    """Training and held-out episodes, and what the checkpoint records about the training."""
+    from networld_algos.data.episodes import HOLDOUT
+    from networld_algos.data.load import load_episodes
+    from networld_algos.training.origin import data_origin
+    from networld_envs import store
+
+    found = store.load(dataset)
+    data = load_episodes(found, options.task)
+    if options.episodes is not None:
+        if not 1 <= options.episodes <= len(data):
+            raise ValueError(f"--episodes must be in 1 .. {len(data)}, got {options.episodes}")
+        data = data.fraction(options.episodes / len(data), options.seed)
+    about = {
+        "dataset": dataset,
+        "episodes": len(data),
+        "seed": options.seed,
+        "task": options.task,
+        "total_updates": options.updates,
+        "anchor": options.anchor,
+        "weight_decay": options.weight_decay,
+        "origin": data_origin(found),
+        "data_hashes": {dataset: store.recorded_hash(found)},
+    }
+    if options.init is not None:
+        from networld_algos.training.start import find_model
+
+        about["init"] = find_model(options.init, options.algorithm).record()
+    return *data.split(HOLDOUT, options.seed), about
+
+
+def resume_model(
+    options: TrainOptions[Any], data: Episodes, about: dict[str, Any]
+) -> tuple[Algorithm, Progress]:
+    """The model in ``--out``, if there is one with the same options; otherwise a new model."""
+    from networld_algos.registry import make
+    from networld_algos.training.run import extend, resume
+    from networld_algos.training.start import find_model, start_from
+
+    out, config = options.out, options.config
+
+    def start() -> Algorithm:
+        if options.init is not None:
+            found = find_model(options.init, options.algorithm)
+            updates, seed, say = options.updates, options.seed, console.print
+            return start_from(found, data, updates, config=config, seed=seed, say=say)
+        model = make(options.algorithm, [data.spec], config, seed=options.seed)
+        model.prepare(data, options.updates)
+        return model
+
+    model, progress = resume(out, start, task=options.task, device=options.device)
+    if progress.updates:
+        saved = progress.to_extra()
+        for key in ("dataset", "episodes", "seed", "anchor", "weight_decay"):
+            if saved.get(key, about[key]) != about[key]:
+                raise ValueError(
+                    f"{out} was started with {key}={saved.get(key)!r}, not {about[key]!r}; "
+                    "choose another --out, or use the same options"
+                )
+        refuse_replaced_data(out, saved.get("data_hashes"), about["data_hashes"])
+        before, now = saved.get("init") or {}, about.get("init") or {}
+        if before.get("weights") != now.get("weights"):
+            raise ValueError(
+                f"{out} was started from {before.get('source', 'no other model')} "
+                f"({before.get('weights', 'new weights')}), not from "
+                f"{now.get('source', 'no other model')} ({now.get('weights', 'new weights')}); "
+                "choose another --out, or give the same --init"
+            )
+        if model.name != options.algorithm or model.config != config:
+            raise ValueError(f"{out} holds {model.name} with {model.config}; choose another --out")
+        total = saved.get("total_updates", progress.updates)
+        if options.updates != total:
+            if progress.updates < total or options.updates < total:
+                raise ValueError(
+                    f"{out} was started with --updates {total} and has done {progress.updates}, so "
+                    f"it cannot end after {options.updates}; choose another --out, or "
+                    + (
+                        f"finish it with --updates {total} first, and then extend it"
+                        if progress.updates < total
+                        else "a higher --updates, which extends it"
+                    )
+                )
+            extend(model, progress, options.updates)
+            console.print(
+                f"going on from {total} to {options.updates} updates; the learning rate starts "
+                "again and decays over the further ones"
+            )
+    progress.episodes = about["episodes"]
+    progress.about |= {k: v for k, v in about.items() if k != "episodes"}
+    progress.about["trained_on"] = len(data)
+    return model, progress

@@ -1,0 +1,155 @@
+"""``networld train``: train an algorithm on a dataset."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from networld_algos.cli.terminal import (
+    command_text,
+    console,
+    obtain_dataset,
+    print_health,
+    task_name,
+    training_bar,
+)
+from networld_algos.cli.train.options import TrainOptions
+from networld_algos.cli.train.resuming import read_data, resume_model
+
+if TYPE_CHECKING:
+    from networld_algos.base import Algorithm
+    from networld_algos.data.episodes import Episodes
+    from networld_algos.training.near import Keeper
+    from networld_algos.training.run import Progress
+
+SAVE_EVERY = 200  # updates between checkpoints of `networld train`
+
+
+def train(options: TrainOptions[Any]) -> int:
+    """Train, or resume a training; returns the exit status.
+
+    Raises:
+        ValueError: If an option is invalid, or differs from that of the training to resume.
+        OSError: If ``--out`` cannot be written, or another process trains into it.
+    """
+    from networld_algos.training import distributed
+    from networld_algos.training.cpu import configure_cpu
+    from networld_algos.training.device import resolve_device
+    from networld_algos.training.writer import sole_writer
+
+    device = resolve_device(options.device)
+    configure_cpu(device)
+    given = options.task
+    options = replace(options, task=task_name(given), device=device)
+    if options.deployment is not None and not options.online:
+        raise ValueError("--deployment is where --online collects episodes; give --online as well")
+    if options.online and (device != "cpu" or distributed.processes() > 1):
+        raise ValueError("--online runs in one process on the CPU: use --device cpu, no torchrun")
+    if options.updates < 1:
+        raise ValueError(f"--updates must be at least 1, got {options.updates}")
+    if hasattr(options.config, "batch_size"):
+        distributed.check_batch_size(options.config.batch_size, distributed.processes())
+    distributed.start(device)
+    console.quiet = not distributed.is_chief()
+    with sole_writer(options.out) if distributed.is_chief() else nullcontext():
+        status = _train(options, given)
+        distributed.wait()
+    distributed.stop()
+    return status
+
+
+def _train(options: TrainOptions[Any], given: str) -> int:
+    """Train in a folder that no other process writes to; ``given`` is the task as typed."""
+    from networld_algos.training import distributed
+    from networld_algos.training.run import Training, run_training
+    from networld_algos.training.stopping import signals_stop
+
+    dataset = options.dataset or f"networld/{options.task}/expert-v0"
+    obtain_dataset(dataset)
+    data, heldout, about = read_data(options, dataset)
+    if options.online:
+        return _online(options, data, about)
+    model, progress = resume_model(options, data, about)
+    keeper = _keeper(options, model, data, heldout)
+    with training_bar() as bar:
+        bar.console.print(f"{options.algorithm} on {dataset}")
+        line = bar.add_task("", total=options.updates, completed=progress.updates)
+
+        def show(update: int, metrics: dict[str, float]) -> None:
+            keeper.step()
+            if update % 20 == 0 or update == options.updates:
+                losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
+                bar.update(line, completed=update, details=losses)
+
+        training = Training([keeper.data], options.updates, options.seed, save_every=SAVE_EVERY)
+        with signals_stop() as stop:
+            finished = run_training(training, model, progress, options.out, show, should_stop=stop)
+    if not finished:
+        console.print(
+            f"stopped by {stop.name}: saved update {progress.updates} of {options.updates} in "
+            f"{options.out}; give the same command again to go on"
+        )
+        return stop.exit_status
+    _keep(keeper, model, progress, options)
+    if distributed.is_chief():
+        if heldout is None:
+            console.print("no diagnostics: nothing can be held out of a single episode")
+        else:
+            print_health(model.health(heldout))
+        _describe(model, data, heldout, options.out)
+        own = () if given == options.task else ("--task", given)
+        then = command_text("networld", "evaluate", options.out, *own)
+        console.print(f"saved {options.out}; next: {then}")
+    return 0
+
+
+def _online(options: TrainOptions[Any], data: Episodes, about: dict[str, Any]) -> int:
+    """Collect episodes and train on them; it is not resumed."""
+    from networld_algos.training.online import OnlineConfig, train_online
+    from networld_algos.training.start import find_model
+
+    if options.init is None:
+        raise ValueError("--online needs a model that acts: give it with --init")
+    found = find_model(options.init, options.algorithm)
+    config = OnlineConfig(episodes=options.online, updates=options.updates)
+    where = {"seed": options.seed, "about": about, "preset": options.deployment or "default"}
+    train_online(found, data, config, options.out, options.config, say=console.print, **where)
+    console.print(f"saved {options.out}")
+    return 0
+
+
+def _keeper(
+    options: TrainOptions[Any], model: Algorithm, data: Episodes, heldout: Episodes | None
+) -> Keeper:
+    from networld_algos.training.start import find_model, keeper
+
+    found = None if options.init is None else find_model(options.init, options.algorithm)
+    how = {"strength": options.anchor, "weight_decay": options.weight_decay}
+    return keeper(found, model, data, heldout, options.updates, seed=options.seed, **how)
+
+
+def _keep(keeper: Keeper, model: Algorithm, progress: Progress, options: TrainOptions[Any]) -> None:
+    """After the last update, keep as much of the change as held-out data supports, once."""
+    from networld_algos.training import checkpoint, distributed
+
+    if progress.about.get("kept", {}).get("updates") == options.updates:
+        return
+    if (share := keeper.finish()) is None:
+        return
+    progress.about["kept"] = {"updates": options.updates, "share": share}
+    console.print(f"kept {share:.0%} of the change from {options.init}, by held-out decisions")
+    if distributed.is_chief():
+        checkpoint.save(model, options.out, progress.to_extra())
+
+
+def _describe(model: Algorithm, data: Episodes, heldout: Episodes | None, out: Path) -> None:
+    """Keep a description of the training data beside the model, for `networld drift`."""
+    from networld_algos.deploy.monitor.ensemble import disagreements
+    from networld_algos.deploy.monitor.reference import Reference
+    from networld_algos.training import checkpoint
+
+    differ = disagreements(model, data if heldout is None else heldout)
+    about = {"weights": checkpoint.weights_file(out), "episodes": len(data)}
+    Reference.of_episodes(data, differ, about).save(out)
