@@ -47,6 +47,7 @@ def report(
     out: Path | None = None,
     title: str | None = None,
     focus: str | None = None,
+    export: Path | None = None,
     as_json: AsJson = False,
 ) -> int:
     """Make figures and one self-contained HTML page from the results of a suite.
@@ -58,6 +59,8 @@ def report(
         focus: The method in the centre, e.g. "ma-iql": first in tables, on top in figures, and the
             one that all others are compared with. By default networld if it is there, otherwise
             the best method of your own, otherwise the best.
+        export: Folder for a paper: every table as CSV and LaTeX, every figure as PDF, and all runs
+            as one data frame, runs.csv (and runs.parquet if pyarrow is installed).
         as_json: Print the tables of the page as JSON, which are also written as tables.json.
     """
     from networld_algos.report.facts import notices
@@ -80,6 +83,7 @@ def report(
         data_scores=data_scores(),
         display=display,
         focus=focus,
+        export=export,
     )
     for notice in notices(found.rows, display):
         if as_json:
@@ -93,4 +97,6 @@ def report(
         f"wrote {page}, tables.md and tables.json beside it and figures in "
         f"{page.parent / 'figures'}"
     )
+    if export is not None:
+        console.print(f"wrote {export}: the folders tables and figures, and all runs in runs.csv")
     return 0

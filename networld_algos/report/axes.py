@@ -46,6 +46,17 @@ def save(fig: Figure, folder: Path, name: str, png: bool = True) -> Path:
     return folder / f"{name}.svg"
 
 
+def save_pdf(fig: Figure, folder: Path, name: str) -> Path:
+    """Write ``name.pdf`` as vectors, with its fonts (`networld_algos.report.style.STYLE`).
+
+    Equal figures give equal bytes.
+    """
+    buffer = io.BytesIO()
+    with drawing():
+        fig.savefig(buffer, format="pdf", metadata={"CreationDate": None})
+    return write_bytes(folder / f"{name}.pdf", buffer.getvalue())
+
+
 def arranged(panels: Sequence[Panel]) -> list[Panel]:
     """Panels in order of appearance, or one row per quality if every task has all qualities."""
     unique = list(dict.fromkeys(panels))

@@ -15,6 +15,7 @@ import jinja2
 
 from networld_algos.files import write_text
 from networld_algos.report import facts, plain, scoring
+from networld_algos.report.export.files import FIGURES, write_tables
 from networld_algos.report.focus import focus_of
 from networld_algos.report.sections import all_sections
 from networld_algos.report.source import Section, Source, ordered
@@ -35,6 +36,7 @@ def write_report(
     data_scores: Mapping[str, float] | None = None,
     display: Display | None = None,
     focus: str | None = None,
+    export: str | PathLike[str] | None = None,
     seed: int = 0,
 ) -> Path:
     """Write ``figures/*.svg``, ``figures/*.png``, ``report.html`` and its tables.
@@ -53,6 +55,8 @@ def write_report(
         display: Looks of methods and tasks, from `networld_algos.results.folder.read_suite`;
             without it they have plain names and spare colours.
         focus: Label of the method in the centre; see `networld_algos.report.focus.focus_of`.
+        export: Folder for every table as CSV and LaTeX, every figure as PDF, and all runs as one
+            data frame; see `networld_algos.report.export`.
         seed: Seed of the bootstrap.
 
     Returns:
@@ -61,19 +65,23 @@ def write_report(
     Raises:
         ValueError: If ``rows`` is empty or of several suites, two final rows claim one run, an
             expert is no better than random, or there is no method ``focus``.
-        NotADirectoryError: If ``out_dir`` is a file.
+        NotADirectoryError: If ``out_dir`` or ``export`` is a file.
     """
     rows, failures = plain.plain_rows(rows), plain.plain_failures(failures)
     suite = scoring.one_suite(rows)
     out = Path(out_dir)
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"{out} is a file; give a folder for the report")
+    copies = None if export is None else Path(export)
+    for folder in (out, *([] if copies is None else [copies])):
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is a file; give a folder for the report")
     shown = plain.plain_display(display or Display())
     scores = plain.plain_scores(data_scores or {})
     centre = focus_of(rows, shown, focus)
     title = one_line((shown.method(centre) or suite) if title is None else title)
-    source = Source(ordered(rows, shown, centre), out, seed, scores, shown, centre)
+    pdf = None if copies is None else copies / FIGURES
+    source = Source(ordered(rows, shown, centre), out, seed, scores, shown, centre, pdf)
     sections = all_sections(source)
+    made = [facts.versions(source.rows), facts.origins(source.rows, shown)]
     page = _environment().from_string(_template())
     html = page.render(
         title=title,
@@ -83,8 +91,11 @@ def write_report(
         sections=sections,
         failures=failures,
         commands=[visible(command) for command in commands],
-        made=[facts.versions(source.rows), facts.origins(source.rows, shown)],
+        made=made,
     )
+    if copies is not None:
+        tables = [(s.anchor, part) for s in sections for part in s.parts if isinstance(part, Table)]
+        write_tables([*tables, *(("made", table) for table in made)], rows, copies)
     write_text(out / "tables.md", _tables(title, sections))
     write_text(out / "tables.json", _tables_json(suite, title, sections))
     return write_text(out / "report.html", html)

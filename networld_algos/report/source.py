@@ -59,6 +59,7 @@ class Source:
         data_scores: Dataset -> normalised score of its average reward.
         display: Looks of methods and tasks.
         focus: Label of the method in the centre, from `networld_algos.report.focus.focus_of`.
+        pdf: Folder for the figures as PDF; None writes none.
     """
 
     rows: Sequence[Row]
@@ -67,6 +68,7 @@ class Source:
     data_scores: Mapping[str, float]
     display: Display
     focus: str = ""
+    pdf: Path | None = None
     _finals: dict[str, list[Final]] = field(default_factory=dict)
 
     @cached_property
@@ -125,6 +127,10 @@ class Source:
         small = svg = axes.save(wide, folder, name)
         if narrow is not wide:
             small = axes.save(narrow, folder, f"{name}_narrow", png=False)
+        if self.pdf is not None:
+            axes.save_pdf(wide, self.pdf, name)
+            if narrow is not wide:
+                axes.save_pdf(narrow, self.pdf, f"{name}_narrow")
         return Picture(name, alt, caption, _data_address(svg), _data_address(small))
 
 

@@ -77,6 +77,7 @@ STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "svg.hashsalt": "networld",
+    "pdf.fonttype": 42,  # publishers refuse Type 3, Matplotlib's own default
     "figure.constrained_layout.use": True,
     "text.parse_math": False,  # "$" in the name of a method or a task is a dollar sign
 }

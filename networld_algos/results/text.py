@@ -1,8 +1,9 @@
 """Text that a user wrote, as it is shown: never as markup, one function for each place.
 
 Labels, policies, ids, titles, paths and factors may hold any character. A terminal gets `visible`
-text, a figure gets a `name`, prose gets `one_line`, a Markdown page gets `markdown`, and a file
-name or an anchor gets a `slug`. HTML is escaped by the template.
+text, a figure gets a `name`, prose gets `one_line`, a Markdown page gets `markdown`, a paper gets
+`latex`, a spreadsheet gets `spreadsheet`, and a file name or an anchor gets a `slug`. HTML is
+escaped by the template.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import pairwise
 
 KEPT = "\n\t"
 BREAKS = {"\n": "\\n", "\t": "\\t", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -24,6 +26,42 @@ MARKDOWN = re.compile(
     r"|\](?=[(\[:])"  # a link, an image, or the target of one
     r"|#(?=#*$)"  # the end of a heading
 )
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "`": r"\textasciigrave{}",
+    '"': r"{\char34}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # after the end of a line, an argument
+    "*": "{*}",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{EN DASH}": "--",
+    "\N{LESS-THAN OR EQUAL TO}": r"$\leq$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{UPWARDS ARROW}": r"$\uparrow$",
+    "\N{DOWNWARDS ARROW}": r"$\downarrow$",
+    "\N{LEFTWARDS ARROW}": r"$\leftarrow$",
+    "\N{RIGHTWARDS ARROW}": r"$\rightarrow$",
+    "\N{DAGGER}": r"\dag{}",
+    "\N{DOUBLE DAGGER}": r"\ddag{}",
+}
+LIGATURES = "-',"
+"""Characters that LaTeX makes another one of where two stand together, such as a dash."""
+FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
+"""Characters that start a formula in a spreadsheet, some of them in their wide form."""
 
 
 def visible(text: str) -> str:
@@ -56,6 +94,26 @@ def markdown(text: str) -> str:
     """Text in one line of Markdown that is read as this text, also in a cell or a heading."""
     plain = re.sub(r"&(?=#?\w+;)", "&amp;", one_line(text)).replace("<", "&lt;")
     return MARKDOWN.sub(r"\\\g<0>", plain)
+
+
+def latex(text: str) -> str:
+    """Text in one line of LaTeX that is read as this text, in a cell, a heading or a caption.
+
+    Letters that LaTeX's fonts lack, such as Chinese ones, need XeLaTeX or LuaLaTeX and a font.
+    """
+    plain = one_line(text)
+    apart = ("{}" if c == before and c in LIGATURES else "" for before, c in pairwise(" " + plain))
+    return "".join(gap + LATEX.get(c, c) for gap, c in zip(apart, plain, strict=True))
+
+
+def spreadsheet(text: str) -> str:
+    """Text that no spreadsheet reads as a formula: an apostrophe stands before one.
+
+    Otherwise, the label of somebody's method could run a command on the machine that opens the
+    table.
+    """
+    start = text.lstrip()[:1]
+    return f"'{text}" if start and start in FORMULA else text
 
 
 def slug(words: str, reserved: Iterable[str] = ()) -> str:

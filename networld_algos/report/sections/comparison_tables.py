@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def headline(
             strong = mark.startswith("1")
             if f is not None and f.is_under_trained:
                 mark = f"{mark} {RISING}".strip()
-            line.append(Cell(cell.text, cell.order, cell.note, strong=strong, mark=mark))
+            line.append(replace(cell, strong=strong, mark=mark))
         lines.append(line)
     if behaviours:
         scores = [behaviours[p].score if p in behaviours else None for p in every]
@@ -140,7 +141,7 @@ def details(finals: Sequence[Final], display: Display) -> Table:
 def _rise_cell(final: Final) -> Cell:
     cell = interval_cell(final.rise, 1, sign=True)
     if final.is_under_trained:
-        return Cell(cell.text, cell.order, cell.note, strong=True, mark="under-trained")
+        return replace(cell, strong=True, mark="under-trained")
     return cell
 
 
