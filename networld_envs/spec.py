@@ -310,7 +310,7 @@ class About:
         agent_counts: Number of agents -> preset and parameters that give this number, for the
             robustness part of suites. If empty, the part is left out.
         deployments: Preset -> what differs from the default, in words. Suites carry trained models
-            over to these presets, see `networld_algos.bench.suite.Suite.deployments`.
+            over to these presets.
         drifts: Parameter -> values to which traffic or channel may drift, for the robustness part
             of suites. The value of the default preset is one of them.
         pace: Data quality, or ``""`` for any -> factor by which the suite `cpu` multiplies an

@@ -157,7 +157,9 @@ def test_a_training_ends_when_its_error_no_longer_falls(tmp_path, toy, monkeypat
     again, progress = resume(tmp_path, new)  # a process that died before it wrote the rows
     assert run_training(training, again, progress, tmp_path)
     assert (progress.updates, len(progress.rows), len(evaluated)) == (6, 1, 1)
-    assert best_model(again, tmp_path)[1].validation_loss == 4.0
+    best = best_model(again, tmp_path)[1]
+    assert best is not None
+    assert best.validation_loss == 4.0
     assert Progress.from_extra(json.loads(json.dumps(progress.to_extra()))).ended
 
 

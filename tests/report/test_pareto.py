@@ -2,7 +2,7 @@ import numpy as np
 
 from networld_algos.report import summary
 from networld_algos.report.sections import cost, pareto, robustness
-from networld_algos.report.source import Source
+from networld_algos.report.source import Picture, Source
 from networld_algos.report.style import factor_name, level_text
 from networld_algos.results.display import Display
 from tests.report.rows import learned, reference_rows, robustness_rows
@@ -57,7 +57,7 @@ def test_the_front_has_what_no_other_beats_in_both():
 def test_the_section_of_costs_draws_the_front_for_station_and_training(tmp_path):
     source = Source(cost_rows(), tmp_path, 0, {}, Display({}, {}), "good")
     section = cost.make(source)
-    pictures = {part.name: part for part in section.parts if hasattr(part, "name")}
+    pictures = {part.name: part for part in section.parts if isinstance(part, Picture)}
     assert {"cost_station", "cost_training"} <= set(pictures)
     assert "a deadline of 20 ms, a slot of CBF" in pictures["cost_station"].caption
     assert "deadline" not in pictures["cost_training"].caption
