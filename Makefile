@@ -16,8 +16,8 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast interop browser check lint types bench references animations checkpoints notebooks docs clean
-.PHONY: $(TASKS:%=model-%)
+.PHONY: help setup demo test test-fast interop browser check lint types bench references leaderboard animations checkpoints notebooks docs clean
+.PHONY: pretrained release publish versions $(TASKS:%=model-%)
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -69,9 +69,13 @@ bench: $(READY)  ## run a suite, e.g. make bench SUITE=demo
 	$(BIN)/networld bench run $(SUITE) --jobs $(JOBS) --results $(RESULTS); status=$$?; \
 	$(BIN)/networld report $(RESULTS)/$(SUITE) && exit $$status
 
-references: $(READY)  ## rescore every reference policy and write benchmarks/REFERENCES.md
+references: $(READY)  ## rescore every reference policy; write benchmarks/REFERENCES.md and README's table
 	$(BIN)/networld reference --record
 	$(BIN)/python docs/hooks.py >benchmarks/REFERENCES.md
+	$(BIN)/python benchmarks/tables.py
+
+leaderboard: $(READY)  ## write docs/leaderboard.md from the committed rows and benchmarks/submissions
+	$(BIN)/networld bench leaderboard
 
 animations: $(READY)  ## redraw the animations of the README and the documentation
 	for task in cbf rb ns; do \
@@ -85,12 +89,28 @@ checkpoints: $(READY)  ## train a small NetWorld model per task into models/ and
 $(TASKS:%=model-%): model-%: $(READY)
 	$(BIN)/networld train networld --task $* --updates $(UPDATES) --out models/$*
 
+pretrained: $(READY)  ## make the models of the package from the suite cpu in $(RESULTS)
+	$(BIN)/python tools/pretrained.py --results $(RESULTS)
+
 notebooks: $(READY)  ## make the notebooks of the tutorials
 	$(BIN)/python docs/notebooks.py
 
 docs: $(READY)  ## build the documentation into site/
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[docs]'
 	$(BIN)/mkdocs build --strict
+
+# Needs Pythons 3.11 to 3.13; those that are missing are listed.
+versions: $(READY)  ## test the oldest and the newest versions of all dependencies
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[release]'
+	$(BIN)/python tools/versions.py
+
+release: $(READY)  ## build wheel and sdist into dist/ and check them; uploads nothing
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[release]'
+	PYTHON=$(BIN)/python tools/release.sh
+
+publish: $(READY)  ## push datasets and pretrained models, e.g. make publish HUB=hf://ACCOUNT
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE)'[hub]'
+	$(BIN)/python tools/publish.py $(HUB)
 
 clean:  ## remove the virtual environments and all build output, but not results
 	rm -rf $(VENV) $(INTEROP) build dist site .pytest_cache .ruff_cache

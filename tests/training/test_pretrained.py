@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from networld_algos.bench import get_suite, unroll
 from networld_algos.cli.command import main
 from networld_algos.deploy.monitor.reference import Reference
 from networld_algos.deploy.policy import Policy
@@ -146,3 +147,11 @@ def test_models_are_made_from_the_runs_of_a_suite(tmp_path, monkeypatch, capsys)
     found = json.loads((tmp_path / "made" / "rb" / hub.EVALUATION).read_text())
     assert found["mean"] == pytest.approx(rewards.mean())
     assert found["normalised"] == record["score"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_suite_keeps_the_models_that_are_taken_from_it(task):
+    suite = get_suite("cpu")
+    run = run_file(ROOT / "tools" / "pretrained.py").chosen_run(suite, task)
+    assert (run.label, run.seed, run.quality) == ("networld", 0, suite.qualities[0])
+    assert run.key in {other.start for other in unroll(suite)}  # which the runner keeps
