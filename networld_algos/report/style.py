@@ -17,13 +17,13 @@ from networld_algos.results.display import Display
 from networld_algos.results.rows import DEPLOYMENT, DRIFT
 from networld_algos.results.text import capital
 
-SPARE_COLOURS = (  # as distinct from the built-in ones and each other as those are (tested)
-    "#983078",
-    "#004840",
-    "#885840",
-    "#1038B0",
-    "#889850",
-    "#B048F8",
+SPARE_COLOURS = (  # apart from the built-in ones and each other in every colour vision (tested)
+    "#A81848",
+    "#006048",
+    "#0000F0",
+    "#904878",
+    "#A878F0",
+    "#C01800",
 )
 SPARE_MARKERS = ("p", ">", "h", "X", "8", "P")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.4, 1.2, 1.4)))
@@ -143,7 +143,7 @@ def styles(methods: Sequence[tuple[str, str]], display: Display, focus: str = ""
     looks = display.algorithms
     algorithms = list(dict.fromkeys(a for a, _ in methods))
     colours = _filled({a: look.colour for a, look in looks.items()}, algorithms, SPARE_COLOURS)
-    markers = _filled({a: look.marker for a, look in looks.items()}, algorithms, SPARE_MARKERS)
+    markers = _filled({a: look.marker for a, look in looks.items()}, algorithms, SPARE_MARKERS, 1)
     variants: dict[str, int] = {}
     for algorithm, label in dict.fromkeys(methods):
         if label in out:
@@ -164,12 +164,17 @@ def styles(methods: Sequence[tuple[str, str]], display: Display, focus: str = ""
 
 
 def _filled(
-    chosen: Mapping[str, str | None], names: Sequence[str], spare: Sequence[str]
+    chosen: Mapping[str, str | None], names: Sequence[str], spare: Sequence[str], shift: int = 0
 ) -> dict[str, str]:
-    """The chosen value of each name. Names without one get spare values that are not chosen."""
+    """The chosen value of each name. Names without one get spare values that are not chosen.
+
+    When they are used up, they start again ``shift`` places later, so that no two names have both
+    the same colour and the same marker.
+    """
     free = [value for value in spare if value not in chosen.values()] or list(spare)
     rest = [name for name in names if chosen.get(name) is None]
-    return {name: chosen.get(name) or free[rest.index(name) % len(free)] for name in names}
+    at = {name: i + shift * (i // len(spare)) for i, name in enumerate(rest)}
+    return {name: chosen.get(name) or free[at[name] % len(free)] for name in names}
 
 
 def _mix(colour: str, other: str, share: float) -> str:
