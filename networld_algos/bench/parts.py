@@ -194,6 +194,8 @@ class FewShot:
             the same measure; for data that is not worth imitating, use ``early_stop``. It is
             measured on 10% of the few episodes, or on a quarter of the agents of a single one.
         pace: Task -> factor of ``updates``; 1 by default.
+        share: Take this share of the updates of the comparison's training of the algorithm, in
+            place of ``updates``, if the comparison has it; 0 for none.
         updates_per_episode: Largest number of updates for each episode of the data, since few
             episodes are soon learned by heart; 0 for no limit.
         anchor: In the deployments part, strength of the pull towards the trained model
@@ -209,6 +211,7 @@ class FewShot:
     early_stop: bool = False
     patience: int = 0
     pace: dict[str, float] = field(default_factory=dict)
+    share: float = 0.0
     updates_per_episode: int = 0
     anchor: float = 0.0
     deployments: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -221,6 +224,7 @@ class FewShot:
         validate.integer(self, "seeds", "updates", "pretrain_updates", low=1)
         validate.integer(self, "patience", "updates_per_episode", low=0)
         validate.real(self, "anchor", low=0.0, high=1e6)
+        validate.real(self, "share", low=0.0, high=100.0)
         check_pace(self.pace, TASKS, "tasks")
         if self.patience and self.early_stop:
             raise ValueError("early_stop and patience exclude each other; choose one")

@@ -161,7 +161,6 @@ def on_deployments(entries: Sequence[Entry]) -> tuple[Entry, ...]:
         of("bc", "from scratch", **main),
         of("bc", "not tuned", tuned=False, **main),
         of("ma-iql", **main),
-        of("ma-iql", "from scratch", **main),
         of("ma-iql", "not tuned", tuned=False, **main),
     )
 

@@ -47,10 +47,11 @@ FEW_FRACTIONS = (0.002, 0.01, 0.033, 1.0)
 CONVERGED: dict[str, Any] = {
     "updates": 2_000,
     "pace": {"cbf": 2.0, "ns": 0.3},
-    "updates_per_episode": 300,
-    "patience": 5,
+    "share": 0.5,
+    "updates_per_episode": 200,
+    "patience": 4,
 }
-"""Trainings on little data in `cpu` end when their validation error no longer falls, or after about
+"""Trainings on little data in `cpu` end when their validation error no longer falls, or after half
 the time of a training of the comparison."""
 
 SUITES: dict[str, Suite] = {
@@ -173,7 +174,7 @@ SUITES: dict[str, Suite] = {
                 fractions=(0.002, 0.01, 0.033, 0.1, 1.0),
                 seeds=5,
                 pretrain_updates=PAPER_UPDATES // 2,
-                **CONVERGED,
+                **{**CONVERGED, "share": 0.25},
             ),
             deployments=FewShot(
                 entries=on_deployments(comparison(dict.fromkeys(BUILT_IN, PAPER_UPDATES))),
@@ -181,7 +182,7 @@ SUITES: dict[str, Suite] = {
                 seeds=5,
                 pretrain_updates=PAPER_UPDATES // 2,
                 anchor=STRENGTH,
-                **CONVERGED,
+                **{**CONVERGED, "share": 0.25},
             ),
             ablation=Ablation(
                 ablations(), seeds=5, updates=PAPER_UPDATES // 2, tasks=("cbf", "rb")

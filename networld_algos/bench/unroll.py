@@ -178,7 +178,7 @@ def _few(
     suite: Suite, part: FewShot, entry: Entry, task: str, seed: int, **values: Any
 ) -> list[Run]:
     """One run for each share of the data; only the smallest if the model stays as it is."""
-    most = max(1, round(part.pace.get(task, 1.0) * (entry.updates or part.updates)))
+    most = _most_updates(suite, part, entry, task)
     dataset = find_recipe(f"networld/{task}/{suite.qualities[0]}-v0")
     episodes = min(dataset.episodes, suite.data_episodes or dataset.episodes) * (1.0 - HOLDOUT)
 
@@ -200,6 +200,16 @@ def _few(
         )
         for fraction in (part.fractions if entry.tuned else (min(part.fractions),))
     ]
+
+
+def _most_updates(suite: Suite, part: FewShot, entry: Entry, task: str) -> int:
+    if entry.updates is None and part.share:
+        for other in suite.entries:
+            if other.label == entry.algorithm == other.algorithm:
+                timed = _timed_updates(suite, other, task, suite.qualities[0])
+                whole = _entry_run(suite, other, task, 0, **timed).updates
+                return max(1, round(part.share * whole))
+    return max(1, round(part.pace.get(task, 1.0) * (entry.updates or part.updates)))
 
 
 def _deployments(suite: Suite) -> list[Run]:

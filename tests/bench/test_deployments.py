@@ -94,6 +94,20 @@ def test_without_a_comparison_a_pre_training_takes_its_place():
     assert (before.stage, before.updates, before.shuffled) == ("pretrain", 3, False)
 
 
+def test_the_largest_number_of_updates_is_a_share_of_the_comparisons_and_limited_by_episode():
+    part = replace(PART, fractions=(0.15, 1.0), updates_per_episode=5, share=0.5)
+    few = replace(part, share=0.0, entries=(Entry("bc"),))
+    suite = tiny(updates=40, pace={"rb": 2.0}, deployments=part, fewshot=few)
+    updates = {(r.experiment, r.fraction): r.updates for r in unroll(suite) if r.label == "bc"}
+    assert updates["comparison", 1.0] == 80
+    assert updates["deployments", 0.15] == 5  # one episode of seven
+    assert updates["deployments", 1.0] == 35
+    assert updates["fewshot", 1.0] == 4  # its own number
+    longer = replace(part, updates_per_episode=0)
+    assert {r.updates for r in unroll(tiny(updates=40, deployments=longer)) if r.label == "bc"
+            and r.experiment == "deployments"} == {20}  # fmt: skip
+
+
 def test_random_frozen_networks_start_from_other_tasks():
     frozen = Entry(
         "networld", "frozen", {"adapt_shared": "frozen"}, pretrained=True, pretrain_updates=0
