@@ -97,7 +97,12 @@ def _episodes(share: float, curve: FewShotCurve) -> str:
         return "none"
     if not np.all(np.isfinite(curve.episodes)):
         return f"{100 * share:.2g}%"
-    return f"{np.interp(math.log(share), np.log(curve.x), curve.episodes):.3g}"
+    return f"{_count(share, curve):.3g}"
+
+
+def _count(share: float, curve: FewShotCurve) -> float:
+    """Episodes of a share; in between, they grow with it on log axes."""
+    return math.exp(np.interp(math.log(share), np.log(curve.x), np.log(curve.episodes)))
 
 
 def reach_text(reach: Reach, curve: FewShotCurve) -> str:
@@ -106,7 +111,7 @@ def reach_text(reach: Reach, curve: FewShotCurve) -> str:
         return "no amount of data that was tried"
     if reach.value == 0.0:
         return "no data"
-    count = float(np.interp(math.log(reach.value), np.log(curve.x), curve.episodes))
+    count = _count(reach.value, curve)
     return ("at most " if reach.at_most else "") + episodes_text(count)
 
 
