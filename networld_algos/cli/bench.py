@@ -1,4 +1,4 @@
-"""``networld bench``: run, list, pack and unpack suites."""
+"""``networld bench``: run, list, pack and unpack suites; check submissions of results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from networld_algos.cli.terminal import command_text, console, time_span
 from networld_algos.results.text import count, suggestion
 
 if TYPE_CHECKING:
+    from networld_algos.bench.submission.against import Against
     from networld_algos.bench.suite import Suite
+    from networld_algos.results.rows import Row
 
 TRY_AGAIN = 75
 """Exit status if the time limit left runs, as EX_TEMPFAIL of sysexits.h."""
@@ -36,6 +38,9 @@ def bench_run(
     runs_per_gpu: int | None = None,
     time_limit: float | None = None,
     settings: Path | None = None,
+    against_committed: bool = False,
+    committed: Path | None = None,
+    budget: Literal["updates", "minutes"] | None = None,
     as_json: AsJson = False,
 ) -> int:
     """Run a suite. A stopped suite resumes where it left off.
@@ -60,15 +65,22 @@ def bench_run(
             The same command goes on later; `networld bench pack` carries the results to another
             machine.
         settings: File of settings that `networld tune` wrote, for the comparison and the ablations.
+        against_committed: Train only your own algorithms, in every part of the suite that they can
+            join, and take the rows of all others from the committed results.
+        committed: Folder of the committed results of the suite, where the package has none.
+        budget: With --against-committed, how long your algorithms train: as many updates as the
+            suite's main method, or as many minutes on this machine. By default as the suite does.
         as_json: With --dry-run, print JSON.
     """
     from networld_algos.bench import suite_paths
     from networld_algos.bench.backends import RUNS_PER_GPU, expected_device
     from networld_algos.bench.presets import SUITES, load_suite
     from networld_algos.bench.runner import check_options
+    from networld_algos.bench.submission.against import against
+    from networld_algos.bench.submission.committed import copy_committed
     from networld_algos.bench.suite import Entry
     from networld_algos.bench.tuned import settled
-    from networld_algos.cli.progress import run_with_progress
+    from networld_algos.cli.progress import run_with_progress, show_plan
     from networld_algos.plugin import add_algorithm, is_plugin
 
     if as_json and not dry_run:
@@ -78,24 +90,41 @@ def bench_run(
             f"unknown suite {suite!r}{suggestion(suite, SUITES)}\n"
             f"valid suites: {', '.join(SUITES)}, or your own: path/to/file.py"
         )
-    added = tuple(Entry(name) for name in map(add_algorithm, algorithm))
+    if not against_committed and (committed is not None or budget is not None):
+        raise ValueError("--committed and --budget need --against-committed")
+    added = tuple(map(add_algorithm, algorithm))
     chosen = load_suite(suite) if is_plugin(suite) else SUITES[suite]
-    chosen = replace(chosen, entries=(*chosen.entries, *added))
-    if settings is not None:
-        chosen = settled(chosen, settings)
+    versus = None
+    if against_committed:
+        root = suite_paths(results, chosen).root
+        versus = against(chosen, added, root, committed, budget, settings, write=not dry_run)
+        chosen = versus.suite
+    else:
+        chosen = replace(chosen, entries=(*chosen.entries, *map(Entry, added)))
+        if settings is not None:
+            chosen = settled(chosen, settings)
     limit_s = None if time_limit is None else 60 * time_limit
     share = RUNS_PER_GPU if runs_per_gpu is None else runs_per_gpu
     check_options(  # before any bar
         chosen, jobs, only, backend, ray_address, tensorboard, device, share, limit_s
     )
+    if versus is not None and not as_json:
+        _say_against(versus)
     fewer = chosen.first_seeds(seeds)
     if dry_run:
-        _show_plan(fewer, results, jobs, only, as_json, expected_device(device, backend))
+        where = expected_device(device, backend)
+        show_plan(fewer, results, jobs, only, as_json, where, not against_committed)
         return 0
+    if versus is not None:
+        copy_committed(versus.committed, suite_paths(results, chosen).root)
     first = () if seeds is None else (str(seeds),)
     options = {"only": only, "algorithm": algorithm, "seeds": first}
     if settings is not None:
         options["settings"] = (str(settings),)
+    if committed is not None:
+        options["committed"] = (str(committed),)
+    if budget is not None:
+        options["budget"] = (budget,)
     if device != "cpu":
         options["device"] = (device,)
     if backend != "local":
@@ -104,7 +133,7 @@ def bench_run(
     command += [
         text for name, values in options.items() for v in values for text in (f"--{name}", v)
     ]
-    command += ["--tensorboard"] * tensorboard
+    command += ["--tensorboard"] * tensorboard + ["--against-committed"] * against_committed
     outcomes = run_with_progress(
         chosen,
         results,
@@ -118,6 +147,7 @@ def bench_run(
         device=device,
         runs_per_gpu=share,
         time_limit_s=limit_s,
+        references=not against_committed,
     )
     failed = [outcome for outcome in outcomes if outcome.error]
     left = sum(outcome.stopped for outcome in outcomes)
@@ -137,46 +167,15 @@ def bench_run(
     return 1 if failed else TRY_AGAIN if left else 0
 
 
-def _show_plan(
-    suite: Suite, results: Path, jobs: int, only: Sequence[str], as_json: bool, device: str
-) -> None:
-    """Print every run still to be done with its estimated time, and the total of each part."""
-    from networld_algos.bench import suite_paths, unfinished
-    from networld_algos.bench.estimate import Pace
-    from networld_algos.bench.unroll import unroll
-    from networld_algos.results.rows import read_rows
-    from networld_algos.training.cpu import machine
-
-    paths = suite_paths(results, suite)
-    pace = Pace(jobs, device=device)
-    if paths.root.is_dir():
-        pace.learn(unroll(suite), read_rows(paths.root), machine())
-    todo = unfinished(suite, paths, only)
-    rows = [
-        {"run": run.title, "part": run.experiment, "seconds": pace.seconds(run)} for run in todo
-    ]
-    wall = pace.wall_seconds(todo)
-    about = {"suite": suite.name, "jobs": jobs, "wall_seconds": wall, "measured": pace.is_measured}
-    if as_json:
-        columns = [Column("run"), Column("part"), Column("seconds")]
-        show(Listing("runs", columns, rows), as_json=True, **about)
-        return
-    parts: dict[str, list[float]] = {}
-    for row in rows:
-        parts.setdefault(row["part"], []).append(row["seconds"])
-        console.print(f"{time_span(row['seconds']):>9}  {row['run']}")
-    for part, each in parts.items():
-        where = "on one core" if device == "cpu" else "one after another"
-        console.print(f"{part}: {count(len(each), 'run')}, {time_span(sum(each))} {where}")
-    source = (
-        "corrected with the runs that this machine has done"
-        if pace.is_measured
-        else "not measured on this machine yet, so it may be several times as long; "
-        "the bar of the suite corrects it after the first runs"
-    )
-    console.print(
-        f"{count(len(rows), 'run')}, about {time_span(wall)} with {count(jobs, 'job')} ({source})"
-    )
+def _say_against(found: Against) -> None:
+    """Print what own algorithms are compared with, and which parts they join."""
+    console.print(f"compared with the committed rows in {found.committed.folder}")
+    for mark in found.committed.marks:
+        console.print(f"note on them: {mark}", style="yellow")
+    for part, words in found.parts.items():
+        console.print(f"joins {part}: {words}")
+    for part, why in found.left_out.items():
+        console.print(f"does not join {part}: {why}")
 
 
 def bench_pack(folder: Positional[Path], out: Path, max_size: float | None = None) -> int:
@@ -278,4 +277,83 @@ def bench_list(as_json: AsJson = False) -> int:
     return 0
 
 
-VERBS = {"run": bench_run, "list": bench_list, "pack": bench_pack, "unpack": bench_unpack}
+def _suite_and_rows(suite: str, committed: Path | None) -> tuple[Suite, Path | None, list[Row]]:
+    """A suite by name or file, and its committed rows, if there are any."""
+    from networld_algos.bench.presets import get_suite, load_suite
+    from networld_algos.bench.submission.committed import find_committed
+    from networld_algos.plugin import is_plugin
+    from networld_algos.results.rows import read_rows
+
+    chosen = load_suite(suite) if is_plugin(suite) else get_suite(suite)
+    try:
+        folder = find_committed(chosen.name, committed)
+    except ValueError:
+        if committed is not None:
+            raise
+        return chosen, None, []
+    return chosen, folder, read_rows(folder)
+
+
+def bench_check(folder: Positional[Path], suite: str = "cpu", committed: Path | None = None) -> int:
+    """Accept or refuse a submission: a folder of one algorithm's rows, with submission.toml.
+
+    The exit status is 0 if it is accepted, and 1 if it has faults.
+
+    Args:
+        folder: The submission, e.g. benchmarks/submissions/mine. Subfolders are not read.
+        suite: The suite: a name, or path/to/file.py that defines SUITE.
+        committed: Folder of the committed results of the suite, where the package has none.
+    """
+    from networld_algos.bench.submission.checking import check_submission
+
+    chosen, source, rows = _suite_and_rows(suite, committed)
+    found = check_submission(folder, chosen, rows)
+    for fault in found.faults:
+        console.print(str(fault))
+    if source is None:
+        console.print(
+            "no committed rows: versions, epochs and minutes were not compared with theirs; give "
+            "their folder with --committed",
+            style="yellow",
+        )
+    if found.faults:
+        console.print(f"refused: {count(len(found.faults), 'fault')}", style="red")
+        return 1
+    parts = ", ".join(dict.fromkeys(row.experiment for row in found.rows))
+    console.print(f"accepted: {count(len(found.rows), 'row')} of {found.label} in {parts}")
+    return 0
+
+
+def bench_leaderboard(
+    suite: str = "cpu",
+    submissions: Path = Path("benchmarks/submissions"),
+    committed: Path | None = None,
+    out: Path = Path("docs/leaderboard.md"),
+) -> int:
+    """Write the leaderboard from submissions and the committed rows.
+
+    Args:
+        suite: The suite: a name, or path/to/file.py that defines SUITE.
+        submissions: Folder with one subfolder per submission. Faulty ones are not ranked.
+        committed: Folder of the committed results; by default benchmarks/results/SUITE.
+        out: The page, in Markdown.
+    """
+    from networld_algos.bench.submission.committed import find_committed
+    from networld_algos.bench.submission.leaderboard import leaderboard
+    from networld_algos.files import write_text
+
+    chosen, source, _ = _suite_and_rows(suite, committed)
+    folder = source or find_committed(chosen.name, committed)  # the latter says what is missing
+    write_text(out, leaderboard(chosen, folder, submissions))
+    console.print(f"wrote {out}")
+    return 0
+
+
+VERBS = {
+    "run": bench_run,
+    "list": bench_list,
+    "pack": bench_pack,
+    "unpack": bench_unpack,
+    "check": bench_check,
+    "leaderboard": bench_leaderboard,
+}

@@ -89,7 +89,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
         lambda args: tyro.cli(drift.drift, prog="networld drift", args=args),
     ),
     "bench": (
-        "run, list, pack or unpack the benchmark suites",
+        "run, list, pack or unpack the benchmark suites, or check a submission",
         lambda args: _group("networld bench", bench.VERBS, args),
     ),
     "render": (

@@ -1,4 +1,4 @@
-"""Live progress of a suite: finished runs, progress of running ones, time left.
+"""The plan of a suite, and its live progress: finished runs, running ones, time left.
 
 A terminal shows a bar. A file or a pipe, such as the log of a batch job, gets one line per run.
 """
@@ -13,14 +13,25 @@ from typing import Any
 
 from rich.progress import Progress, TaskID
 
-from networld_algos.bench import Outcome, Paths, run_suite, suite_paths
+from networld_algos.bench import Outcome, Paths, run_suite, suite_paths, unfinished
 from networld_algos.bench.backends import expected_device
 from networld_algos.bench.estimate import Pace
 from networld_algos.bench.runs import Run
 from networld_algos.bench.suite import Suite
-from networld_algos.cli.terminal import Elapsed, Percent, TimeLeft, Words, make_bar, time_span
-from networld_algos.results.rows import SUPERSEDED
+from networld_algos.bench.unroll import unroll
+from networld_algos.cli.tables import Column, Listing, show
+from networld_algos.cli.terminal import (
+    Elapsed,
+    Percent,
+    TimeLeft,
+    Words,
+    console,
+    make_bar,
+    time_span,
+)
+from networld_algos.results.rows import SUPERSEDED, read_rows
 from networld_algos.results.text import count
+from networld_algos.training.cpu import machine
 
 POLL_SECONDS = 0.5
 LEAST_SECONDS = 5.0  # a run is watched for this long before its speed counts
@@ -149,3 +160,45 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
         finally:
             stop.set()
             thread.join()
+
+
+def show_plan(
+    suite: Suite,
+    results: Path,
+    jobs: int,
+    only: Sequence[str],
+    as_json: bool,
+    device: str,
+    references: bool = True,
+) -> None:
+    """Print every run still to be done with its estimated time, and the total of each part."""
+    paths = suite_paths(results, suite)
+    pace = Pace(jobs, device=device)
+    if paths.root.is_dir():
+        pace.learn(unroll(suite), read_rows(paths.root), machine())
+    todo = unfinished(suite, paths, only, references)
+    rows = [
+        {"run": run.title, "part": run.experiment, "seconds": pace.seconds(run)} for run in todo
+    ]
+    wall = pace.wall_seconds(todo)
+    about = {"suite": suite.name, "jobs": jobs, "wall_seconds": wall, "measured": pace.is_measured}
+    if as_json:
+        columns = [Column("run"), Column("part"), Column("seconds")]
+        show(Listing("runs", columns, rows), as_json=True, **about)
+        return
+    parts: dict[str, list[float]] = {}
+    for row in rows:
+        parts.setdefault(row["part"], []).append(row["seconds"])
+        console.print(f"{time_span(row['seconds']):>9}  {row['run']}")
+    for part, each in parts.items():
+        where = "on one core" if device == "cpu" else "one after another"
+        console.print(f"{part}: {count(len(each), 'run')}, {time_span(sum(each))} {where}")
+    source = (
+        "corrected with the runs that this machine has done"
+        if pace.is_measured
+        else "not measured on this machine yet, so it may be several times as long; "
+        "the bar of the suite corrects it after the first runs"
+    )
+    console.print(
+        f"{count(len(rows), 'run')}, about {time_span(wall)} with {count(jobs, 'job')} ({source})"
+    )

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import networld_envs
+from networld_algos.bench.presets import get_suite
+from networld_algos.bench.submission.leaderboard import leaderboard
 from networld_envs.policies import usable_policies
 from networld_envs.simulator import make_params
 
@@ -191,3 +193,13 @@ def test_the_api_pages_begin_with_the_public_names(page, hooks):
     listed = {re.match(r"\[?`(\w+)`", row[0])[1]: row[1] for row in rows(made)[2:]}
     assert listed.keys() == set(package.__all__) == set(dir(package))
     assert all(len(what) > 10 for what in listed.values())
+
+
+def test_the_leaderboard_is_what_the_rows_say():
+    """`make leaderboard` writes it again after rows or submissions have changed."""
+    root = DOCS.parent
+    page = leaderboard(
+        get_suite("cpu"), root / "benchmarks" / "results" / "cpu", root / "benchmarks/submissions"
+    )
+    assert page == (DOCS / "leaderboard.md").read_text(encoding="utf-8")
+    assert "Not ranked" not in page

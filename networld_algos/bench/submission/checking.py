@@ -1,0 +1,371 @@
+"""Whether a folder of rows may stand on the leaderboard, and every reason why not.
+
+A submission is a folder with `networld_algos.bench.submission.metadata.METADATA` and the rows of
+one algorithm in one suite. It is complete, its models were trained on the catalogue's data within
+the budgets of the suite, and their final scores are on the suite's test networks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from networld_algos.bench.runs import FEW
+from networld_algos.bench.submission.budgets import (
+    Slot,
+    budgets,
+    expected_slots,
+    slot_of,
+)
+from networld_algos.bench.submission.joining import FROM_SCRATCH
+from networld_algos.bench.submission.metadata import (
+    METADATA,
+    Metadata,
+    MetadataError,
+    read_metadata,
+)
+from networld_algos.bench.suite import Suite
+from networld_algos.data.identity import SHOWN
+from networld_algos.registry import BUILT_IN
+from networld_algos.results.rows import Row
+from networld_algos.results.text import count, one_line
+from networld_envs.store.recipes import catalog
+from networld_envs.version import __version__
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong with a submission.
+
+    Attributes:
+        file: The file, or the folder.
+        lines: Lines of the file, from 1; empty for all of it.
+        text: What is wrong.
+    """
+
+    file: Path
+    lines: tuple[int, ...]
+    text: str
+
+    def __str__(self) -> str:
+        if not self.lines:
+            return f"{self.file}: {self.text}"
+        word = "line" if len(self.lines) == 1 else "lines"
+        return f"{self.file}, {word} {_ranges(self.lines)}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A folder of rows, and what is wrong with it.
+
+    Attributes:
+        folder: The folder.
+        metadata: Who made it; None if the file is missing or wrong.
+        rows: All rows that could be read.
+        label: Name of the algorithm in the rows.
+        faults: Why it is refused; none if it is accepted.
+    """
+
+    folder: Path
+    metadata: Metadata | None
+    rows: Sequence[Row]
+    label: str
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row and its place."""
+
+    file: Path
+    number: int
+    row: Row
+
+
+@dataclass
+class _Faults:
+    """Collects faults; the same fault of several lines of a file becomes one."""
+
+    found: dict[tuple[Path, str], list[int]] = field(default_factory=dict)
+
+    def add(self, file: Path, text: str, *lines: int) -> None:
+        self.found.setdefault((file, text), []).extend(lines)
+
+    def all(self) -> tuple[Fault, ...]:
+        return tuple(
+            Fault(file, tuple(sorted(set(lines))), text)
+            for (file, text), lines in self.found.items()
+        )
+
+
+def check_submission(folder: Path, suite: Suite, committed: Iterable[Row] = ()) -> Submission:
+    """Check a submission.
+
+    Args:
+        folder: Folder of the submission. Its subfolders are not read.
+        suite: The suite whose rows it has.
+        committed: The committed rows of the suite, for the versions and the budgets. Without them,
+            the version is that of this package, and only the updates of the suite are compared.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}; give the folder of a submission")
+    committed = [row for row in committed if _is_final(row)]
+    faults = _Faults()
+    metadata = None
+    try:
+        metadata = read_metadata(folder)
+    except MetadataError as error:
+        for number, text in error.faults:
+            faults.add(folder / METADATA, text, *([number] if number else []))
+    lines = _read(folder, faults)
+    label = _label(lines, faults)
+    own = [line for line in lines if line.row.algorithm == label]
+    _check_each(own, label, suite, {row.version for row in committed} or {__version__}, faults)
+    _check_duplicates(own, faults)
+    _check_completeness(folder, own, label, suite, faults)
+    _check_networks(own, faults)
+    _check_seeds(own, faults)
+    _check_budgets(own, suite, committed, faults)
+    return Submission(folder, metadata, [line.row for line in own], label, faults.all())
+
+
+def _is_final(row: Row) -> bool:
+    """Whether a row is a final score of the comparison."""
+    return row.experiment == "comparison" and row.is_last and row.eval_seed_set == "test"
+
+
+def _read(folder: Path, faults: _Faults) -> list[Line]:
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        faults.add(folder, "no rows (*.jsonl)")
+    lines = []
+    for file in files:
+        try:
+            texts = file.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            faults.add(file, f"cannot be read: {error}")
+            continue
+        if not any(map(str.strip, texts)):
+            faults.add(file, "no rows in this file")
+        for number, text in enumerate(texts, start=1):
+            if not text.strip():
+                continue
+            try:
+                lines.append(Line(file, number, Row.from_dict(_object(text))))
+            except Exception as error:  # whatever a damaged line makes JSON or a row raise
+                faults.add(file, f"not a row: {one_line(str(error)[:300])}", number)
+    return lines
+
+
+def _object(text: str) -> dict[str, Any]:
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"a row is a JSON object, got {type(values).__name__}")
+    return values
+
+
+def _label(lines: Sequence[Line], faults: _Faults) -> str:
+    """The one algorithm of a submission; "" if there is none."""
+    own: dict[str, Line] = {}
+    for line in lines:
+        name = line.row.algorithm
+        if line.row.kind == "reference":
+            text = f"a row of reference policy {name!r}: give only the rows of your algorithm"
+            faults.add(line.file, text, line.number)
+        elif name in BUILT_IN:
+            text = f"a row of the package's {name!r}: give only the rows of your algorithm"
+            faults.add(line.file, text, line.number)
+        else:
+            first = next(iter(own), name)
+            own.setdefault(name, line)
+            if name != first:
+                text = f"algorithm {name!r} after {first!r}: a submission has one algorithm"
+                faults.add(line.file, text, line.number)
+    return next(iter(own), "")
+
+
+def _check_each(
+    lines: Sequence[Line], label: str, suite: Suite, versions: set[str], faults: _Faults
+) -> None:
+    """What a row says for itself: suite, label, version, data, networks, costs."""
+    hashes = {i: recipe.sha256 for i, recipe in catalog().items()}
+    for line in lines:
+        row = line.row
+        for text in _row_faults(row, label, suite, versions, hashes):
+            faults.add(line.file, text, line.number)
+
+
+def _row_faults(
+    row: Row, label: str, suite: Suite, versions: set[str], hashes: Mapping[str, str]
+) -> list[str]:
+    found = []
+    if row.suite != suite.name:
+        found.append(f"suite {row.suite!r}, not {suite.name!r}")
+    labels = {label, label + FROM_SCRATCH} if row.experiment in FEW else {label}
+    if row.label not in labels:
+        found.append(f"label {row.label!r}; it must be {' or '.join(map(repr, sorted(labels)))}")
+    if row.version not in versions:
+        found.append(f"version {row.version!r}, not {' or '.join(sorted(versions))}")
+    if (row.git_commit or "").endswith("-dirty"):
+        found.append(f"commit {row.git_commit!r}: the package had changes that nobody else has")
+    if row.dataset is not None and row.dataset not in row.data_hashes:
+        found.append(f"the content hash of its dataset {row.dataset!r} is not recorded")
+    for dataset_id, sha256 in row.data_hashes.items():
+        if hashes.get(dataset_id, "") not in ("", sha256):
+            found.append(
+                f"trained on dataset {dataset_id!r} of content {sha256[:SHOWN]}, which is not the "
+                f"catalogue's, {hashes[dataset_id][:SHOWN]}"
+            )
+    networks = {"test": suite.eval_episodes, "validation": suite.curve_episodes}
+    if len(row.episode_returns) != networks[row.eval_seed_set]:
+        found.append(
+            f"scored on {count(len(row.episode_returns), f'{row.eval_seed_set} network')}, not "
+            f"{networks[row.eval_seed_set]}"
+        )
+    if row.eval_seed_set == "test" and not row.is_last and suite.curve_episodes:
+        found.append("scored on test networks during training")
+    if row.experiment == "comparison":
+        found += [
+            f"{name} is not recorded"
+            for name in ("updates", "train_seconds", "epochs")
+            if getattr(row, name) is None
+        ]
+    return found
+
+
+def _check_duplicates(lines: Sequence[Line], faults: _Faults) -> None:
+    first: dict[Any, Line] = {}
+    for line in lines:
+        key = (line.row.run, line.row.updates, line.row.is_last, line.row.eval_seed_set)
+        before = first.setdefault(key, line)
+        if before is not line:
+            where = f"line {before.number} of {before.file.name}"
+            faults.add(line.file, f"the same evaluation as {where}", line.number)
+
+
+def _check_completeness(
+    folder: Path, lines: Sequence[Line], label: str, suite: Suite, faults: _Faults
+) -> None:
+    """Every final row of the comparison, and of every other part that has any row."""
+    slots = expected_slots(suite)
+    seeds = {part: sorted({s[3] for s in slots if s[0] == part}) for part in {s[0] for s in slots}}
+    found: dict[str, dict[Slot, Line]] = {"comparison": {}}
+    names = {"comparison": ("comparison", label)}
+    for line in lines:
+        row, slot = line.row, slot_of(line.row)
+        if slot not in slots:
+            text = _why_unknown(slot, slots, seeds, suite)
+            faults.add(line.file, text, line.number)
+            continue
+        group = row.experiment if row.label == label else f"{row.experiment}, {row.label}"
+        names.setdefault(group, (row.experiment, row.label))
+        done = found.setdefault(group, {})
+        if row.is_last and row.eval_seed_set == "test":
+            done.setdefault(slot, line)
+    for group, done in found.items():
+        part = names[group][0]
+        missing: dict[tuple[Any, ...], list[int]] = {}
+        for slot in slots:
+            if slot[0] == part and slot not in done:
+                missing.setdefault((slot[1], slot[2], *slot[4:]), []).append(slot[3])
+        for (_, dataset, fraction, factor, level), absent in missing.items():
+            share = f" with {100 * fraction:g}% of the data" if part in FEW else ""
+            where = f", {factor} {level:g}" if factor is not None else ""
+            faults.add(
+                folder,
+                f"{group}, {dataset}{share}{where}: no final score on test networks of seed "
+                f"{', '.join(map(str, sorted(absent)))}",
+            )
+
+
+def _why_unknown(
+    slot: Slot, slots: Mapping[Slot, int], seeds: Mapping[str, Sequence[int]], suite: Suite
+) -> str:
+    """Which value of a row the suite does not have."""
+    part, task, dataset, seed, fraction, factor, level = slot
+    if part not in seeds:
+        there = ", ".join(sorted(seeds))
+        return f"experiment {part!r}: an algorithm of your own can be in {there} of {suite.name!r}"
+    data = {s[2] for s in slots if s[:2] == (part, task)}
+    if dataset not in data:
+        known = ", ".join(sorted(map(str, data))) or "none"
+        return f"data {dataset!r} of task {task!r} in {part}; it has {known}"
+    if seed not in seeds[part]:
+        return f"seed {seed}; the seeds of {part} are {', '.join(map(str, seeds[part]))}"
+    what = f"{factor} {level}" if factor is not None else "no factor"
+    return f"{part} of {task!r} has no runs with share {fraction} of the data and {what}"
+
+
+def _check_networks(lines: Sequence[Line], faults: _Faults) -> None:
+    """Scores on test networks must not be those on validation networks."""
+    validation = {
+        (line.row.run, line.row.updates): line
+        for line in lines
+        if line.row.eval_seed_set == "validation"
+    }
+    for line in lines:
+        other = validation.get((line.row.run, line.row.updates))
+        if line.row.eval_seed_set != "test" or other is None:
+            continue
+        returns, others = line.row.episode_returns, other.row.episode_returns
+        shared = min(len(returns), len(others))
+        if returns[:shared] == others[:shared]:
+            faults.add(
+                line.file,
+                f"its scores on test networks are those on validation networks in line "
+                f"{other.number} of {other.file.name}",
+                line.number,
+            )
+
+
+def _check_seeds(lines: Sequence[Line], faults: _Faults) -> None:
+    """All seeds of a result must have one budget and one configuration."""
+    first: dict[Any, Line] = {}
+    for line in lines:
+        row = line.row
+        if not _is_final(row):
+            continue
+        before = first.setdefault((row.task, row.dataset, row.label), line)
+        for name in ("updates", "config_hash"):
+            one, other = getattr(before.row, name), getattr(row, name)
+            if one != other:
+                faults.add(
+                    line.file,
+                    f"{name} {other!r}, and {one!r} in line {before.number} of "
+                    f"{before.file.name}: all seeds of a result are trained alike",
+                    line.number,
+                )
+
+
+def _check_budgets(
+    lines: Sequence[Line], suite: Suite, committed: Sequence[Row], faults: _Faults
+) -> None:
+    limits = budgets(suite, committed)
+    for line in lines:
+        row = line.row
+        limit = limits.get((row.task, row.dataset))
+        if _is_final(row) and limit is not None and not limit.allows(row):
+            faults.add(
+                line.file,
+                f"{row.updates} updates, {row.epochs or 0:.3g} epochs and "
+                f"{(row.train_seconds or 0) / 60:.3g} minutes, more than any method of the suite; "
+                f"allowed are {limit}",
+                line.number,
+            )
+
+
+def _ranges(lines: Sequence[int]) -> str:
+    """``"1-3, 7"`` for the lines 1, 2, 3 and 7."""
+    groups: list[list[int]] = []
+    for number in lines:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)
