@@ -51,8 +51,8 @@ from networld_algos.nn.optim import (
     descend,
     set_learning_rate,
 )
+from networld_algos.nn.picked import draw_inputs, own_features
 from networld_algos.nn.random import normal, seeded, uniform
-from networld_algos.nn.sharding import pick
 from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
@@ -178,18 +178,19 @@ class MADD(Algorithm):
         config, nets = self.config, nets or self.nets
         share, columns = config.action_dropout, self.spec.last_action
         now = shuffle_last_action(batch.obs[:, :1], columns, share, generator)
+        near, most = batch.neighbours, config.sequences
+        context, picked = draw_inputs(nets.inputs, now, near, most, generator)
         seen = torch.cat([now, batch.obs[:, 1:]], dim=1)
-        inputs = nets.inputs.of_obs(seen, batch, generator)  # (B, H, N, F)
-        b, h, n, _ = inputs.shape
-        picked = pick(b * n, config.sequences, generator, inputs.device)
+        _, h, n, _ = seen.shape
         row, agent = picked.rows // n, picked.rows % n
-        steps = batch.mask[row].to(inputs.dtype)
-        powers = config.discount ** torch.arange(h - 1, device=inputs.device)
+        states = own_features(nets.inputs, seen[row, :, agent])
+        steps = batch.mask[row].to(states.dtype)
+        powers = config.discount ** torch.arange(h - 1, device=states.device)
         mean, std = nets.return_stats
         returns = (batch.rewards[row, :, agent] * powers).sum(-1, keepdim=True)
         return StateSegments(
-            states=inputs[row, :, agent, : nets.width],
-            context=inputs[row, 0, agent],
+            states=states,
+            context=context[:, 0],
             actions=batch.actions[row, :, agent],
             steps=steps,
             returns=(returns - mean) / std,

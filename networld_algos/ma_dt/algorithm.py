@@ -47,12 +47,14 @@ from networld_algos.data.returns import (
 from networld_algos.ma_dt.config import PAPER, MADTConfig
 from networld_algos.ma_dt.transformer import DecisionTransformer, Past
 from networld_algos.nn.action_head import ActionHead, UnitBox
+from networld_algos.nn.features import shuffle_last_action
 from networld_algos.nn.inputs import LocalInputs
 from networld_algos.nn.layers import mlp
 from networld_algos.nn.losses import masked_mean
 from networld_algos.nn.optim import adamw, cosine_decay, descend, set_learning_rate
+from networld_algos.nn.picked import draw_inputs
 from networld_algos.nn.random import seeded
-from networld_algos.nn.sharding import own_stream, pick
+from networld_algos.nn.sharding import own_stream
 from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
 
@@ -163,9 +165,10 @@ class MADT(Algorithm):
         """Take one step on the sequence loss."""
         self.known(batch.task, prepared=True)
         batch = assign_rewards(batch, self.config.return_of)
-        states = self.inputs(batch, generator)[:, :-1]
-        b, _, n, _ = states.shape
-        picked = pick(b * n, self.config.sequences, generator, states.device)
+        config, inputs, n = self.config, self.inputs, batch.obs.shape[2]
+        shown = shuffle_last_action(batch.obs, inputs.last_action, config.action_dropout, generator)
+        near, most = batch.neighbours, config.sequences
+        states, picked = draw_inputs(inputs, shown[:, :-1], near, most, generator)
         row, agent = picked.rows // n, picked.rows % n
         actions = batch.actions[row, :, agent]
         mean, std = self.return_stats
@@ -173,7 +176,7 @@ class MADT(Algorithm):
         mask = batch.mask[row].to(states.dtype)
         sequence = {
             "returns": self._shown((returns - mean) / std),
-            "states": states[row, :, agent],
+            "states": states,
             "actions": self._scaled(actions),
             "times": times,
         }
@@ -181,13 +184,13 @@ class MADT(Algorithm):
         with seeded(dropout, *own_stream()):
             output = self.model(**sequence, drop=True)
         losses = {"sequence_loss": self.sequence_loss(output, actions, mask)}
-        if self.config.target == "state":
-            seen = sequence["states"].detach()
+        if config.target == "state":
+            seen = states.detach()
             losses["outlook_loss"] = self.outlook_loss(seen, times, returns, mask)
         done, total = self.counters["updates"] + 1, self.counters["total_updates"]
-        rise = min(1.0, done / max(1.0, self.config.warmup * total))
-        fall = cosine_decay(done - 1, total) if self.config.decay else 1.0
-        set_learning_rate(self.optimizer, self.config.learning_rate * min(rise, fall))
+        rise = min(1.0, done / max(1.0, config.warmup * total))
+        fall = cosine_decay(done - 1, total) if config.decay else 1.0
+        set_learning_rate(self.optimizer, config.learning_rate * min(rise, fall))
         descend(self.optimizer, torch.stack(list(losses.values())).sum(), MAX_GRAD_NORM)
         self.counters["updates"] += 1
         return {name: loss.item() for name, loss in losses.items()}

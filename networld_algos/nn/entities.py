@@ -78,7 +78,7 @@ class EntityGroup(nn.Module):
     def forward(self, obs: Tensor) -> Tensor:
         """Combine the entities."""
         said = self.net(self.features(obs))  # (..., K, width)
-        combined, _ = self.field(said[..., 0, :], said, torch.ones_like(said[..., 0]))
+        combined, _ = self.field(said[..., 0, :], said, None)
         return combined
 
 

@@ -143,14 +143,14 @@ class LocalInputs(nn.Module):
             return features
         near = drop_messages(batch.neighbours, self.config.message_dropout, generator)
         table = near[:, None].expand(-1, features.shape[1], -1, -1)
-        return torch.cat([features, *self.field.of_team(self._sent(features), table)], dim=-1)
+        return torch.cat([features, *self.field.of_team(self.sent(features), table)], dim=-1)
 
     def message(self, obs: Tensor) -> Tensor | None:
         """The messages ``(E, N, M)``, or None without a mean field."""
         if self.field is None:
             return None
         with torch.no_grad():
-            return self._sent(self.features(obs))
+            return self.sent(self.features(obs))
 
     def receive(
         self, obs: Tensor, neighbours: Tensor, carry: Carry, max_age: int
@@ -166,9 +166,10 @@ class LocalInputs(nn.Module):
         features = self.features(obs)
         if self.field is None:
             return features, {}
-        sent = self._sent(features)
+        sent = self.sent(features)
         held, usable, memory = collect(sent, neighbours, carry, max_age)
         return torch.cat([features, *self.field(sent, held, usable)], dim=-1), memory
 
-    def _sent(self, features: Tensor) -> Tensor:
+    def sent(self, features: Tensor) -> Tensor:
+        """Messages ``(..., M)`` of agents with features ``(..., F)``."""
         return features[..., : self.own_width] if self.sender is None else self.sender(features)

@@ -80,21 +80,26 @@ class MeanField(nn.Module):
         self.project = nn.Identity() if out is None else nn.Linear(combined, out)
         self.width = combined if out is None else out
 
-    def forward(self, own: Tensor, held: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, own: Tensor, held: Tensor, usable: Tensor | None) -> tuple[Tensor, Tensor]:
         """Combine messages that an agent holds.
 
         Args:
             own: ``(..., M)`` what the receiver would send.
             held: ``(..., D, M)`` one message per slot.
-            usable: ``(..., D)`` 1.0 where the slot has a message.
+            usable: ``(..., D)`` 1.0 where the slot has a message. None if every slot has one.
 
         Returns:
             ``(..., width)``, the same for all agents without messages, and ``(..., 1)``, 1.0 where
             there is at least one.
         """
-        mean, present = _mean_of_held(held[..., : self.averaged], usable)
-        if self.log_beta is not None:
-            mean = torch.cat([mean, self._compare(own, held, usable)], dim=-1)
+        averaged, compared = self._parts(held)
+        mean, present = _mean_of_held(averaged, usable)
+        if compared is not None:
+            level = self._level(compared, usable)
+            _, mine = self._parts(own)
+            assert mine is not None
+            seen = self._from(mine, level, present > 0)
+            mean = torch.cat([mean, seen], dim=-1)
         return self.project(mean), present
 
     def of_team(self, messages: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,32 +112,92 @@ class MeanField(nn.Module):
         Returns:
             ``(..., N, width)`` and ``(..., N, 1)`` as `forward`.
         """
-        mean, present = mean_over_neighbours(messages[..., : self.averaged], neighbours)
-        if self.log_beta is not None:
-            mean = torch.cat([mean, self._compare_team(messages, neighbours)], dim=-1)
+        averaged, compared = self._parts(messages)
+        mean, present = mean_over_neighbours(averaged, neighbours)
+        if compared is not None:
+            mean = torch.cat([mean, self._compare_team(compared, neighbours)], dim=-1)
         return self.project(mean), present
 
-    def _compared(self, messages: Tensor) -> Tensor:
-        """The channels that L is taken of."""
+    def of_picked(
+        self,
+        sent: Tensor,
+        senders: Tensor,
+        grid: tuple[int, int],
+        receivers: Tensor,
+        neighbours: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """`of_team` for some agents of several teams, from the messages of some of them.
+
+        Args:
+            sent: ``(U, T, M)`` messages of the receivers and of their neighbours.
+            senders: ``(U,)`` their positions among all agents, ordered by team; ascending.
+            grid: Number ``B`` of teams and number ``N`` of agents in each.
+            receivers: ``(S,)`` positions of the receivers, each of them once.
+            neighbours: ``(S, D)`` their neighbours in the team, int64, padded with -1.
+
+        Returns:
+            ``(S, T, width)`` and ``(S, T, 1)`` as `forward`.
+        """
+        (b, n), (_, t, _) = grid, sent.shape
+        team = receivers // n
+        # The receivers of a team are the rows of its adjacency matrix, in any order.
+        rank = (team[:, None] == team[None, :]).tril(-1).sum(1)
+        near = (neighbours >= 0).to(sent.dtype)
+        table = sent.new_zeros(len(team), n).scatter_add_(1, neighbours.clamp(min=0), near)
+        adjacency = sent.new_zeros(b, 1 + int(rank.max()) if len(rank) else 1, n)
+        adjacency[team, rank] = table
+        count = table.sum(1).clamp(min=1.0)[:, None, None]
+        present = (table.sum(1) > 0)[:, None, None].expand(-1, t, 1)
+
+        def mean(values: Tensor) -> Tensor:
+            """Mean ``(S, T, C)`` over neighbours of ``(U, T, C)``."""
+            flat = values.flatten(1)
+            full = flat.new_zeros(b * n, flat.shape[1]).index_copy(0, senders, flat)
+            near = (adjacency.to(flat.dtype) @ full.view(b, n, -1)).flatten(0, 1)
+            of = near.index_select(0, team * adjacency.shape[1] + rank)
+            return of.view(len(team), t, values.shape[-1]) / count
+
+        averaged, own = self._parts(sent)
+        combined = mean(averaged)
+        if own is not None:
+            beta = self._beta()
+            scaled = beta * own
+            flat = scaled.detach().flatten(1)
+            full = flat.new_full((b * n, flat.shape[1]), NEVER).index_copy(0, senders, flat)
+            top = full.view(b, n, *own.shape[1:]).amax(1).double()  # of each team
+            powers = (scaled.double() - top[senders // n]).clamp(min=-DEEPEST).exp()
+            level = torch.where(present, mean(powers), 1.0).log() + top[team]
+            of = own.index_select(0, torch.searchsorted(senders, receivers))
+            seen = self._from(of, level.to(own.dtype) / beta, present)
+            combined = torch.cat([combined, seen], dim=-1)
+        return self.project(combined), present.to(sent.dtype)
+
+    def _parts(self, messages: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The channels that are averaged, and those that L is taken of."""
+        if self.log_beta is None:
+            return messages, None
         if self.extremes:
-            return torch.cat([messages, -messages], dim=-1)
-        return messages[..., self.averaged :]
+            return messages, torch.cat([messages, -messages], dim=-1)
+        averaged, compared = messages.split([self.averaged, len(self.log_beta)], dim=-1)
+        return averaged, compared
 
-    def _compare(self, own: Tensor, held: Tensor, usable: Tensor) -> Tensor:
-        """L of the compared channels of the messages that an agent holds, seen `_from` its own."""
-        count = usable.sum(-1, keepdim=True)
+    def _level(self, held: Tensor, usable: Tensor | None) -> Tensor:
+        """L of the compared channels ``(..., D, C)`` of the messages that an agent holds."""
         beta = self._beta()
-        scaled = (beta * self._compared(held)).masked_fill(usable.unsqueeze(-1) == 0, NEVER)
-        high = (torch.logsumexp(scaled, dim=-2) - count.clamp(min=1.0).log()) / beta
-        return self._from(self._compared(own), high, count > 0)
+        scaled = beta * held
+        if usable is None:
+            return (torch.logsumexp(scaled, dim=-2) - math.log(held.shape[-2])) / beta
+        count = usable.sum(-1, keepdim=True)
+        scaled = scaled.masked_fill(usable.unsqueeze(-1) == 0, NEVER)
+        return (torch.logsumexp(scaled, dim=-2) - count.clamp(min=1.0).log()) / beta
 
-    def _compare_team(self, messages: Tensor, neighbours: Tensor) -> Tensor:
-        """`_compare`, with one exponential for each sender instead of each pair of neighbours.
+    def _compare_team(self, own: Tensor, neighbours: Tensor) -> Tensor:
+        """`_level` seen `_from` its own, with one exponential for each sender, not for each pair.
 
         Double precision holds the exponentials of all values within `DEEPEST` / beta of the team's
         largest; a lower one counts as that.
         """
-        own, beta = self._compared(messages), self._beta()
+        beta = self._beta()
         scaled = (beta * own).double()
         top = scaled.detach().amax(-2, keepdim=True)
         powers = (scaled - top).clamp(min=-DEEPEST).exp()
@@ -150,8 +215,10 @@ class MeanField(nn.Module):
         return torch.where(present, result, 0.0)
 
 
-def _mean_of_held(held: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+def _mean_of_held(held: Tensor, usable: Tensor | None) -> tuple[Tensor, Tensor]:
     """Mean ``(..., M)`` of usable messages ``(..., D, M)``, and whether there are any."""
+    if usable is None:
+        return held.sum(-2) / held.shape[-2], held.new_ones(*held.shape[:-2], 1)
     count = usable.sum(-1, keepdim=True)
     mean = (held * usable.unsqueeze(-1)).sum(-2) / count.clamp(min=1.0)
     return mean, (count > 0).to(held.dtype)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from networld_algos import make, make_config
 from networld_algos.data.batch import WindowSampler
-from networld_algos.ma_dt.transformer import CausalTransformer
+from networld_algos.ma_dt.transformer import CausalTransformer, dropout
 from networld_algos.nn.action_head import ActionHead
 from networld_envs.policies.rollout import Behaviour
 
@@ -47,6 +47,33 @@ def test_attention_is_that_of_torch():
     mask = torch.nn.Transformer.generate_square_subsequent_mask(7)
     expected = mine.norm(theirs(x, src_mask=mask, is_causal=True))
     torch.testing.assert_close(mine(x)[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_attention_is_the_same_with_and_without_a_gradient():
+    """Two ways to compute it: for training, and for acting."""
+    torch.manual_seed(0)
+    model, x = CausalTransformer(16, 2, 2, 0.0), torch.randn(3, 7, 16)
+    with torch.no_grad():
+        expected = model(x, first=1, stride=2)[0]
+    found = model(x, first=1, stride=2)[0]
+    assert found.requires_grad
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    torch.manual_seed(0)
+    x = torch.ones(1001, 101, requires_grad=True)  # not a multiple of four
+    out = dropout(x, 0.1)
+    dropped = out == 0
+    share = float(dropped.float().mean())
+    assert abs(share - 0.1) < 5 * (0.09 / x.numel()) ** 0.5
+    assert float(dropped.float().mean(0).std()) < 2 * (0.09 / 1001) ** 0.5  # in every column
+    torch.testing.assert_close(
+        out[~dropped], torch.full_like(out[~dropped], 1 / 0.9), rtol=1e-4, atol=0
+    )
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    torch.testing.assert_close(gradient, out.detach())
+    assert dropout(x, 0.0) is x
 
 
 def test_cached_and_partial_outputs_equal_the_full_pass():
