@@ -1,0 +1,113 @@
+"""Write the tables of numbers of README.md from committed results.
+
+    python benchmarks/tables.py
+
+A table stands between ``<!-- table NAME -->`` and ``<!-- /table -->``, with these names:
+
+* ``references``: the scores of the reference policies, from the table that ``make references``
+  measures.
+* ``scores``: the normalised scores of the comparison on the suite's first quality of data, from the
+  rows in `ROWS`, as in the report that ``networld report benchmarks/results/cpu`` makes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from networld_algos.cli.report import data_scores
+from networld_algos.files import write_text
+from networld_algos.report import scoring, summary
+from networld_algos.report.source import ordered
+from networld_algos.report.table import interval_text
+from networld_algos.results.display import Display
+from networld_algos.results.folder import read_suite
+from networld_envs.policies import get_policy, usable_policies
+from networld_envs.policies.references import TABLE
+from networld_envs.simulator import BUILT_IN, make_params
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "README.md"
+ROWS = ROOT / "benchmarks" / "results" / "cpu"
+BLOCK = re.compile(r"(<!-- table (\w+) -->\n\n).*?(\n\n<!-- /table -->)", re.DOTALL)
+HEADS = {"cbf": "bit/s/Hz", "rb": "negative cost", "ns": "SLA share"}
+DIGITS = {"cbf": 2, "rb": 2, "ns": 3}
+LAST = ("expert", "genie")
+BESIDE = ("networld (plan)",)
+"""Variants that the table of scores has beside the methods; the report has all of them."""
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines).replace("|  |", "| |")
+
+
+def references() -> str:
+    """One column per task: its policies from random to genie; expert and genie on one line."""
+    recorded = json.loads(TABLE.read_text(encoding="utf-8"))
+    columns, ends = [], []
+    for task in HEADS:
+        lines = {}
+        for name in usable_policies(task, make_params(task)):
+            found, digits = recorded[task][name], DIGITS[task]
+            mean, low, high = (f"{found[key]:.{digits}f}" for key in ("mean", "low", "high"))
+            lines[name] = f"{name} {mean} [{low}, {high}]"
+        roles = {name: get_policy(task, name).role for name in lines}
+        columns.append([text for name, text in lines.items() if roles[name] not in LAST])
+        ends.append([next(lines[n] for n in lines if roles[n] == role) for role in LAST])
+    rows = [list(line) for line in zip_longest(*columns, fillvalue="")]
+    rows += [list(line) for line in zip(*ends, strict=True)]
+    return markdown([f"`{task}`, {unit}" for task, unit in HEADS.items()], rows)
+
+
+def scores() -> str:
+    """Method x task, and the training data; scores and intervals are those of the report."""
+    suite = read_suite(ROWS)
+    display = suite.display or Display()
+    rows = ordered(suite.rows, display)
+    found = summary.finals(rows, "comparison", np.random.default_rng(0))
+    first = summary.quality(found[0].panel)
+    found = [final for final in found if summary.quality(final.panel) == first]
+    panels = list(dict.fromkeys(final.panel for final in found))
+    cells = {(final.label, final.panel): interval_text(final.score, 1) for final in found}
+    labels = [f.label for f in found if f.label in (f.algorithm, *BESIDE)]
+    lines = [
+        [display.method(label), *(cells.get((label, panel), "") for panel in panels)]
+        for label in dict.fromkeys(labels)
+    ]
+    data = scoring.behaviours(rows, data_scores())
+    known = [data[panel].score if panel in data else None for panel in panels]
+    lines.append(["Training data", *("" if s is None else interval_text(s, 1) for s in known)])
+    head = f"normalised score, {first} data [95% interval]"
+    return markdown([head, *(f"`{task}`" for task, _ in panels)], lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"references": references, "scores": scores}
+
+
+def replaced(text: str) -> str:
+    """The text with every table made again.
+
+    Raises:
+        ValueError: If a marker names no table; lists the names.
+    """
+
+    def new(match: re.Match[str]) -> str:
+        if match[2] not in TABLES:
+            raise ValueError(f"there is no table {match[2]!r}; tables: {', '.join(TABLES)}")
+        return f"{match[1]}{TABLES[match[2]]()}{match[3]}"
+
+    return BLOCK.sub(new, text)
+
+
+if __name__ == "__main__":
+    assert set(HEADS) == set(BUILT_IN)
+    old = PAGE.read_text(encoding="utf-8")
+    write_text(PAGE, replaced(old))
+    print(f"{PAGE.name}: {'no change' if replaced(old) == old else 'new tables'}")
