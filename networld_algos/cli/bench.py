@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 from networld_algos.cli.tables import AsJson, Column, Listing, show
-from networld_algos.cli.terminal import command_text, console, time_span
+from networld_algos.cli.terminal import command_text, console, say_error, time_span
 from networld_algos.results.text import count, suggestion
 
 if TYPE_CHECKING:
@@ -97,7 +97,10 @@ def bench_run(
     versus = None
     if against_committed:
         root = suite_paths(results, chosen).root
-        versus = against(chosen, added, root, committed, budget, settings, write=not dry_run)
+        say = say_error if as_json else console.print
+        versus = against(
+            chosen, added, root, committed, budget, settings, write=not dry_run, say=say
+        )
         chosen = versus.suite
     else:
         chosen = replace(chosen, entries=(*chosen.entries, *map(Entry, added)))

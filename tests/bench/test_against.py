@@ -149,6 +149,7 @@ def test_rows_on_other_networks_are_refused(theirs, mine, tmp_path):
     text = refusal(theirs, mine, tmp_path, tiny_suite(eval_episodes=3))
     assert "score 2 test networks" in text
     assert "scores 3" in text
+    assert "The suite has changed since" in text
 
     def shift(row):
         if row["algorithm"] == "random":

@@ -112,10 +112,10 @@ SPOILED = {
     ),
     "updates": (
         lambda f: [
-            row.update(updates=900 + row["updates"], train_seconds=999.0) for row in f[FINAL]
+            row.update(updates=900 + row["updates"], train_seconds=1200.0) for row in f[FINAL]
         ],
         "line 3: 906 updates, 2 epochs and 20 minutes, more than any method of the suite; "
-        "allowed are 6 updates and 2 epochs, or 1.25 minutes on a CPU",
+        "allowed are 6 updates and 2 epochs, or 1.5 minutes on a CPU",
     ),
     "epochs": (
         lambda f: last(f).update(epochs=20.0, device="cuda, some GPU"),

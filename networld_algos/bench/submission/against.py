@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +44,7 @@ def against(
     budget: str | None = None,
     settings: Path | None = None,
     write: bool = True,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Against:
     """The suite in which only a user's algorithms are trained, and what it is compared with.
 
@@ -57,6 +58,7 @@ def against(
         budget: ``"updates"`` or ``"minutes"``. None takes minutes if the suite does.
         settings: File of settings for the user's algorithms, see `networld_algos.bench.tuned`.
         write: Whether to store measured rates.
+        say: Called with a sentence before something that takes seconds.
 
     Raises:
         ValueError: If there is no algorithm, if ``root`` has results of a whole suite or is the
@@ -78,7 +80,7 @@ def against(
     chosen = joined.suite if settings is None else settled(joined.suite, settings)
     if budget == "minutes" or (budget is None and suite.minutes):
         minutes = budget_minutes(found.rows, suite.entries[0].label) if suite.entries else {}
-        chosen = with_minutes(chosen, minutes, root / RATES, keep=write)
+        chosen = with_minutes(chosen, minutes, root / RATES, keep=write, say=say)
     else:
         chosen = replace(chosen, minutes={})  # settings may have rates
     return Against(chosen, found, joined.parts, joined.left_out)

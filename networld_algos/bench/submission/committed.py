@@ -169,8 +169,7 @@ def _refuse_other_networks(suite: Suite, folder: Path, rows: Sequence[Row]) -> N
         raise ValueError(
             f"the rows in {folder} score {', '.join(map(str, sorted(sizes)))} test networks, and "
             f"suite {suite.name!r} of this version ({__version__}) scores {suite.eval_episodes}, "
-            f"so they cannot be compared. They were made by version {_versions(rows)}: install it, "
-            "or take the results of this version"
+            f"so they cannot be compared. {_remedy(rows)}"
         )
     for task in suite.tasks:
         ends = {r.role: r for r in tests if r.task == task and r.role in ("random", "expert")}
@@ -190,8 +189,7 @@ def _refuse_other_networks(suite: Suite, folder: Path, rows: Sequence[Row]) -> N
                 f"policy {random.algorithm!r} of task {task!r} has the rewards "
                 f"{now.round(4).tolist()} on the first test networks, and "
                 f"{before.round(4).tolist()} in {folder}: the networks or the simulator are not "
-                "the same, so scores cannot be compared. The rows were made by version "
-                f"{_versions(rows)}, this is {__version__}"
+                f"the same, so scores cannot be compared. {_remedy(rows)}"
             )
 
 
@@ -199,10 +197,10 @@ def _refuse_other_data(suite: Suite, folder: Path, rows: Sequence[Row]) -> list[
     """Raise if models were trained on other data than this installation has; returns marks."""
     marks = []
     known = catalog()
-    used = [f"networld/{task}/{quality}-v0" for quality in suite.qualities for task in suite.tasks]
+    used = {dataset_id for run in unroll(suite) for dataset_id in run.dataset_ids}
     before = {i: sha256 for r in rows for i, sha256 in r.data_hashes.items() if i in used}
     for dataset_id, old in before.items():
-        now, exact = known[dataset_id].sha256, ""
+        now, exact = known[dataset_id].sha256 if dataset_id in known else "", ""
         if store.is_local(dataset_id):
             dataset = store.load(dataset_id)
             now, exact = store.recorded_hash(dataset), own_record(dataset).get(ROUNDING, "")
@@ -221,6 +219,18 @@ def _refuse_other_data(suite: Suite, folder: Path, rows: Sequence[Row]) -> list[
             "whether the local dataset is right; otherwise take the results of this version"
         )
     return marks
+
+
+def _remedy(rows: Sequence[Row]) -> str:
+    """What to do about rows that cannot be compared."""
+    if {row.version for row in rows} == {__version__}:
+        return (
+            "The suite has changed since: take its newer results, or run the whole suite without "
+            "--against-committed"
+        )
+    return (
+        f"Take the results of this version, or install version {_versions(rows)}, which made them"
+    )
 
 
 def _version_marks(rows: Sequence[Row]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,13 @@ def _with_and_without(name: str) -> tuple[Entry, Entry]:
     return Entry(name, pretrained=True), Entry(name, name + FROM_SCRATCH)
 
 
-def with_minutes(suite: Suite, minutes: Mapping[str, float], rates: Path, keep: bool) -> Suite:
+def with_minutes(
+    suite: Suite,
+    minutes: Mapping[str, float],
+    rates: Path,
+    keep: bool,
+    say: Callable[[str], None] = lambda text: None,
+) -> Suite:
     """The suite with as many updates of its entries as take some minutes on this machine.
 
     They are the minutes of the suite or, if it has none, those of the committed trainings.
@@ -110,6 +116,7 @@ def with_minutes(suite: Suite, minutes: Mapping[str, float], rates: Path, keep: 
         minutes: ``"task/quality"`` -> minutes of a committed training.
         rates: File of the measured rates.
         keep: Whether to write the file.
+        say: Called with a sentence before each measurement.
 
     Raises:
         ValueError: If there are no minutes for a data of the suite.
@@ -127,6 +134,7 @@ def with_minutes(suite: Suite, minutes: Mapping[str, float], rates: Path, keep: 
         found = known.setdefault(entry.algorithm, {})
         for key in data:
             if key not in entry.rates and key not in found:
+                say(f"measuring the updates per minute of {entry.label} on {key}")
                 found[key] = {RATE: measured_rate(entry, *key.split("/"))}
         rate = {key: float(values[RATE]) for key, values in found.items() if key in data}
         entries.append(replace(entry, rates={**rate, **entry.rates}))
