@@ -10,7 +10,8 @@ from networld_algos.registry import ALGORITHMS
 from networld_algos.report import source, style, summary
 from networld_algos.report.focus import focus_of
 from networld_algos.report.page import write_report
-from networld_algos.report.sections import comparison_figures, comparison_tables
+from networld_algos.report.sections import comparison_figures, comparison_tables, versus
+from networld_algos.results import stats
 from networld_algos.results.display import BUILT_IN, Display, MethodLook
 from networld_algos.results.rows import write_rows
 from tests.report.rows import comparison_rows, crowd, fewshot_rows, make_row, reference_rows
@@ -102,7 +103,7 @@ def test_the_lines_of_the_focus_are_on_top_and_thicker_and_no_colour_changes(dis
         shown = source.Source(rows, None, 0, {}, display, focus).look  # pyright: ignore
         figure = comparison_figures.comparison_figure(curves, {}, shown)
         (ax,) = figure.axes
-        lines = {line.get_color(): line for line in ax.lines}
+        lines = {ln.get_color(): ln for ln in ax.lines if ln.get_linestyle() != "None"}
         own = lines.pop(shown[focus]["color"])
         assert own.get_zorder() > max(line.get_zorder() for line in lines.values())
         assert own.get_linewidth() > max(line.get_linewidth() for line in lines.values())
@@ -142,6 +143,7 @@ def test_the_command_puts_a_method_in_the_centre_and_names_it(tmp_path, capsys):
     page = (tmp_path / "cpu" / "report" / "report.html").read_text()
     assert "<h1>mine (small)</h1>" in page
     assert "P(mine (small) better)" in page
+    assert "Differences from mine (small)" in page
     assert main(["report", str(tmp_path / "cpu"), "--focus", "mine (smal)"]) == 2
     assert "did you mean 'mine (small)'?" in capsys.readouterr().err
 
@@ -150,3 +152,66 @@ def test_a_method_without_a_title_keeps_its_label_in_the_heading(tmp_path):
     display = Display(algorithms={"mine": MethodLook("Mine")})
     page = write_report([mine("mine (small)")], tmp_path, display=display).read_text()
     assert "<h1>Mine (small)</h1>" in page
+
+
+def final_of(label, *seed_scores, panel="ns", seeds=None):
+    """A method with these scores of every seed on two networks, one above and one below."""
+    runs = [np.array([score - 5.0, score + 5.0]) for score in seed_scores]
+    score = stats.seed_interval(runs, np.random.default_rng(0))
+    return summary.Final(
+        panel=(panel, f"networld/{panel}/expert-v0"),
+        algorithm=label,
+        label=label,
+        seeds=list(seeds or range(len(runs))),
+        runs=runs,
+        reward=score,
+        score=score,
+        best_score=score,
+        best_by="validation",
+        latency_p50_ms=None,
+        latency_p99_ms=None,
+        bytes_per_step=None,
+        train_seconds=None,
+        extra={},
+    )
+
+
+def test_every_difference_is_paired_and_positive_where_the_focus_is_better():
+    finals = [
+        final_of("mine", 90.0, 80.0, 70.0),
+        final_of("near", 89.0, 79.1, 68.9),
+        final_of("far", 95.0, 84.0, 76.0),
+        final_of("open", 70.0, 95.0, 75.0),
+        final_of("mine", 50.0, 50.0, 50.0, panel="rb"),
+        final_of("near", 40.0, 40.0, 40.0, panel="rb"),
+    ]
+    found = versus.table(finals, "mine", np.random.default_rng(0), Display())
+    assert found is not None
+    assert found.title == "Differences from mine"
+    lines = {line[0].text: line[1:] for line in found.lines}
+    assert set(lines) == {"near", "far", "open"}
+    assert [c.text for c in lines["near"]] == ["+1.0", "+10.0", "2 of 2", "0 of 2"]
+    assert [c.text for c in lines["far"]] == [
+        "\N{MINUS SIGN}5.0",
+        "\N{EN DASH}",
+        "0 of 1",
+        "1 of 1",
+    ]
+    assert [c.strong for c in lines["open"]] == [False] * 4
+    assert [c.strong for c in lines["near"]][:2] == [True, True]
+    low, high = lines["near"][0].limits or (0.0, 0.0)
+    assert 0.0 < low < 1.0 < high < 2.0  # seeds differ by 20 points, the pairs by 0.2
+
+
+def test_two_seeds_decide_no_difference():
+    finals = [final_of("mine", 90.0, 91.0), final_of("other", 50.0, 51.0)]
+    found = versus.table(finals, "mine", np.random.default_rng(0), Display())
+    assert found is not None
+    assert not found.lines[0][1].strong
+    assert found.lines[0][2].text == "0 of 1"
+
+
+def test_a_focus_without_a_score_or_a_rival_has_no_differences():
+    finals = [final_of("mine", 90.0), final_of("other", 50.0, panel="rb")]
+    for focus in ("mine", "absent"):
+        assert versus.table(finals, focus, np.random.default_rng(0), Display()) is None

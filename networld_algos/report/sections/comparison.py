@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from networld_algos.report import summary
-from networld_algos.report.sections import comparison_figures, comparison_tables
+from networld_algos.report.sections import comparison_figures, comparison_tables, versus
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Curve, Final
 from networld_algos.report.table import interval_text, panel_name
@@ -59,6 +59,7 @@ def make(source: Source) -> Section:
             source.picture("comparison", figures, describe_curves(drawn, source.display), caption)
         )
     add_scores(section, finals, "comparison", source)
+    section.parts += versus.tables(source, "comparison")
     groups = summary.by_quality(finals)
     table = comparison_tables.aggregates(
         groups, source.rng("comparison", "aggregates"), source.display, source.focus

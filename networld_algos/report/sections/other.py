@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from networld_algos.report.sections import comparison_tables
+from networld_algos.report.sections import comparison_tables, versus
 from networld_algos.report.sections.comparison import add_scores
 from networld_algos.report.source import Section, Source
 from networld_algos.results.text import capital, slug
@@ -17,6 +17,7 @@ def make(source: Source, name: str) -> Section:
     section = Section(anchor, capital(name.replace("_", " ")))
     finals = source.finals(name)
     add_scores(section, finals, anchor, source)
+    section.parts += versus.tables(source, name)
     if finals:
         section.parts.append(comparison_tables.details(finals, source.display))
     return section

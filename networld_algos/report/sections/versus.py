@@ -1,0 +1,102 @@
+"""Paired differences between the method in the centre and every other method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from networld_algos.report.scoring import PLAIN
+from networld_algos.report.source import Source
+from networld_algos.report.summary import Final
+from networld_algos.report.table import (
+    DASH,
+    Cell,
+    Column,
+    Table,
+    interval_cell,
+    panel_name,
+    several_datasets,
+    text_cell,
+)
+from networld_algos.report.verdicts import MARK_SEEDS, difference
+from networld_algos.results.display import Display
+from networld_algos.results.stats import Interval
+
+
+def tables(source: Source, experiment: str) -> list[Table]:
+    """`table` of one experiment, in a list; empty if there is none."""
+    finals, rng = source.finals(experiment), source.rng(experiment, "versus")
+    found = table(finals, source.focus, rng, source.display)
+    return [] if found is None else [found]
+
+
+def table(
+    finals: Sequence[Final], focus: str, rng: np.random.Generator, display: Display
+) -> Table | None:
+    """Method x (task, dataset): the score of the method in the centre minus that of the other.
+
+    Args:
+        finals: Final scores of one experiment. Those at a level of a factor are left out.
+        focus: Label of the method in the centre.
+        rng: Source of bootstraps.
+        display: Names of methods.
+
+    Returns:
+        The table; None if the method was not scored, or no other one was beside it.
+    """
+    scored = [f for f in finals if f.score is not None and f.factor_level == PLAIN]
+    mine = {f.panel: f for f in scored if f.label == focus}
+    pairs = [(f.label, f.panel, f) for f in scored if f.panel in mine and f.label != focus]
+    if not pairs:
+        return None
+    name = display.method(focus)
+    every = list(dict.fromkeys(panel for _, panel, _ in pairs))
+    several = several_datasets(every)
+    leads = {(label, p): (mine[p], f, difference(mine[p], f, rng)) for label, p, f in pairs}
+    lines: list[list[Cell]] = []
+    for label in dict.fromkeys(label for label, _, _ in pairs):
+        found = [leads.get((label, panel)) for panel in every]
+        signs = [decided(*lead) for lead in found if lead is not None]
+        lines.append(
+            [
+                text_cell(display.method(label)),
+                *(_cell(lead) for lead in found),
+                Cell(*_share(signs.count(1), len(signs))),
+                Cell(*_share(signs.count(-1), len(signs))),
+            ]
+        )
+    columns = [
+        Column(f"{name} minus", False),
+        *(Column(panel_name(p, several), hint="difference in score") for p in every),
+        Column("Better", hint=f"intervals above zero: {name} is better"),
+        Column("Worse", hint=f"intervals below zero: {name} is worse"),
+    ]
+    caption = (
+        f"Normalised score of {name} minus that of each other method, paired by seed and network: "
+        f"mean [95% interval]. Positive: {name} is better. Bold: the interval excludes zero, with "
+        f"at least {MARK_SEEDS} seeds. Better and worse: how many of a method's differences that "
+        "is. Intervals are not corrected for their number: without any real difference, one in "
+        "twenty would exclude zero."
+    )
+    return Table(f"Differences from {name}", caption, columns, lines)
+
+
+def decided(first: Final, second: Final, lead: Interval) -> int:
+    """1 if the first is better than the second, -1 if it is worse, 0 if that is open."""
+    shared = set(first.seeds) & set(second.seeds)
+    if len(shared) < MARK_SEEDS or not math.isfinite(lead.low):
+        return 0
+    return int(lead.low > 0) - int(lead.high < 0)
+
+
+def _cell(lead: tuple[Final, Final, Interval] | None) -> Cell:
+    if lead is None:
+        return Cell(DASH, None)
+    return replace(interval_cell(lead[2], 1, sign=True), strong=decided(*lead) != 0)
+
+
+def _share(count: int, total: int) -> tuple[str, float]:
+    return f"{count} of {total}", float(count)
