@@ -42,7 +42,7 @@ class Job:
             algorithms that the user has added.
         tasks: Name -> file of the suite's user-defined tasks, which a worker lacks as well.
         environment: The runner's, see `networld_algos.training.cpu.shared_environment`.
-        tensorboard: Write losses and scores for TensorBoard.
+        log: Loggers of losses and scores, see `networld_algos.results.loggers`.
         device: Device of the model, such as ``"cpu"`` or ``"cuda:0"``.
         deadline: Time in seconds since the epoch after which the run saves and stops; None for no
             limit. It is a time of the clock, because the runner and the workers share nothing else.
@@ -54,7 +54,7 @@ class Job:
     algorithms: Mapping[str, Any]
     tasks: Mapping[str, str]
     environment: Mapping[str, str]
-    tensorboard: bool = False
+    log: tuple[str, ...] = ()
     device: str = "cpu"
     deadline: float | None = None
 

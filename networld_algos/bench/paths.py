@@ -81,9 +81,9 @@ class Paths:
         """Lock of the process that does the run; a process that dies leaves the file behind."""
         return self.root / "checkpoints" / f"{run.key}.lock"
 
-    def events(self, run: Run) -> Path:
-        """Folder of TensorBoard's files."""
-        return self.root / "tensorboard" / run.key
+    def logs(self, run: Run) -> Path:
+        """Folder of the files of loggers."""
+        return self.root / "logs" / run.key
 
     def is_done(self, run: Run) -> bool:
         """Whether the run has its results; its model may still be missing.

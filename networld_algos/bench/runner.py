@@ -19,11 +19,11 @@ from networld_algos.bench.paths import Paths
 from networld_algos.bench.runs import Run
 from networld_algos.bench.same_data import refuse_replaced_data
 from networld_algos.bench.suite import Suite
-from networld_algos.bench.tensorboard import load_writer
 from networld_algos.bench.unroll import unroll
 from networld_algos.bench.worker import perform
 from networld_algos.registry import ALGORITHMS
 from networld_algos.results.folder import COMMITTED, record_command, write_display
+from networld_algos.results.loggers.log import Log, absolute
 from networld_algos.results.rows import SUPERSEDED
 from networld_algos.training.cpu import shared_environment
 from networld_algos.training.device import DEVICES, resolve_device, shared_devices
@@ -94,7 +94,7 @@ def run_suite(
     seeds: int | None = None,
     backend: str = "local",
     ray_address: str | None = None,
-    tensorboard: bool = False,
+    log: Sequence[str] = (),
     command: Sequence[str] = (),
     device: str = "cpu",
     runs_per_gpu: int = backends.RUNS_PER_GPU,
@@ -115,7 +115,8 @@ def run_suite(
         seeds: Number of training seeds of each part to run; all by default.
         backend: ``"local"`` for processes on this machine, ``"ray"`` for tasks of a Ray cluster.
         ray_address: Address of a running Ray cluster; None starts one on this machine.
-        tensorboard: Write losses and scores to ``<results>/<suite>/tensorboard``.
+        log: Loggers, see `networld_algos.results.loggers`. They write the losses and scores of
+            each training to ``<results>/<suite>/logs``.
         command: The arguments after ``networld``, recorded beside the results for the report.
         device: Where models train and act, see `networld_algos.training.device.DEVICES`. The
             simulator stays on the CPU. A run that was stopped may go on with another device.
@@ -133,11 +134,9 @@ def run_suite(
             is running the suite in the same folder, a dataset was replaced since earlier runs, or
             the folder has copies of committed results and the suite would make its own.
         networld_envs.store.workers.WorkerDiedError: If no worker can start.
-        ImportError: If the extra for Ray or TensorBoard is missing.
+        ImportError: If the extra for Ray or a logger is missing.
     """
-    check_options(
-        suite, jobs, only, backend, ray_address, tensorboard, device, runs_per_gpu, time_limit_s
-    )
+    check_options(suite, jobs, only, backend, ray_address, log, device, runs_per_gpu, time_limit_s)
     deadline = None if time_limit_s is None else time.time() + time_limit_s
     # The machines of a Ray cluster may have GPUs that this one lacks.
     devices = ("cpu",) if backend == "ray" else shared_devices(resolve_device(device))
@@ -170,6 +169,7 @@ def run_suite(
             refuse_replaced_data(every, paths)
         stages = ("pretrain", "reference", "train", "evaluate")
         ordered = sorted(todo, key=lambda run: (stages.index(run.stage), -run_seconds(run)))
+        loggers = tuple(map(absolute, log))  # workers may have another working directory
         tasks = {name: path for name, path in added_tasks().items() if name in suite.tasks}
         work = [
             Job(
@@ -179,7 +179,7 @@ def run_suite(
                 algorithms=dict(ALGORITHMS),
                 tasks=tasks,
                 environment=shared_environment(),
-                tensorboard=tensorboard,
+                log=loggers,
                 device=devices[i % len(devices)],
                 deadline=deadline,
             )
@@ -208,7 +208,7 @@ def check_options(
     only: Iterable[str],
     backend: str,
     ray_address: str | None,
-    tensorboard: bool,
+    log: Sequence[str] = (),
     device: str = "cpu",
     runs_per_gpu: int = backends.RUNS_PER_GPU,
     time_limit_s: float | None = None,
@@ -229,5 +229,4 @@ def check_options(
         backends.load_ray()
     if backend != "ray" or device not in DEVICES:
         resolve_device(device)
-    if tensorboard:
-        load_writer()
+    Log(log, ".")  # raises for an unknown logger and a missing library

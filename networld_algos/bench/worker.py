@@ -8,8 +8,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +19,13 @@ from networld_algos.bench.evaluator import learned_rows, reference_rows
 from networld_algos.bench.job import Job, Outcome, failed
 from networld_algos.bench.paths import FINISHED, Paths
 from networld_algos.bench.runs import Run
-from networld_algos.bench.tensorboard import Events
 from networld_algos.data.episodes import HOLDOUT, Episodes
 from networld_algos.data.identity import recorded_hashes, refuse_other_data
 from networld_algos.data.load import load_episodes
 from networld_algos.data.shuffle import shuffled
 from networld_algos.files import locked, write_text
 from networld_algos.registry import ALGORITHMS, make, make_config
+from networld_algos.results.loggers.log import Log
 from networld_algos.results.rows import Row, write_rows
 from networld_algos.training import checkpoint
 from networld_algos.training.cpu import configure_cpu
@@ -86,13 +85,12 @@ def _do(job: Job) -> bool:
     elif run.stage == "evaluate":
         write_rows(job.paths.rows(run), _rows_of_another_model(job))
     else:
-        events = Events(job.paths.events(run)) if job.tensorboard else nullcontext()
-        with events as log:
+        with Log(job.log, job.paths.logs(run)) as log:
             return _train_run(job, log)
     return True
 
 
-def _train_run(job: Job, log: Events | None) -> bool:
+def _train_run(job: Job, log: Log) -> bool:
     """Train, evaluate and save; resume where an earlier process stopped.
 
     Returns:
@@ -114,8 +112,7 @@ def _train_run(job: Job, log: Events | None) -> bool:
             extra["tuned_share"] = check(start().to(job.device), algorithm, validation)
         rows = learned_rows(run, algorithm, heldout, progress)
         rows = [replace(row, extra={**row.extra, **extra}) for row in rows]
-        if log is not None:
-            log.scores(rows)
+        log.scores(rows)
         return [json.loads(row.to_json()) for row in rows]
 
     training = Training(
@@ -133,8 +130,7 @@ def _train_run(job: Job, log: Events | None) -> bool:
     progress.episodes = episodes
     progress.about["epochs_per_update"] = epochs_per_update(algorithm, fitted)
     progress.about["data_hashes"] = _data_hashes(run, paths, progress, hashes)
-    if log is not None:
-        log.start(progress.updates)
+    log.start(progress.updates, run.updates, {"name": run.title, **asdict(run)})
     pull = None
     if run.anchor:
         strength = run.anchor / len(fitted[-1])
@@ -230,16 +226,13 @@ def _training_data(run: Run, task: str, dataset_id: str) -> tuple[Episodes, Epis
     return (shuffled(fitted, run.seed) if run.shuffled else fitted), heldout
 
 
-def _on_update(
-    job: Job, log: Events | None, pull: Pull | None
-) -> Callable[[int, dict[str, float]], None]:
-    """Pull the weights, and record progress, and the losses for TensorBoard."""
+def _on_update(job: Job, log: Log, pull: Pull | None) -> Callable[[int, dict[str, float]], None]:
+    """Pull the weights, log the losses and record progress."""
 
     def note(update: int, losses: dict[str, float]) -> None:
         if pull is not None:
             pull.step()
-        if log is not None:
-            log.losses(update, losses)
+        log.losses(update, losses)
         if update % 50 == 0:
             path = job.paths.progress(job.run)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ def bench_run(
     dry_run: bool = False,
     backend: Literal["local", "ray"] = "local",
     ray_address: str | None = None,
-    tensorboard: bool = False,
+    log: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     device: Literal["cpu", "cuda", "auto"] = "cpu",
     runs_per_gpu: int | None = None,
@@ -56,7 +56,8 @@ def bench_run(
         backend: Run in processes on this machine, or as tasks of a Ray cluster.
         ray_address: Address of a running Ray cluster, e.g. auto. By default, one is started on this
             machine.
-        tensorboard: Write the losses and scores of every training for TensorBoard.
+        log: Write the losses and scores of every training: csv, tensorboard, wandb, or your own:
+            path/to/file.py:ClassName. Repeat the option for several.
         algorithm: Your own algorithm to add to the comparison: path/to/file.py:ClassName. Repeat
             the option for several algorithms.
         device: Where models train and act: cpu, cuda, or auto (a GPU if there is one).
@@ -109,7 +110,7 @@ def bench_run(
     limit_s = None if time_limit is None else 60 * time_limit
     share = RUNS_PER_GPU if runs_per_gpu is None else runs_per_gpu
     check_options(  # before any bar
-        chosen, jobs, only, backend, ray_address, tensorboard, device, share, limit_s
+        chosen, jobs, only, backend, ray_address, log, device, share, limit_s
     )
     if versus is not None and not as_json:
         _say_against(versus)
@@ -121,7 +122,7 @@ def bench_run(
     if versus is not None:
         copy_committed(versus.committed, suite_paths(results, chosen).root)
     first = () if seeds is None else (str(seeds),)
-    options = {"only": only, "algorithm": algorithm, "seeds": first}
+    options = {"only": only, "algorithm": algorithm, "seeds": first, "log": log}
     if settings is not None:
         options["settings"] = (str(settings),)
     if committed is not None:
@@ -136,7 +137,7 @@ def bench_run(
     command += [
         text for name, values in options.items() for v in values for text in (f"--{name}", v)
     ]
-    command += ["--tensorboard"] * tensorboard + ["--against-committed"] * against_committed
+    command += ["--against-committed"] * against_committed
     outcomes = run_with_progress(
         chosen,
         results,
@@ -145,7 +146,7 @@ def bench_run(
         seeds=seeds,
         backend=backend,
         ray_address=ray_address,
-        tensorboard=tensorboard,
+        log=log,
         command=command,
         device=device,
         runs_per_gpu=share,

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from networld_algos import bench, make_config
-from networld_algos.bench import runs, tensorboard, worker
+from networld_algos.bench import runs, worker
 from networld_algos.bench.estimate import known_rates, run_seconds
 from networld_algos.bench.presets import SUITES, get_suite, load_suite
 from networld_algos.bench.suite import PARTS, Ablation, Entry, FewShot, Suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.cli.command import main
 from networld_algos.registry import BUILT_IN
+from networld_algos.results.loggers import log
 from networld_algos.results.rows import Row, read_rows
 from networld_algos.results.stats import normalised_score
 from networld_envs import make_vec
@@ -216,7 +217,7 @@ def test_tensorboard_gets_losses_and_scores_and_goes_on_after_a_stop(tmp_path, m
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     suite = Suite("tiny", ("rb",), (Entry("bc"),), 1, updates=40, evaluations=2, eval_episodes=2)
-    monkeypatch.setattr(tensorboard, "EVERY", 10)
+    monkeypatch.setattr(log, "EVERY", 10)
     real = worker.learned_rows
     calls = []
 
@@ -228,21 +229,24 @@ def test_tensorboard_gets_losses_and_scores_and_goes_on_after_a_stop(tmp_path, m
 
     monkeypatch.setattr(worker, "learned_rows", stops)
     with pytest.raises(KeyboardInterrupt):
-        bench.run_suite(suite, tmp_path, tensorboard=True)
-    bench.run_suite(suite, tmp_path, tensorboard=True)
-    (folder,) = (tmp_path / "tiny" / "tensorboard").iterdir()
-    found = EventAccumulator(str(folder)).Reload()
+        bench.run_suite(suite, tmp_path, log=["tensorboard", "csv"])
+    bench.run_suite(suite, tmp_path, log=["tensorboard", "csv"])
+    (folder,) = (tmp_path / "tiny" / "logs").iterdir()
+    found = EventAccumulator(str(folder / "tensorboard")).Reload()
     steps = [event.step for event in found.Scalars("loss/cloning_loss")]
     assert steps == [10, 20, 30, 40]  # those after the last checkpoint are not doubled
     assert [event.step for event in found.Scalars("bc/score")] == [20, 40]
     rows = {r.updates: r for r in read_rows(tmp_path / "tiny") if r.kind == "learned"}
     value = found.Scalars("bc/reward")[-1].value
     assert value == pytest.approx(rows[40].mean_return, rel=1e-5)
+    lines = (folder / "metrics.csv").read_text().splitlines()
+    assert f"40,bc/reward,{rows[40].mean_return!r}" in lines
+    assert sum(",loss/cloning_loss," in line for line in lines) == 4
 
 
 def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    command = ["bench", "run", "smoke", "--results", str(tmp_path), "--tensorboard"]
+    command = ["bench", "run", "smoke", "--results", str(tmp_path), "--log", "tensorboard"]
     assert main(command) == 2
     assert "pip install 'networld[tensorboard]'" in capsys.readouterr().err
     assert not (tmp_path / "smoke").exists()

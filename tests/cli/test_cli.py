@@ -12,6 +12,7 @@ from networld_algos.bench.presets import get_suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.cli.command import main
 from networld_algos.cli.train import run as train_verb
+from networld_algos.results.loggers import log
 from networld_algos.training import run as run_module
 from networld_algos.training.checkpoint import save
 from networld_envs import make_vec
@@ -96,7 +97,8 @@ def test_evaluate_can_decide_otherwise(tmp_path, capsys):
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
-    options = ("train", "ma-iql", "--task", "ns", "--updates", 6, "--out")
+    options = ("train", "ma-iql", "--task", "ns", "--updates", 6, "--log", "csv", "--out")
+    monkeypatch.setattr(log, "EVERY", 1)
     assert run(*options, tmp_path / "whole") == 0
     monkeypatch.setattr(train_verb, "SAVE_EVERY", 4)
     real, first = run_module.train, []
@@ -119,6 +121,12 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypat
     assert all(index["extra"].pop("seconds") > 0 for index in (whole, cut))
     assert whole.pop("sha256") != cut.pop("sha256")  # of the seconds, too
     assert whole == cut  # file names are content hashes
+    logs = [(tmp_path / name / "logs" / "metrics.csv").read_text() for name in ("whole", "cut")]
+    assert logs[0] == logs[1]
+    assert run(*options, tmp_path / "cut") == 0  # finished: nothing to do, and nothing to log
+    assert (tmp_path / "cut" / "logs" / "metrics.csv").read_text() == logs[0]
+    names = {line.split(",")[1].split("/")[0] for line in logs[0].splitlines()[1:]}
+    assert names == {"loss"}
 
 
 def test_health_asks_for_data_where_the_checkpoint_names_none(tmp_path, capsys):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from networld_algos.bench import tensorboard
 from networld_algos.bench.estimate import Pace, run_seconds
 from networld_algos.bench.presets import SUITES, get_suite
 from networld_algos.bench.unroll import unroll
@@ -19,6 +18,7 @@ from networld_algos.cli.command import main
 from networld_algos.cli.tables import Column, Listing, show
 from networld_algos.registry import ALGORITHMS
 from networld_algos.results import text
+from networld_algos.results.loggers import Log
 from networld_envs import store
 from networld_envs.render.canvas import INK, Canvas
 from tests.report.rows import make_row
@@ -303,25 +303,14 @@ def test_a_next_command_can_be_pasted_into_a_shell():
     )
 
 
-def test_a_label_is_one_level_of_a_tag(tmp_path, monkeypatch):
-    """TensorBoard groups curves by the parts of a tag between slashes."""
-    tags = []
-
-    class Writer:
-        def __init__(self, folder, purge_step):
-            pass
-
-        def add_scalar(self, tag, value, step):
-            tags.append(tag)
-
-        def close(self):
-            pass
-
-    monkeypatch.setattr(tensorboard, "load_writer", lambda: Writer)
-    with tensorboard.Events(tmp_path) as events:
-        events.start(0)
-        events.scores([make_row(label="see [/home/me]\n", score=1.0)])
-    assert tags == [f"see [\u2215home\u2215me]\\n/{key}" for key in ("reward", "score")]
+def test_a_label_is_one_level_of_the_name_of_a_metric(tmp_path):
+    """TensorBoard groups curves by the parts of a name between slashes."""
+    with Log(["csv"], tmp_path) as log:
+        log.start(0, 10, {})
+        log.scores([make_row(label="see [/home/me]\n", score=1.0)])
+    lines = (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]
+    names = [line.split(",")[1] for line in lines]
+    assert names == [f"see [\u2215home\u2215me]\\n/{key}" for key in ("reward", "score")]
 
 
 @pytest.mark.parametrize("name", [*NASTY, "two\nlines", "$x$", "a\tb"])

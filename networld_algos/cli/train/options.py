@@ -51,6 +51,8 @@ class TrainOptions(Generic[Config]):
         online: Collect this many episodes with the model in --init, and train on them and on the
             dataset in turns, see `networld_algos.training.online`.
         deployment: Preset of the network in which --online collects them.
+        log: Write the losses to OUT/logs: csv, tensorboard, wandb, or your own:
+            path/to/file.py:ClassName. Repeat the option for several. Not used with --online.
         config: The algorithm's own options.
     """
 
@@ -69,6 +71,7 @@ class TrainOptions(Generic[Config]):
     weight_decay: float = 0.0
     online: int = 0
     deployment: str | None = None
+    log: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     config: Config = tyro.MISSING
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from networld_algos.training.near import Keeper
     from networld_algos.training.run import Progress
 
+LOGS = "logs"  # folder of the loggers' files beside the checkpoint
 SAVE_EVERY = 200  # updates between checkpoints of `networld train`
 
 
@@ -47,6 +48,8 @@ def train(options: TrainOptions[Any]) -> int:
         raise ValueError("--deployment is where --online collects episodes; give --online as well")
     if options.online and (device != "cpu" or distributed.processes() > 1):
         raise ValueError("--online runs in one process on the CPU: use --device cpu, no torchrun")
+    if options.online and options.log:
+        raise ValueError("--log does not go with --online, which has no single training to log")
     if options.updates < 1:
         raise ValueError(f"--updates must be at least 1, got {options.updates}")
     if hasattr(options.config, "batch_size"):
@@ -62,10 +65,12 @@ def train(options: TrainOptions[Any]) -> int:
 
 def _train(options: TrainOptions[Any], given: str) -> int:
     """Train in a folder that no other process writes to; ``given`` is the task as typed."""
+    from networld_algos.results.loggers import Log
     from networld_algos.training import distributed
     from networld_algos.training.run import Training, run_training
     from networld_algos.training.stopping import signals_stop
 
+    log = Log(options.log if distributed.is_chief() else (), options.out / LOGS)
     dataset = options.dataset or f"networld/{options.task}/expert-v0"
     obtain_dataset(dataset)
     data, heldout, about = read_data(options, dataset)
@@ -73,36 +78,53 @@ def _train(options: TrainOptions[Any], given: str) -> int:
         return _online(options, data, about)
     model, progress = resume_model(options, data, about)
     keeper = _keeper(options, model, data, heldout)
-    with training_bar() as bar:
-        bar.console.print(f"{options.algorithm} on {dataset}")
-        line = bar.add_task("", total=options.updates, completed=progress.updates)
+    begun = progress.updates
+    with log:
+        log.start(begun, options.updates, _named(options, about))
 
         def show(update: int, metrics: dict[str, float]) -> None:
             keeper.step()
+            log.losses(update, metrics)
             if update % 20 == 0 or update == options.updates:
                 losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
                 bar.update(line, completed=update, details=losses)
 
         training = Training([keeper.data], options.updates, options.seed, save_every=SAVE_EVERY)
-        with signals_stop() as stop:
-            finished = run_training(training, model, progress, options.out, show, should_stop=stop)
-    if not finished:
-        console.print(
-            f"stopped by {stop.name}: saved update {progress.updates} of {options.updates} in "
-            f"{options.out}; give the same command again to go on"
-        )
-        return stop.exit_status
-    _keep(keeper, model, progress, options)
-    if distributed.is_chief():
+        with training_bar() as bar:
+            bar.console.print(f"{options.algorithm} on {dataset}")
+            line = bar.add_task("", total=options.updates, completed=begun)
+            with signals_stop() as stop:
+                finished = run_training(
+                    training, model, progress, options.out, show, should_stop=stop
+                )
+        if not finished:
+            console.print(
+                f"stopped by {stop.name}: saved update {progress.updates} of {options.updates} in "
+                f"{options.out}; give the same command again to go on"
+            )
+            return stop.exit_status
+        _keep(keeper, model, progress, options)
+        if not distributed.is_chief():
+            return 0
         if heldout is None:
             console.print("no diagnostics: nothing can be held out of a single episode")
         else:
-            print_health(model.health(heldout))
-        _describe(model, data, heldout, options.out)
-        own = () if given == options.task else ("--task", given)
-        then = command_text("networld", "evaluate", options.out, *own)
-        console.print(f"saved {options.out}; next: {then}")
+            health = model.health(heldout)
+            print_health(health)
+            if begun < options.updates:  # otherwise an earlier process has logged it
+                found = {f"health/{name}": number.value for name, number in health.items()}
+                log.log(options.updates, found)
+    _describe(model, data, heldout, options.out)
+    own = () if given == options.task else ("--task", given)
+    then = command_text("networld", "evaluate", options.out, *own)
+    console.print(f"saved {options.out}; next: {then}")
     return 0
+
+
+def _named(options: TrainOptions[Any], about: dict[str, Any]) -> dict[str, Any]:
+    """What loggers are told about a training."""
+    name = f"{options.algorithm} {options.task} {options.out.name}"
+    return {"name": name, "algorithm": options.algorithm, **about, **asdict(options.config)}
 
 
 def _online(options: TrainOptions[Any], data: Episodes, about: dict[str, Any]) -> int:
