@@ -7,7 +7,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from networld_algos.cli.tables import AsJson
-from networld_algos.cli.terminal import console, say_error
+from networld_algos.cli.terminal import Elapsed, Percent, Words, console, make_bar, say_error
 from networld_algos.results.stats import normalised_score
 
 
@@ -74,18 +74,26 @@ def report(
 
         display = current_display()
     folder = results if results.is_dir() else results.parent
-    page = write_report(
-        found.rows,
-        out or folder / "report",
-        title,
-        failures=found.failures,
-        commands=found.commands,
-        data_scores=data_scores(),
-        display=display,
-        focus=focus,
-        export=export,
-    )
-    for notice in notices(found.rows, display):
+    with make_bar(Words(), Percent(), Elapsed(), transient=True) as bar:
+        line = bar.add_task("reading data", total=None)
+
+        def on_progress(done: int, total: int, name: str) -> None:
+            bar.update(line, completed=done, total=total, description=f"drawing {name}")
+
+        page = write_report(
+            found.rows,
+            out or folder / "report",
+            title,
+            failures=found.failures,
+            commands=found.commands,
+            notes=found.notes,
+            data_scores=data_scores(),
+            display=display,
+            focus=focus,
+            export=export,
+            on_progress=on_progress,
+        )
+    for notice in [*found.notes, *notices(found.rows, display)]:
         if as_json:
             say_error(f"note: {notice}")
         else:

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from networld_algos.files import write_bytes
 from networld_algos.report.scoring import Panel, Reference
@@ -23,7 +26,7 @@ from networld_algos.report.style import (
 )
 from networld_algos.report.summary import Curve, quality
 from networld_algos.results.display import Display
-from networld_algos.results.stats import Interval
+from networld_algos.results.stats import Floats, Interval
 
 LEGEND_ROW_IN = 0.16
 
@@ -34,15 +37,15 @@ def save(fig: Figure, folder: Path, name: str, png: bool = True) -> Path:
     Returns:
         Path of the SVG.
     """
-    formats: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}}
-    if png:
-        formats["png"] = {"dpi": 300, "metadata": {"Software": None}}
-    with drawing():
-        for suffix, options in formats.items():
-            buffer = io.BytesIO()
-            fig.savefig(buffer, format=suffix, **options)
+    svg, png_file = io.BytesIO(), io.BytesIO()
+    with drawing():  # `Figure.savefig` would draw everything twice
+        FigureCanvasSVG(fig).print_svg(svg, metadata={"Date": None})
+        if png:
             fig.set_layout_engine("none")  # both files keep the layout of the first
-            write_bytes(folder / f"{name}.{suffix}", buffer.getvalue())
+            fig.set_dpi(300)
+            FigureCanvasAgg(fig).print_png(png_file, metadata={"Software": None})
+            write_bytes(folder / f"{name}.png", png_file.getvalue())
+    write_bytes(folder / f"{name}.svg", svg.getvalue())
     return folder / f"{name}.svg"
 
 
@@ -113,8 +116,10 @@ def limits(
     ax.set_ylim(low - margin, high + margin)
 
 
-def lines(ax: Axes, curves: Sequence[Curve], look: Look) -> None:
-    """Draw curves with bands."""
+def lines(
+    ax: Axes, curves: Sequence[Curve], look: Look, banded: Sequence[str] | None = None
+) -> None:
+    """Draw curves with bands, or with the bands of some labels only."""
     for curve in curves:
         style = look[curve.label]
         mean, low, high = np.array([(p.value, p.low, p.high) for p in curve.points]).T
@@ -129,7 +134,43 @@ def lines(ax: Axes, curves: Sequence[Curve], look: Look) -> None:
             markevery=slice((len(mean) - 1) % every, None, every),
             **marker(style),
         )
-        ax.fill_between(curve.x, low, high, color=style["color"], alpha=0.13, lw=0, zorder=2.0)
+        if banded is None or curve.label in banded:
+            ax.fill_between(curve.x, low, high, color=style["color"], alpha=0.13, lw=0, zorder=2.0)
+
+
+def edge_arrows(ax: Axes, curves: Sequence[Curve], look: Look) -> None:
+    """Mark where curves leave the panel, after its limits are set: an arrow in their colour."""
+    low, high = ax.get_ylim()
+    for curve in curves:
+        y = np.array([p.value for p in curve.points])
+        for edge, symbol, place in ((low, "v", 0.025), (high, "^", 0.975)):
+            out = y < low if edge == low else y > high
+            ax.plot(
+                crossings(np.asarray(curve.x, dtype=float), y, out, edge),
+                [place] * int(np.sum(np.diff(out)) + out.all()),
+                symbol,
+                color=look[curve.label]["color"],
+                ms=3.8,
+                mew=0.0,
+                zorder=6.0,
+                transform=ax.get_xaxis_transform(),
+            )
+
+
+def crossings(x: Floats, y: Floats, out: NDArray[np.bool_], edge: float) -> Floats:
+    """Where a curve passes an edge of the panel; its last point if all of it is outside.
+
+    Args:
+        x: ``(X,)``.
+        y: ``(X,)``.
+        out: ``(X,)``, which points are beyond the edge.
+        edge: Value of ``y`` at the edge.
+    """
+    if out.all():
+        return x[-1:]
+    at = np.flatnonzero(np.diff(out))
+    share = (edge - y[at]) / (y[at + 1] - y[at])
+    return x[at] + share * (x[at + 1] - x[at])
 
 
 def marker(style: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,25 +223,18 @@ def reference_lines(fig: Figure, ax: Axes, policies: Sequence[tuple[Reference, f
             ax.axhline(value, zorder=1.5, **style)
         else:
             text += f" {'↑' if value > high else '↓'} {value:.3g}"
-        ax.annotate(
+        place = ax.transAxes
+        pointer = Line2D([1.0, 1.04], [y, beside], color=style["color"], lw=0.6, clip_on=False)
+        ax.add_artist(pointer).set_transform(place)  # an arrow of `annotate` is slow to draw
+        ax.text(
+            1.045,
+            beside,
             text,
-            xy=(1.0, y),
-            xytext=(1.045, beside),
-            xycoords="axes fraction",
-            textcoords="axes fraction",
+            transform=place,
             va="center",
             ha="left",
             fontsize=6.3,
             color="#222222" if policy.role in ("expert", "genie") else "#5C5C5C",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": style["color"],
-                "lw": 0.6,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "relpos": (0.0, 0.5),
-            },
         )
 
 

@@ -17,9 +17,8 @@ from networld_algos.files import write_text
 from networld_algos.report import facts, plain, scoring
 from networld_algos.report.export.files import FIGURES, write_tables
 from networld_algos.report.focus import focus_of
-from networld_algos.report.sections import all_sections
+from networld_algos.report.sections import OnProgress, all_sections
 from networld_algos.report.source import Section, Source, ordered
-from networld_algos.report.table import Table
 from networld_algos.results.display import Display
 from networld_algos.results.folder import Failure
 from networld_algos.results.rows import Row
@@ -33,11 +32,13 @@ def write_report(
     *,
     failures: Sequence[Failure] = (),
     commands: Sequence[str] = (),
+    notes: Sequence[str] = (),
     data_scores: Mapping[str, float] | None = None,
     display: Display | None = None,
     focus: str | None = None,
     export: str | PathLike[str] | None = None,
     seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> Path:
     """Write ``figures/*.svg``, ``figures/*.png``, ``report.html`` and its tables.
 
@@ -50,6 +51,7 @@ def write_report(
         title: Heading of the page; by default the name of the method in the centre.
         failures: Failed runs, from `networld_algos.results.folder.read_failures`.
         commands: The exact commands that made ``rows``.
+        notes: What readers must know about copies of committed rows.
         data_scores: Dataset -> normalised score of its average reward, drawn beside the methods
             trained on it; see `networld_algos.cli.report.data_scores`.
         display: Looks of methods and tasks, from `networld_algos.results.folder.read_suite`;
@@ -58,6 +60,8 @@ def write_report(
         export: Folder for every table as CSV and LaTeX, every figure as PDF, and all runs as one
             data frame; see `networld_algos.report.export`.
         seed: Seed of the bootstrap.
+        on_progress: Called before each section is made, see
+            `networld_algos.report.sections.all_sections`.
 
     Returns:
         Path of ``report.html``.
@@ -80,21 +84,21 @@ def write_report(
     title = one_line((shown.method(centre) or suite) if title is None else title)
     pdf = None if copies is None else copies / FIGURES
     source = Source(ordered(rows, shown, centre), out, seed, scores, shown, centre, pdf)
-    sections = all_sections(source)
+    sections = all_sections(source, on_progress)
     made = [facts.versions(source.rows), facts.origins(source.rows, shown)]
     page = _environment().from_string(_template())
     html = page.render(
         title=title,
         suite=suite,
         facts=facts.facts(source.rows, failures),
-        notices=facts.notices(source.rows, shown),
+        notices=[*map(visible, notes), *facts.notices(source.rows, shown)],
         sections=sections,
         failures=failures,
         commands=[visible(command) for command in commands],
         made=made,
     )
     if copies is not None:
-        tables = [(s.anchor, part) for s in sections for part in s.parts if isinstance(part, Table)]
+        tables = [(s.anchor, part) for s in sections for part in s.tables]
         write_tables([*tables, *(("made", table) for table in made)], rows, copies)
     write_text(out / "tables.md", _tables(title, sections))
     write_text(out / "tables.json", _tables_json(suite, title, sections))
@@ -105,7 +109,7 @@ def _tables(title: str, sections: Sequence[Section]) -> str:
     """All tables of the page as Markdown."""
     parts = [f"# {markdown(title)}"]
     for section in sections:
-        tables = [part.markdown for part in section.parts if isinstance(part, Table)]
+        tables = [table.markdown for table in section.tables]
         parts += [f"## {markdown(section.title)}", *tables] if tables else []
     return "\n\n".join(parts) + "\n"
 
@@ -113,10 +117,9 @@ def _tables(title: str, sections: Sequence[Section]) -> str:
 def _tables_json(suite: str, title: str, sections: Sequence[Section]) -> str:
     """All tables of the page as JSON: their sections, titles, columns and lines of cells."""
     tables = [
-        {"section": section.title, **part.to_dict()}
+        {"section": section.title, **table.to_dict()}
         for section in sections
-        for part in section.parts
-        if isinstance(part, Table)
+        for table in section.tables
     ]
     found = {"suite": suite, "title": title, "tables": tables}
     return json.dumps(found, indent=1, allow_nan=False) + "\n"

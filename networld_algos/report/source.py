@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,8 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from networld_algos.report import axes, scoring, style, summary
+from networld_algos.report.cards import Cards
 from networld_algos.report.scoring import Panel, Reference
-from networld_algos.report.summary import Final
+from networld_algos.report.summary import Curve, Final
+from networld_algos.report.svg import data_url
 from networld_algos.report.table import Table
 from networld_algos.results.display import Display
 from networld_algos.results.rows import EXPERIMENTS, QUALITIES, Row
@@ -40,12 +41,29 @@ class Picture:
 
 @dataclass
 class Section:
-    """A heading, the paragraphs under it, then figures and tables in order."""
+    """A heading, what was found, the paragraphs under it, then figures and tables in order.
+
+    Attributes:
+        anchor: Its address on the page.
+        title: Its heading.
+        finding: What the rows show here, in a sentence or two computed from them.
+        text: Paragraphs.
+        parts: Figures, cards and tables.
+        warning: What readers must know before they use it.
+    """
 
     anchor: str
     title: str
+    finding: str = ""
     text: list[str] = field(default_factory=list)
-    parts: list[Picture | Table] = field(default_factory=list)
+    parts: list[Picture | Table | Cards] = field(default_factory=list)
+    warning: str = ""
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables, those behind cards included."""
+        found = [part.table if isinstance(part, Cards) else part for part in self.parts]
+        return [part for part in found if isinstance(part, Table)]
 
 
 @dataclass
@@ -70,6 +88,7 @@ class Source:
     focus: str = ""
     pdf: Path | None = None
     _finals: dict[str, list[Final]] = field(default_factory=dict)
+    _curves: dict[str, list[Curve]] = field(default_factory=dict)
 
     @cached_property
     def experiments(self) -> list[str]:
@@ -120,6 +139,14 @@ class Source:
             )
         return self._finals[experiment]
 
+    def curves(self, experiment: str) -> list[Curve]:
+        """Learning curves of an experiment."""
+        if experiment not in self._curves:
+            self._curves[experiment] = summary.learning_curves(
+                self.rows, experiment, self.rng(experiment, "curves")
+            )
+        return self._curves[experiment]
+
     def picture(self, name: str, figures: Sequence[Figure], alt: str, caption: str) -> Picture:
         """Write the (wide, narrow) figures, and embed both for the page."""
         wide, narrow = figures
@@ -131,7 +158,7 @@ class Source:
             axes.save_pdf(wide, self.pdf, name)
             if narrow is not wide:
                 axes.save_pdf(narrow, self.pdf, f"{name}_narrow")
-        return Picture(name, alt, caption, _data_address(svg), _data_address(small))
+        return Picture(name, alt, caption, _address(svg), _address(small))
 
 
 def ordered(rows: Sequence[Row], display: Display, focus: str = "") -> list[Row]:
@@ -160,5 +187,5 @@ def ordered(rows: Sequence[Row], display: Display, focus: str = "") -> list[Row]
     return sorted(rows, key=place)
 
 
-def _data_address(svg: Path) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.read_bytes()).decode("ascii")
+def _address(svg: Path) -> str:
+    return data_url(svg.read_text(encoding="utf-8"))

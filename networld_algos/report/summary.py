@@ -223,8 +223,8 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
 def learning_curves(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> list[Curve]:
     """Average reward against updates, at the checkpoints that all seeds of a method have.
 
-    A curve uses test rows if the method has more than one test checkpoint, and validation rows
-    otherwise. The two are never mixed in one curve.
+    A curve uses the networks, test or validation, on which the method was evaluated more often, and
+    test networks if both were used equally often. The two are never mixed in one curve.
     """
     out: list[Curve] = []
     for (panel, label), group in grouped(learned_rows(rows, experiment), method_of):
@@ -232,7 +232,7 @@ def learning_curves(rows: Sequence[Row], experiment: str, rng: np.random.Generat
             name: _by_update([r for r in group if r.eval_seed_set == name])
             for name in ("test", "validation")
         }
-        name = max(by_set, key=lambda key: (len(by_set[key]) > 1, key == "test"))
+        name = max(by_set, key=lambda key: (len(by_set[key]), key == "test"))
         points = by_set[name]
         if points:
             out.append(

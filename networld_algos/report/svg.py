@@ -16,9 +16,12 @@ _LINK = "{http://www.w3.org/1999/xlink}href"
 _USED = re.compile(r"(?<=url\(#)[^)]+")
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _LETTER = re.compile(r"translate\((-?[\d.]+) 0\)")
-_SPACE = re.compile(r"\s+")
-_AROUND_COMMAND = re.compile(r" ?([A-Za-z]) ?")
+_STEP = re.compile(r"([MLQCZz])([^MLQCZz]*)")
+"""A command of a path that Matplotlib writes, all with absolute positions."""
 _URL_UNSAFE = re.compile(r"[%#&\x00-\x20\x7f-\U0010ffff]")
+_LETTER_SCALE = "scale(0.015625)"
+LETTER_UNIT = 16
+"""Unit of the outlines of letters: a 400th of their size."""
 _EXACT = 0.1
 """Numbers below this, such as the scale of letters, are kept as they are."""
 
@@ -34,7 +37,7 @@ def data_url(svg: str) -> str:
 
 
 def compact(svg: str) -> str:
-    """The same picture in less than half of the bytes: coordinates to a hundredth of a point."""
+    """The same picture in less than half of the bytes: coordinates to a tenth of a point."""
     root = ElementTree.fromstring(svg)
     for element in root.iter():
         element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
@@ -45,6 +48,7 @@ def compact(svg: str) -> str:
     for element in root.iter():
         _shorten(element, names, classes)
     _unwrap(root)
+    _share_words(root)
     sheet = next(root.iter("style"))
     rules = "".join(f".{name}{{{style}}}" for style, name in classes.items())
     sheet.text = f"{(sheet.text or '').strip()}{rules}"
@@ -79,13 +83,14 @@ def _shorten(element: Element, names: dict[str, str], classes: dict[str, str]) -
             style = _NUMBER.sub(_rounded, value).replace(": ", ":").replace("; ", ";")
             element.set("class", classes.setdefault(style, f"b{len(classes)}"))
         elif key == "d":
-            path = _SPACE.sub(" ", _NUMBER.sub(_rounded, value))
-            path = _AROUND_COMMAND.sub(r"\1", path).strip()
-            element.set("d", path.replace(" ", ","))  # a space is three bytes of a URL
+            letter = given.get("transform") == _LETTER_SCALE
+            element.set("d", _path(value, LETTER_UNIT if letter else None))
+        elif value == _LETTER_SCALE:
+            element.set(key, f"scale({0.015625 * LETTER_UNIT:g})")
         elif key == "clip-path":
             element.set(key, _USED.sub(lambda found: names[found[0]], value))
         elif key == "transform" and (letter := _LETTER.fullmatch(value)):
-            element.set("x", f"{float(letter[1]):.4g}")  # a letter, in hundredths of its size
+            element.set("x", f"{float(letter[1]):.0f}")  # a letter, in hundredths of its size
         else:
             text = _NUMBER.sub(_rounded, value)
             element.set(key, text.replace(" ", ",") if key == "transform" else text)
@@ -102,11 +107,84 @@ def _unwrap(element: Element) -> None:
     element.extend(children)
 
 
+def _share_words(root: Element) -> None:
+    """Draw the letters of a text once, and refer to them where it is written again."""
+    first: dict[tuple[tuple[str, str], ...], Element] = {}
+    again: dict[tuple[tuple[str, str], ...], str] = {}
+    for group in list(root.iter("g")):
+        letters = [child for child in group if child.tag == "use"]
+        word = tuple((letter.get("href", ""), letter.get("x", "")) for letter in letters)
+        others = {child.tag for child in group} - {"use", "defs"}
+        if len(letters) < 2 or others or any(set(x.attrib) - {"href", "x"} for x in letters):
+            continue
+        if word not in first:
+            first[word] = group
+            continue
+        if word not in again:
+            again[word] = f"c{len(again)}"
+            shared = Element("g", {"id": again[word]})
+            shared.extend(letters)
+            for letter in [child for child in first[word] if child.tag == "use"]:
+                first[word].remove(letter)
+            first[word].append(shared)
+        for letter in letters:
+            group.remove(letter)
+        group.append(Element("use", {"href": f"#{again[word]}"}))
+
+
+def _path(text: str, unit: int | None = None) -> str:
+    """A path with steps in place of positions, in whole numbers so that errors do not add up.
+
+    They are multiples of ``unit`` or, without one, tenths. Points that repeat the one before, or
+    lie on a straight way along an axis, are left out: a figure of steps has many.
+    """
+    parts: list[tuple[str, list[int]]] = []
+    x = y = 0
+    start = [0, 0]
+    for command, numbers in _STEP.findall(text):
+        values = [round(float(number) / (unit or 0.1)) for number in numbers.split()]
+        if command in "Zz":
+            parts.append(("z", []))
+            x, y = start
+            continue
+        steps = [value - (x, y)[i % 2] for i, value in enumerate(values)]
+        x, y = values[-2:]
+        if command == "M":
+            parts.append(("M", values))
+            start = values
+        elif command == "L" and steps == [0, 0] and parts[-1][0] == "l":
+            continue
+        elif command == "L" and parts[-1][0] == "l" and _goes_on(parts[-1][1], steps):
+            parts[-1] = ("l", [a + b for a, b in zip(parts[-1][1], steps, strict=True)])
+        else:
+            parts.append((command.lower(), steps))
+    joined, before = "", ""
+    for command, steps in parts:
+        # The command of a step need not be repeated.
+        numbers = [str(step) if unit else _tenths(step) for step in steps]
+        for number in ([] if command == before in "lqc" else [command]) + numbers:
+            glue = "" if not joined or joined[-1].isalpha() or number[0] in "-MlqcZz" else ","
+            joined += glue + number
+        before = command
+    return joined
+
+
+def _goes_on(step: list[int], following: list[int]) -> bool:
+    """Whether a step along an axis goes on in its direction."""
+    return any(step[i] == following[i] == 0 and step[1 - i] * following[1 - i] > 0 for i in (0, 1))
+
+
+def _tenths(value: int) -> str:
+    """``15`` as ``"1.5"``."""
+    whole, rest = divmod(abs(value), 10)
+    return ("-" if value < 0 else "") + (f"{whole or ''}.{rest}" if rest else str(whole))
+
+
 def _rounded(found: re.Match[str]) -> str:
     value = float(found[0])
     if abs(value) < _EXACT:
         return found[0]
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:.{2 if abs(value) < 10 else 1}f}".rstrip("0").rstrip(".")
 
 
 def _percent(found: re.Match[str]) -> str:

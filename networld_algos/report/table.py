@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,10 @@ from networld_algos.report.summary import quality
 from networld_algos.results.stats import Interval
 from networld_algos.results.text import capital, markdown
 
+NEGATIVE_ZERO = re.compile(r"-(0(?:\.0*)?)(?![.\d])")
 DASH = "\N{EN DASH}"
-LONG = 40
+LONG = 12
+"""Tables with more lines open on a click."""
 SCORE_HINT = "100 (S - random) / (expert - random), mean [95% interval]"
 
 
@@ -37,6 +40,13 @@ class Cell:
     strong: bool = False
     mark: str = ""
     limits: tuple[float, float] | None = None
+
+    @property
+    def key(self) -> str:
+        """The sorting key on the page; empty for none."""
+        if isinstance(self.order, float):
+            return f"{self.order:.7g}"
+        return "" if self.order is None else str(self.order)
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ class Table:
         return "\n\n".join([*above, "\n".join([*heads, *body])])
 
     def to_dict(self) -> dict[str, Any]:
-        """The table for JSON. A cell has its text, its note, and its value and limits if it has any."""
+        """The table for JSON. A cell has its text and, if it has them, note, value and limits."""
         return {
             "title": self.title,
             "caption": self.caption,
@@ -185,8 +195,8 @@ def several_datasets(panels: Sequence[Panel]) -> bool:
 
 
 def minus(text: str) -> str:
-    """The text of a number with a minus sign in place of the hyphen."""
-    return text.replace("-", "\N{MINUS SIGN}")
+    """The text of numbers with minus signs in place of hyphens, and none before a zero."""
+    return NEGATIVE_ZERO.sub(r"\1", text).replace("-", "\N{MINUS SIGN}")
 
 
 def verdict(change: Interval) -> str:

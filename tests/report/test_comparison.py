@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.text import Text
 
 from networld_algos.report import scoring, style, summary
-from networld_algos.report.sections import comparison_figures, comparison_tables
+from networld_algos.report.sections import comparison_figures
 from tests.report.rows import (
     FINAL_SCORES,
     REFERENCES,
@@ -16,26 +16,6 @@ from tests.report.rows import (
     reference_rows,
     returns_at,
 )
-
-
-def test_the_best_two_are_marked_only_where_intervals_separate_them():
-    rng = np.random.default_rng(0)
-    panel = ("cbf", "networld/cbf/expert-v0")
-
-    def marks(levels: dict[str, float], seeds: int = 3) -> dict[str, str]:
-        rows = reference_rows(20)
-        for label, score in levels.items():
-            for s in range(seeds):  # seeds at -1, 0, 1: an interval of +- 2.5
-                reward = returns_at("cbf", score + s - 1, np.random.default_rng(0), 400)
-                rows.append(make_row(label=label, algorithm="bc", seed=s, episode_returns=reward))
-        finals = summary.finals(rows, "comparison", rng)
-        return {k[0]: mark for k, mark in comparison_tables.leaders(finals, panel).items()}
-
-    assert marks({"a": 60, "b": 90, "c": 75}) == {"b": "1", "c": "2"}
-    assert marks({"a": 60, "b": 90, "c": 62}) == {"b": "1"}
-    assert marks({"a": 60, "b": 90, "c": 88}) == {"b": "1\N{EN DASH}2", "c": "1\N{EN DASH}2"}
-    assert marks({"a": 60, "b": 62, "c": 61}) == {}
-    assert marks({"a": 60, "b": 90, "c": 75}, seeds=1) == {}
 
 
 def test_comparison_draws_every_method_and_names_every_reference(rows, display):

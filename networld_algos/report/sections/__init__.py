@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from networld_algos.report.sections import (
     ablation,
+    answer,
     comparison,
     cost,
     fewshot,
@@ -14,6 +18,8 @@ from networld_algos.report.sections import (
 )
 from networld_algos.report.source import Section, Source
 
+OnProgress = Callable[[int, int, str], None]
+"""Receives how many sections are made, how many there are, and the name of the next."""
 SECTIONS = {
     "comparison": comparison.make,
     "fewshot": fewshot.make,
@@ -25,8 +31,28 @@ SECTIONS = {
 """Experiments with their own section, in the order of the page."""
 
 
-def all_sections(source: Source) -> list[Section]:
-    """Every section with content, in the order of the page."""
-    found = [make(source) for name, make in SECTIONS.items() if name in source.experiments]
-    found += [other.make(source, name) for name in source.experiments if name not in SECTIONS]
-    return [s for s in [*found, references.make(source), health.make(source)] if s.parts]
+def all_sections(source: Source, on_progress: OnProgress | None = None) -> list[Section]:
+    """Every section with content, in the order of the page.
+
+    Args:
+        source: Rows of one suite.
+        on_progress: Called before each section with the number of finished ones, the number of
+            all, and the name of the one that is made next.
+    """
+    makers: list[tuple[str, Callable[[], Section]]] = []
+    if answer.EXPERIMENT in source.experiments:
+        makers.append(("what was decided", partial(answer.make, source)))
+    for name, make in SECTIONS.items():
+        if name in source.experiments:
+            makers.append((name, partial(make, source)))
+    for name in source.experiments:
+        if name not in SECTIONS:
+            makers.append((name, partial(other.make, source, name)))
+    makers.append(("reference policies", partial(references.make, source)))
+    makers.append(("diagnostics", partial(health.make, source)))
+    found: list[Section] = []
+    for done, (name, make_section) in enumerate(makers):
+        if on_progress is not None:
+            on_progress(done, len(makers), name)
+        found.append(make_section())
+    return [section for section in found if section.parts]

@@ -11,18 +11,19 @@ from networld_algos.report.sections import comparison_figures, comparison_tables
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Curve, Final
 from networld_algos.report.table import interval_text, panel_name
+from networld_algos.report.verdicts import representatives
 from networld_algos.results import stats
 from networld_algos.results.display import Display
 from networld_algos.results.stats import Floats
 
-THRESHOLDS = np.linspace(0.0, 120.0, 121)
+THRESHOLDS = np.linspace(0.0, 120.0, 61)
 
 
 def make(source: Source) -> Section:
     """Headline scores, learning curves, aggregates over tasks."""
     section = Section("comparison", "Comparison")
     finals = source.finals("comparison")
-    curves = summary.learning_curves(source.rows, "comparison", source.rng("comparison", "curves"))
+    curves = source.curves("comparison")
     section.text.append(
         "The headline is the last checkpoint: the mean over training seeds, evaluated on test "
         "seeds, with a 95% confidence interval. No number is a maximum over checkpoints, except in "
@@ -30,8 +31,6 @@ def make(source: Source) -> Section:
     )
     if warning := comparison_tables.under_trained(finals, source.display):
         section.text.append(warning)
-    if any(f.score is not None for f in finals):
-        section.parts.append(comparison_tables.headline(finals, source.behaviours, source.display))
     if curves:
         drawn = summary.leading(curves, source.focus)
         figures = [
@@ -51,22 +50,27 @@ def make(source: Source) -> Section:
         if len(drawn) < len(curves):
             caption += (
                 " Only one variant of each algorithm is shown: the one with its plain name, or "
-                "otherwise the best on average over panels. The next figure shows all variants."
+                "otherwise the best on average over panels."
             )
         if any(c.eval_seed_set == "validation" for c in drawn):
-            caption += " Curves of methods with a single test checkpoint use validation seeds."
+            caption += (
+                " Curves are on validation networks where a method was evaluated on them more "
+                "often than on test networks."
+            )
         section.parts.append(
             source.picture("comparison", figures, describe_curves(drawn, source.display), caption)
         )
-    add_scores(section, finals, "comparison", source)
+    labels = representatives(finals, source.focus)
+    add_scores(section, [f for f in finals if f.label in labels], "comparison", source)
     section.parts += versus.tables(source, "comparison")
     groups = summary.by_quality(finals)
+    section.finding = finding(groups, labels, source.display)
     table = comparison_tables.aggregates(
         groups, source.rng("comparison", "aggregates"), source.display, source.focus
     )
     if table is not None:
         section.parts.append(table)
-        _add_profiles(section, groups, source)
+        _add_profiles(section, groups, labels, source)
     if finals:
         section.parts.append(comparison_tables.details(finals, source.display))
     return section
@@ -133,7 +137,30 @@ def add_scores(section: Section, finals: Sequence[Final], name: str, source: Sou
     )
 
 
-def _add_profiles(section: Section, groups: dict[str, list[Final]], source: Source) -> None:
+def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], display: Display) -> str:
+    """Which algorithms have the highest mean over all tasks, for each quality of the data."""
+    parts: list[str] = []
+    for name, finals in groups.items():
+        means = {
+            label: float(np.mean([scores.mean() for scores in panels]))
+            for label, panels in summary.strata(finals).items()
+            if label in labels
+        }
+        first, *others = sorted(means, key=lambda label: -means[label]) or [""]
+        if others:
+            where = f" on {name} data" if len(groups) > 1 else ""
+            parts.append(
+                f"{display.method(first)}{where} ({means[first]:.1f}, before "
+                f"{display.method(others[0])} with {means[others[0]]:.1f})"
+            )
+    if not parts:
+        return ""
+    return f"The highest mean score over all tasks is that of {', '.join(parts)}."
+
+
+def _add_profiles(
+    section: Section, groups: dict[str, list[Final]], labels: Sequence[str], source: Source
+) -> None:
     rng = source.rng("comparison", "profiles")
     profiles = {
         name: {
@@ -142,6 +169,7 @@ def _add_profiles(section: Section, groups: dict[str, list[Final]], source: Sour
                 *stats.profile_band(scores, THRESHOLDS, rng),
             )
             for label, scores in summary.strata(finals).items()
+            if label in labels
         }
         for name, finals in groups.items()
     }
@@ -155,8 +183,9 @@ def _add_profiles(section: Section, groups: dict[str, list[Final]], source: Sour
             "profiles",
             (wide, narrow),
             describe_profiles(profiles, THRESHOLDS, source.display),
-            "Performance profiles over all tasks: share of training runs whose score exceeds "
-            "the value on the horizontal axis. Bands: pointwise 95% stratified bootstrap. Curves "
-            "further to the upper right are better. Vertical line: expert.",
+            "Performance profiles over all tasks, one method for each algorithm: share of "
+            "training runs whose score exceeds the value on the horizontal axis. Bands: pointwise "
+            "95% stratified bootstrap. Curves further to the upper right are better. Vertical "
+            "line: expert.",
         )
     )

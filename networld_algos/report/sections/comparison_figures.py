@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from networld_algos.report.axes import (
     arranged,
+    edge_arrows,
     grid,
     interval_bar,
     legend,
@@ -58,6 +59,7 @@ def comparison_figure(
             values = [p.value for c in mine for p in c.points]
             limits(ax, ends, values, [p.reward.value for p in policies])
             lines(ax, mine, look)
+            edge_arrows(ax, mine, look)
             reference_lines(fig, ax, [(p, p.reward.value) for p in policies])
             ax.set_title(title(panel, panels, look.display), loc="left")
             ax.set_ylabel(look.display.reward_label(panel[0]))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from networld_algos.report import training
-from networld_algos.report.scoring import Panel, Reference, grouped
+from networld_algos.report.scoring import grouped
 from networld_algos.report.summary import Final, network_strata, strata
 from networld_algos.report.table import (
     DASH,
@@ -24,71 +24,6 @@ from networld_algos.report.table import (
 )
 from networld_algos.results import stats
 from networld_algos.results.display import Display
-
-MARK_SEEDS = 3
-"""Fewest seeds behind a mark of the best methods."""
-RISING = "\N{UPWARDS ARROW}"
-"""Mark of an under-trained result."""
-
-
-def headline(
-    finals: Sequence[Final], behaviours: Mapping[Panel, Reference], display: Display
-) -> Table:
-    """Method x (task, dataset): the score, with marks on the best two that intervals separate."""
-    every = list(dict.fromkeys(f.panel for f in finals))
-    several = several_datasets(every)
-    at = {(f.label, f.panel): f for f in finals}
-    ranks = {key: mark for panel in every for key, mark in leaders(finals, panel).items()}
-    lines: list[list[Cell]] = []
-    for label in dict.fromkeys(f.label for f in finals):
-        line = [text_cell(display.method(label))]
-        for panel in every:
-            f = at.get((label, panel))
-            cell = interval_cell(f.score if f else None, 1)
-            mark = ranks.get((label, panel), "")
-            strong = mark.startswith("1")
-            if f is not None and f.is_under_trained:
-                mark = f"{mark} {RISING}".strip()
-            line.append(replace(cell, strong=strong, mark=mark))
-        lines.append(line)
-    if behaviours:
-        scores = [behaviours[p].score if p in behaviours else None for p in every]
-        lines.append([text_cell("Training data"), *(interval_cell(s, 1) for s in scores)])
-    columns = [Column("Method", False)]
-    columns += [Column(panel_name(p, several), hint=SCORE_HINT) for p in every]
-    caption = (
-        "Normalised score of the last checkpoint: mean [95% confidence interval] over training "
-        "seeds. Random is 0, the expert 100. Marks 1 and 2: the best and the second best method of "
-        "a column, each only if its interval lies above those of all lower-ranked methods and all "
-        f"have at least {MARK_SEEDS} seeds. "
-        "Mark 1\N{EN DASH}2: two methods that are separate from all others but not from each other."
-    )
-    if any(f.is_under_trained for f in finals):
-        caption += (
-            f" An arrow {RISING} marks an under-trained result: its score rises by more than "
-            f"{training.RISE:g} point over the last quarter of its training."
-        )
-    if behaviours:
-        caption += " Training data: score of the average reward of the dataset."
-    return Table("Scores", caption, columns, lines)
-
-
-def leaders(finals: Sequence[Final], panel: Panel) -> dict[tuple[str, Panel], str]:
-    """Marks of the best two methods of a panel, if intervals over seeds separate them."""
-    scored = [(f.label, f.score) for f in finals if f.panel == panel and f.score is not None]
-    ranked = sorted(scored, key=lambda item: -item[1].value)
-
-    def clear(k: int) -> bool:
-        """Whether the intervals of the first ``k`` lie above all others."""
-        first, rest = ranked[:k], ranked[k:]
-        if any(s.seeds < MARK_SEEDS for _, s in ranked):
-            return False
-        return bool(rest) and min(s.low for _, s in first) > max(s.high for _, s in rest)
-
-    one, two = clear(1), clear(2)
-    shared = [f"1{DASH}2"] * 2 if two else []
-    marks = ["1", "2"][: 1 + two] if one else shared
-    return {(label, panel): mark for (label, _), mark in zip(ranked, marks, strict=False)}
 
 
 def details(finals: Sequence[Final], display: Display) -> Table:

@@ -16,17 +16,28 @@ from networld_algos.report.table import (
     text_cell,
 )
 from networld_algos.results.display import Display
+from networld_algos.results.text import count
+
+FIXED = ("Experiment", "Task", "Method")
+"""Columns that are no diagnostics."""
 
 
 def make(source: Source) -> Section:
     """Diagnostics in the final rows."""
-    section = Section("health", "Health and further diagnostics")
+    section = Section("health", "Diagnostics")
     section.text.append(
         "Mean over training seeds of the values that final rows record besides the rewards."
     )
     found = [(e, f) for e in source.experiments for f in source.finals(e) if f.extra]
     shown = table(found, source.display)
-    section.parts += [] if shown is None else [shown]
+    if shown is not None:
+        quantities = len(shown.columns) - len(FIXED)
+        section.finding = (
+            f"{count(quantities, 'quantity', 'quantities')} beside the rewards "
+            f"{'was' if quantities == 1 else 'were'} recorded, for "
+            f"{count(len({line[2].text for line in shown.lines}), 'method')}."
+        )
+        section.parts.append(shown)
     return section
 
 
@@ -47,7 +58,7 @@ def table(found: Sequence[tuple[str, Final]], display: Display) -> Table | None:
     ]
     if not lines:
         return None
-    columns = [Column(name, False) for name in ("Experiment", "Task", "Method")]
+    columns = [Column(name, False) for name in FIXED]
     columns += [Column(key) for key in keys]
     caption = "Diagnostics recorded with the final evaluation."
     return Table("Diagnostics", caption, columns, lines, folded=True)

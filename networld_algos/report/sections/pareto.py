@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from networld_algos.report.axes import arranged, grid, legend, marker, title
+from networld_algos.report.axes import arranged, grid, legend, limits, marker, title
 from networld_algos.report.scoring import PLAIN, Panel
 from networld_algos.report.style import ROLE_STYLES, Look, drawing
 from networld_algos.report.summary import Final
-from networld_algos.report.table import panel_name
+from networld_algos.report.table import minus, panel_name
 from networld_algos.results.display import Display
 
 ONE_AGENT_MS = "decision_ms_one_agent"
@@ -101,6 +101,7 @@ def figure(finals: Sequence[Final], price: Price, look: Look, columns: int | Non
                 drawstyle="steps-post",
                 **FRONT,
             )
+            limits(ax, [100.0, *(y for _, _, y in best)], [y for _, _, y in mine], [])
             for final, x, y in mine:
                 _point(ax, final, x, y, look)
             ax.set_xscale("log")
@@ -108,7 +109,6 @@ def figure(finals: Sequence[Final], price: Price, look: Look, columns: int | Non
             ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
             if price.deadline:
                 ax.axvline(price.deadline, color="#B00020", lw=0.9, ls=(0, (4, 2)), zorder=1.5)
-            ax.margins(y=0.1)
             ax.set_title(title(panel, panels, look.display), loc="left")
             narrow = far < 50.0 * min(ends)
             ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
@@ -121,7 +121,14 @@ def figure(finals: Sequence[Final], price: Price, look: Look, columns: int | Non
 
 
 def _point(ax: Axes, final: Final, x: float, y: float, look: Look) -> None:
+    """A marker; at the lower edge with its value if it lies below."""
     style, score = look[final.label], final.score
+    low, high = ax.get_ylim()
+    if y < low:
+        text = minus(f"{y:.0f}")
+        at = low + 0.03 * (high - low)
+        ax.annotate(f"↓ {text}", (x, at), fontsize=5.8, color=style["color"], clip_on=True)
+        return
     plain = final.factor_level == PLAIN
     if plain and score is not None:
         ax.vlines([x], score.low, score.high, color=style["color"], lw=0.9, alpha=0.6, zorder=2.5)
@@ -175,7 +182,7 @@ def finding(finals: Sequence[Final], display: Display) -> str:
         for panel, names in on_front(plain, PRICES[0], display).items()
     ]
     if not parts:
-        return ""
+        return "No method was timed as it decides alone on one station, so there is no front."
     late = dict.fromkeys(
         display.method(f.label) for f, cost, _ in priced(plain, PRICES[0]) if cost > DEADLINE_MS
     )

@@ -13,6 +13,7 @@ from networld_algos.report.table import (
     Table,
     factor_level_cell,
     interval_cell,
+    minus,
     number_cell,
     text_cell,
 )
@@ -23,12 +24,33 @@ def make(source: Source) -> Section:
     section = Section("references", "Reference policies")
     policies = {c: scoring.references(source.rows, c) for c in scoring.factor_levels(source.rows)}
     if policies:
+        section.finding = finding(policies.get(scoring.PLAIN, {}))
         section.parts.append(table(policies))
         section.text.append(
             "A genie has global or future knowledge. It is an upper reference, not a competitor. "
             "Intervals are over evaluation episodes."
         )
     return section
+
+
+def finding(policies: Mapping[str, Sequence[Reference]]) -> str:
+    """How near the best policy without training comes to the expert, on each task."""
+    parts: list[str] = []
+    for task, group in policies.items():
+        simple = [
+            (p.score.value, p.label)
+            for p in group
+            if p.score is not None and p.role in ("static", "heuristic")
+        ]
+        if simple:
+            score, label = max(simple)
+            parts.append(f"{label} on {task.upper()} ({minus(f'{score:.1f}')})")
+    if not parts:
+        return "No static or heuristic policy was scored beside random and expert."
+    return (
+        "The best static or heuristic policy, on the scale from random (0) to expert (100): "
+        f"{', '.join(parts)}."
+    )
 
 
 def table(policies: Mapping[FactorLevel, Mapping[str, Sequence[Reference]]]) -> Table:

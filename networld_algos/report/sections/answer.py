@@ -1,0 +1,283 @@
+"""The first screen: what the comparison decided, how surely, and at what cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from networld_algos.report import scoring
+from networld_algos.report.axes import arranged
+from networld_algos.report.cards import Card, Cards
+from networld_algos.report.sections import answer_table, summary_figure
+from networld_algos.report.sections.cost import ONE_AGENT_MS
+from networld_algos.report.source import Section, Source
+from networld_algos.report.summary import Final, quality
+from networld_algos.report.table import (
+    Cell,
+    Column,
+    Table,
+    interval_cell,
+    limits_text,
+    minus,
+    number_cell,
+    panel_name,
+    text_cell,
+)
+from networld_algos.report.verdicts import (
+    MARK_SEEDS,
+    MATTERS,
+    Outcome,
+    Rival,
+    Standing,
+    Verdict,
+    representatives,
+    verdicts,
+)
+from networld_algos.results.display import Display
+from networld_algos.results.rows import Row
+from networld_algos.results.stats import Interval
+from networld_algos.results.text import count
+
+EXPERIMENT = "comparison"
+RULE = (
+    "Win: the 95% interval of the lead, paired by seed and network, is above zero against every "
+    f"other algorithm. Tie: the whole interval is within {MATTERS:g} point, the smallest "
+    "difference that matters here. Undecided: neither, or fewer than "
+    f"{MARK_SEEDS} seeds. One method stands for each algorithm. There is no correction for the "
+    "number of comparisons."
+)
+
+
+def make(source: Source) -> Section:
+    """What the comparison decided; without content if no method has a score."""
+    section = Section("answer", "What was decided")
+    finals = source.finals(EXPERIMENT)
+    labels = representatives(finals, source.focus)
+    if not labels:
+        return section
+    found = verdicts(finals, labels, source.rng(EXPERIMENT, "verdicts"))
+    milliseconds = station_ms(source)
+    if found:
+        section.finding = sentence(found, source.focus, source.display)
+        section.warning = small(found, source.rows)
+        section.parts.append(cards(found, source.focus, milliseconds, source.display))
+    else:
+        names = _listed([source.display.method(label) for label in labels])
+        section.finding = f"Nothing is compared: every task and data has one algorithm, {names}."
+    section.parts.append(
+        answer_table.table(finals, labels, found, milliseconds, source.behaviours, source.display)
+    )
+    if (variants := answer_table.variants(finals, labels, source.display)) is not None:
+        section.parts.append(variants)
+    if (picture := summary_figure.picture(source, labels)) is not None:
+        section.parts.append(picture)
+    return section
+
+
+def sentence(found: Sequence[Verdict], focus: str, display: Display) -> str:
+    """What was decided, in one or two sentences computed from the verdicts."""
+    mine = [outcome for v in found if (outcome := v.outcome_of(focus)) is not None]
+    total = count(len(found), "comparison")
+    if not mine or all(v.seeds < MARK_SEEDS for v in found):
+        return _sentence_of_all(found, total, display)
+    times = Counter(mine)
+    decided = [
+        f"{verb} {times[outcome] or 'none'}"
+        for outcome, verb in (
+            (Outcome.WIN, "wins"),
+            (Outcome.TIE, "ties in"),
+            (Outcome.LOSS, "loses"),
+        )
+        if times[outcome] or outcome is Outcome.WIN
+    ]
+    if times[Outcome.OPEN]:
+        decided.append(f"is undecided in {times[Outcome.OPEN]}")
+    several = f"{total}" if len(mine) == len(found) else f"the {len(mine)} of {total} it is in"
+    text = f"Of {several}, {display.method(focus)} {_listed(decided)}."
+    if others := _other_winners(found, focus, display):
+        text += f" {others}"
+    return text
+
+
+def _sentence_of_all(found: Sequence[Verdict], total: str, display: Display) -> str:
+    """The sentence without a method in the centre, or with too few seeds to decide anything."""
+    if all(v.seeds < MARK_SEEDS for v in found):
+        leaders = Counter(display.method(v.leader.label) for v in found)
+        shares = [f"{name} in {times}" for name, times in leaders.most_common()]
+        return f"Highest mean score of {total} so far: {_listed(shares)}. Nothing is decided."
+    wins = Counter(display.method(v.leader.label) for v in found if v.outcome is Outcome.WIN)
+    parts = [f"{name} wins {times}" for name, times in wins.most_common()]
+    outcomes = Counter(v.outcome for v in found)
+    if outcomes[Outcome.TIE]:
+        parts.append(f"{outcomes[Outcome.TIE]} end in a tie")
+    if outcomes[Outcome.OPEN]:
+        parts.append(f"{outcomes[Outcome.OPEN]} are undecided")
+    return f"Of {total}, {_listed(parts)}."
+
+
+def _other_winners(found: Sequence[Verdict], focus: str, display: Display) -> str:
+    wins = Counter(
+        display.method(v.leader.label)
+        for v in found
+        if v.outcome is Outcome.WIN and v.leader.label != focus
+    )
+    parts = [f"{name} wins {times}" for name, times in wins.most_common()]
+    return f"{_listed(parts)}." if parts else ""
+
+
+def small(found: Sequence[Verdict], rows: Sequence[Row]) -> str:
+    """A label for results that decide nothing because they are few; empty if they are enough."""
+    if any(v.seeds >= MARK_SEEDS for v in found):
+        return ""
+    mine = scoring.learned_rows(rows, EXPERIMENT)
+    networks = {len(r.episode_returns) for r in mine if r.is_last and r.eval_seed_set == "test"}
+    evaluations = summary_figure.evaluations(mine)
+    data = dict.fromkeys(quality(v.panel) for v in found if v.panel[1])
+    what = "demo" if mine[0].suite == "demo" else "run"
+    parts = [
+        count(found[0].seeds, "training seed"),
+        f"{min(networks)} test networks",
+        count(evaluations, "evaluation"),
+        *([f"{', '.join(data)} data only"] if data else []),
+    ]
+    return (
+        f"Small {what}: {', '.join(parts)}. It shows what the benchmark looks like, and nothing "
+        f"is decided by it. Verdicts need at least {MARK_SEEDS} seeds."
+    )
+
+
+def station_ms(source: Source) -> dict[tuple[str, str], float]:
+    """(Task, label) -> milliseconds of one station's decision, where any experiment timed it."""
+    found: dict[tuple[str, str], float] = {}
+    for experiment in source.experiments:
+        for final in source.finals(experiment):
+            value = final.extra.get(ONE_AGENT_MS)
+            if value is not None and final.factor_level == scoring.PLAIN:
+                found.setdefault((final.panel[0], final.label), value)
+    return found
+
+
+def cards(
+    found: Sequence[Verdict],
+    focus: str,
+    milliseconds: Mapping[tuple[str, str], float],
+    display: Display,
+) -> Cards:
+    """One card for each comparison, in a grid of data and tasks where there is one."""
+    at = {v.panel: v for v in found}
+    panels = arranged([v.panel for v in found])
+    tasks = list(dict.fromkeys(task for task, _ in panels))
+    data = list(dict.fromkeys(map(quality, panels)))
+    several = len(data) > 1
+    across = len(tasks) if len(panels) == len(tasks) * len(data) else 0
+    made = [_card(at[p], focus, milliseconds, display, several or len(tasks) == 1) for p in panels]
+    return Cards(made, across, _table(found, milliseconds, display))
+
+
+def _card(
+    verdict: Verdict,
+    focus: str,
+    milliseconds: Mapping[tuple[str, str], float],
+    display: Display,
+    several: bool,
+) -> Card:
+    leader = verdict.leader
+    lines = [lead_text(verdict, display)]
+    mine = next((r for r in verdict.rivals if r.final.label == focus), None)
+    if mine is not None and mine is not verdict.rivals[0]:
+        lines.append(f"{display.method(focus)} behind it by {_points(mine.lead)}")
+    if verdict.best_variant is not None and verdict.best_variant.score is not None:
+        score = f"{verdict.best_variant.score.value:.1f}"
+        lines.append(
+            f"a variant is above: {display.method(verdict.best_variant.label)}, {minus(score)}"
+        )
+    if cost := _cost(leader, milliseconds):
+        lines.append(f"{display.method(leader.label)}: {cost}")
+    if verdict.outcome is Outcome.WIN:
+        kind = "won" if leader.label == focus else "lost"
+    else:
+        kind = "tie" if verdict.outcome is Outcome.TIE else "open"
+        if verdict.outcome_of(focus) is Outcome.LOSS:
+            kind = "lost"
+    return Card(panel_name(verdict.panel, several), result_text(verdict, display), kind, lines)
+
+
+def result_text(verdict: Verdict, display: Display) -> str:
+    """``"NetWorld wins"``, ``"Tie: NetWorld, BC"``, ``"Undecided: NetWorld or BC"``."""
+    leader = display.method(verdict.leader.label)
+    if verdict.seeds < MARK_SEEDS:
+        return f"{leader} is highest, not decided"
+    if verdict.outcome is Outcome.WIN:
+        return f"{leader} wins"
+    near = [r for r in verdict.rivals if r.standing is not Standing.BEATEN]
+    names = [leader, *(display.method(r.final.label) for r in near)]
+    if verdict.outcome is Outcome.TIE:
+        return f"Tie: {', '.join(names)}"
+    return f"Undecided: {_listed(names, 'or')}"
+
+
+def lead_text(verdict: Verdict, display: Display) -> str:
+    """``"+3.1 [1.2, 5.0] points over BC"``, for the next best method."""
+    following: Rival = verdict.rivals[0]
+    return f"{_points(verdict.rivals[0].lead, True)} over {display.method(following.final.label)}"
+
+
+def _points(lead: Interval, sign: bool = False) -> str:
+    value = f"{lead.value:+.1f}" if sign else f"{lead.value:.1f}"
+    return minus(f"{value} points {limits_text(lead, 1)}".strip())
+
+
+def _cost(final: Final, milliseconds: Mapping[tuple[str, str], float]) -> str:
+    parts: list[str] = []
+    if final.train_seconds is not None:
+        parts.append(f"{minutes_text(final.train_seconds)} of training")
+    station = milliseconds.get((final.panel[0], final.label))
+    if station is not None:
+        parts.append(f"{station:.2g} ms a decision")
+    return ", ".join(parts)
+
+
+def minutes_text(seconds: float) -> str:
+    """``"12 min"``, ``"0.8 min"``."""
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes >= 9.5 else f"{minutes:.1f} min"
+
+
+def _table(
+    found: Sequence[Verdict], milliseconds: Mapping[tuple[str, str], float], display: Display
+) -> Table:
+    """The cards as a table, for the exports."""
+    lines: list[list[Cell]] = []
+    for v in found:
+        following = v.rivals[0]
+        station = milliseconds.get((v.panel[0], v.leader.label))
+        minutes = None if v.leader.train_seconds is None else v.leader.train_seconds / 60
+        lines.append(
+            [
+                text_cell(panel_name(v.panel, True)),
+                text_cell(result_text(v, display)),
+                interval_cell(v.leader.score, 1),
+                interval_cell(following.lead, 1, sign=True),
+                text_cell(display.method(following.final.label)),
+                Cell(str(v.seeds), float(v.seeds)),
+                number_cell(minutes, 1),
+                number_cell(station, 2),
+            ]
+        )
+    columns = [
+        Column("Task, data", False),
+        Column("Result", False),
+        Column("Score", hint="of the leader"),
+        Column("Lead", hint="over the next best, paired by seed and network"),
+        Column("Next best", False),
+        Column("Seeds"),
+        Column("Training (min)", hint="of the leader, median over seeds"),
+        Column("One station (ms)", hint="one decision of one station with the leader"),
+    ]
+    return Table("Verdicts", RULE, columns, lines)
+
+
+def _listed(words: Sequence[str], joint: str = "and") -> str:
+    """``"a"``, ``"a and b"``, ``"a, b and c"``."""
+    *most, last = words
+    return f"{', '.join(most)} {joint} {last}" if most else last

@@ -1,0 +1,210 @@
+"""The summary figure: score during training, one panel for each task, on an axis of minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from networld_algos.report import scoring
+from networld_algos.report.axes import edge_arrows, grid, legend, limits, lines, reference_lines
+from networld_algos.report.scoring import Panel, Reference
+from networld_algos.report.sections.comparison_figures import principal
+from networld_algos.report.source import Picture, Source
+from networld_algos.report.style import Look, drawing
+from networld_algos.report.summary import Curve, quality
+from networld_algos.results.display import Display
+from networld_algos.results.rows import Row
+from networld_algos.results.stats import Floats, Interval
+
+MOST_PANELS = 3
+NAME = "comparison_summary"
+LINEAR_UP_TO = 3.0
+"""Ratio of the longest to the shortest budget above which minutes are on a log axis."""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What an evaluation had cost so far.
+
+    Attributes:
+        minutes: ``(X,)`` median over seeds of the minutes of training; None if not recorded.
+        share: ``(X,)`` share of the updates of the whole training.
+    """
+
+    minutes: Floats | None
+    share: Floats
+
+
+def picture(source: Source, labels: Sequence[str]) -> Picture | None:
+    """The figure of these methods; None if none has a scored curve."""
+    found = scored_curves(source, labels)
+    if not found:
+        return None
+    names = {quality(c.panel) for c, _ in found if c.panel[1]}
+    on_minutes = all(b.minutes is not None for _, b in found)
+    figures = [figure(found, source.references, source.look, columns) for columns in (None, 1)]
+    sets = {c.eval_seed_set for c, _ in found}
+    caption = (
+        f"Normalised score during training{_of_data(names)}, on {' and '.join(sorted(sets))} "
+        "networks: mean over training seeds. "
+        + _of_band([c for c, _ in found], source)
+        + (
+            "The axis is the time of training, so that budgets compare: a curve ends where the "
+            "budget of its method ends. "
+            if on_minutes
+            else "The axis is the share of a method's own budget, because the rows do not record "
+            "the time of every evaluation. "
+        )
+        + f"{_evaluations(found)} An arrow at the edge marks where a curve leaves the panel."
+    )
+    return source.picture(NAME, figures, describe(found, source.display), caption)
+
+
+def scored_curves(source: Source, labels: Sequence[str]) -> list[tuple[Curve, Budgets]]:
+    """Curves of the normalised score on the first data that every task has."""
+    curves = [c for c in source.curves("comparison") if c.label in labels]
+    every = list(dict.fromkeys(c.panel for c in curves))
+    tasks = list(dict.fromkeys(task for task, _ in every))
+    first = {task: next(p for p in every if p[0] == task) for task in tasks[:MOST_PANELS]}
+    ends = {name: scoring.scales(source.rows, name) for name in ("test", "validation")}
+    out: list[tuple[Curve, Budgets]] = []
+    for curve in curves:
+        task = curve.panel[0]
+        # Scores of validation networks need references on them; earlier rows have none.
+        scale = ends[curve.eval_seed_set].get((task, scoring.PLAIN))
+        scale = scale or ends["test"].get((task, scoring.PLAIN))
+        if first.get(task) == curve.panel and scale is not None and curve.x[-1] > 0:
+            out.append((_normalised(curve, scale), budgets(source.rows, curve)))
+    return out
+
+
+def budgets(rows: Sequence[Row], curve: Curve) -> Budgets:
+    """What the evaluations of a curve had cost."""
+    seconds: dict[float, list[float | None]] = {float(x): [] for x in curve.x}
+    for row in scoring.learned_rows(rows, "comparison"):
+        mine = row.label == curve.label and scoring.panel_of(row) == curve.panel
+        if mine and row.eval_seed_set == curve.eval_seed_set and row.updates in seconds:
+            seconds[float(row.updates)].append(row.train_seconds)
+    medians = [scoring.median_or_none(found) for found in seconds.values()]
+    known = [m / 60 for m in medians if m is not None]
+    minutes = np.array(known) if len(known) == len(medians) and max(known) > 0 else None
+    return Budgets(minutes, curve.x / curve.x[-1])
+
+
+def figure(
+    found: Sequence[tuple[Curve, Budgets]],
+    references: Mapping[str, Sequence[Reference]],
+    look: Look,
+    columns: int | None = None,
+) -> Figure:
+    """Normalised score against minutes of training, or the share of the budget.
+
+    Args:
+        found: From `scored_curves`.
+        references: Task -> policies; of the roles static and heuristic, only the best is shown.
+        look: From `styles`.
+        columns: Panels per row.
+    """
+    panels: list[Panel] = list(dict.fromkeys(c.panel for c, _ in found))
+    on_minutes = all(b.minutes is not None for _, b in found)
+    with drawing():
+        fig, axes = grid(len(panels), columns, height_in=2.4)
+        for ax, panel in zip(axes, panels, strict=True):
+            drawn = [_placed(c, b, on_minutes) for c, b in found if c.panel == panel]
+            policies = [
+                (p, p.score.value) for p in principal(references.get(panel[0], ())) if p.score
+            ]
+            values = [p.value for c in drawn for p in c.points]
+            limits(
+                ax, [100.0, *(c.points[-1].value for c in drawn)], values, [v for _, v in policies]
+            )
+            lines(ax, drawn, look, banded=[look.focus])
+            edge_arrows(ax, drawn, look)
+            reference_lines(fig, ax, policies)
+            if on_minutes and _differ([float(c.x[-1]) for c in drawn]):
+                ax.set_xscale("log")
+                ax.set_xlim(left=_first_visible(drawn, ax.get_ylim()[0]) / 1.5)
+                ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+                ax.xaxis.set_minor_locator(NullLocator())
+            ax.set_xlabel("Minutes of training" if on_minutes else "Share of the budget (%)")
+            ax.set_title(look.display.heading(panel[0]), loc="left")
+            ax.set_ylabel("Normalised score")
+        legend(fig, [c.label for c, _ in found], look, columns)
+    return fig
+
+
+def evaluations(rows: Sequence[Row]) -> int:
+    """Evaluations of the run that has the most of one kind."""
+    runs: dict[object, set[int]] = {}
+    for row in rows:
+        if row.updates:
+            runs.setdefault((row.run, row.eval_seed_set), set()).add(row.updates)
+    return max(map(len, runs.values()), default=0)
+
+
+def describe(found: Sequence[tuple[Curve, Budgets]], display: Display) -> str:
+    """Alternative text of the figure."""
+    ends = [
+        f"{display.method(c.label)} {c.points[-1].value:.1f} on {c.panel[0].upper()}"
+        + ("" if b.minutes is None else f" after {b.minutes[-1]:.3g} min")
+        for c, b in found
+    ]
+    return f"Line charts of the normalised score during training. At the end: {'; '.join(ends)}."
+
+
+def _normalised(curve: Curve, scale: tuple[float, float]) -> Curve:
+    random, expert = scale
+
+    def score(reward: float) -> float:
+        return 100.0 * (reward - random) / (expert - random)
+
+    points = [
+        Interval(score(p.value), score(p.low), score(p.high), p.count, p.method)
+        for p in curve.points
+    ]
+    return Curve(curve.panel, curve.algorithm, curve.label, curve.x, points, curve.eval_seed_set)
+
+
+def _placed(curve: Curve, budget: Budgets, on_minutes: bool) -> Curve:
+    """The curve at its minutes, or at percent of its budget; without the start on a log axis."""
+    x = budget.minutes if on_minutes and budget.minutes is not None else 100.0 * budget.share
+    kept = [i for i in range(len(x)) if x[i] > 0 or not on_minutes]
+    points = [curve.points[i] for i in kept]
+    return Curve(curve.panel, curve.algorithm, curve.label, x[kept], points, curve.eval_seed_set)
+
+
+def _differ(ends: Sequence[float]) -> bool:
+    """Whether budgets differ so much that a linear axis would squeeze the short ones."""
+    return max(ends) > LINEAR_UP_TO * min(ends)
+
+
+def _first_visible(curves: Sequence[Curve], low: float) -> float:
+    """The first x at which a curve is above the lower edge of the panel."""
+    found = [c.x[i] for c in curves for i, p in enumerate(c.points) if p.value >= low]
+    return float(min(found, default=min(c.x[0] for c in curves)))
+
+
+def _of_band(curves: Sequence[Curve], source: Source) -> str:
+    if source.focus not in {c.label for c in curves}:
+        return ""
+    name = source.display.method(source.focus)
+    return (
+        f"Band: 95% interval of {name} over seeds and networks. The other methods have bands of "
+        "similar width, which are left out: what differs between networks is common to all "
+        "methods, and the leads above are paired. "
+    )
+
+
+def _of_data(names: set[str]) -> str:
+    return f" on {' and '.join(sorted(names))} data" if names else ""
+
+
+def _evaluations(found: Sequence[tuple[Curve, Budgets]]) -> str:
+    counts = sorted({len(c.points) for c, _ in found})
+    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"Every curve has {span} evaluations."
