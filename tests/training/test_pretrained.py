@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from tests.helpers.catalogue import build_short
 
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = ("cbf", "ns", "rb")
+NEEDS_ONNX = pytest.mark.skipif(find_spec("onnx") is None, reason="the export needs onnx")
 
 
 def test_there_is_one_small_model_per_task():
@@ -65,7 +67,7 @@ def test_a_model_was_trained_on_the_data_of_the_catalogue(task):
         ["health", "pretrained:rbb"],
         ["push", "pretrained:rbb", "owner/name"],
         ["act", "pretrained:rbb"],
-        ["export", "pretrained:rbb", "--out", "station"],
+        pytest.param(["export", "pretrained:rbb", "--out", "station"], marks=NEEDS_ONNX),
         ["drift", "networld/rb/expert-v0", "--model", "pretrained:rbb"],
         ["train", "networld", "--task", "rb", "--out", "run", "--init", "pretrained:rbb"],
     ],
