@@ -4,7 +4,7 @@
 
     manifest.json                     format, suite, every file with its hash, what was left out
     <run>.jsonl, <run>.failure.json   rows and failures
-    commands.txt, display.json
+    commands.txt, display.json, rates.toml
     checkpoints/<run>/...             unfinished trainings, and models that other runs need
 
 `pack` fills the archive in this order and leaves out what would exceed the largest size: first the
@@ -26,7 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from networld_algos.bench.paths import FINISHED, RESULT, Paths
-from networld_algos.results.folder import COMMANDS, DISPLAY, FAILURE_SUFFIX, read_failures
+from networld_algos.results.folder import (
+    COMMANDS,
+    DISPLAY,
+    FAILURE_SUFFIX,
+    RATES,
+    read_failures,
+)
 from networld_algos.results.rows import read_rows
 from networld_algos.training import checkpoint
 from networld_algos.training.run import BEST
@@ -136,7 +142,9 @@ def pack(folder: Path, out: Path, max_bytes: int | None = None) -> Packed:
 
 def is_result(name: str) -> bool:
     """Whether a file in a suite's folder is one that an archive carries."""
-    return name in (COMMANDS, DISPLAY) or bool(NAME.fullmatch(name) and RESULT.fullmatch(name))
+    return name in (COMMANDS, DISPLAY, RATES) or bool(
+        NAME.fullmatch(name) and RESULT.fullmatch(name)
+    )
 
 
 def result_key(name: str) -> str:

@@ -35,6 +35,7 @@ from networld_algos.files import DamagedFileError, reading, write_bytes
 from networld_algos.results.folder import (
     COMMANDS,
     FAILURE_SUFFIX,
+    RATES,
     add_commands,
     read_display,
     read_failures,
@@ -43,6 +44,7 @@ from networld_algos.results.folder import (
 from networld_algos.results.rows import has_rows, read_rows
 from networld_algos.training import checkpoint
 from networld_algos.training.run import BEST
+from networld_algos.training.tuning.choices import read_choices
 
 SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TENSORS = r"(model|optimizers)-[0-9a-f]{16}\.safetensors"
@@ -182,6 +184,8 @@ def _check_content(staged: Path, suite: str) -> list[Saved]:
     read_display(staged)
     if (staged / COMMANDS).is_file():
         (staged / COMMANDS).read_text(encoding="utf-8")
+    if (staged / RATES).is_file():
+        read_choices(staged / RATES)
     home = staged / CHECKPOINTS
     found = [read_saved(path) for path in sorted(home.iterdir())] if home.is_dir() else []
     there = {f"{CHECKPOINTS}/{p.relative_to(home).as_posix()}" for p in home.rglob("*.*")}
@@ -251,6 +255,8 @@ def _merge_results(staged: Path, root: Path, found: Unpacked) -> None:
             failure.unlink()
     if (staged / COMMANDS).is_file():
         add_commands(root, (staged / COMMANDS).read_text(encoding="utf-8").splitlines())
+    if (staged / RATES).is_file() and not (root / RATES).exists():
+        (staged / RATES).replace(root / RATES)
     if (display := read_display(staged)) is not None:
         here = read_display(root)
         write_display(root, display if here is None else here.merged(display))

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from networld_algos.files import reading, write_text
@@ -63,6 +63,10 @@ DISPLAY = "display.json"
 COMMITTED = "committed"
 """Folder in a suite's folder: copies of committed results that an own algorithm is compared with,
 see `networld_algos.bench.submission.committed`."""
+NOTES = "notes.txt"
+"""File in the folder `COMMITTED`: what a reader of a report must know about the copies."""
+RATES = "rates.toml"
+"""File in a suite's folder: measured updates per minute, so that every call has equal budgets."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,14 @@ class SuiteRows:
         failures: Runs that raised an exception.
         commands: Commands that made the rows.
         display: Looks of methods and tasks; None if there is no file `DISPLAY`.
+        notes: What readers must know about copies of committed results, one sentence each.
     """
 
     rows: list[Row]
     failures: list[Failure]
     commands: list[str]
     display: Display | None
+    notes: list[str] = field(default_factory=list)
 
 
 def read_suite(folder: Path) -> SuiteRows:
@@ -122,8 +128,11 @@ def read_suite(folder: Path) -> SuiteRows:
     commands = _commands(folder, suite)
     if (folder / COMMITTED / COMMANDS).is_file():
         commands = [*commands, *_read_commands(folder / COMMITTED / COMMANDS)]
+    notes: list[str] = []
+    if (folder / COMMITTED / NOTES).is_file():
+        notes = _read_commands(folder / COMMITTED / NOTES)
     display = read_display(folder) if folder.is_dir() else None
-    return SuiteRows(rows, failures, commands, display or read_display(home))
+    return SuiteRows(rows, failures, commands, display or read_display(home), notes)
 
 
 def _refuse_mixed_data(folder: Path, by_file: dict[Path, list[Row]]) -> None:

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from networld_algos import bench
+from networld_algos.bench.archive import pack
 from networld_algos.bench.submission import committed, joining
 from networld_algos.bench.submission.against import against as prepare
+from networld_algos.bench.unpacking import unpack
 from networld_algos.cli.command import main
 from networld_algos.plugin import add_algorithm
 from networld_algos.registry import ALGORITHMS
-from networld_algos.results.folder import COMMITTED, read_suite
+from networld_algos.results.folder import COMMITTED, Failure, read_suite, write_failure
 from networld_algos.results.rows import read_rows
 from tests.helpers.catalogue import build_short
 from tests.helpers.submissions import EXAMPLE, SUITE, tiny_suite
@@ -90,6 +92,9 @@ def test_only_the_own_algorithm_is_trained_and_the_report_has_both(theirs, tmp_p
     assert len(rows.rows) == len(own) + len(read_rows(theirs))
     assert rows.display.method("filtered-bc") == "%BC"
     assert any("copies of committed" in line for line in rows.commands)
+    assert [note.split(".")[0] for note in rows.notes] == [
+        "Only your own algorithms were trained here"
+    ]
     final = {
         (row.algorithm, row.seed): row
         for row in rows.rows
@@ -101,6 +106,9 @@ def test_only_the_own_algorithm_is_trained_and_the_report_has_both(theirs, tmp_p
     assert main(["report", str(results / "tiny"), "--out", str(tmp_path / "page")]) == 0
     tables = (tmp_path / "page" / "tables.md").read_text()
     assert "%BC" in tables
+    assert (
+        "Only your own algorithms were trained" in (tmp_path / "page" / "report.html").read_text()
+    )
     # A run of the whole suite would write a second result of each committed run.
     assert main(["bench", "run", str(suite), "--results", str(results)]) == 2
     assert "go on with --against-committed" in capsys.readouterr().err
@@ -118,6 +126,11 @@ def test_budgets_are_those_of_the_suite_or_its_minutes(theirs, tmp_path, mine, m
     assert {run.updates for run in of(found)} == {10}  # a fifth of a minute
     monkeypatch.setattr(joining, "measured_rate", lambda *args: 500.0)  # the machine is idle now
     assert of(against(suite, [mine], tmp_path / "a", theirs, "minutes")) == of(found)
+    failure = Failure(suite="tiny", run="a run", error="an error", traceback="")
+    write_failure(tmp_path / "a" / "comparison-00000000.failure.json", failure)
+    pack(tmp_path / "a", tmp_path / "a.zip")  # and goes on with these budgets elsewhere
+    root = unpack(tmp_path / "a.zip", tmp_path / "b").folder
+    assert of(against(suite, [mine], root, theirs, "minutes")) == of(found)
 
 
 def test_a_rate_is_measured(mine):
@@ -177,7 +190,7 @@ def test_rows_of_other_data_are_refused_unless_only_rounding_differs(
     changed(theirs, lambda row: {**row, "data_hashes": {}})
     found = against(tiny_suite(), [mine], tmp_path / "own", theirs)
     assert ["was not recorded" in mark for mark in found.committed.marks] == [True]
-    assert "was not recorded" in (tmp_path / "own" / COMMITTED / "commands.txt").read_text()
+    assert "was not recorded" in (tmp_path / "own" / COMMITTED / "notes.txt").read_text()
 
 
 def test_other_versions_settings_and_missing_runs_are_marked(theirs, mine, tmp_path, monkeypatch):
@@ -190,6 +203,9 @@ def test_other_versions_settings_and_missing_runs_are_marked(theirs, mine, tmp_p
     changed(theirs, lambda row: {**row, "version": "0.0.9"})
     marks = against(tiny_suite(), [mine], tmp_path / "own", theirs).committed.marks
     assert "made by version 0.0.9" in marks[0]
+    changed(theirs, lambda row: {**row, "machine": "torch 1, default products, Some CPU"})
+    marks = against(tiny_suite(), [mine], tmp_path / "own", theirs).committed.marks
+    assert "were measured on Some CPU, and yours on" in marks[-1]
     assert len(list((tmp_path / "own" / COMMITTED).glob("*.jsonl"))) == len(
         list(theirs.glob("*.jsonl"))
     )

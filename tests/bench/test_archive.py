@@ -206,6 +206,7 @@ def forged(archive, tmp_path, names=(), facts=None, **changes):
         ({f"{B}.jsonl": b"print('hello')\n"}, {}, "is damaged"),
         ({f"{B}.jsonl": row(seed=1).to_json().replace("mine", "yours").encode()}, {}, "'yours'"),
         ({"display.json": b"[]"}, {}, "display.json is damaged"),
+        ({"rates.toml": b"["}, {}, "rates.toml is damaged"),
         ({}, {"suite": "../mine"}, "impossible name"),
         ({}, {"suite": "yours"}, "is of suite 'yours', but holds results of 'mine'"),
         ({}, {"format": 2}, "has format 2, but this version reads 1"),

@@ -13,10 +13,10 @@ from networld_algos.bench.submission.committed import (
     find_committed,
     refuse_same_folder,
 )
-from networld_algos.bench.submission.joining import RATES, join, with_minutes
+from networld_algos.bench.submission.joining import join, with_minutes
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.tuned import settled
-from networld_algos.results.folder import COMMITTED
+from networld_algos.results.folder import COMMITTED, RATES
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from networld_algos.bench.suite import Suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.data.identity import SHOWN
 from networld_algos.files import write_bytes, write_text
-from networld_algos.results.folder import COMMANDS, COMMITTED, DISPLAY, read_suite
+from networld_algos.results.folder import COMMANDS, COMMITTED, DISPLAY, NOTES, RATES, read_suite
 from networld_algos.results.rows import Row, read_rows
 from networld_algos.results.text import count
+from networld_algos.training.cpu import machine
 from networld_envs import store
 from networld_envs.policies.references import TEST_SEED, reference_rewards
 from networld_envs.store.minari_io import own_record
@@ -107,6 +108,7 @@ def check_committed(suite: Suite, folder: Path) -> CommittedRows:
     _refuse_other_networks(suite, folder, found.rows)
     rounded = _refuse_other_data(suite, folder, found.rows)
     marks = [*_version_marks(found.rows), *_setting_marks(suite, folder), *rounded]
+    marks += _machine_marks(found.rows)
     unknown = _labels(r for r in found.rows if r.kind == "learned" and not r.data_hashes)
     if unknown:
         marks.append(
@@ -131,7 +133,8 @@ def copy_committed(found: CommittedRows, root: Path) -> int:
     target = root / COMMITTED
     target.mkdir(parents=True, exist_ok=True)
     files = {p.name: p for p in sorted(found.folder.iterdir()) if is_result(p.name)}
-    files.pop(COMMANDS, None)
+    for own in (COMMANDS, RATES):
+        files.pop(own, None)
     for path in target.iterdir():
         if path.name not in files:
             path.unlink()
@@ -140,9 +143,14 @@ def copy_committed(found: CommittedRows, root: Path) -> int:
     lines = [
         f"# The rows in {COMMITTED}/ are copies of committed ones, which these commands made:",
         *found.commands,
-        *(f"# Note: {mark}" for mark in found.marks),
     ]
     write_text(target / COMMANDS, "".join(f"{line}\n" for line in lines))
+    notes = [
+        f"Only your own algorithms were trained here. All other rows are copies of the committed "
+        f"ones in {found.folder}.",
+        *(f"About the committed rows: {mark}." for mark in found.marks),
+    ]
+    write_text(target / NOTES, "".join(f"{note}\n" for note in notes))
     return len(files) - (DISPLAY in files)
 
 
@@ -239,6 +247,23 @@ def _version_marks(rows: Sequence[Row]) -> list[str]:
     return [
         f"made by version {_versions(rows)}, and this is {__version__}; the random policy has the "
         "same rewards on the test networks"
+    ]
+
+
+def _machine_marks(rows: Sequence[Row]) -> list[str]:
+    """Whether times were measured on another processor than this one."""
+    here = machine().rpartition(" products, ")[-1]
+    other = {
+        name
+        for row in rows
+        if row.kind == "learned"
+        and (name := (row.machine or "an unknown machine").rpartition(" products, ")[-1]) != here
+    }
+    if not other:
+        return []
+    return [
+        f"their minutes and milliseconds were measured on {' and '.join(sorted(other))}, and yours "
+        f"on {here}, so times cannot be compared"
     ]
 
 

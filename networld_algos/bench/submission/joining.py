@@ -18,8 +18,6 @@ from networld_algos.training.train import train
 from networld_algos.training.tuning.choices import RATE, read_choices, write_choices
 from networld_envs import store
 
-RATES = "rates.toml"
-"""File in a suite's folder: measured updates per minute, so that every call has equal budgets."""
 FROM_SCRATCH = " (from scratch)"
 EPISODES = 50  # of a dataset, for the measurement
 WARM_UP, MEASURED = 5, 30  # updates
