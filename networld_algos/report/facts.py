@@ -83,10 +83,10 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
     few = sum(1 < len({r.seed for r in group}) < stats.ENOUGH_SEEDS for _, group in groups)
     if few:
         found.append(
-            f"{few} of {len(groups)} results come from two to four training seeds. Their "
-            "intervals, marked with ‡, are bootstraps over seeds and test networks, because "
-            "Student's t over so few seeds says nothing. Differences, and verdicts on them, keep "
-            "Student's t."
+            f"{few} of {len(groups)} results come from two training seeds. Their intervals, marked "
+            "with ‡, are bootstraps over seeds and test networks, because Student's t over two "
+            "seeds says nothing. They are too narrow if seeds differ by more than networks do. "
+            "Differences, and verdicts on them, keep Student's t."
         )
     return found
 

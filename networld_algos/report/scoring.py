@@ -15,7 +15,7 @@ import numpy as np
 
 from networld_algos.results import stats
 from networld_algos.results.rows import DEPLOYMENT, DRIFT, ROLES, Row
-from networld_algos.results.stats import Interval, Method
+from networld_algos.results.stats import Floats, Interval, Method
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -25,6 +25,8 @@ FactorLevel = tuple[str | None, float | None]
 """What a row varies beside the method, and its value; (None, None) where it varies nothing."""
 Scales = Mapping[tuple[str, FactorLevel], tuple[float, float]]
 """(task, factor and level) -> average reward of (random, expert), see `scales`."""
+Ends = Mapping[tuple[str, FactorLevel], tuple[Floats, Floats]]
+"""(task, factor and level) -> rewards ``(episodes,)`` of (random, expert), see `ends`."""
 
 PLAIN: FactorLevel = (None, None)
 ENVIRONMENT_FACTORS = ("agents", DEPLOYMENT, DRIFT)
@@ -119,9 +121,9 @@ def behaviours(rows: Sequence[Row], scores: Mapping[str, float]) -> dict[Panel, 
     scale = scales(rows)
     out: dict[Panel, Reference] = {}
     for panel in dict.fromkeys(panel_of(r) for r in rows if r.kind == "learned"):
-        ends, score = scale.get((panel[0], PLAIN)), scores.get(panel[1])
-        if ends is not None and score is not None:
-            reward = ends[0] + score / 100.0 * (ends[1] - ends[0])
+        both, score = scale.get((panel[0], PLAIN)), scores.get(panel[1])
+        if both is not None and score is not None:
+            reward = both[0] + score / 100.0 * (both[1] - both[0])
             out[panel] = Reference("data", BEHAVIOUR, "data", _bare(reward), _bare(score), None)
     return out
 
@@ -133,30 +135,43 @@ def scales(rows: Sequence[Row], seed_set: str = "test") -> Scales:
         rows: Rows of one suite.
         seed_set: The networks, ``"test"`` or ``"validation"``.
     """
+    return {
+        key: (float(random.mean()), float(expert.mean()))
+        for key, (random, expert) in ends(rows, seed_set).items()
+    }
+
+
+def ends(rows: Sequence[Row], seed_set: str = "test") -> Ends:
+    """Rewards of (random, expert) on every network, for the tasks and levels that have both.
+
+    Args:
+        rows: Rows of one suite.
+        seed_set: The networks, ``"test"`` or ``"validation"``.
+    """
     found: dict[tuple[str, FactorLevel, str], dict[str, list[float]]] = {}
     for row in _references(rows, seed_set):
         if row.role in ("random", "expert"):
             key = (row.task, factor_level_of(row), row.role)
             found.setdefault(key, {}).setdefault(row.algorithm, []).extend(row.episode_returns)
-    means: dict[tuple[str, FactorLevel, str], float] = {}
+    returns: dict[tuple[str, FactorLevel, str], Floats] = {}
     for (task, factor_level, role), policies in found.items():
         if len(policies) > 1:
             raise ValueError(f"task {task!r} has several {role} policies: {sorted(policies)}")
-        means[task, factor_level, role] = float(np.mean(next(iter(policies.values()))))
+        returns[task, factor_level, role] = np.array(next(iter(policies.values())))
     return {
         (task, factor_level): (
-            means[task, factor_level, "random"],
-            means[task, factor_level, "expert"],
+            returns[task, factor_level, "random"],
+            returns[task, factor_level, "expert"],
         )
         for task, factor_level in dict.fromkeys(
-            (task, factor_level) for task, factor_level, _ in means
+            (task, factor_level) for task, factor_level, _ in returns
         )
-        if (task, factor_level, "random") in means and (task, factor_level, "expert") in means
+        if (task, factor_level, "random") in returns and (task, factor_level, "expert") in returns
     }
 
 
-def scale_of(scale: Scales, row: Row) -> tuple[float, float] | None:
-    """(random, expert) that normalise a row; None if they are missing."""
+def scale_of(scale: Mapping[tuple[str, FactorLevel], T], row: Row) -> T | None:
+    """(random, expert) that normalise a row, from `scales` or `ends`; None if they are missing."""
     own = scale.get((row.task, factor_level_of(row)))
     if own is not None or (row.factor or "").startswith(ENVIRONMENT_FACTORS):
         return own

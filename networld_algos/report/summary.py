@@ -4,8 +4,9 @@ The rules, in one place:
 
 * The headline is the last checkpoint on test seeds, never a maximum over checkpoints.
 * Scores are normalised with the reference rows of the same suite, task and factor level.
-* Intervals are over training seeds. With fewer than five they also count how scores vary between
-  networks, and with a single seed only that, and say so.
+* Intervals count how scores vary between training seeds and between networks. With a single seed
+  they count networks only, and say so. Where all earn little on a network, so do random and expert,
+  and the score stays what it is: see `networld_algos.results.networks.relative`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import numpy as np
 from networld_algos.report import training
 from networld_algos.report.scoring import (
     PLAIN,
+    Ends,
     FactorLevel,
     Panel,
     check_unique,
+    ends,
     factor_level_of,
     grouped,
     learned_rows,
@@ -30,7 +33,7 @@ from networld_algos.report.scoring import (
     scale_of,
     scales,
 )
-from networld_algos.results import stats
+from networld_algos.results import networks, stats
 from networld_algos.results.rows import Row
 from networld_algos.results.stats import Floats, Interval
 
@@ -44,7 +47,9 @@ class Final:
         algorithm: Key in ``ALGORITHMS``.
         label: Name in figures.
         seeds: Training seeds.
-        runs: Normalised scores, one array ``(episodes,)`` per seed; None without references.
+        runs: Normalised scores relative to random and expert on every network
+            (`networld_algos.results.networks.relative`), one array ``(episodes,)`` per seed; None
+            without references.
         reward: Average reward per agent and step.
         score: Normalised score of the last checkpoint.
         best_score: Normalised score of the best checkpoint; see `finals`.
@@ -89,6 +94,16 @@ class Final:
     def seed_scores(self) -> Floats | None:
         """``(seeds,)`` normalised score of each seed."""
         return None if self.runs is None else np.array([run.mean() for run in self.runs])
+
+    @property
+    def median(self) -> float | None:
+        """Median score over all networks of all seeds."""
+        return None if self.runs is None else networks.median_score(self.runs)
+
+    @property
+    def failed(self) -> float | None:
+        """Share of them with a score below `networld_algos.results.networks.FAILED_BELOW`."""
+        return None if self.runs is None else networks.failed_share(self.runs)
 
 
 MOST_CURVES = 8
@@ -167,34 +182,34 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
     Raises:
         ValueError: If two final rows claim the same run.
     """
-    scale, validation = scales(rows), scales(rows, "validation")
+    beside, validation = ends(rows), scales(rows, "validation")
     learned = learned_rows(rows, experiment)
     last = [r for r in learned if r.is_last and r.eval_seed_set == "test"]
     check_unique(last)
     order = {panel: i for i, panel in enumerate(panels(rows, experiment))}
+    by_run = dict(grouped(learned, lambda r: r.run))
+    by_method = dict(grouped(learned, lambda r: (*method_of(r), factor_level_of(r))))
     out: list[Final] = []
     for (panel, label, factor_level), group in grouped(
         last, lambda r: (*method_of(r), factor_level_of(r))
     ):
-        scored = scale_of(scale, group[0])
+        both = scale_of(beside, group[0])
         returns = [np.asarray(r.episode_returns) for r in group]
         runs = score = best_score = rise = None
         best_by = "test"
-        if scored is not None:
-            runs = [stats.normalised_score(x, *scored) for x in returns]
+        if both is not None:
+            scored = float(both[0].mean()), float(both[1].mean())
+            runs = networks.relative_scores(returns, *both)
             score = stats.seed_interval(runs, rng)
-            chosen = [_best_checkpoint(learned, r) for r in group]
+            chosen = [_best_checkpoint(by_run[r.run]) for r in group]
             best_by = "validation" if all(by == "validation" for _, by in chosen) else "test"
             best_score = score
             if any(row is not r for (row, _), r in zip(chosen, group, strict=True)):
-                best = [stats.normalised_score(row.episode_returns, *scored) for row, _ in chosen]
-                best_score = stats.seed_interval(best, rng)
-            level = factor_level
-            every = [
-                r for r in learned if method_of(r) == (panel, label) and factor_level_of(r) == level
-            ]
-            ends = {"test": scored, "validation": scale_of(validation, group[0])}
-            rise = training.last_quarter(every, group, ends, rng)
+                best = [row.episode_returns for row, _ in chosen]
+                best_score = stats.seed_interval(networks.relative_scores(best, *both), rng)
+            every = by_method[panel, label, factor_level]
+            known = {"test": scored, "validation": scale_of(validation, group[0]) or scored}
+            rise = training.last_quarter(every, group, known, rng)
         out.append(
             Final(
                 panel=panel,
@@ -225,8 +240,10 @@ def learning_curves(rows: Sequence[Row], experiment: str, rng: np.random.Generat
 
     A curve uses the networks, test or validation, on which the method was evaluated more often, and
     test networks if both were used equally often. The two are never mixed in one curve.
+    Intervals are of rewards relative to random and expert on the same networks.
     """
     out: list[Curve] = []
+    beside = {name: ends(rows, name) for name in ("test", "validation")}
     for (panel, label), group in grouped(learned_rows(rows, experiment), method_of):
         by_set = {
             name: _by_update([r for r in group if r.eval_seed_set == name])
@@ -242,7 +259,7 @@ def learning_curves(rows: Sequence[Row], experiment: str, rng: np.random.Generat
                     label,
                     np.array(list(points), dtype=np.float64),
                     [
-                        stats.seed_interval([r.episode_returns for r in at], rng)
+                        stats.seed_interval(_relative(at, beside[name]), rng)
                         for at in points.values()
                     ],
                     name,
@@ -270,6 +287,12 @@ def network_strata(finals_: Sequence[Final]) -> dict[str, list[list[Floats]]]:
     }
 
 
+def _relative(rows: Sequence[Row], beside: Ends) -> list[Floats]:
+    """Rewards of rows of one method, see `networks.relative`."""
+    random, expert = scale_of(beside, rows[0]) or ([], [])
+    return networks.relative([r.episode_returns for r in rows], random, expert)
+
+
 def _by_update(rows: Sequence[Row]) -> dict[int, list[Row]]:
     seeds = {r.seed for r in rows}
     at: dict[int, dict[int, Row]] = {}
@@ -279,8 +302,7 @@ def _by_update(rows: Sequence[Row]) -> dict[int, list[Row]]:
     return {u: list(at[u].values()) for u in sorted(at) if set(at[u]) == seeds}
 
 
-def _best_checkpoint(rows: Sequence[Row], last: Row) -> tuple[Row, str]:
-    run = [r for r in rows if r.run == last.run]
+def _best_checkpoint(run: Sequence[Row]) -> tuple[Row, str]:
     test = {r.updates: r for r in run if r.eval_seed_set == "test"}
     validation = {r.updates: r for r in run if r.eval_seed_set == "validation"}
     shared = [u for u in validation if u in test]

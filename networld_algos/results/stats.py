@@ -1,8 +1,9 @@
-"""Statistics of few training seeds: intervals, IQM, bootstrap, profiles.
+"""Statistics of few training seeds: intervals, IQM, bootstrap.
 
-All functions work on arrays of scores, which `networld_algos.report.summary` makes from rows. A
-*stratum* is the array ``(n,)`` of the scores of one method on one task, one value per seed. Strata
-may differ in length.
+Every seed is scored on the same networks, and intervals count how both vary, see
+`networld_algos.results.crossed`. All functions work on arrays of scores, which
+`networld_algos.report.summary` makes from rows. A *stratum* is the array ``(n,)`` of the scores of
+one method on one task, one value per seed. Strata may differ in length.
 
 Definitions follow Agarwal et al., "Deep reinforcement learning at the edge of the statistical
 precipice", NeurIPS 2021, wherever that paper has one.
@@ -11,29 +12,34 @@ precipice", NeurIPS 2021, wherever that paper has one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+
+from networld_algos.results.crossed import Estimate, crossed_estimate, mean_estimate
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[list[Floats]], Floats]
 
 RESAMPLES = 2000
-ENOUGH_SEEDS = 5
-"""Number of seeds from which an interval is over seeds alone, see `seed_interval`."""
+ENOUGH_SEEDS = 3
+"""Number of seeds from which an interval is Student's t, see `seed_interval`."""
+MATTERS = 1.0
+"""Smallest difference that matters, in points of the normalised score."""
 
 
 class Method(StrEnum):
     """How an interval was computed."""
 
+    CROSSED = "t over seeds and networks"
     T = "t over seeds"
+    """For seeds that were not scored on equally many networks, and for independent values."""
     SEEDS = "bootstrap over seeds"
     NETWORKS = "bootstrap over seeds and networks"
-    """For two to four seeds that were scored on the same networks, see `seed_interval`."""
+    """For two seeds, see `seed_interval`, and for statistics of several tasks."""
     EPISODES = "bootstrap over episodes"
     """For a single seed; it says nothing about the spread between seeds."""
     NONE = "none"
@@ -73,8 +79,10 @@ class Interval:
 
     @property
     def sign(self) -> str:
-        """What tables put behind the limits: ``"†"`` for one seed, ``"‡"`` for two to four."""
-        return {Method.EPISODES: "†", Method.NETWORKS: "‡"}.get(self.method, "")
+        """What tables put behind the limits: ``"†"`` for one seed, ``"‡"`` for two."""
+        if self.method is Method.NETWORKS:
+            return "‡" if self.count < ENOUGH_SEEDS else ""
+        return "†" if self.is_of_one_seed else ""
 
 
 def normalised_score(returns: ArrayLike, random: float, expert: float) -> Floats:
@@ -96,24 +104,30 @@ def normalised_score(returns: ArrayLike, random: float, expert: float) -> Floats
 def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     """Mean of independent values ``(n,)`` with Student's t interval, ``mean +- t s / sqrt(n)``."""
     x = vector(values)
-    mean = float(x.mean())
     if len(x) == 1:
-        return Interval(mean, np.nan, np.nan, 1, Method.T)
-    t = float(stdtrit(len(x) - 1, 0.5 + confidence / 2))
-    half = t * float(x.std(ddof=1)) / len(x) ** 0.5
-    return Interval(mean, mean - half, mean + half, len(x), Method.T)
+        return Interval(float(x[0]), np.nan, np.nan, 1, Method.T)
+    return _as_interval(crossed_estimate(x[:, None]), confidence)
+
+
+def _as_interval(estimate: Estimate, confidence: float = 0.95) -> Interval:
+    method = Method.T if estimate.networks == 1 else Method.CROSSED
+    return Interval(estimate.value, *estimate.limits(confidence), estimate.seeds, method)
 
 
 def seed_interval(
     runs: Sequence[ArrayLike], rng: np.random.Generator, confidence: float = 0.95
 ) -> Interval:
-    """Mean over training seeds, with an interval that depends on how many there are.
+    """Mean over seeds and networks, with an interval that counts how both vary.
 
-    * `ENOUGH_SEEDS` or more: Student's t over seeds.
-    * Two to four, on the same networks: a bootstrap over seeds and networks, see `network_draws`.
-      Student's t would multiply the spread of two seeds by 12.7, and says nothing.
+    * Three seeds or more: Student's t, see `networld_algos.results.crossed.crossed_estimate`.
+    * Two: a bootstrap over seeds and networks, see `network_draws`. Student's t would multiply the
+      spread of two seeds by up to 12.7, and say nothing. The bootstrap is too narrow if seeds
+      differ by much more than networks do; `Interval.sign` marks it.
     * One: a bootstrap over its episodes, which says nothing about the spread between seeds, see
       `Interval.is_of_one_seed`.
+
+    Seeds with different numbers of episodes were not scored on the same networks. Their interval is
+    Student's t over seeds.
 
     Args:
         runs: One entry per seed, the values ``(episodes,)`` of that seed's evaluation. Episode k of
@@ -121,21 +135,19 @@ def seed_interval(
         rng: Used only for a bootstrap.
         confidence: Coverage.
     """
-    means = [float(vector(run).mean()) for run in runs]
-    if has_few_seeds(runs):
-        draws = network_draws(_table(runs), rng, RESAMPLES).mean(axis=-1)
-        low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
-        mean = float(np.mean(means))
-        return Interval(mean, float(low), float(high), len(means), Method.NETWORKS)
-    if len(means) != 1:
-        return t_interval(means, confidence)
-    return bootstrap(
-        [vector(runs[0])],
-        lambda strata: strata[0].mean(axis=-1),
-        rng,
-        confidence,
-        method=Method.EPISODES,
-    )
+    data = [vector(run) for run in runs]
+    if len(data) == 1:
+        return bootstrap(
+            data, lambda strata: strata[0].mean(axis=-1), rng, confidence, method=Method.EPISODES
+        )
+    if not have_same_networks(data):
+        return t_interval([run.mean() for run in data], confidence)
+    table = np.stack(data)
+    if len(data) >= ENOUGH_SEEDS:
+        return _as_interval(crossed_estimate(table), confidence)
+    draws = network_draws(table, rng, RESAMPLES).mean(axis=-1)
+    low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(float(table.mean()), float(low), float(high), len(data), Method.NETWORKS)
 
 
 def network_draws(table: Floats, rng: np.random.Generator, resamples: int) -> Floats:
@@ -146,8 +158,7 @@ def network_draws(table: Floats, rng: np.random.Generator, resamples: int) -> Fl
     the same networks (Owen, "The pigeonhole bootstrap", 2007). Effects are scaled by
     ``sqrt(n / (n - 1))``, without which the spread of two seeds would come out at half its
     variance. The rest is part of both effects, so the variance of the mean is slightly too large
-    and not too small. With two seeds, the interval still covers the mean less often than it says
-    if seeds differ by much more than networks do: nothing but more seeds can mend that.
+    and not too small. It is the variance of `networld_algos.results.crossed.crossed_estimate`.
 
     Args:
         table: Scores ``(S, K)`` of S seeds on K networks.
@@ -168,13 +179,9 @@ def _unbiased(count: int) -> float:
     return (count / (count - 1)) ** 0.5 if count > 1 else 1.0
 
 
-def has_few_seeds(runs: Sequence[ArrayLike]) -> bool:
-    """Whether an interval counts networks: two to four seeds, with equally many episodes."""
-    return 1 < len(runs) < ENOUGH_SEEDS and len({len(vector(run)) for run in runs}) == 1
-
-
-def _table(runs: Sequence[ArrayLike]) -> Floats:
-    return np.stack([vector(run) for run in runs])
+def have_same_networks(runs: Sequence[ArrayLike]) -> bool:
+    """Whether there are two seeds or more, with equally many episodes."""
+    return len(runs) > 1 and len({len(vector(run)) for run in runs}) == 1
 
 
 def network_bootstrap(
@@ -184,7 +191,9 @@ def network_bootstrap(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """`bootstrap` of the means of seeds. With few seeds, networks are drawn anew as well.
+    """Interval of a statistic of several tasks; seeds and networks of each task are drawn anew.
+
+    Where the seeds of a task were not scored on the same networks, only seeds are drawn.
 
     Args:
         tables: For each task, one entry ``(episodes,)`` per seed.
@@ -194,9 +203,10 @@ def network_bootstrap(
         resamples: Number of resamples.
     """
     means = [np.array([vector(run).mean() for run in runs]) for runs in tables]
-    if not all(map(has_few_seeds, tables)):
+    if not all(map(have_same_networks, tables)):
         return bootstrap(means, statistic, rng, confidence, resamples)
-    draws = statistic([network_draws(_table(runs), rng, resamples) for runs in tables])
+    stacked = [np.stack([vector(run) for run in runs]) for runs in tables]
+    draws = statistic([network_draws(table, rng, resamples) for table in stacked])
     low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
     count = sum(map(len, means))
     return Interval(float(statistic(means)), float(low), float(high), count, Method.NETWORKS)
@@ -205,19 +215,50 @@ def network_bootstrap(
 def paired_interval(
     x: Sequence[ArrayLike], y: Sequence[ArrayLike], rng: np.random.Generator
 ) -> Interval:
-    """Mean of X minus Y over the seeds of both, with Student's t interval of the differences.
+    """Mean of X minus Y, paired by seed and network, with an interval that counts how both vary.
 
-    Verdicts are based on it, so with few seeds it is wide rather than too narrow. With one seed it
-    is a bootstrap over episodes, as in `seed_interval`.
+    Verdicts are based on it, so it is Student's t with two seeds already: wide rather than too
+    narrow. With one seed it is a bootstrap over episodes, as in `seed_interval`.
 
-    Pairing removes the effect of a seed on both, e.g. through the episodes it selects for training.
-    Entries are the values ``(episodes,)`` of one seed. With a single seed, both must have the same
-    test episodes.
+    Pairing removes what a seed or a network does to both, e.g. through the episodes that a seed
+    selects for training, or through a network where every policy earns little. Entries are the
+    values ``(episodes,)`` of one seed, and episode k is on the same network everywhere. If the
+    numbers of episodes differ, differences are paired by seed only.
+    """
+    found = differences(x, y)
+    if not have_same_networks(found):
+        return seed_interval(found, rng)
+    return _as_interval(crossed_estimate(np.stack(found)))
+
+
+def differences(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> list[Floats]:
+    """X minus Y on every network, one entry ``(episodes,)`` per seed.
+
+    If any two numbers of episodes differ, an entry has a single value, the difference of means.
     """
     pairs = [(vector(a), vector(b)) for a, b in zip(x, y, strict=True)]
-    if len(pairs) == 1 and len(pairs[0][0]) == len(pairs[0][1]):
-        return seed_interval([pairs[0][0] - pairs[0][1]], rng)
-    return t_interval([a.mean() - b.mean() for a, b in pairs])
+    if len({len(values) for pair in pairs for values in pair}) == 1:
+        return [a - b for a, b in pairs]
+    return [np.array([a.mean() - b.mean()]) for a, b in pairs]
+
+
+def mean_interval(
+    tables: Sequence[Sequence[ArrayLike]], rng: np.random.Generator, paired: bool = False
+) -> Interval:
+    """Mean over tasks, which are independent of each other, of `seed_interval` in each.
+
+    Args:
+        tables: For each task, one entry ``(episodes,)`` per seed, equally many everywhere.
+        rng: Used only for a bootstrap.
+        paired: Whether the entries are `differences`, see `paired_interval`.
+    """
+    data = [[vector(run) for run in runs] for runs in tables]
+    if not all(map(have_same_networks, data)):
+        return t_interval(np.mean([[run.mean() for run in runs] for runs in data], axis=0))
+    if not paired and len(data[0]) < ENOUGH_SEEDS:
+        found = network_bootstrap(data, task_mean, rng)
+        return replace(found, count=len(data[0]))
+    return _as_interval(mean_estimate([crossed_estimate(np.stack(runs)) for runs in data]))
 
 
 def interquartile_mean(values: ArrayLike) -> Floats:
@@ -303,36 +344,6 @@ def _improvement(strata: list[Floats]) -> Floats:
         difference = x[..., :, None] - y[..., None, :]  # (..., n, m)
         tasks.append((0.5 * (1.0 + np.sign(difference))).mean(axis=(-2, -1)))
     return np.mean(tasks, axis=0)
-
-
-def performance_profile(strata: Sequence[ArrayLike], thresholds: ArrayLike) -> Floats:
-    """Share of runs whose score exceeds each threshold, with equal weight per task.
-
-    Args:
-        strata: Scores ``(n_k,)`` of each task.
-        thresholds: ``(P,)``.
-
-    Returns:
-        ``(P,)`` in [0, 1], non-increasing for increasing thresholds.
-    """
-    return _profile([vector(x) for x in strata], vector(thresholds))
-
-
-def profile_band(
-    strata: Sequence[ArrayLike],
-    thresholds: ArrayLike,
-    rng: np.random.Generator,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-) -> tuple[Floats, Floats]:
-    """Pointwise stratified bootstrap band of `performance_profile`: two arrays ``(P,)``."""
-    draws = _profile(resample([vector(x) for x in strata], rng, resamples), vector(thresholds))
-    low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0)
-    return low, high
-
-
-def _profile(strata: list[Floats], thresholds: Floats) -> Floats:
-    return np.mean([(x[..., None, :] > thresholds[:, None]).mean(axis=-1) for x in strata], axis=0)
 
 
 def paper_score(means: Mapping[Any, Mapping[str, float]]) -> dict[str, float]:

@@ -8,6 +8,8 @@ from scipy.stats import t as student_t
 from scipy.stats import trim_mean
 
 from networld_algos.results import curves, stats
+from networld_algos.results.crossed import crossed_estimate, mean_estimate
+from networld_algos.results.profiles import performance_profile, profile_band
 
 
 def test_normalised_score_maps_random_to_0_and_expert_to_100():
@@ -42,18 +44,17 @@ def test_one_value_has_no_t_interval():
     assert math.isnan(interval.high)
 
 
-@pytest.mark.parametrize(
-    "runs",
-    [
-        [[1.0, 3.0], [5.0, 5.0, 5.0], [4.0]],  # not the same networks
-        [[1.0, 3.0], [5.0, 5.0], [4.0, 4.0], [0.0, 1.0], [2.0, 3.0]],
-    ],
-)
-def test_seed_interval_is_student_t_with_enough_seeds_or_other_networks(runs):
-    interval = stats.seed_interval(runs, np.random.default_rng(0))
-    assert interval == stats.t_interval([np.mean(run) for run in runs])
-    assert not interval.is_of_one_seed
-    assert interval.seeds == len(runs)
+def test_seed_interval_is_student_t_over_seeds_and_networks_with_enough_seeds():
+    rng = np.random.default_rng(0)
+    table = 50 + rng.normal(0, 4, (5, 1)) + rng.normal(0, 12, 32) + rng.normal(0, 3, (5, 32))
+    found = stats.seed_interval(list(table), rng)
+    low, high = crossed_estimate(table).limits()
+    assert_allclose([found.value, found.low, found.high], [table.mean(), low, high])
+    assert (found.method, found.seeds, found.sign) == ("t over seeds and networks", 5, "")
+    of_seeds = stats.t_interval(table.mean(axis=1))
+    assert found.high - found.low > of_seeds.high - of_seeds.low  # networks count too
+    other = [[1.0, 3.0], [5.0, 5.0, 5.0], [4.0]]  # not the same networks
+    assert stats.seed_interval(other, rng) == stats.t_interval([2.0, 5.0, 4.0])
 
 
 def test_two_seeds_have_an_interval_over_seeds_and_networks():
@@ -67,7 +68,7 @@ def test_two_seeds_have_an_interval_over_seeds_and_networks():
     assert_allclose(draws.mean(), table.mean(), atol=0.2)
     assert_allclose(draws.mean(axis=1).var(), of_seeds + of_networks, rtol=0.03)
     found = stats.seed_interval(list(table), rng)
-    assert found.method == "bootstrap over seeds and networks"
+    assert (found.method, found.sign) == ("bootstrap over seeds and networks", "‡")
     assert (found.seeds, found.is_of_one_seed) == (2, False)
     assert found.low < table.mean(axis=1).min()
     assert found.high > table.mean(axis=1).max()
@@ -78,28 +79,37 @@ def test_two_seeds_have_an_interval_over_seeds_and_networks():
     assert_allclose([same.low, same.high], same.value + np.array([-half, half]), atol=0.15 * half)
 
 
-def test_an_interval_over_networks_covers_the_mean_where_networks_differ_most():
+def test_network_bootstrap_draws_networks_too_with_any_number_of_seeds():
+    """Networks vary by 12 and seeds by 1: a bootstrap over seeds alone is far too narrow."""
     rng = np.random.default_rng(0)
-    covered = []
-    for _ in range(400):
-        networks, seeds = rng.normal(0, 10, 24), rng.normal(0, 1, (3, 1))
-        found = stats.seed_interval(list(70 + networks + seeds + rng.normal(0, 2, (3, 24))), rng)
-        covered.append(found.low <= 70 <= found.high)
-    assert np.mean(covered) > 0.9
-
-
-def test_network_bootstrap_is_the_usual_one_with_enough_seeds():
-    rng = np.random.default_rng(0)
-    tables = [rng.normal(k, 5, (5, 8)) for k in (40, 60)]
-    many = stats.network_bootstrap(tables, stats.pooled_iqm, np.random.default_rng(1))
+    tables = [
+        rng.normal(k, 12, (1, 30)) + rng.normal(0, 1, (5, 1)) + np.zeros((5, 30)) for k in (40, 60)
+    ]
+    found = stats.network_bootstrap(tables, stats.task_mean, rng)
     means = [table.mean(axis=1) for table in tables]
-    assert many == stats.bootstrap(means, stats.pooled_iqm, np.random.default_rng(1))
-    few = stats.network_bootstrap(
-        [table[:2] for table in tables], stats.task_mean, np.random.default_rng(1)
-    )
-    assert few.method == "bootstrap over seeds and networks"
-    assert few.value == np.mean([m[:2].mean() for m in means])
-    assert (few.low < few.value < few.high, few.count) == (True, 4)
+    assert found.value == pytest.approx(np.mean(means))
+    assert (found.method, found.count, found.sign) == ("bootstrap over seeds and networks", 10, "")
+    half = 1.96 * np.hypot(*(crossed_estimate(table).error for table in tables)) / 2
+    assert_allclose([found.low, found.high], found.value + np.array([-half, half]), atol=0.1 * half)
+    over_seeds = stats.bootstrap(means, stats.task_mean, rng)
+    assert found.high - found.low > 4 * (over_seeds.high - over_seeds.low)
+    other = [[[1.0, 3.0], [5.0]], [[2.0], [3.0]]]  # not the same networks in the first task
+    assert stats.network_bootstrap(other, stats.task_mean, rng).method == "bootstrap over seeds"
+
+
+def test_the_mean_over_tasks_counts_seeds_and_networks_of_every_task():
+    rng = np.random.default_rng(0)
+    tables = [rng.normal(0, 9, (1, 40)) + rng.normal(k, 2, (4, 40)) for k in (10, 20, 60)]
+    found = stats.mean_interval([list(table) for table in tables], rng)
+    expected = mean_estimate([crossed_estimate(table) for table in tables])
+    assert_allclose([found.value, found.low, found.high], [expected.value, *expected.limits()])
+    assert (found.seeds, found.method) == (4, "t over seeds and networks")
+    two = [list(table[:2]) for table in tables]
+    assert (found2 := stats.mean_interval(two, rng)).sign == "‡"
+    assert found2.seeds == 2
+    assert stats.mean_interval(two, rng, paired=True).method == "t over seeds and networks"
+    unequal = [[[1.0, 3.0], [5.0]], [[2.0], [3.0]]]
+    assert stats.mean_interval(unequal, rng) == stats.t_interval([2.0, 4.0])
 
 
 def test_seed_interval_falls_back_to_episodes_and_says_so():
@@ -114,27 +124,23 @@ def test_seed_interval_falls_back_to_episodes_and_says_so():
     )
 
 
-def test_paired_interval_is_the_interval_of_the_differences():
+def test_paired_interval_is_the_interval_of_the_differences_on_every_network():
     rng = np.random.default_rng(0)
-    shared = 30.0 * np.arange(4)[:, None]  # what a seed does to both
+    shared = 30.0 * np.arange(4)[:, None] + 20.0 * rng.normal(size=9)  # of seed and network
     x, y = shared + rng.normal(5, 1, (4, 9)), shared + rng.normal(0, 1, (4, 9))
     paired = stats.paired_interval(list(x), list(y), rng)
-    expected = stats.t_interval((x - y).mean(axis=1))
-    assert_allclose([paired.value, paired.low, paired.high], [expected.value, *_ends(expected)])
-    assert (
-        paired.low
-        > 0
-        > stats.t_interval(x.mean(axis=1)).low - stats.t_interval(y.mean(axis=1)).high
-    )
+    expected = crossed_estimate(x - y)
+    assert_allclose([paired.value, paired.low, paired.high], [expected.value, *expected.limits()])
+    assert paired.low > 3  # what is shared cancels out
+    alone = [stats.seed_interval(list(table), rng) for table in (x, y)]
+    assert alone[0].low < alone[1].high
+    two = stats.paired_interval(list(x[:2]), list(y[:2]), rng)
+    assert (two.method, two.sign) == ("t over seeds and networks", "")  # verdicts rest on it
     unequal = stats.paired_interval([[1.0], [2.0]], [[0.0, 2.0], [0.0, 0.0]], rng)
     assert unequal == stats.t_interval([0.0, 2.0])
     one = stats.paired_interval([[1.0, 2.0, 4.0]], [[0.0, 1.0, 3.0]], rng)
     assert (one.value, one.low, one.high) == (1.0, 1.0, 1.0)
     assert one.method == "bootstrap over episodes"
-
-
-def _ends(interval: stats.Interval) -> tuple[float, float]:
-    return interval.low, interval.high
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 10, 15])
@@ -217,15 +223,15 @@ def test_performance_profile_equals_a_loop():
     strata = [rng.normal(50, 20, 5) for _ in range(3)]
     thresholds = np.linspace(0, 100, 11)
     expected = [np.mean([[score > tau for score in x] for x in strata]) for tau in thresholds]
-    assert_allclose(stats.performance_profile(strata, thresholds), expected)
-    low, high = stats.profile_band(strata, thresholds, np.random.default_rng(0), resamples=500)
+    assert_allclose(performance_profile(strata, thresholds), expected)
+    low, high = profile_band(strata, thresholds, np.random.default_rng(0), resamples=500)
     assert np.all(low <= expected)
     assert np.all(expected <= high)
     assert np.any(high - low > 0.2)
 
 
 def test_profile_weights_tasks_equally_and_is_strict():
-    profile = stats.performance_profile([[10.0], [0.0, 0.0, 0.0]], [-1.0, 0.0, 10.0])
+    profile = performance_profile([[10.0], [0.0, 0.0, 0.0]], [-1.0, 0.0, 10.0])
     assert_allclose(profile, [1.0, 0.5, 0.0])
 
 

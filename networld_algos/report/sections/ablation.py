@@ -37,7 +37,7 @@ from networld_algos.report.table import (
 )
 from networld_algos.results import stats
 from networld_algos.results.display import Display
-from networld_algos.results.stats import Interval
+from networld_algos.results.stats import Floats, Interval
 
 MEAN: Panel = ("mean over tasks", "")
 """Stands for the average over panels."""
@@ -53,7 +53,7 @@ class AblationChange:
         label: Name of the ablation.
         score: Its normalised score.
         base: Normalised score of the full method over the same seeds.
-        change: ``score - base``, paired by seed.
+        change: ``score - base``, paired by seed and network.
     """
 
     panel: Panel
@@ -83,8 +83,8 @@ def make(source: Source) -> Section:
             figures,
             describe(found, source.display),
             "Change in normalised score when one part of the method is removed or replaced, "
-            "paired by training seed. Marker: mean. Bar: 95% interval. Left of the line: worse "
-            "than the full method.",
+            "paired by training seed and network. Marker: mean. Bar: 95% interval. Left of the "
+            "line: worse than the full method.",
         )
     )
     section.parts += [
@@ -97,13 +97,13 @@ def make(source: Source) -> Section:
 def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[AblationChange]:
     """Every ablation on every panel, over the seeds that it shares with the full method.
 
-    With several panels, their mean follows. Each seed is averaged over the panels first.
+    With several panels, their mean follows.
     """
     whole = {(f.panel, f.algorithm): f for f in finals if f.label == f.algorithm}
     out: list[AblationChange] = []
     every = list(dict.fromkeys(f.panel for f in finals))
     for (algorithm, label), group in grouped(finals, lambda f: (f.algorithm, f.label)):
-        by_panel: list[dict[int, tuple[float, float]]] = []
+        by_panel: list[dict[int, tuple[Floats, Floats]]] = []
         for f in group:
             base = whole.get((f.panel, algorithm))
             if base is None or label == algorithm or f.runs is None or base.runs is None:
@@ -123,24 +123,35 @@ def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablatio
                     stats.paired_interval(mine, theirs, rng),
                 )
             )
-            pairs = zip(seeds, mine, theirs, strict=True)
-            by_panel.append({s: (float(a.mean()), float(b.mean())) for s, a, b in pairs})
+            pairs = zip(mine, theirs, strict=True)
+            by_panel.append(dict(zip(seeds, pairs, strict=True)))
         if len(every) > 1 and len(by_panel) == len(every):
-            out += _mean_over_panels(algorithm, label, by_panel)
+            out += _mean_over_panels(algorithm, label, by_panel, rng)
     return out
 
 
 def _mean_over_panels(
-    algorithm: str, label: str, by_panel: Sequence[dict[int, tuple[float, float]]]
+    algorithm: str,
+    label: str,
+    by_panel: Sequence[dict[int, tuple[Floats, Floats]]],
+    rng: np.random.Generator,
 ) -> list[AblationChange]:
     """The line of `MEAN`; empty if the panels share no seed."""
     seeds = sorted(set.intersection(*(set(p) for p in by_panel)))
     if not seeds:
         return []
-    table = np.array([[p[s] for p in by_panel] for s in seeds]).mean(axis=1)  # (seeds, 2)
-    mine, theirs = stats.t_interval(table[:, 0]), stats.t_interval(table[:, 1])
-    change = stats.t_interval(table[:, 0] - table[:, 1])
-    return [AblationChange(MEAN, algorithm, label, mine, theirs, change)]
+    mine, theirs = ([[p[s][i] for s in seeds] for p in by_panel] for i in (0, 1))
+    differences = [stats.differences(*pair) for pair in zip(mine, theirs, strict=True)]
+    return [
+        AblationChange(
+            MEAN,
+            algorithm,
+            label,
+            stats.mean_interval(mine, rng),
+            stats.mean_interval(theirs, rng),
+            stats.mean_interval(differences, rng, paired=True),
+        )
+    ]
 
 
 def figure(found: Sequence[AblationChange], look: Look, columns: int | None = None) -> Figure:
@@ -179,13 +190,13 @@ def table(found: Sequence[AblationChange], display: Display) -> Table:
         Column("Ablation", False),
         Column("Score", hint=SCORE_HINT),
         Column("Full method", hint="score of the full method over the same seeds"),
-        Column("Change", hint="ablation minus full method, paired by seed"),
+        Column("Change", hint="ablation minus full method, paired by seed and network"),
         Column("Verdict", False),
     ]
     caption = (
         "Normalised score of each ablation and of the full method, and their difference, paired "
-        "by training seed: mean [95% interval]. A gain or loss is an interval that excludes zero. "
-        "There is no correction for the number of ablations."
+        "by training seed and network: mean [95% interval]. A gain or loss is an interval that "
+        "excludes zero. There is no correction for the number of ablations."
     )
     return Table("Ablations", caption, columns, lines)
 

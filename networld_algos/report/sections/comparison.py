@@ -12,8 +12,8 @@ from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Curve, Final
 from networld_algos.report.table import interval_text, panel_name
 from networld_algos.report.verdicts import representatives
-from networld_algos.results import stats
 from networld_algos.results.display import Display
+from networld_algos.results.profiles import performance_profile, profile_band
 from networld_algos.results.stats import Floats
 
 THRESHOLDS = np.linspace(0.0, 120.0, 61)
@@ -165,8 +165,8 @@ def _add_profiles(
     profiles = {
         name: {
             label: (
-                stats.performance_profile(scores, THRESHOLDS),
-                *stats.profile_band(scores, THRESHOLDS, rng),
+                performance_profile(scores, THRESHOLDS),
+                *profile_band(scores, THRESHOLDS, rng),
             )
             for label, scores in summary.strata(finals).items()
             if label in labels

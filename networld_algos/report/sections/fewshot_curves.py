@@ -8,17 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from networld_algos.report.scoring import (
+    Ends,
     Panel,
     check_unique,
+    ends,
     grouped,
     learned_rows,
     median_or_none,
     method_of,
     scale_of,
-    scales,
 )
 from networld_algos.report.summary import Curve
-from networld_algos.results import stats
+from networld_algos.results import networks, stats
 from networld_algos.results.curves import area_under_curve, data_to_reach
 from networld_algos.results.rows import Row
 from networld_algos.results.stats import Floats, Interval
@@ -60,14 +61,14 @@ def fewshot_curves(
     the smallest validation loss. Tasks without random and expert rows have no score and are left
     out.
     """
-    scale = scales(rows)
+    beside = ends(rows)
     last = [
         r
         for r in learned_rows(rows, experiment)
         if r.is_last
         and r.eval_seed_set == "test"
         and r.fraction is not None
-        and scale_of(scale, r) is not None
+        and scale_of(beside, r) is not None
     ]
     check_unique(last)
     out: list[FewShotCurve] = []
@@ -75,10 +76,9 @@ def fewshot_curves(
         shares = sorted({r.fraction for r in group if r.fraction is not None})
         at = {share: [r for r in group if r.fraction == share] for share in shares}
         scores = {
-            (r.seed, share): stats.normalised_score(r.episode_returns, *ends)
+            (r.seed, share): run
             for share in shares
-            for r in at[share]
-            if (ends := scale_of(scale, r)) is not None
+            for r, run in zip(at[share], _scores(at[share], beside), strict=True)
         }
         seeds = [
             s for s in sorted({r.seed for r in group}) if all((s, f) in scores for f in shares)
@@ -125,6 +125,14 @@ def average_over_shared(
     return average_over_tasks([c for c in curves if c.panel in whole] or curves, rng)
 
 
+def _scores(rows: Sequence[Row], beside: Ends) -> list[Floats]:
+    """Scores of the seeds of one method with the same data."""
+    both = scale_of(beside, rows[0])
+    if both is None:
+        return []
+    return networks.relative_scores([r.episode_returns for r in rows], *both)
+
+
 def _areas(
     scores: Mapping[tuple[int, float], Floats], seeds: Sequence[int], shares: Sequence[float]
 ) -> list[Floats]:
@@ -143,8 +151,8 @@ def average_over_tasks(
 ) -> list[FewShotCurve]:
     """Mean over panels of the few-shot curves, for the methods and shares present in all.
 
-    Each training seed is first averaged over the tasks, and the interval is Student's t over those
-    averages. With few seeds it is a bootstrap over the seeds and networks of each task.
+    Intervals count the seeds and the networks of every task, see
+    `networld_algos.results.stats.mean_interval`.
     """
     every = {c.panel for c in curves}
     out: list[FewShotCurve] = []
@@ -161,10 +169,12 @@ def average_over_tasks(
         ).mean(axis=1)
         episodes = np.array([c.episodes[p] for c, p in zip(group, picked, strict=True)])
         same = bool(np.all(episodes == episodes[0]))
-        points = [_over_tasks([[c.runs[s, f] for s in seeds] for c in group], rng) for f in shares]
+        points = [
+            stats.mean_interval([[c.runs[s, f] for s in seeds] for c in group], rng) for f in shares
+        ]
         area = None
         if len(shares) > 1:
-            area = _over_tasks([_areas(c.runs, seeds, shares) for c in group], rng)
+            area = stats.mean_interval([_areas(c.runs, seeds, shares) for c in group], rng)
         out.append(
             FewShotCurve(
                 ("mean over tasks", ""),
@@ -183,14 +193,6 @@ def average_over_tasks(
     return out
 
 
-def _over_tasks(tables: Sequence[Sequence[Floats]], rng: np.random.Generator) -> Interval:
-    """Mean over tasks, each with one entry ``(episodes,)`` per seed."""
-    if all(map(stats.has_few_seeds, tables)):
-        return stats.network_bootstrap(tables, stats.task_mean, rng)
-    means = [[run.mean() for run in runs] for runs in tables]
-    return stats.t_interval(np.mean(means, axis=0))
-
-
 @dataclass(frozen=True)
 class Gain:
     """Gain from pre-training on one panel.
@@ -200,7 +202,7 @@ class Gain:
         label: The pre-trained method.
         x: ``(X,)`` shares of target data.
         episodes: ``(X,)`` training episodes at each share.
-        points: Score with pre-training minus score without, paired by seed.
+        points: Score with pre-training minus score without, paired by seed and network.
     """
 
     panel: Panel

@@ -31,8 +31,8 @@ class Response:
         algorithm: Key in ``ALGORITHMS``.
         label: Display variant.
         finals: One entry per level, levels increasing, each with a score.
-        change: Score at the last level minus score at the first, paired by seed; None where they
-            share no seed.
+        change: Score at the last level minus score at the first, paired by seed and network; None
+            where they share no seed.
     """
 
     panel: Panel
@@ -58,7 +58,7 @@ def responses(finals: Sequence[Final], rng: np.random.Generator) -> list[Respons
 
     Args:
         finals: Of the experiment ``"robustness"`` or ``"cost"``.
-        rng: For intervals with one seed.
+        rng: Source of bootstraps.
     """
     scored = [f for f in finals if f.factor_level[0] is not None and f.score is not None]
     out: list[Response] = []
