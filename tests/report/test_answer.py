@@ -9,6 +9,7 @@ import pytest
 
 from networld_algos.report import style
 from networld_algos.report.axes import crossings
+from networld_algos.report.cards import Card, Cards
 from networld_algos.report.page import write_report
 from networld_algos.report.scoring import references
 from networld_algos.report.sections import answer, summary_figure
@@ -26,6 +27,12 @@ from tests.report.rows import (
 
 def source_of(rows: Sequence[Row], display: Display, out: Path, focus: str = "networld") -> Source:
     return Source(ordered(rows, display, focus), out, 0, {}, display, focus)
+
+
+def cards_of(section: Section) -> Sequence[Card]:
+    first = section.parts[0]
+    assert isinstance(first, Cards)
+    return first.cards
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,7 @@ def made(compared, display, tmp_path_factory) -> Section:
 
 def test_the_first_screen_says_who_wins_by_how_much_how_surely_and_at_what_cost(made):
     assert made.finding.startswith("Of 3 comparisons, NetWorld wins 2")
-    cbf, rb, _ = made.parts[0].cards
+    cbf, rb, _ = cards_of(made)
     assert (cbf.place, cbf.result, cbf.kind) == ("CBF", "NetWorld wins", "won")
     assert re.fullmatch(r"\+\d+\.\d points \[\d+\.\d, \d+\.\d\] over (BC|MA-DD)", cbf.lines[0])
     assert cbf.lines[-1] == "NetWorld: 1.0 min of training"
@@ -63,7 +70,7 @@ def test_another_focus_loses_where_networld_wins(compared, display, tmp_path):
     found = answer.make(source_of(compared, display, tmp_path, "ma-dd"))
     assert found.finding.startswith("Of 3 comparisons, MA-DD wins none")
     assert "NetWorld wins 2." in found.finding
-    card = found.parts[0].cards[1]
+    card = cards_of(found)[1]
     assert (card.place, card.result, card.kind) == ("RB", "NetWorld wins", "lost")
     assert any(re.match(r"MA-DD behind it by \d+\.\d points \[", line) for line in card.lines)
 
@@ -104,8 +111,8 @@ def test_a_demo_says_that_it_decides_nothing(display, tmp_path):
     assert "nothing is decided by it" in found.warning
     assert found.finding.startswith("Highest mean score of 3 comparisons so far: NetWorld in ")
     assert found.finding.endswith(" Nothing is decided.")
-    assert {card.kind for card in found.parts[0].cards} == {"open"}
-    assert all(card.result.endswith("is highest, not decided") for card in found.parts[0].cards)
+    assert {card.kind for card in cards_of(found)} == {"open"}
+    assert all(card.result.endswith("is highest, not decided") for card in cards_of(found))
     assert not any(cell.strong for line in found.tables[1].lines for cell in line)
 
 
@@ -230,3 +237,13 @@ def test_the_focus_alone_has_a_band(compared, display, tmp_path):
     look = style.styles([("networld", "networld"), ("bc", "bc")], display, "bc")
     figure = summary_figure.figure(found, {}, look)
     assert all(len(ax.collections) == 1 for ax in figure.axes)
+
+
+def test_progress_names_every_section_before_it_is_made(compared, display, tmp_path):
+    calls: list[tuple[int, int, str]] = []
+    write_report(compared, tmp_path, display=display, on_progress=lambda *call: calls.append(call))
+    assert [done for done, _, _ in calls] == list(range(len(calls)))
+    assert {total for _, total, _ in calls} == {len(calls)}
+    names = [name for _, _, name in calls]
+    assert names[0] == "what was decided"
+    assert {"comparison", "reference policies", "diagnostics"} <= set(names)
