@@ -48,6 +48,8 @@ KINDS = {
     "deployments": ("across deployments", "trained on the task's default deployment"),
 }
 """Experiment -> what a model is carried across, and what it was before."""
+MEANS = {"fewshot": "mean over tasks", "deployments": "mean over deployments"}
+"""Experiment -> name of the panel with the mean."""
 
 
 def make(source: Source) -> Section:
@@ -62,12 +64,7 @@ def make(source: Source) -> Section:
     found = {name: curves for name, curves in found.items() if curves}
     if not found:
         return section
-    means = {
-        name: fewshot_curves.average_over_shared(curves, source.rng(name, "average"))
-        if len({c.panel for c in curves}) > 1
-        else curves
-        for name, curves in found.items()
-    }
+    means = {name: _mean(curves, source, name) for name, curves in found.items()}
     if len(found) > 1:
         titled = [
             replace(c, panel=(capital(KINDS[name][0]), ""))
@@ -95,6 +92,14 @@ def make(source: Source) -> Section:
             findings.append(finding)
     section.finding = " ".join(findings)
     return section
+
+
+def _mean(curves: list[FewShotCurve], source: Source, name: str) -> list[FewShotCurve]:
+    """Means over the panels that have every method; ``curves`` itself if there is one panel."""
+    if len({c.panel for c in curves}) == 1:
+        return curves
+    averaged = fewshot_curves.average_over_shared(curves, source.rng(name, "average"))
+    return [replace(c, panel=(MEANS[name], "")) for c in averaged]
 
 
 def make_alone(source: Source) -> Section:

@@ -111,7 +111,7 @@ def reach_text(reach: Reach, curve: FewShotCurve) -> str:
         return "no amount of data that was tried"
     if reach.value == 0.0:
         return "no data"
-    count = _count(reach.value, curve)
+    count = max(1, round(_count(reach.value, curve)))
     return ("at most " if reach.at_most else "") + episodes_text(count)
 
 
