@@ -48,7 +48,7 @@ CONVERGED: dict[str, Any] = {
     "updates": 2_000,
     "pace": {"cbf": 2.0, "ns": 0.3},
     "share": 0.5,
-    "updates_per_episode": 200,
+    "updates_per_episode": 400,
     "patience": 4,
 }
 """Trainings on little data in `cpu` end when their validation error no longer falls, or after half

@@ -35,6 +35,9 @@ from networld_algos.training.train import OnUpdate, ShouldStop, train
 
 VALIDATIONS = 20  # in a training with validation episodes
 VALIDATION_BATCHES = 4
+EARLIEST = 0.25
+"""Share of the updates before which no training ends early: averaged weights lag behind, so a loss
+may seem not to fall at first."""
 BEST = "best"  # subfolder of the weights with the smallest validation loss so far
 
 
@@ -115,8 +118,9 @@ class Training:
             evaluation scores those. The loss is `Algorithm.validation_loss` on episodes, and the
             mean of `networld_algos.training.near.imitation_errors` on what was held out for it.
             None keeps the final weights.
-        patience: End after this many validations in a row without a smaller loss; 0 never ends
-            early. The model is then also validated before its first update.
+        patience: End after this many validations in a row without a smaller loss, but not before
+            `EARLIEST`; 0 never ends early. The model is then also validated before its first
+            update.
     """
 
     data: Sequence[Episodes]
@@ -243,7 +247,7 @@ def _is_out_of_patience(training: Training, folder: Path, mark: int) -> bool:
     """Whether the last validations have brought nothing better."""
     best = checkpoint.read_extra(folder / BEST)["best_updates"]
     since = sum(best < m <= mark for m in training.validation_marks)
-    return 0 < training.patience <= since
+    return 0 < training.patience <= since and mark >= EARLIEST * training.updates
 
 
 def extend(algorithm: Algorithm, progress: Progress, updates: int) -> None:

@@ -145,7 +145,7 @@ def test_a_training_ends_when_its_error_no_longer_falls(tmp_path, toy, monkeypat
     rest, some = episodes.split(0.3, 0)
     fitted, held = hold_out(rest, some, 0)
     assert held is not None
-    errors = iter([5.0, 4.0, 4.5, 4.5, 3.0])
+    errors = iter([5.0, 4.0, 4.5, 4.5, 4.5, 4.5, 3.0])
     monkeypatch.setattr(runs, "imitation_errors", lambda *_: np.array([next(errors)]))
     evaluated = []
 
@@ -163,14 +163,14 @@ def test_a_training_ends_when_its_error_no_longer_falls(tmp_path, toy, monkeypat
 
     algorithm, progress = resume(tmp_path, new)
     assert run_training(training, algorithm, progress, tmp_path)
-    assert progress.updates == 6  # validated at 0, 2, 4, 6: best at 2, then twice nothing better
+    assert progress.updates == 10  # a quarter; best at 2, so patience ended at 6
     assert progress.is_over(40)
-    assert [u for u, _ in evaluated] == [6]
+    assert [u for u, _ in evaluated] == [10]
     assert evaluated[0][1].best_updates == 2
     assert checkpoint.read_extra(tmp_path / BEST)["best_updates"] == 2
     again, progress = resume(tmp_path, new)  # a process that died before it wrote the rows
     assert run_training(training, again, progress, tmp_path)
-    assert (progress.updates, len(progress.rows), len(evaluated)) == (6, 1, 1)
+    assert (progress.updates, len(progress.rows), len(evaluated)) == (10, 1, 1)
     best = best_model(again, tmp_path)[1]
     assert best is not None
     assert best.validation_loss == 4.0
