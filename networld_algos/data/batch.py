@@ -54,7 +54,9 @@ class Batch:
     task: str
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device."""
+        """The same batch on another device; itself if it is there already."""
+        if self.obs.device == torch.device(device):
+            return self
         moved = {
             name: value.to(device, non_blocking=True)
             for name, value in vars(self).items()

@@ -8,6 +8,7 @@ same batch and each works on its share of it, see `networld_algos.nn.sharding`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -76,7 +77,7 @@ def train(
             metrics = sharding.average_metrics(algorithm.update(batch.to(device), generator))
         if update == first:
             distributed.assert_equal(algorithm)
-        bad = [name for name, value in metrics.items() if not np.isfinite(value)]
+        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
             raise FloatingPointError(
                 f"{algorithm.name}: {bad[0]} is {metrics[bad[0]]} at update {update}; "
