@@ -310,7 +310,7 @@ def test_a_data_frame_holds_what_the_csv_holds(exported, tmp_path):
     found = export.data_frame(tmp_path / "cpu")
     assert found.equals(export.data_frame(rows))
     assert list(found.columns) == list(frame.COLUMNS)
-    table = pandas.read_csv(folder / "paper" / "runs.csv")
+    table = pandas.read_csv(folder / "paper" / "runs.csv", float_precision="round_trip")
     assert found["label"].tolist() == [r.label for r in rows if r.is_last]
     for name in ("score", "median", "failed_share", "minutes", "fraction", "updates"):
         expected = table[name].to_numpy(float)
