@@ -58,6 +58,18 @@ def test_a_complete_submission_is_accepted_with_or_without_further_parts(tmp_pat
     assert not check_submission(folder, SUITE).faults
 
 
+@pytest.mark.parametrize("name", ["smoke", "cpu"])
+def test_a_complete_submission_of_a_built_in_suite_is_accepted(name, tmp_path):
+    suite = get_suite(name)
+    files = made_up_rows(suite, "mine")
+    assert not check_submission(write_files(tmp_path / "mine", files, METADATA), suite).faults
+    gone = next(n for n, rows in files.items() if rows[0]["label"] == "mine (from scratch)")
+    (tmp_path / "mine" / gone).unlink()
+    (fault,) = check_submission(tmp_path / "mine", suite).faults
+    assert fault.text.startswith("deployments, mine (from scratch), networld/")
+    assert ": no final score on test networks of seed 0" in fault.text
+
+
 def last(files):
     return files[FINAL][-1]
 

@@ -59,7 +59,7 @@ def made_up_rows(suite, algorithm, level=0.0):
             "algorithm": algorithm,
             "kind": "learned",
             "role": None,
-            "label": algorithm,
+            "label": algorithm + run.label.removeprefix("bc"),  # (from scratch)
             "config_hash": "1f2e3d4c",
             "seed": run.seed,
             "fraction": run.fraction,
