@@ -139,14 +139,19 @@ def lines(
 
 
 def edge_arrows(ax: Axes, curves: Sequence[Curve], look: Look) -> None:
-    """Mark where curves leave the panel, after its limits are set: an arrow in their colour."""
+    """Mark where curves leave the panel, once its scale and limits are set: arrows in their colour.
+
+    On a logarithmic axis, lines are straight in the logarithm.
+    """
     low, high = ax.get_ylim()
+    to, back = (np.log, np.exp) if ax.get_xscale() == "log" else (np.asarray, np.asarray)
     for curve in curves:
+        x = to(np.asarray(curve.x, dtype=float))
         y = np.array([p.value for p in curve.points])
         for edge, symbol, place in ((low, "v", 0.025), (high, "^", 0.975)):
             out = y < low if edge == low else y > high
             ax.plot(
-                crossings(np.asarray(curve.x, dtype=float), y, out, edge),
+                back(crossings(x, y, out, edge)),
                 [place] * int(np.sum(np.diff(out)) + out.all()),
                 symbol,
                 color=look[curve.label]["color"],

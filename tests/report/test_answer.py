@@ -172,6 +172,18 @@ def test_budgets_that_differ_much_are_on_a_log_axis(compared, display, tmp_path)
     found = summary_figure.scored_curves(source, ["networld", "ma-dt"])
     figure = summary_figure.figure(found, {}, source.look)
     assert {ax.get_xscale() for ax in figure.axes} == {"log"}
+    for ax, task in zip(figure.axes, ("cbf", "rb", "ns"), strict=True):
+        curve, minutes = next(
+            (c, b.minutes) for c, b in found if c.panel[0] == task and c.label == "ma-dt"
+        )
+        assert minutes is not None
+        assert ax.get_xlim()[0] < minutes[-1] < ax.get_xlim()[1]
+        low, values = ax.get_ylim()[0], np.array([p.value for p in curve.points])
+        colour = source.look["ma-dt"]["color"]
+        arrows = [x for x in ax.lines if x.get_marker() == "v" and x.get_color() == colour]
+        for x in np.concatenate([np.asarray(arrow.get_xdata(), float) for arrow in arrows]):
+            # The arrow is on the line, which is straight in the logarithm.
+            assert np.interp(np.log(x), np.log(minutes), values) == pytest.approx(low)
 
 
 def test_without_times_the_axis_is_the_share_of_the_budget(compared, display, tmp_path):

@@ -133,7 +133,7 @@ def test_figures_are_valid_and_read_no_maths(written):
     files = sorted((folder / "figures").glob("*.svg"))
     stems = {re.sub("_narrow$", "", f.stem) for f in files}
     assert all(re.fullmatch(r"[a-z0-9_-]+", stem) for stem in stems)
-    assert len(stems) == 8
+    assert len(stems) == 10
     for file in files:
         ElementTree.parse(file)
     text = (folder / "figures" / "comparison.svg").read_text()

@@ -13,7 +13,7 @@ from networld_algos.report.table import minus, panel_name, several_datasets
 from networld_algos.results.display import Display
 from networld_algos.results.text import capital, slug
 
-TAKEN = ("answer", "references", "health", "failures", "made")
+TAKEN = ("answer", "claims", "references", "health", "failures", "made")
 """Anchors of the page that are not experiments."""
 
 

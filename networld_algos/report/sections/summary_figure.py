@@ -122,15 +122,16 @@ def figure(
             limits(
                 ax, [100.0, *(c.points[-1].value for c in drawn)], values, [v for _, v in policies]
             )
-            lines(ax, drawn, look, banded=[look.focus])
-            edge_arrows(ax, drawn, look)
-            reference_lines(fig, ax, policies)
             if on_minutes and _differ([float(c.x[-1]) for c in drawn]):
                 ax.set_xscale("log")
-                ax.set_xlim(left=_first_visible(drawn, ax.get_ylim()[0]) / 1.5)
+                last = max(float(c.x[-1]) for c in drawn)
+                ax.set_xlim(_first_visible(drawn, ax.get_ylim()[0]) / 1.5, 1.2 * last)
                 ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
                 ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
                 ax.xaxis.set_minor_locator(NullLocator())
+            lines(ax, drawn, look, banded=[look.focus])
+            edge_arrows(ax, drawn, look)
+            reference_lines(fig, ax, policies)
             ax.set_xlabel("Minutes of training" if on_minutes else "Share of the budget (%)")
             ax.set_title(look.display.heading(panel[0]), loc="left")
             ax.set_ylabel("Normalised score")
@@ -194,9 +195,8 @@ def _of_band(curves: Sequence[Curve], source: Source) -> str:
         return ""
     name = source.display.method(source.focus)
     return (
-        f"Band: 95% interval of {name} over seeds and networks. The other methods have bands of "
-        "similar width, which are left out: what differs between networks is common to all "
-        "methods, and the leads above are paired. "
+        f"Band: 95% interval of {name} over seeds and networks. The bands of the others are left "
+        "out so that lines stay readable: the cards above compare methods, with paired intervals. "
     )
 
 
