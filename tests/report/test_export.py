@@ -17,6 +17,7 @@ from networld_algos.report.export.files import names
 from networld_algos.report.export.latex import PAGE_LINES, table_latex
 from networld_algos.report.page import write_report
 from networld_algos.report.table import Cell, Column, Table, interval_cell
+from networld_algos.results import networks
 from networld_algos.results.rows import write_rows
 from networld_algos.results.stats import Interval, Method
 from networld_algos.results.text import latex, spreadsheet
@@ -261,6 +262,16 @@ def test_two_final_rows_of_one_run_are_refused():
 
 
 def test_the_scores_of_the_frame_are_those_of_the_page():
+    """The median and the share of failed networks of one seed, and the mean of all."""
+    short = [
+        replace(r, episode_returns=r.episode_returns[:6]) for r in some_rows() if r.seed in (-1, 0)
+    ]
+    runs = {r.label: r for r in frame.runs(short) if r.experiment == "comparison"}
+    for final in summary.finals(short, "comparison", np.random.default_rng(0)):
+        assert final.runs is not None
+        run = runs[final.label]
+        assert run.median == pytest.approx(networks.median_score(final.runs))
+        assert run.failed_share == networks.failed_share(final.runs)
     rows = some_rows()
     finals = summary.finals(rows, "comparison", np.random.default_rng(0))
     found = [r for r in frame.runs(rows) if r.experiment == "comparison"]

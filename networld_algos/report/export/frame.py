@@ -16,10 +16,10 @@ import numpy as np
 from networld_algos.files import write_bytes, write_text
 from networld_algos.report import plain, scoring, summary
 from networld_algos.report.export.csv_table import csv_text
-from networld_algos.results import stats
 from networld_algos.results.folder import read_suite
-from networld_algos.results.networks import failed_share, median_score
+from networld_algos.results.networks import failed_share, median_score, relative_scores
 from networld_algos.results.rows import Row
+from networld_algos.results.stats import Floats
 
 if TYPE_CHECKING:
     import pandas  # pyright: ignore[reportMissingImports]
@@ -46,8 +46,9 @@ class Run:
         factor: What the experiment varies besides the method; None if nothing.
         level: Value of the factor.
         score: Normalised score, mean over networks; None if random or expert is missing.
-        median: The same, median over networks.
-        failed_share: Share of networks with a score below
+        median: Median over networks of the scores relative to random and expert on each, see
+            `networld_algos.results.networks.relative`.
+        failed_share: Share of networks with such a score below
             `networld_algos.results.networks.FAILED_BELOW`.
         reward: Average reward per agent and step, mean over networks.
         networks: Number of test networks.
@@ -100,14 +101,14 @@ def runs(rows: Sequence[Row]) -> list[Run]:
         ValueError: If the rows are of several suites, or two final rows claim one run.
     """
     scoring.one_suite(rows)
-    scale = scoring.scales(rows)
+    ends = scoring.ends(rows)
     last = [r for r in rows if r.is_last and r.eval_seed_set == "test"]
     scoring.check_unique([r for r in last if r.kind == "learned"])
-    return [_run(row, scoring.scale_of(scale, row)) for row in last]
+    return [_run(row, scoring.scale_of(ends, row)) for row in last]
 
 
-def _run(row: Row, ends: tuple[float, float] | None) -> Run:
-    scores = None if ends is None else stats.normalised_score(row.episode_returns, *ends)
+def _run(row: Row, ends: tuple[Floats, Floats] | None) -> Run:
+    scores = None if ends is None else relative_scores([row.episode_returns], *ends)[0]
     station = row.extra.get(STATION_MS)
     return Run(
         suite=row.suite,
