@@ -212,6 +212,7 @@ def test_only_keeps_what_the_chosen_parts_start_from():
     assert keys < {r.key for r in unroll(smoke)}
 
 
+@pytest.mark.interop
 def test_tensorboard_gets_losses_and_scores_and_goes_on_after_a_stop(tmp_path, monkeypatch):
     pytest.importorskip("tensorboard", reason="needs networld[tensorboard]")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
