@@ -26,3 +26,14 @@ def test_ablations_are_differences_paired_by_seed():
     assert table.verdict(by_key["no message", "rb"].change) == "loss"
     assert table.verdict(by_key["no guidance", "cbf"].change) == "undecided"
     assert ablation.ablations([f for f in finals if f.label != "networld"], rng) == []
+
+
+def test_the_finding_counts_changes_and_names_the_largest_loss(display):
+    rng = np.random.default_rng(0)
+    finals = summary.finals(reference_rows(20) + ablation_rows(), "ablation", rng)
+    found = ablation.ablations(finals, rng)
+    text = ablation.finding(found, display)
+    single = [a for a in found if a.panel != ablation.MEAN]
+    losses = sum(table.verdict(a.change) == "loss" for a in single)
+    assert text.startswith(f"Of 9 changes to a method, {losses} cost score, ")
+    assert "The largest loss: no message on RB, \N{MINUS SIGN}2" in text

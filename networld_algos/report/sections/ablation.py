@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ from networld_algos.report.table import (
     Table,
     interval_cell,
     interval_text,
+    minus,
     panel_name,
     several_datasets,
     text_cell,
@@ -38,6 +40,7 @@ from networld_algos.report.table import (
 from networld_algos.results import stats
 from networld_algos.results.display import Display
 from networld_algos.results.stats import Floats, Interval
+from networld_algos.results.text import count
 
 MEAN: Panel = ("mean over tasks", "")
 """Stands for the average over panels."""
@@ -70,12 +73,14 @@ def make(source: Source) -> Section:
     finals = source.finals("ablation")
     found = ablations(finals, source.rng("ablation", "changes"))
     if not found:
+        section.finding = "Nothing is compared: the full method is missing."
         section.text.append(
             "Differences can be shown only if this experiment includes the full method, labelled "
             "with the name of its algorithm, with at least one seed of each ablation."
         )
         section.parts.append(comparison_tables.details(finals, source.display))
         return section
+    section.finding = finding(found, source.display)
     figures = [figure(found, source.look, c) for c in (None, 1)]
     section.parts.append(
         source.picture(
@@ -92,6 +97,26 @@ def make(source: Source) -> Section:
         comparison_tables.details(finals, source.display),
     ]
     return section
+
+
+def finding(found: Sequence[AblationChange], display: Display) -> str:
+    """How many changes of a method matter, and which costs most."""
+    single = [a for a in found if a.panel != MEAN] or list(found)
+    verdicts = Counter(verdict(a.change) for a in single)
+    text = (
+        f"Of {count(len(single), 'change')} to a method, {verdicts['loss']} cost score, "
+        f"{verdicts['gain']} add to it, and "
+        f"{len(single) - verdicts['loss'] - verdicts['gain']} are undecided."
+    )
+    losses = [a for a in single if verdict(a.change) == "loss"]
+    if losses:
+        worst = min(losses, key=lambda a: a.change.value)
+        several = several_datasets([a.panel for a in found])
+        text += (
+            f" The largest loss: {display.method(worst.label)} on "
+            f"{panel_name(worst.panel, several)}, {minus(interval_text(worst.change, 1))} points."
+        )
+    return text
 
 
 def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[AblationChange]:
