@@ -17,6 +17,7 @@ import sys
 
 from networld_algos.cli.command import main as networld
 from networld_algos.training import pretrained
+from networld_envs import store
 from networld_envs.store.recipes import reserved
 
 HUB = re.compile(r"hf://([\w.-]+)/?")
@@ -27,7 +28,8 @@ def commands(account: str, prefix: str, tasks: list[str]) -> list[list[str]]:
     found = []
     for dataset_id, recipe in reserved().items():
         if not tasks or recipe.task in tasks:
-            found.append(["dataset", "build", dataset_id])
+            if not store.is_local(dataset_id):
+                found.append(["dataset", "build", dataset_id])
             found.append(["dataset", "verify", dataset_id])
             found.append(["dataset", "upload", dataset_id, "--to", f"hf://{account}"])
     for name in pretrained.names():

@@ -33,12 +33,12 @@ say "the wheel in a bare environment"
 say "make demo, from the sdist"
 tar -xzf "$sdist" -C "$work"
 if wanted demo; then
-  VENV="$work/demo-venv" make -C "$work"/networld-*/ demo
+  make -C "$work"/networld-*/ VENV="$work/demo-venv" demo
 fi
 
 say "documentation, from the sdist"
 if wanted docs; then
-  VENV="${DOCS_VENV:-$work/demo-venv}" make -C "$work"/networld-*/ docs
+  make -C "$work"/networld-*/ VENV="$work/demo-venv" docs
 fi
 
 say "done"

@@ -138,10 +138,13 @@ def test_publishing_runs_what_the_dry_run_prints(capsys, monkeypatch):
     publish = run_file(ROOT / "tools" / "publish.py")
     ran = []
     monkeypatch.setattr(publish, "networld", lambda words: ran.append(words) or 0)
+    monkeypatch.setattr(publish.store, "is_local", lambda dataset_id: "/rb/" in dataset_id)
     assert publish.main(["hf://me", "--dry-run"]) == 0
     assert not ran
     printed = [shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines()]
     assert {words[2] for words in printed if words[1] == "upload"} == set(reserved())
+    built = {words[2] for words in printed if words[1] == "build"}
+    assert built == {name for name in reserved() if "/rb/" not in name}  # the others are there
     pushed = {tuple(words[1:]) for words in printed if words[0] == "push"}
     assert pushed == {(f"pretrained:{t}", f"me/networld-{t}") for t in ("cbf", "ns", "rb")}
     verbs = {tuple(words[: 2 if words[0] == "dataset" else 1]) for words in printed}
@@ -158,6 +161,7 @@ def test_publishing_stops_at_the_first_failure(capsys, monkeypatch):
     publish = run_file(ROOT / "tools" / "publish.py")
     ran = []
     monkeypatch.setattr(publish, "networld", lambda words: ran.append(words) or 3 * (len(ran) == 2))
+    monkeypatch.setattr(publish.store, "is_local", lambda dataset_id: False)
     assert publish.main(["hf://me", "rb"]) == 3
     assert len(ran) == 2
     assert all("/rb/" in words[2] for words in ran)
