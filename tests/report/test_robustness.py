@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,18 @@ def test_a_changed_environment_is_scored_by_its_own_references(display):
     assert {r.factor for r in left} == {"message_loss"}
     (notice,) = (n for n in notices(own, display) if n.startswith("Left out"))
     assert "cbf at agents 7" in notice
+
+
+@pytest.mark.parametrize("factor", ["drift:load", "deployment:ring6"])
+def test_drifts_and_deployments_are_scored_by_their_own_references(factor):
+    rng = np.random.default_rng(0)
+    found = [replace(r, factor=factor) for r in robustness_rows() if r.factor == "agents"]
+    rows = [*found, *reference_rows(20)]
+    for response in responses.responses(summary.finals(rows, "robustness", rng), rng):
+        assert response.factor == factor
+        assert [p.value for p in response.points] == pytest.approx([88] * 3, abs=6)
+    own = [r for r in rows if r.kind == "learned" or r.factor is None]
+    assert not responses.responses(summary.finals(own, "robustness", rng), rng)
 
 
 def test_loss_of_messages_is_scored_by_the_plain_references_and_its_change_is_paired():
