@@ -67,7 +67,8 @@ class Table:
         caption: How to read it.
         columns: Headings.
         lines: One list of cells per line.
-        folded: Whether it opens only on a click. Tables with more than `LONG` lines always do.
+        folded: Whether it opens only on a click.
+        is_open: Whether it is open although it has more than `LONG` lines.
     """
 
     title: str
@@ -75,11 +76,12 @@ class Table:
     columns: list[Column]
     lines: list[list[Cell]]
     folded: bool = False
+    is_open: bool = False
 
     @property
     def is_folded(self) -> bool:
         """Whether the table opens only on a click."""
-        return self.folded or len(self.lines) > LONG
+        return self.folded or (len(self.lines) > LONG and not self.is_open)
 
     @property
     def is_roomy(self) -> bool:

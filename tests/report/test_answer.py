@@ -159,7 +159,7 @@ def test_the_summary_has_ten_evaluations_on_an_axis_of_minutes(compared, display
         assert np.allclose(budget.share, np.arange(1, 11) / 10)
     figure = summary_figure.figure(found, references(source.rows), source.look)
     assert len(figure.axes) == 3
-    assert {ax.get_xlabel() for ax in figure.axes} == {"Minutes of training"}
+    assert {ax.get_xlabel() for ax in figure.axes} == {"Seconds of training"}  # one minute
     assert {ax.get_xscale() for ax in figure.axes} == {"linear"}
 
 
@@ -172,6 +172,7 @@ def test_budgets_that_differ_much_are_on_a_log_axis(compared, display, tmp_path)
     found = summary_figure.scored_curves(source, ["networld", "ma-dt"])
     figure = summary_figure.figure(found, {}, source.look)
     assert {ax.get_xscale() for ax in figure.axes} == {"log"}
+    assert {ax.get_xlabel() for ax in figure.axes} == {"Minutes of training"}
     for ax, task in zip(figure.axes, ("cbf", "rb", "ns"), strict=True):
         curve, minutes = next(
             (c, b.minutes) for c, b in found if c.panel[0] == task and c.label == "ma-dt"
@@ -233,7 +234,8 @@ def test_an_arrow_marks_where_a_curve_leaves_the_panel(compared, display, tmp_pa
         marks = np.concatenate([np.asarray(arrow.get_xdata(), float) for arrow in arrows])
         assert len(marks) == np.sum(np.diff(values < low))
         assert budget.minutes is not None
-        assert np.all((marks > budget.minutes[0]) & (marks < budget.minutes[-1]))
+        seconds = 60.0 * budget.minutes
+        assert np.all((marks > seconds[0]) & (marks < seconds[-1]))
 
 
 def test_crossings_are_interpolated():
@@ -259,3 +261,8 @@ def test_progress_names_every_section_before_it_is_made(compared, display, tmp_p
     names = [name for _, _, name in calls]
     assert names[0] == "what was decided"
     assert {"comparison", "reference policies", "diagnostics"} <= set(names)
+
+
+def test_times_are_in_seconds_below_a_minute():
+    found = [answer.minutes_text(x) for x in (2.34, 15.2, 60.0, 750.0)]
+    assert found == ["2.3 s", "15 s", "1.0 min", "12 min"]

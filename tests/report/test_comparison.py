@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.text import Text
 
 from networld_algos.report import scoring, style, summary
-from networld_algos.report.sections import comparison_figures
+from networld_algos.report.sections import comparison_figures, comparison_tables
+from networld_algos.results.stats import Interval, Method
 from tests.report.rows import (
     FINAL_SCORES,
     REFERENCES,
@@ -91,3 +92,14 @@ def test_a_score_far_below_random_is_named_and_does_not_squeeze_the_rest(display
     (ax,) = comparison_figures.score_figure(finals, look).axes
     assert ax.get_xlim()[0] > -60.0
     assert any(re.fullmatch(r"\N{LEFTWARDS ARROW} -(39|40)\d", t.get_text()) for t in ax.texts)
+
+
+def test_a_few_under_trained_results_are_named_and_the_others_counted(rows, display):
+    finals = summary.finals(rows, "comparison", np.random.default_rng(0))
+    rising = [replace(f, rise=Interval(5.0, 4.0, 6.0, 5, Method.T)) for f in finals]
+    text = comparison_tables.under_trained(rising, display)
+    assert text.startswith("18 of 18 results are under-trained")
+    assert text.count(" on ") == comparison_tables.MOST_NAMED
+    assert text.endswith(" and 12 more, which the tables mark.")
+    few = comparison_tables.under_trained(rising[:2], display)
+    assert few.endswith("They are NetWorld on CBF, BC on CBF.")

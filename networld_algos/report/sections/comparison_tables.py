@@ -25,6 +25,9 @@ from networld_algos.report.table import (
 from networld_algos.results import stats
 from networld_algos.results.display import Display
 
+MOST_NAMED = 6
+"""Most under-trained results that a sentence names."""
+
 
 def details(finals: Sequence[Final], display: Display) -> Table:
     """(Task, dataset) x method: score, reward, seeds, what training took, latency, bytes."""
@@ -87,11 +90,14 @@ def under_trained(finals: Sequence[Final], display: Display) -> str:
     if not found:
         return ""
     several = several_datasets([f.panel for f in finals])
-    names = ", ".join(f"{display.method(f.label)} on {panel_name(f.panel, several)}" for f in found)
+    names = [f"{display.method(f.label)} on {panel_name(f.panel, several)}" for f in found]
+    named = ", ".join(names[:MOST_NAMED])
+    if len(names) > MOST_NAMED:
+        named += f" and {len(names) - MOST_NAMED} more, which the tables mark"
     return (
         f"{len(found)} of {len(known)} results are under-trained: their score still rises by more "
         f"than {training.RISE:g} point over the last quarter of the training, so what they show is "
-        f"in part their budget. They are {names}."
+        f"in part their budget. They are {named}."
     )
 
 

@@ -22,6 +22,8 @@ from networld_algos.results.stats import Floats, Interval
 
 MOST_PANELS = 3
 NAME = "comparison_summary"
+SHORT_MIN = 2.0
+"""Budgets up to this many minutes are shown in seconds."""
 LINEAR_UP_TO = 3.0
 """Ratio of the longest to the shortest budget above which minutes are on a log axis."""
 
@@ -101,7 +103,7 @@ def figure(
     look: Look,
     columns: int | None = None,
 ) -> Figure:
-    """Normalised score against minutes of training, or the share of the budget.
+    """Normalised score against minutes (or seconds) of training, or the share of the budget.
 
     Args:
         found: From `scored_curves`.
@@ -111,10 +113,12 @@ def figure(
     """
     panels: list[Panel] = list(dict.fromkeys(c.panel for c, _ in found))
     on_minutes = all(b.minutes is not None for _, b in found)
+    longest = max((float(b.minutes[-1]) for _, b in found if b.minutes is not None), default=0.0)
+    unit, scale = ("Seconds", 60.0) if longest < SHORT_MIN else ("Minutes", 1.0)
     with drawing():
         fig, axes = grid(len(panels), columns, height_in=2.4)
         for ax, panel in zip(axes, panels, strict=True):
-            drawn = [_placed(c, b, on_minutes) for c, b in found if c.panel == panel]
+            drawn = [_placed(c, b, on_minutes, scale) for c, b in found if c.panel == panel]
             policies = [
                 (p, p.score.value) for p in principal(references.get(panel[0], ())) if p.score
             ]
@@ -125,14 +129,17 @@ def figure(
             if on_minutes and _differ([float(c.x[-1]) for c in drawn]):
                 ax.set_xscale("log")
                 last = max(float(c.x[-1]) for c in drawn)
-                ax.set_xlim(_first_visible(drawn, ax.get_ylim()[0]) / 1.5, 1.2 * last)
-                ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                first = _first_visible(drawn, ax.get_ylim()[0])
+                ax.set_xlim(first / 1.5, 1.2 * last)
+                # More ticks would touch where the axis covers more than a decade.
+                subs = (1.0, 2.0, 5.0) if last < 12.0 * first else (1.0, 3.0)
+                ax.xaxis.set_major_locator(LogLocator(subs=subs))
                 ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
                 ax.xaxis.set_minor_locator(NullLocator())
             lines(ax, drawn, look, banded=[look.focus])
             edge_arrows(ax, drawn, look)
             reference_lines(fig, ax, policies)
-            ax.set_xlabel("Minutes of training" if on_minutes else "Share of the budget (%)")
+            ax.set_xlabel(f"{unit} of training" if on_minutes else "Share of the budget (%)")
             ax.set_title(look.display.heading(panel[0]), loc="left")
             ax.set_ylabel("Normalised score")
         legend(fig, [c.label for c, _ in found], look, columns)
@@ -171,9 +178,11 @@ def _normalised(curve: Curve, scale: tuple[float, float]) -> Curve:
     return Curve(curve.panel, curve.algorithm, curve.label, curve.x, points, curve.eval_seed_set)
 
 
-def _placed(curve: Curve, budget: Budgets, on_minutes: bool) -> Curve:
-    """The curve at its minutes, or at percent of its budget; without the start on a log axis."""
-    x = budget.minutes if on_minutes and budget.minutes is not None else 100.0 * budget.share
+def _placed(curve: Curve, budget: Budgets, on_minutes: bool, scale: float) -> Curve:
+    """The curve at ``scale`` times its minutes, without its start, or at percent of its budget."""
+    x = 100.0 * budget.share
+    if on_minutes and budget.minutes is not None:
+        x = scale * budget.minutes
     kept = [i for i in range(len(x)) if x[i] > 0 or not on_minutes]
     points = [curve.points[i] for i in kept]
     return Curve(curve.panel, curve.algorithm, curve.label, x[kept], points, curve.eval_seed_set)

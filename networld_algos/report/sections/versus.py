@@ -77,8 +77,8 @@ def table(
     caption = (
         f"Normalised score of {name} minus that of each other method, paired by seed and network: "
         f"mean [95% interval]. Positive: {name} is better. Bold: the interval excludes zero, with "
-        f"at least {MARK_SEEDS} seeds. Better and Worse count such intervals. They are not corrected "
-        "for their number: without any real difference, one in twenty would exclude zero."
+        f"at least {MARK_SEEDS} seeds. Better and Worse count such intervals. They are not "
+        "corrected for their number: without any real difference, one in twenty would exclude zero."
     )
     return Table(f"Differences from {name}", caption, columns, lines)
 
