@@ -140,6 +140,31 @@ def test_your_own_logger_is_a_class_in_a_file(tmp_path):
             logger_kind(name)
 
 
+def test_every_started_logger_is_closed_whatever_the_others_do(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        MINE
+        + """
+class NoStart(Mine):
+    def start(self, done, about):
+        raise OSError("no room")
+
+class NoClose(Mine):
+    def close(self):
+        raise OSError("no room")
+
+class NoClose2(NoClose): ...
+"""
+    )
+    names = [f"{path}:{kind}" for kind in ("NoClose", "Mine", "NoClose2", "NoStart")]
+    with pytest.raises(OSError, match="no room"):
+        part(tmp_path / "logs", names, 0, 20)
+    assert (tmp_path / "logs" / "mine.txt").read_text() == "start 0 a training"
+    with pytest.raises(OSError, match="no room"):
+        part(tmp_path / "more", names[:3], 0, 20)
+    assert "loss/a_loss" in (tmp_path / "more" / "mine.txt").read_text()
+
+
 def test_every_logger_can_be_found():
     for name in LOGGERS:
         assert callable(logger_kind(name).start)

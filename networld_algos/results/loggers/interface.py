@@ -55,5 +55,5 @@ class Logger(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish; called once after `start`, also if the training fails."""
+        """Finish; called once if `start` has succeeded, also if the training fails."""
         ...

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ class Log:
         folder = Path(folder)
         self.loggers = [logger_kind(name)(folder) for name in dict.fromkeys(names)]
         self.started: list[Logger] = []
+        self._close = ExitStack()
         self.updates = 0
 
     def start(self, done: int, updates: int, about: Mapping[str, Any]) -> None:
@@ -89,8 +91,9 @@ class Log:
         self.updates = updates
         about = json.loads(json.dumps(dict(about), default=str))
         for logger in self.loggers:
-            self.started.append(logger)
             logger.start(done, about)
+            self._close.callback(logger.close)
+            self.started.append(logger)
 
     def losses(self, update: int, values: Values) -> None:
         """Log the metrics of an update, at every `EVERY`-th and at the last."""
@@ -116,8 +119,7 @@ class Log:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for logger in self.started:
-            logger.close()
+        self._close.close()  # all of them, whatever one of them raises
 
 
 def _group(label: str) -> str:
