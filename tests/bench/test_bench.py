@@ -303,7 +303,7 @@ def test_smaller_training_sets_lie_inside_larger_ones():
         sets = []
         for fraction in (0.1, 0.3, 0.6, 1.0):
             fitted, heldout = worker._training_data(
-                replace(run, fraction=fraction, seed=seed), "rb"
+                replace(run, fraction=fraction, seed=seed), "rb", run.dataset_ids[-1]
             )
             found = {obs.tobytes() for obs in fitted.obs}
             assert not found & {obs.tobytes() for obs in heldout.obs}
