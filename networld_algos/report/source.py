@@ -158,7 +158,11 @@ class Source:
             axes.save_pdf(wide, self.pdf, name)
             if narrow is not wide:
                 axes.save_pdf(narrow, self.pdf, f"{name}_narrow")
-        return Picture(name, alt, caption, _address(svg), _address(small))
+        address, small_address = (
+            data_url(file.read_text(encoding="utf-8"), in_srcset=in_srcset)
+            for file, in_srcset in ((svg, False), (small, narrow is not wide))
+        )
+        return Picture(name, alt, caption, address, small_address)
 
 
 def ordered(rows: Sequence[Row], display: Display, focus: str = "") -> list[Row]:
@@ -185,7 +189,3 @@ def ordered(rows: Sequence[Row], display: Display, focus: str = "") -> list[Row]
         return (*before, *near, algorithm, row.label != row.algorithm)
 
     return sorted(rows, key=place)
-
-
-def _address(svg: Path) -> str:
-    return data_url(svg.read_text(encoding="utf-8"))

@@ -18,7 +18,8 @@ _NUMBER = re.compile(r"-?\d+\.\d+")
 _LETTER = re.compile(r"translate\((-?[\d.]+) 0\)")
 _STEP = re.compile(r"([MLQCZz])([^MLQCZz]*)")
 """A command of a path that Matplotlib writes, all with absolute positions."""
-_URL_UNSAFE = re.compile(r"[%#&\x00-\x20\x7f-\U0010ffff]")
+_SRC_UNSAFE = re.compile(r"[%#&\x00-\x1f\x7f-\U0010ffff]")
+_SRCSET_UNSAFE = re.compile(r"[%#&\x00-\x20\x7f-\U0010ffff]")
 _LETTER_SCALE = "scale(0.015625)"
 LETTER_UNIT = 16
 """Unit of the outlines of letters: a 400th of their size."""
@@ -26,14 +27,18 @@ _EXACT = 0.1
 """Numbers below this, such as the scale of letters, are kept as they are."""
 
 
-def data_url(svg: str) -> str:
+def data_url(svg: str, in_srcset: bool = False) -> str:
     """A figure as a data URL, without what does not show on a screen.
 
-    It may stand in ``src="..."`` and in ``srcset="..."`` as it is: it has no double quote, no
-    ampersand and no space.
+    It may stand in ``src="..."`` as it is: it has no double quote and no ampersand.
+
+    Args:
+        svg: The figure.
+        in_srcset: Whether it is for ``srcset="..."``, where an address must not have a space.
     """
     text = compact(svg).replace('"', "'")
-    return "data:image/svg+xml," + _URL_UNSAFE.sub(_percent, text)  # base64: a third longer
+    unsafe = _SRCSET_UNSAFE if in_srcset else _SRC_UNSAFE
+    return "data:image/svg+xml," + unsafe.sub(_percent, text)  # base64: a third longer
 
 
 def compact(svg: str) -> str:
@@ -71,6 +76,7 @@ def _used(root: Element) -> list[str]:
 def _shorten(element: Element, names: dict[str, str], classes: dict[str, str]) -> None:
     """Rewrite the attributes of one element; ``classes`` collects its style."""
     given, element.attrib = dict(element.attrib), {}
+    styles: list[str] = []
     element.text = (element.text or "").strip()
     element.tail = ""
     for key, value in given.items():
@@ -80,20 +86,22 @@ def _shorten(element: Element, names: dict[str, str], classes: dict[str, str]) -
         elif key == _LINK:
             element.set("href", f"#{names[value.removeprefix('#')]}")
         elif key == "style":
-            style = _NUMBER.sub(_rounded, value).replace(": ", ":").replace("; ", ";")
-            element.set("class", classes.setdefault(style, f"b{len(classes)}"))
+            styles.append(_NUMBER.sub(_rounded, value).replace(": ", ":").replace("; ", ";"))
+        elif key == "clip-path":
+            styles.append("clip-path:" + _USED.sub(lambda found: names[found[0]], value))
         elif key == "d":
             letter = given.get("transform") == _LETTER_SCALE
             element.set("d", _path(value, LETTER_UNIT if letter else None))
         elif value == _LETTER_SCALE:
             element.set(key, f"scale({0.015625 * LETTER_UNIT:g})")
-        elif key == "clip-path":
-            element.set(key, _USED.sub(lambda found: names[found[0]], value))
         elif key == "transform" and (letter := _LETTER.fullmatch(value)):
             element.set("x", f"{float(letter[1]):.0f}")  # a letter, in hundredths of its size
         else:
             text = _NUMBER.sub(_rounded, value)
             element.set(key, text.replace(" ", ",") if key == "transform" else text)
+    if styles:
+        style = ";".join(styles)
+        element.set("class", classes.setdefault(style, f"b{len(classes)}"))
 
 
 def _unwrap(element: Element) -> None:

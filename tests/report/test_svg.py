@@ -127,6 +127,9 @@ def test_every_name_and_class_that_is_used_is_defined_once(svg):
 def test_a_data_url_fits_in_an_attribute_and_is_smaller(svg):
     url = data_url(svg)
     assert url.startswith("data:image/svg+xml,")
-    assert not re.search(r'["&\s#]', url)
+    assert not re.search(r'["&\n#]', url)
+    narrow = data_url(svg, in_srcset=True)
+    assert " " not in narrow
+    assert unquote(narrow) == unquote(url)
     assert unquote(url.split(",", 1)[1]).replace("'", '"') == compact(svg)
     assert len(url) < 0.6 * len(base64.b64encode(svg.encode()))

@@ -18,6 +18,7 @@ from networld_algos.report.table import (
 from networld_algos.results.display import Display
 from networld_algos.results.text import count
 
+COMPARISON = "comparison"
 FIXED = ("Experiment", "Task", "Method")
 """Columns that are no diagnostics."""
 
@@ -29,6 +30,12 @@ def make(source: Source) -> Section:
         "Mean over training seeds of the values that final rows record besides the rewards."
     )
     found = [(e, f) for e in source.experiments for f in source.finals(e) if f.extra]
+    compared = [(e, f) for e, f in found if e == COMPARISON]
+    if table(compared, source.display) is not None and len(compared) < len(found):
+        found = compared  # the others would make the page a tenth larger
+        section.text.append(
+            "Shown for the comparison. Those of the other experiments are in the result files."
+        )
     shown = table(found, source.display)
     if shown is not None:
         quantities = len(shown.columns) - len(FIXED)
