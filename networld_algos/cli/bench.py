@@ -167,7 +167,9 @@ def bench_run(
             f"{command_text('networld', 'bench', 'pack', folder, '--out', f'{chosen.name}.zip')}"
         )
     elif not failed:
-        console.print(f"next: {command_text('networld', 'report', folder)}")
+        scored = {outcome.run.label for outcome in outcomes}
+        focus = [text for name in added[:1] if name in scored for text in ("--focus", name)]
+        console.print(f"next: {command_text('networld', 'report', folder, *focus)}")
     return 1 if failed else TRY_AGAIN if left else 0
 
 

@@ -84,6 +84,7 @@ def test_only_the_own_algorithm_is_trained_and_the_report_has_both(theirs, tmp_p
     assert "joins fewshot: filtered-bc from scratch only, because it has no adapt()" in said
     assert "does not join ablation: it compares variants of bc" in said
     assert "note on them" not in said
+    assert f"next: networld report {results / 'tiny'} --focus filtered-bc" in said
     assert contents(theirs) == before
     own = [row for path in (results / "tiny").glob("*.jsonl") for row in read_rows(path)]
     assert {row.algorithm for row in own} == {"filtered-bc"}
