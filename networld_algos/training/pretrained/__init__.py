@@ -34,7 +34,7 @@ def folder(source: str) -> Path:
     name, known = source.removeprefix(SCHEME), names()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {SCHEME}{near[0]}?" if near else ""
+        hint = f" (did you mean {SCHEME}{near[0]}?)" if near else ""
         valid = ", ".join(SCHEME + other for other in known)
         raise ValueError(f"there is no model {source!r}{hint}; models of the package: {valid}")
     return ROOT / name
