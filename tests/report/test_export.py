@@ -209,6 +209,12 @@ def test_a_csv_has_numbers_with_all_digits_limits_and_what_the_page_says_besides
     }
 
 
+def test_json_has_the_limits_of_an_interval_with_all_digits():
+    cell = small_table().to_dict()["lines"][0][1]
+    assert (cell["value"], cell["low"], cell["high"]) == (93.06, 90.1, 96.0)
+    assert "low" not in small_table().to_dict()["lines"][0][3]
+
+
 def test_latex_has_intervals_marks_and_bold_type_as_the_page():
     text = table_latex(small_table(), "tab:x")
     assert r"\caption{Scores \& more. Mean of 100\%.}" in text
