@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from networld_algos.report.sections.fewshot_curves import (
 )
 from networld_algos.report.sections.fewshot_reach import reach_cell, reaches
 from networld_algos.report.source import Picture, Section, Source
-from networld_algos.report.table import Table
+from networld_algos.report.table import DASH, Table
 from networld_algos.results.curves import area_under_curve
 from networld_algos.results.display import Display
 from tests.report.rows import (
@@ -110,8 +111,10 @@ def test_scores_on_other_deployments_are_normalised_there():
     assert mean.points[0].value == pytest.approx(85, abs=4)
     without = [c for c in curves if c.panel[1].endswith("ring6/expert-v0") or not c.is_constant]
     found = {c.label: c for c in average_over_shared(without, np.random.default_rng(0))}
-    by_hand = next(c for c in curves if c.label == "networld" and "ring6" in c.panel[1])
-    assert [p.value for p in found["networld"].points] == [p.value for p in by_hand.points]
+    assert set(found) == {"networld", "networld (from scratch)"}  # one panel has every method
+    third = [replace(c, panel=("ns", "networld/ns/hotspots/expert-v0")) for c in curves[:3]]
+    shared = average_over_shared([*without, *third], np.random.default_rng(0))
+    assert {c.label for c in shared} == set(DEPLOYMENTS)  # now two have
 
 
 def test_data_to_come_near_all_data_has_an_interval():
@@ -144,6 +147,8 @@ def test_data_to_come_near_all_data_has_an_interval():
     alone = reaches(tuned, [tuned], np.random.default_rng(0))  # then its own right end counts
     assert alone[0].at_most
     assert reach_cell(alone[0], tuned).text == "≤ 4"
+    part = fewshot_curves([r for r in rows if (r.fraction or 0.0) < 1.0], rng)
+    assert {reach_cell(reaches(c, part, rng)[0], c).text for c in part} == {DASH}
     one = [r for r in rows if r.seed < 1]
     lone = {c.label: c for c in fewshot_curves(one, rng)}
     (first, _) = reaches(lone["networld (from scratch)"], list(lone.values()), rng)

@@ -22,7 +22,13 @@ from networld_algos.report.scoring import Panel, Reference, grouped
 from networld_algos.report.sections import fewshot_curves
 from networld_algos.report.sections.comparison_figures import principal, scale_ends
 from networld_algos.report.sections.fewshot_curves import SCRATCH, FewShotCurve, Gain
-from networld_algos.report.sections.fewshot_reach import TARGETS, reach_cell, reach_text, reaches
+from networld_algos.report.sections.fewshot_reach import (
+    TARGETS,
+    has_all_data,
+    reach_cell,
+    reach_text,
+    reaches,
+)
 from networld_algos.report.source import Section, Source
 from networld_algos.report.style import Look, drawing
 from networld_algos.report.summary import quality
@@ -141,19 +147,22 @@ def _add_kind(
 
 
 def _shared(found: Mapping[str, Sequence[FewShotCurve]]) -> str:
-    """Names of the panels behind the means."""
+    """Names of the panels that have every method of their kind."""
     names = []
     for curves in found.values():
         labels = {c.label for c in curves}
-        for panel, group in grouped(curves, lambda c: c.panel):
-            if {c.label for c in group} == labels:
-                names.append(place_name(panel, several_datasets([c.panel for c in curves])))
+        groups = grouped(curves, lambda c: c.panel)
+        whole = [panel for panel, group in groups if {c.label for c in group} == labels]
+        several = several_datasets([c.panel for c in curves])
+        shown = [panel for panel, _ in groups] if len(whole) < 2 else whole
+        names += [place_name(panel, several) for panel in shown]
     return ", ".join(names)
 
 
 def place_name(panel: Panel, several: bool) -> str:
-    """Task and, if there are ``several``, deployment: ``"RB, ring6"``."""
-    return panel_name(panel, several).removesuffix("/expert")
+    """Task and deployment, ``"RB, ring6"``; the quality of data too if there are ``several``."""
+    elsewhere = quality(panel) not in QUALITIES
+    return panel_name(panel, several or elsewhere).removesuffix("/expert")
 
 
 def _lower(text: str) -> str:
@@ -191,7 +200,8 @@ def figure(
             lines(ax, _stretched(mine), look)
             reference_lines(fig, ax, scored)
             _share_ticks(ax, mine)
-            ax.set_title(title(panel, panels, look.display).removesuffix("/expert"), loc="left")
+            name = place_name(panel, True) if panel[1] and elsewhere else None
+            ax.set_title(name or title(panel, panels, look.display), loc="left")
             ax.set_ylabel("Normalised score")
         legend(fig, [c.label for c in curves], look, columns)
     return fig
@@ -241,7 +251,7 @@ def score_table(
                 text_cell(display.method(c.label)),
                 *(interval_cell(at.get(share), 1) for share in shares),
                 interval_cell(c.area, 1),
-                *(reach_cell(reach, c) for reach in reaches(c, curves, rng)),
+                *(reach_cell(found, c) for found in reaches(c, curves, rng)),
             ]
         )
     columns = [
@@ -315,7 +325,7 @@ def describe(curves: Sequence[FewShotCurve], display: Display) -> str:
 def reach_sentence(curves: Sequence[FewShotCurve], focus: str, display: Display) -> str:
     """How much data the method in the centre needs with and without pre-training, by target.
 
-    Empty without a method that has a counterpart from scratch.
+    Empty without a method that has a counterpart from scratch, trained on all data.
     """
     twins = {(c.panel, c.label): c for c in curves}
     both = {c.label for c in curves if (c.panel, c.label + SCRATCH) in twins}
@@ -327,10 +337,12 @@ def reach_sentence(curves: Sequence[FewShotCurve], focus: str, display: Display)
     parts = []
     for curve in (c for c in curves if c.label == label):
         scratch = twins.get((curve.panel, label + SCRATCH))
-        if scratch is None:
+        if scratch is None or not has_all_data(scratch):
             continue
         tuned, new = (reach_text(reaches(c, curves, rng)[-1], c) for c in (curve, scratch))
         parts.append(f"{place_name(curve.panel, several)} {tuned}, from scratch {new}")
+    if not parts:
+        return ""
     return (
         f"To come to {100 * TARGETS[-1]:g}% of what all data give from scratch, a pre-trained "
         f"{display.method(label)} needs: {'; '.join(parts)}."

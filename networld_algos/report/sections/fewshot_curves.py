@@ -113,8 +113,8 @@ def average_over_shared(
 ) -> list[FewShotCurve]:
     """`average_over_tasks` over the panels that have every method.
 
-    Suites may run controls on some deployments only. If no panel has every method, it is the mean
-    over all panels.
+    Suites may run controls on some deployments only. If fewer than two panels have every method, it
+    is the mean over all panels, of the methods that are in all.
     """
     labels = {c.label for c in curves}
     whole = {
@@ -122,7 +122,8 @@ def average_over_shared(
         for panel, group in grouped(curves, lambda c: c.panel)
         if {c.label for c in group} == labels
     }
-    return average_over_tasks([c for c in curves if c.panel in whole] or curves, rng)
+    shared = curves if len(whole) < 2 else [c for c in curves if c.panel in whole]
+    return average_over_tasks(shared, rng)
 
 
 def _scores(rows: Sequence[Row], beside: Ends) -> list[Floats]:

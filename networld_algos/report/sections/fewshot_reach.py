@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from networld_algos.report.sections.fewshot_curves import SCRATCH, FewShotCurve
-from networld_algos.report.table import Cell, episodes_text
+from networld_algos.report.table import DASH, Cell, episodes_text
 from networld_algos.results import stats
 from networld_algos.results.curves import data_to_reach
 from networld_algos.results.stats import Floats
@@ -25,8 +25,8 @@ class Reach:
 
     Attributes:
         target: That share of the score.
-        value: Share of the data; infinite if the curve never reaches it, and 0 for a model that
-            reaches it without any.
+        value: Share of the data; infinite if the curve never reaches it, 0 for a model that reaches
+            it without any, and NaN if no score with all data is known.
         low: Lower end of the 95% interval.
         high: Upper end of it.
         at_most: Whether the curve starts above the target, so that the value is an upper bound.
@@ -54,6 +54,8 @@ def reaches(
         rng: Source of the draws.
     """
     full = full_curve(curve, curves)
+    if not has_all_data(full):
+        return [Reach(target, math.nan, math.nan, math.nan, False) for target in TARGETS]
     seed = int(rng.integers(1 << 62))
     height = np.array([p.value for p in curve.points])
     most = full.points[-1].value
@@ -80,8 +82,15 @@ def full_curve(curve: FewShotCurve, curves: Sequence[FewShotCurve]) -> FewShotCu
     return curve
 
 
+def has_all_data(curve: FewShotCurve) -> bool:
+    """Whether its right end is the score with all data."""
+    return bool(np.isclose(curve.x[-1], 1.0))
+
+
 def reach_cell(reach: Reach, curve: FewShotCurve) -> Cell:
-    """Episodes, with their interval as the note."""
+    """Episodes, with their interval as the note; a dash if the score with all data is unknown."""
+    if math.isnan(reach.value):
+        return Cell(DASH, None)
     text = _episodes(reach.value, curve)
     if reach.at_most and math.isfinite(reach.value):
         text = f"≤ {text}"
