@@ -22,12 +22,10 @@ import numpy as np
 from networld_algos.report.scoring import Panel, grouped
 from networld_algos.report.summary import Final
 from networld_algos.results import stats
-from networld_algos.results.stats import Interval
+from networld_algos.results.stats import MATTERS, Interval
 
 MARK_SEEDS = 3
 """Fewest training seeds of each method behind a verdict."""
-MATTERS = 1.0
-"""Smallest difference that matters, in points of the normalised score."""
 
 
 class Standing(StrEnum):

@@ -25,20 +25,28 @@ def table_of(rng, seeds, networks, spread, mean=0.0):
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
-@pytest.mark.parametrize(
-    "spread", [(3, 0, 0.1), (0, 10, 1), (2, 10, 3), (1, 8, 10)], ids=["seed", "network", "all", "-"]
-)
+@pytest.mark.parametrize("spread", [(3, 0, 0.1), (0, 10, 0.1), (2, 10, 3), (1, 8, 10)])
 def test_intervals_cover_the_mean_whether_seeds_or_networks_vary(seeds, spread):
     rng = np.random.default_rng(0)
     tables = [table_of(rng, seeds, 40, spread, mean=70.0) for _ in range(TABLES)]
     limits = [crossed_estimate(table).limits() for table in tables]
     covered = np.mean([low <= 70 <= high for low, high in limits])
     assert covered > 0.95 - ALLOWED
-    if spread[2] < spread[1] or spread[1] == 0:  # otherwise the rest, counted twice, adds to it
+    if 0 in spread or spread[0] < 0.1 * spread[1]:  # with two parts, it is wider than it need be
         assert covered < 0.95 + ALLOWED
     if spread[1] > spread[0]:  # seeds alone say too little about what new networks would give
         over_seeds = [stats.t_interval(table.mean(axis=1)) for table in tables]
         assert np.mean([i.low <= 70 <= i.high for i in over_seeds]) < 0.92
+
+
+def test_small_error_probabilities_are_no_larger_than_they_say():
+    """Both parts are equal, which is where degrees of freedom for the sum would be wrong."""
+    rng = np.random.default_rng(0)
+    tables = [table_of(rng, 3, 30, (1, 30**0.5 / 3**0.5, 0)) for _ in range(4000)]
+    missed = [
+        not low <= 0 <= high for low, high in (crossed_estimate(t).limits(0.995) for t in tables)
+    ]
+    assert np.mean(missed) < 0.005 + 4 * math.sqrt(0.005 * 0.995 / 4000)
 
 
 def test_quantiles_of_a_bootstrap_are_too_narrow_for_few_seeds():
@@ -98,4 +106,4 @@ def test_the_mean_of_tasks_covers_their_true_mean():
         assert (mean.seeds, mean.networks) == (4, 20)
         low, high = mean.limits()
         covered.append(low <= 50 <= high)
-    assert abs(np.mean(covered) - 0.95) < ALLOWED
+    assert np.mean(covered) > 0.95 - ALLOWED

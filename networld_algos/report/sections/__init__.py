@@ -8,6 +8,7 @@ from functools import partial
 from networld_algos.report.sections import (
     ablation,
     answer,
+    claims,
     comparison,
     cost,
     fewshot,
@@ -42,6 +43,7 @@ def all_sections(source: Source, on_progress: OnProgress | None = None) -> list[
     makers: list[tuple[str, Callable[[], Section]]] = []
     if answer.EXPERIMENT in source.experiments:
         makers.append(("what was decided", partial(answer.make, source)))
+    makers.append(("claims", partial(claims.make, source)))
     for name, make in SECTIONS.items():
         if name in source.experiments:
             makers.append((name, partial(make, source)))

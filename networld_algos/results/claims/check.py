@@ -1,0 +1,170 @@
+"""Claims compared with the rows of a suite.
+
+Every comparison has an interval of its difference, which counts how training seeds and networks
+vary (`networld_algos.results.crossed`). The intervals of one claim are simultaneous: with m
+comparisons, each covers ``1 - 0.05 / m`` (Bonferroni), so that all of a claim's intervals hold
+together in 95% of cases. Intervals, and not p-values with Holm's correction, because one interval
+gives all three verdicts, and a reader sees from it why. A claim is a question of its own, asked
+before there were rows, so there is no further correction over claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from networld_algos.results import stats
+from networld_algos.results.claims.claim import Claim, Comparison, Measure, Verdict
+from networld_algos.results.claims.scores import Pick, Scores
+from networld_algos.results.crossed import Estimate, crossed_estimate, mean_estimate
+from networld_algos.results.stats import Floats
+
+CONFIDENCE = 0.95
+"""Of all intervals of one claim together."""
+ORDER = (Verdict.REFUTED, Verdict.NOT_RUN, Verdict.UNDECIDED, Verdict.HOLDS)
+"""From the worst verdict to the best. One refutation refutes; what is missing could have."""
+MEAN = "mean"
+"""Stands for the mean over tasks."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the rows say about one comparison.
+
+    Attributes:
+        comparison: The comparison; for a mean over tasks that of the first task.
+        place: Task, or `MEAN`.
+        estimate: The difference; None if rows are missing.
+        low: Lower limit of the simultaneous interval.
+        high: Upper limit.
+        verdict: What follows. With a single seed it is undecided.
+    """
+
+    comparison: Comparison
+    place: str
+    estimate: Estimate | None
+    low: float
+    high: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the rows say about one claim.
+
+    Attributes:
+        claim: The claim.
+        findings: Every comparison; for a claim about the mean over tasks, the means follow.
+        confidence: Coverage of each interval.
+    """
+
+    claim: Claim
+    findings: list[Finding]
+    confidence: float
+
+    @property
+    def places(self) -> list[str]:
+        """Tasks, and `MEAN` for a claim about the mean over tasks."""
+        return list(dict.fromkeys(f.place for f in self.findings))
+
+    def at(self, place: str) -> list[Finding]:
+        """Findings of one task, or of the mean over tasks."""
+        return [f for f in self.findings if f.place == place]
+
+    def deciding(self, place: str) -> Finding:
+        """The finding with the worst verdict and, among those, the smallest difference."""
+
+        def key(finding: Finding) -> tuple[int, float]:
+            rule, estimate = finding.comparison.rule, finding.estimate
+            value = 0.0 if estimate is None else rule.order(estimate.value)
+            return ORDER.index(finding.verdict), value
+
+        return min(self.at(place), key=key)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the whole claim, see `Claim`."""
+        places = [MEAN] if self.claim.over_tasks else self.places
+        return min((self.deciding(p).verdict for p in places), key=ORDER.index)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Fewest and most training seeds behind a difference; empty if nothing was run."""
+        found = [f.estimate.seeds for f in self.findings if f.estimate is not None]
+        return sorted({min(found), max(found)}) if found else []
+
+    @property
+    def networks(self) -> list[int]:
+        """Fewest and most networks behind a difference."""
+        found = [f.estimate.networks for f in self.findings if f.estimate is not None]
+        return sorted({min(found), max(found)}) if found else []
+
+
+def answer(claim: Claim, scores: Scores) -> Answer:
+    """What the rows say about a claim."""
+    tables = [differences(c, scores, claim.measure) for c in claim.comparisons]
+    estimates = [None if table is None else crossed_estimate(table) for table in tables]
+    places = [(c.task, c) for c in claim.comparisons]
+    if claim.over_tasks:
+        means = _means(claim, estimates)
+        places += [(MEAN, comparison) for comparison, _ in means]
+        estimates += [estimate for _, estimate in means]
+    count = sum(estimate is not None for estimate in estimates)
+    confidence = 1.0 - (1.0 - CONFIDENCE) / max(count, 1)
+    findings: list[Finding] = []
+    for i, ((place, comparison), estimate) in enumerate(zip(places, estimates, strict=True)):
+        if estimate is None:
+            findings.append(Finding(comparison, place, None, np.nan, np.nan, Verdict.NOT_RUN))
+            continue
+        low, high = estimate.limits(confidence)
+        if claim.is_exact and (table := tables[i]) is not None:
+            low, high = float(table.min()), float(table.max())
+        verdict = comparison.rule.verdict(low, high)
+        if estimate.seeds < 2 and not claim.is_exact:
+            verdict = Verdict.UNDECIDED
+        findings.append(Finding(comparison, place, estimate, low, high, verdict))
+    return Answer(claim, findings, confidence)
+
+
+def _means(
+    claim: Claim, estimates: Sequence[Estimate | None]
+) -> list[tuple[Comparison, Estimate | None]]:
+    """The mean over tasks of each comparison, named by that of the first task."""
+    both = list(zip(claim.comparisons, estimates, strict=True))
+    tasks = dict.fromkeys(c.task for c in claim.comparisons)
+    found: list[tuple[Comparison, Estimate | None]] = []
+    for same in zip(*([x for x in both if x[0].task == task] for task in tasks), strict=True):
+        parts = [estimate for _, estimate in same if estimate is not None]
+        found.append((same[0][0], mean_estimate(parts) if len(parts) == len(tasks) else None))
+    return found
+
+
+def differences(comparison: Comparison, scores: Scores, measure: Measure) -> Floats | None:
+    """The method minus the other ``(seeds, networks)``, paired by seed and network.
+
+    Where the numbers of networks differ, they are paired by seed only.
+
+    Returns:
+        The differences over the seeds of both; None if there is no such seed.
+    """
+    mine = measure(scores, comparison.task, comparison.mine)
+    other = comparison.other
+    if isinstance(other, str):
+        fixed = scores.reference(comparison.task, other)
+        theirs = {} if fixed is None else dict.fromkeys(mine, fixed)
+    elif isinstance(other, Pick):
+        theirs = measure(scores, comparison.task, other)
+    else:
+        theirs = {seed: np.zeros(len(values)) for seed, values in mine.items()}
+    seeds = [seed for seed in sorted(mine) if seed in theirs]
+    if not seeds:
+        return None
+    pairs = [mine[s] for s in seeds], [comparison.share * theirs[s] for s in seeds]
+    return np.stack(stats.differences(*pairs))
+
+
+def answers(claims: Sequence[Claim], scores: Scores) -> list[Answer]:
+    """What the rows say about every claim, in order."""
+    return [answer(claim, scores) for claim in claims]
