@@ -17,6 +17,7 @@ def test_ablations_are_differences_paired_by_seed():
         assert a.change.value == pytest.approx(a.score.value - a.base.value)
         panel = a.panel if a.panel != ablation.MEAN else finals[0].panel
         (whole,) = (f for f in finals if f.label == "networld" and f.panel == panel)
+        assert whole.seed_scores is not None
         plain = stats.t_interval(whole.seed_scores)
         # The spread that seeds share is taken out.
         assert a.change.high - a.change.low < 0.8 * (plain.high - plain.low)
