@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from networld_algos.nn.random import uniform
 from networld_algos.nn.twohot import symlog
 
 CLIP = 10.0
-"""Bound of a standardised feature, so that states far outside the data do no harm."""
-
+"""Bound of a standardised feature before the range of the data is known, and the widest range."""
+SLACK = 0.5
+"""Deviations by which the range is wider than the data: a network may extrapolate a little."""
 
 FeatureKind = Literal["symlog", "linear", "both"]
 
@@ -34,7 +35,9 @@ class ObsFeatures(nn.Module):
 
     Symlog separates small values and the identity separates large ones. For example, backlogs
     larger than any in the data are nearly equal after symlog. A feature that is constant in the
-    data keeps unit scale.
+    data keeps unit scale. Features are clipped to the range that they have in the data, and half a
+    deviation more: no network has learned what lies beyond, and one column out there spoils every
+    decision.
 
     Args:
         obs_dim: Length ``O`` of an observation.
@@ -48,6 +51,8 @@ class ObsFeatures(nn.Module):
 
     mean: Tensor
     std: Tensor
+    low: Tensor
+    high: Tensor
     columns: Tensor | None
 
     def __init__(
@@ -63,28 +68,52 @@ class ObsFeatures(nn.Module):
         self.width = feature_width(obs_dim if columns is None else columns.shape[-1], kind)
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("std", torch.ones(self.width))
+        self.register_buffer("low", torch.full((self.width,), -CLIP))
+        self.register_buffer("high", torch.full((self.width,), CLIP))
 
     def fit(self, episodes: Episodes, chunk: int = 32) -> None:
-        """Set mean and standard deviation to those of all real observations of all agents."""
+        """Set mean, deviation and range to those of all real observations of all agents."""
         total = square = np.zeros(self.width)
+        low, high = np.full(self.width, np.inf), np.full(self.width, -np.inf)
         count = 0
-        for start in range(0, len(episodes), chunk):
-            obs = torch.as_tensor(episodes.obs[start : start + chunk], dtype=torch.float64)
-            lengths = torch.as_tensor(episodes.lengths[start : start + chunk])
-            real = torch.arange(obs.shape[1]) <= lengths[:, None]  # the final observation counts
-            values = self._values(obs[real]).flatten(0, -2).numpy()
+        for values in self._chunks(episodes, chunk):
             total = total + values.sum(axis=0)
             square = square + (values**2).sum(axis=0)
+            low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
             count += len(values)
         mean = total / count
         std = np.sqrt(np.maximum(square / count - mean**2, 0.0))
         std[std < 1e-4] = 1.0
         self.mean.copy_(torch.from_numpy(mean))
         self.std.copy_(torch.from_numpy(std))
+        self.low.copy_(torch.from_numpy(np.maximum((low - mean) / std - SLACK, -CLIP)))
+        self.high.copy_(torch.from_numpy(np.minimum((high - mean) / std + SLACK, CLIP)))
+
+    def widen(self, episodes: Episodes) -> None:
+        """Extend the range to that of further data; mean and standard deviation stay."""
+        for values in self._chunks(episodes):
+            scaled = (torch.from_numpy(values).to(self.mean) - self.mean) / self.std
+            self.low.copy_(torch.minimum(self.low, scaled.amin(0) - SLACK).clamp(min=-CLIP))
+            self.high.copy_(torch.maximum(self.high, scaled.amax(0) + SLACK).clamp(max=CLIP))
+
+    def _chunks(self, episodes: Episodes, chunk: int = 32) -> Iterator[NDArray[np.float64]]:
+        """Features ``(rows, F)`` before they are standardised, of some episodes at a time."""
+        for start in range(0, len(episodes), chunk):
+            obs = torch.as_tensor(episodes.obs[start : start + chunk], dtype=torch.float64)
+            lengths = torch.as_tensor(episodes.lengths[start : start + chunk])
+            real = torch.arange(obs.shape[1]) <= lengths[:, None]  # the final observation counts
+            yield self._values(obs[real].to(self.mean.device)).flatten(0, -2).cpu().numpy()
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        """Load; a model of an earlier version has no range, and keeps the widest one."""
+        for name in ("low", "high"):
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, obs: Tensor) -> Tensor:
         """``(..., O)`` raw to ``(..., F)`` features, or ``(..., K, F)`` of K entities."""
-        return ((self._values(obs) - self.mean) / self.std).clamp(-CLIP, CLIP)
+        scaled = (self._values(obs) - self.mean) / self.std
+        return torch.minimum(torch.maximum(scaled, self.low), self.high)
 
     def _values(self, obs: Tensor) -> Tensor:
         if self.columns is not None:

@@ -2,7 +2,8 @@
 
 A model starts from the weights, statistics and averages of the other, with new optimisers, and its
 schedules begin anew. On a task that it knows, it keeps its statistics of observations, actions and
-returns, so before the first update it acts exactly as the other did. If observations or actions
+returns, so before the first update it acts exactly as the other did, except on observations beyond
+the range of the other's data, which are clipped to the range of both. If observations or actions
 have other sizes there, it takes over what fits, see `networld_algos.training.resize`. Another task
 is added with `Algorithm.adapt`, and the statistics of that task come from its data.
 """
@@ -16,6 +17,7 @@ from typing import Any
 
 from networld_algos.base import Algorithm
 from networld_algos.data.episodes import Episodes
+from networld_algos.nn.features import ObsFeatures
 from networld_algos.registry import make, make_config
 from networld_algos.training import checkpoint
 from networld_algos.training.hub import fetch
@@ -107,6 +109,7 @@ def start_from(
     if known is not None and (field := known.mismatch(given)):
         model.prepare(episodes, updates)
         found = inherit(model, trained, given)
+        _widen(model, episodes)
         was, now = getattr(known, field), getattr(given, field)
         say(f"{origin.source} has {field}={was!r}, this data {now!r}: {found}")
         return model
@@ -121,7 +124,19 @@ def start_from(
         model.prepare(episodes, updates)
     else:
         model.start(episodes, updates)
+        _widen(model, episodes)
     return model
+
+
+def _widen(model: Algorithm, episodes: Episodes) -> None:
+    """Let features of the task take values that the trained model's data did not have.
+
+    Parts of a model of several tasks are in modules with the names of their tasks.
+    """
+    others = model.specs.keys() - {episodes.spec.task}
+    for name, module in model.named_modules():
+        if isinstance(module, ObsFeatures) and not others & set(name.split(".")):
+            module.widen(episodes)
 
 
 def keeper(

@@ -36,6 +36,30 @@ def test_features_are_standardised_over_real_observations(toy):
     assert out[:, -1].abs().max() == 0  # the constant
 
 
+def test_features_are_clipped_to_the_range_of_their_data(toy):
+    data = toy("box").collect(8, length=12)
+    features = ObsFeatures(data.spec.obs_dim)
+    far = torch.as_tensor(data.obs[0, 0] * 0 + 1e6)
+    assert (features(far).abs() == 10.0).any()  # before the range is known
+    features.fit(data)
+    seen = torch.as_tensor(data.obs[:, :2])
+    free = (features._values(seen) - features.mean) / features.std
+    assert (features(seen) == free).all()  # data is never clipped
+    assert (features(far) == features.high).all()
+    wider = toy("box").collect(8, length=12)
+    wider.obs[0, 0] += 50.0
+    before = features.low.clone(), features.high.clone(), features.mean.clone()
+    features.widen(wider)
+    assert (features.low <= before[0]).all()
+    assert (features.high >= before[1]).all()
+    assert (features.high > before[1]).any()
+    torch.testing.assert_close(features.mean, before[2])
+    old = {k: v for k, v in features.state_dict().items() if k not in ("low", "high")}
+    other = ObsFeatures(data.spec.obs_dim)
+    other.load_state_dict(old)  # of an earlier version
+    assert (other.high == 10.0).all()
+
+
 def test_running_statistics_approach_those_of_the_data():
     torch.manual_seed(0)
     standardiser = RunningStandardiser(2, momentum=0.1)
