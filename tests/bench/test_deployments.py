@@ -19,6 +19,7 @@ from networld_algos.training.near import hold_out
 from networld_algos.training.run import BEST, Progress, Training, best_model, resume, run_training
 from networld_envs import make_params, store
 from networld_envs.simulator import BUILT_IN, about, task_module
+from networld_envs.store.minari_io import remedy
 from tests.helpers.catalogue import build_short
 
 RING = "networld/rb/ring6/expert-v0"
@@ -57,6 +58,7 @@ def test_every_deployment_is_a_preset_with_data_of_its_own():
             assert make_params(task, preset) != make_params(task)
             recipe = store.find_recipe(f"networld/{task}/{preset}/expert-v0")
             assert recipe.preset == preset
+            assert remedy(recipe.dataset_id).startswith("`networld dataset build networld/")
             used = [range(r.seed, r.seed + r.episodes) for r in found.values()]
             assert not any(recipe.seed in r or r.start in range(recipe.seed, recipe.seed + 500)
                            for r in used)  # fmt: skip
