@@ -177,6 +177,7 @@ def ablations() -> tuple[Entry, ...]:
         "arithmetic mean": {"aggregate": "mean"},
         "soft maximum, no difference": {"aggregate": "softmax"},
         "message of features": {"message": "features"},
+        "listed users as columns": {"entities": "flat"},
         "no action slot": {"action_slot": 0.0, "act_by": "inverse"},
         "plan": PLAN,
         "plan, a tenth of it": {**PLAN, "deviation": 0.1},

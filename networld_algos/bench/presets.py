@@ -139,7 +139,7 @@ SUITES: dict[str, Suite] = {
                 anchor=STRENGTH,
                 **CONVERGED,
             ),
-            ablation=Ablation(ablations(), seeds=3, tasks=("rb",)),
+            ablation=Ablation(ablations(), seeds=3, tasks=("cbf", "rb")),
             robustness=Robustness(
                 labels=("networld", "networld (no mean field)", "bc", "ma-iql"),
                 seeds=3,
