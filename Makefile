@@ -16,7 +16,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast interop browser check lint types bench references leaderboard animations checkpoints notebooks docs clean
+.PHONY: help setup demo test test-fast interop browser check lint types bench references claims leaderboard animations checkpoints notebooks docs clean
 .PHONY: pretrained release publish versions $(TASKS:%=model-%)
 
 help:  ## list the targets
@@ -76,6 +76,9 @@ references: $(READY)  ## rescore every reference policy; write benchmarks/REFERE
 
 leaderboard: $(READY)  ## write docs/leaderboard.md from the committed rows and benchmarks/submissions
 	$(BIN)/networld bench leaderboard
+
+claims: $(READY)  ## write the table of claims into README.md and benchmarks/REPORT.md
+	$(BIN)/python benchmarks/claims.py
 
 animations: $(READY)  ## redraw the animations of the README and the documentation
 	for task in cbf rb ns; do \

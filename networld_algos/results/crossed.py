@@ -89,8 +89,8 @@ def crossed_estimate(table: Floats) -> Estimate:
     if table.ndim != 2 or not table.size:
         raise ValueError(f"expected scores (seeds, networks), got shape {table.shape}")
     seeds, networks = table.shape
-    parts = [_part(table.mean(axis=axis)) for axis in (1, 0)]
-    return Estimate(float(table.mean()), *parts, seeds, networks)
+    of_seeds, of_networks = _part(table.mean(axis=1)), _part(table.mean(axis=0))
+    return Estimate(float(table.mean()), of_seeds, of_networks, seeds, networks)
 
 
 def _part(means: Floats) -> Part | None:
