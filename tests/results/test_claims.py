@@ -244,12 +244,21 @@ def test_a_curve_is_smooth_if_it_rises_steadily():
     assert one(smoother, short, measure=Scores.roughness).verdict == "not run"
 
 
-def test_two_final_rows_of_a_seed_are_refused():
-    rows = [*scored("networld", 90.0), *scored("networld", 91.0, fraction=0.5)]
-    few = Comparison("cbf", replace(NETWORLD, shares=(0.4, 0.6)), None, at_least(0.0))
-    assert one([few], rows).verdict == "holds"
+def test_of_several_shares_of_the_data_the_one_that_is_meant_counts():
+    by_share = {0.02: 20.0, 0.033: 40.0, 0.041: 60.0, 0.5: 80.0, 1.0: 99.0}
+    rows = [
+        row
+        for share, score in by_share.items()
+        for row in scored("networld", score, fraction=share)
+    ]
+    for shares, score in (((0.025, 0.042), 40), (NETWORLD.shares, 99), ((0.9, 1.1), 99)):
+        pick = replace(NETWORLD, shares=shares)
+        (finding,) = one([Comparison("cbf", pick, None, at_least(0.0))], rows).findings
+        assert finding.estimate is not None
+        assert finding.estimate.value == pytest.approx(score, abs=2)
+    twice = [*scored("networld", 90.0), *scored("networld", 91.0)]
     with pytest.raises(ValueError, match=r"seed 0 has several final rows .* own label"):
-        one([replace(few, mine=NETWORLD)], rows)
+        one([Comparison("cbf", NETWORLD, None, at_least(0.0))], twice)
 
 
 def test_every_claim_is_about_rows_that_the_suite_makes():
@@ -271,7 +280,7 @@ def test_every_claim_is_about_rows_that_the_suite_makes():
             for pick in (p for p in (c.mine, c.other) if isinstance(p, Pick)):
                 where = (pick.experiment, c.task, pick.quality, pick.label, pick.factor, pick.level)
                 assert where in made, claim.key
-                if pick.shares != (0.0, 1.0):
+                if pick.shares != NETWORLD.shares:
                     low, high = pick.shares
                     assert len([x for x in shares if low <= x <= high]) == 1, claim.key
 
