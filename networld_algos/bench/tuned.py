@@ -35,7 +35,9 @@ def suite_subjects(
         ValueError: If the suite has no comparison, a quality is unknown, or an algorithm declares
             no ranges.
     """
-    entries = [_main(suite.entries, name) for name in {e.algorithm: None for e in suite.entries}]
+    entries = [
+        main_entry(suite.entries, name) for name in {e.algorithm: None for e in suite.entries}
+    ]
     if not entries:
         raise ValueError(f"suite {suite.name!r} has no comparison, so there is nothing to search")
     if unknown := [quality for quality in qualities if quality not in QUALITIES]:
@@ -101,7 +103,8 @@ def merged(hand: Mapping[str, Mapping[str, Any]], chosen: Mapping[str, Mapping[s
     return {key: {**hand.get(key, {}), **chosen.get(key, {})} for key in keys}
 
 
-def _main(entries: Sequence[Entry], algorithm: str) -> Entry:
+def main_entry(entries: Sequence[Entry], algorithm: str) -> Entry:
+    """The entry of an algorithm that is labelled with its name, or else its first one."""
     own = [entry for entry in entries if entry.algorithm == algorithm]
     return next((entry for entry in own if entry.label == algorithm), own[0])
 
@@ -112,7 +115,7 @@ def _chosen(
     found = []
     for entry in entries:
         peers = [e for e in all_entries if e.algorithm == entry.algorithm]
-        usual = _main(peers or entries, entry.algorithm).values
+        usual = main_entry(peers or entries, entry.algorithm).values
         missing = object()
         own = {k for k, v in entry.values.items() if usual.get(k, missing) != v}
         by_data, rates = {}, dict(entry.rates)

@@ -148,7 +148,7 @@ def own_minutes(suite: Suite) -> dict[str, float]:
 
 
 def measured_rate(entry: Entry, task: str, quality: str) -> float:
-    """Updates per minute of an entry on some data, on one core of this machine.
+    """Updates per minute of an entry on some data, in processor time of one core.
 
     The dataset is built if it is missing.
     """
@@ -160,6 +160,6 @@ def measured_rate(entry: Entry, task: str, quality: str) -> float:
     model = make(entry.algorithm, episodes.spec, entry.values_on(task, quality))
     model.prepare(episodes, WARM_UP + MEASURED)
     train(model, [episodes], WARM_UP, seed=0)
-    started = time.perf_counter()
+    started = time.process_time()
     train(model, [episodes], WARM_UP + MEASURED, seed=0, first=WARM_UP)
-    return round(60 * MEASURED / (time.perf_counter() - started), 1)
+    return round(60 * MEASURED / (time.process_time() - started), 1)
