@@ -75,7 +75,7 @@ def scores() -> str:
     first = summary.quality(found[0].panel)
     found = [final for final in found if summary.quality(final.panel) == first]
     panels = list(dict.fromkeys(final.panel for final in found))
-    cells = {(final.label, final.panel): interval_text(final.score, 1) for final in found}
+    cells = {(f.label, f.panel): interval_text(f.score, 1) for f in found if f.score is not None}
     labels = [f.label for f in found if f.label in (f.algorithm, *BESIDE)]
     lines = [
         [display.method(label), *(cells.get((label, panel), "") for panel in panels)]
