@@ -70,6 +70,7 @@ class ObsFeatures(nn.Module):
         self.register_buffer("std", torch.ones(self.width))
         self.register_buffer("low", torch.full((self.width,), -CLIP))
         self.register_buffer("high", torch.full((self.width,), CLIP))
+        self.register_load_state_dict_pre_hook(_keep_widest_range)
 
     def fit(self, episodes: Episodes, chunk: int = 32) -> None:
         """Set mean, deviation and range to those of all real observations of all agents."""
@@ -104,12 +105,6 @@ class ObsFeatures(nn.Module):
             real = torch.arange(obs.shape[1]) <= lengths[:, None]  # the final observation counts
             yield self._values(obs[real].to(self.mean.device)).flatten(0, -2).cpu().numpy()
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        """Load; a model of an earlier version has no range, and keeps the widest one."""
-        for name in ("low", "high"):
-            state_dict.setdefault(prefix + name, getattr(self, name))
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
     def forward(self, obs: Tensor) -> Tensor:
         """``(..., O)`` raw to ``(..., F)`` features, or ``(..., K, F)`` of K entities."""
         scaled = (self._values(obs) - self.mean) / self.std
@@ -121,6 +116,15 @@ class ObsFeatures(nn.Module):
         if self.kind == "linear":
             return obs
         return symlog(obs) if self.kind == "symlog" else torch.cat([symlog(obs), obs], dim=-1)
+
+
+def _keep_widest_range(
+    module: nn.Module, state_dict: dict[str, Any], prefix: str, *args: Any
+) -> None:
+    """Load a model of an earlier version, which has no range."""
+    del args
+    for name in ("low", "high"):
+        state_dict.setdefault(prefix + name, getattr(module, name))
 
 
 class RunningStandardiser(nn.Module):
