@@ -45,7 +45,7 @@ class WandbLogger:
         if self.mode == "offline":  # not even a report of a crash is sent
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         try:
-            import wandb
+            import wandb  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise ImportError(
                 "--log wandb needs the package wandb: pip install 'networld[wandb]'"
