@@ -11,6 +11,7 @@ import pytest
 from networld_algos import ALGORITHMS
 from networld_algos.bench import run_suite
 from networld_algos.bench.presets import get_suite
+from networld_algos.bench.suite import PARTS
 from networld_algos.bench.suite import Entry
 from networld_algos.cli import command
 from networld_algos.plugin import add_algorithm
@@ -96,7 +97,7 @@ def test_its_diagnostics_are_shown_and_judged_by_its_own_ranges(tmp_path, capsys
 def test_it_runs_in_a_suite_beside_the_others(tmp_path):
     name = add_algorithm(SOURCE)
     entries = (Entry("bc"), Entry(name))
-    parts = dict.fromkeys(("fewshot", "ablation", "robustness", "cost"))
+    parts = dict.fromkeys(PARTS[1:])
     suite = replace(get_suite("smoke"), tasks=("rb",), entries=entries, **parts)
     outcomes = run_suite(suite, tmp_path, jobs=2)  # workers are new processes
     assert not [o.error for o in outcomes if o.error]

@@ -68,7 +68,7 @@ def test_an_update_learns_from_as_many_transitions_as_are_counted(toy, name, kin
         drawn.append(pick(*args))
         return drawn[-1]
 
-    for module in ("ma_dt.algorithm", "ma_dd.algorithm", "networld.segments"):
+    for module in ("nn.picked", "networld.segments"):
         monkeypatch.setattr(f"networld_algos.{module}.pick", noted)
     model.prepare(data, 2)
     batch = WindowSampler(data, model.window, model.batch_size).sample(np.random.default_rng(0))

@@ -117,7 +117,7 @@ def test_a_training_starts_from_a_model(tmp_path, capsys):
         (("--init", tmp_path / "none"), "no checkpoint in"),
         (("--init", first, "--preset", "default"), "--init and --preset exclude each other"),
         (("--init", first, "--config.hidden", 8), "different: hidden. Leave out the options"),
-        (("--init",), "--init needs the folder of a trained model"),
+        (("--init",), "--init needs a folder, pretrained:NAME or hf:"),
     ):
         assert train(tmp_path / "third", *options) == 2
         assert said in capsys.readouterr().err

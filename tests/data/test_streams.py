@@ -15,6 +15,7 @@ def test_streams_keep_their_values_because_results_depend_on_them():
         "SUBSET": 0x5EED,
         "VALIDATION": 0x7A1,
         "MESSAGE_LOSS": 0x1055,
+        "SHUFFLE": 0x5F1E,
     }
 
 
