@@ -11,8 +11,7 @@ import pytest
 from networld_algos import ALGORITHMS
 from networld_algos.bench import run_suite
 from networld_algos.bench.presets import get_suite
-from networld_algos.bench.suite import PARTS
-from networld_algos.bench.suite import Entry
+from networld_algos.bench.suite import PARTS, Entry
 from networld_algos.cli import command
 from networld_algos.plugin import add_algorithm
 from networld_algos.results.rows import read_rows
