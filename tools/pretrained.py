@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -33,6 +32,7 @@ from numpy.typing import NDArray
 
 from networld_algos.base import Algorithm
 from networld_algos.bench import Paths, Run, Suite, get_suite, suite_paths, unroll
+from networld_algos.bench.evaluator import git_commit
 from networld_algos.bench.job import Job
 from networld_algos.bench.worker import perform
 from networld_algos.data.episodes import HOLDOUT
@@ -145,7 +145,7 @@ def write(
         "updates": run.updates,
         "updates_of_suite": whole,
         "preliminary": not complete,
-        "commit": _commit(),
+        "commit": git_commit(),
         "command": _command(run, whole),
         "networks": f"{'test' if complete else 'validation'}, seeds {seeds[0]} to {seeds[-1]}",
         "score_before_rounding": before,
@@ -178,21 +178,7 @@ def _command(run: Run, whole: int) -> str:
     make = f"python tools/pretrained.py --suite {run.suite}"
     if run.stage != "train":
         return f"{make} --share {run.updates / whole:.3g} {run.task}"
-    return f"networld bench run {run.suite} --only comparison robustness; {make} {run.task}"
-
-
-def _commit() -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+    return f"networld bench run {run.suite} --only comparison --only robustness; {make} {run.task}"
 
 
 def main(arguments: list[str]) -> int:

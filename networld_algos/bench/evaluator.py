@@ -188,7 +188,7 @@ def _row(run: Run, condition: Condition, **values: Any) -> Row:
         label=condition.label,
         seed=run.seed,
         version=__version__,
-        git_commit=_git_commit(),
+        git_commit=git_commit(),
         machine=machine(),
         factor=condition.factor,
         level=condition.level,
@@ -197,15 +197,15 @@ def _row(run: Run, condition: Condition, **values: Any) -> Row:
 
 
 @lru_cache(maxsize=1)
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """Commit of the checkout this package runs from; None for an installed wheel.
 
     It ends in ``-dirty`` if tracked files differ from that commit.
     """
-    folder = Path(__file__).resolve().parent
-    if not (folder.parent / ".git").exists():
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
         return None
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

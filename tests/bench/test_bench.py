@@ -1,10 +1,12 @@
 """The runner: equal seeds, resuming, failures, and batched evaluation."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,6 +36,13 @@ def small_store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         ids = [f"networld/{task}/expert-v0" for task in ("cbf", "rb", "ns")]
         yield build_short(patch, root, 8, *ids)
+
+
+def test_rows_have_the_commit_of_the_checkout():
+    checkout = Path(bench.__file__).resolve().parents[2]
+    found = evaluator.git_commit()
+    assert (found is not None) == (checkout / ".git").exists()
+    assert found is None or re.fullmatch(r"[0-9a-f]{12}(-dirty)?", found)
 
 
 def tiny(**changes):
