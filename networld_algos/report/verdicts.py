@@ -3,8 +3,8 @@
 Each algorithm is represented by one method, see `representatives`. The method with the highest mean
 leads. Its lead over every other method is the paired difference of their scores, with an interval:
 
-* *beaten*: the interval lies above zero,
 * *level*: the whole interval is within `MATTERS` of zero, so no difference that matters is left,
+* *beaten*: not level, and the interval lies above zero,
 * *open*: neither, so these rows do not decide between the two.
 
 The leader wins if it beats all others. With fewer than `MARK_SEEDS` seeds, nothing is decided.

@@ -41,10 +41,10 @@ from networld_algos.results.text import count
 EXPERIMENT = "comparison"
 RULE = (
     "Win: the 95% interval of the lead, paired by seed and network, is above zero against every "
-    f"other algorithm. Tie: the whole interval is within {MATTERS:g} point, the smallest "
-    "difference that matters here. Undecided: neither, or fewer than "
-    f"{MARK_SEEDS} seeds. One method stands for each algorithm. There is no correction for the "
-    "number of comparisons."
+    "other algorithm, and there is no tie. Tie: against at least one, the whole interval is within "
+    f"{MATTERS:g} point, the smallest difference that matters here, even if it is above zero; all "
+    f"others are beaten. Undecided: neither, or fewer than {MARK_SEEDS} seeds. One method stands "
+    "for each algorithm. There is no correction for the number of comparisons."
 )
 
 
