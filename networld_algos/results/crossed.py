@@ -3,9 +3,9 @@
 Every seed of a method is scored on the same networks: seeds and networks are crossed, and scores on
 one network are not independent. A score is ``mean + seed + network + rest``. The variance of the
 mean is ``s_seed^2 / S + s_network^2 / K``, with the variances of the means of S seeds and of K
-networks. The bootstrap that draws both anew has the same variance (Owen, "The pigeonhole
-bootstrap", 2007). The rest is in both terms, so the variance is slightly too large and not too
-small.
+networks. The rest is in both terms, so the variance is too large, at most twice the true one (where
+there is only the rest), and never too small. The bootstrap that draws both anew counts the rest
+about three times (Owen, "The pigeonhole bootstrap", 2007).
 
 Each term gets Student's t with its own degrees of freedom, and the squares of both half-widths are
 added (the square-and-add limits of Howe, 1974). With two equal terms that is wider than it need be,
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import betaincinv, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -98,6 +98,20 @@ def _part(means: Floats) -> Part | None:
     if len(means) == 1:
         return None
     return Part(float(means.var(ddof=1)) / len(means), len(means) - 1)
+
+
+def share_limits(percent: float, networks: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact limits of a share in percent, from one trial on each network (Clopper and Pearson).
+
+    A share that was 0 on every network has no variance, and would get an interval without width.
+    Seeds are no further trials, because a network that makes one seed fail may make all of them
+    fail: with no failure on 100 networks, the share may still be 3.6%.
+    """
+    p = (1.0 - confidence) / 2
+    hits = percent / 100.0 * networks
+    low = 0.0 if hits == 0 else float(betaincinv(hits, networks - hits + 1, p))
+    high = 1.0 if hits == networks else float(betaincinv(hits + 1, networks - hits, 1.0 - p))
+    return 100.0 * low, 100.0 * high
 
 
 def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:

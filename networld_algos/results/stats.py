@@ -157,8 +157,9 @@ def network_draws(table: Floats, rng: np.random.Generator, resamples: int) -> Fl
     Seeds and networks are drawn with replacement, independently, because every seed was scored on
     the same networks (Owen, "The pigeonhole bootstrap", 2007). Effects are scaled by
     ``sqrt(n / (n - 1))``, without which the spread of two seeds would come out at half its
-    variance. The rest is part of both effects, so the variance of the mean is slightly too large
-    and not too small. It is the variance of `networld_algos.results.crossed.crossed_estimate`.
+    variance. The rest is part of both effects, so the variance of the mean is too large, at most
+    twofold, and never too small. It is the variance of
+    `networld_algos.results.crossed.crossed_estimate`.
 
     Args:
         table: Scores ``(S, K)`` of S seeds on K networks.

@@ -184,6 +184,15 @@ def test_a_claim_about_the_mean_over_tasks_is_decided_by_the_mean():
     assert one(comparisons, partial, over_tasks=True).verdict is Verdict.NOT_RUN
 
 
+def test_the_comparison_that_misses_its_limit_by_most_decides():
+    limits = [
+        Comparison("cbf", NETWORLD, None, rule, note)
+        for note, rule in (("far", at_least(140.0)), ("near", at_least(99.0)))
+    ]
+    assert one(limits, scored("networld", 97.0)).deciding("cbf").comparison.note == "far"
+    assert one(limits[::-1], scored("networld", 97.0)).deciding("cbf").comparison.note == "far"
+
+
 def test_claims_about_values_policies_failures_and_milliseconds():
     rows = scored("networld", 97.0)
     assert one([Comparison("cbf", NETWORLD, None, at_least(95.0))], rows).verdict == "holds"
@@ -207,10 +216,14 @@ def test_claims_about_values_policies_failures_and_milliseconds():
     more = scored("networld", 99.0, quality="mixed")
     assert one([few], [*rows, *more]).verdict == "holds"  # 97 against 94
     assert one([replace(few, share=1.0)], [*rows, *more]).verdict == "refuted"
-    silent = Comparison("cbf", NETWORLD, None, at_most(0.0))
-    assert one([silent], scored("networld", 170.0), measure=Scores.failures).verdict == "holds"
-    found = one([silent], scored("networld", 40.0), measure=Scores.failures)
-    assert found.verdict == "refuted"
+    silent = {"measure": Scores.failures, "is_share": True}
+    seldom = Comparison("cbf", NETWORLD, None, at_most(1.0))
+    found = one([seldom], scored("networld", 170.0), **silent)
+    assert found.verdict == "undecided"  # no failure, but 40 networks are few
+    assert found.findings[0].high == pytest.approx(100 * (1 - 0.025 ** (1 / NETWORKS)))
+    rarely = replace(seldom, rule=at_most(10.0))
+    assert one([rarely], scored("networld", 170.0), **silent).verdict == "holds"
+    assert one([seldom], scored("networld", 40.0), **silent).verdict == "refuted"
     timed = [replace(r, extra={"decision_ms_one_agent": 3.0 + r.seed}) for r in rows]
     fast = Comparison("cbf", NETWORLD, None, at_most(20.0))
     found = one([fast], timed, measure=Scores.station_ms)

@@ -3,10 +3,11 @@ import math
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.stats import binomtest
 from scipy.stats import t as student_t
 
 from networld_algos.results import stats
-from networld_algos.results.crossed import crossed_estimate, mean_estimate
+from networld_algos.results.crossed import crossed_estimate, mean_estimate, share_limits
 
 TABLES = 500
 ALLOWED = 4 * math.sqrt(0.95 * 0.05 / TABLES)
@@ -84,6 +85,13 @@ def test_without_variation_of_one_kind_it_is_the_textbook_interval_of_the_other(
         assert_allclose(crossed_estimate(table).limits(0.9), expected)
     estimate = crossed_estimate(np.repeat(networks[None], 6, axis=0))
     assert (estimate.seeds, estimate.networks) == (6, 30)
+
+
+def test_a_share_that_never_varied_has_exact_limits():
+    assert_allclose(share_limits(0.0, 100), (0.0, 100 * (1 - 0.025**0.01)))
+    assert_allclose(share_limits(100.0, 100), (100 * 0.025**0.01, 100.0))
+    exact = binomtest(3, 40).proportion_ci(0.9, method="exact")
+    assert_allclose(share_limits(7.5, 40, 0.9), (100 * exact.low, 100 * exact.high))
 
 
 def test_degenerate_tables():

@@ -96,6 +96,7 @@ AIMS = (
         (Comparison("rb", NETWORLD, None, at_most(1.0), "% of networks"),),
         measure=Scores.failures,
         unit="% of networks",
+        is_share=True,
     ),
     Claim(
         "few-rb",

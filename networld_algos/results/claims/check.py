@@ -18,7 +18,12 @@ import numpy as np
 from networld_algos.results import stats
 from networld_algos.results.claims.claim import Claim, Comparison, Measure, Verdict
 from networld_algos.results.claims.scores import Pick, Scores
-from networld_algos.results.crossed import Estimate, crossed_estimate, mean_estimate
+from networld_algos.results.crossed import (
+    Estimate,
+    crossed_estimate,
+    mean_estimate,
+    share_limits,
+)
 from networld_algos.results.stats import Floats
 
 CONFIDENCE = 0.95
@@ -74,11 +79,11 @@ class Answer:
         return [f for f in self.findings if f.place == place]
 
     def deciding(self, place: str) -> Finding:
-        """The finding with the worst verdict and, among those, the smallest difference."""
+        """The finding with the worst verdict and, among those, the smallest margin."""
 
         def key(finding: Finding) -> tuple[int, float]:
             rule, estimate = finding.comparison.rule, finding.estimate
-            value = 0.0 if estimate is None else rule.order(estimate.value)
+            value = 0.0 if estimate is None else rule.margin(estimate.value)
             return ORDER.index(finding.verdict), value
 
         return min(self.at(place), key=key)
@@ -121,6 +126,9 @@ def answer(claim: Claim, scores: Scores) -> Answer:
         low, high = estimate.limits(confidence)
         if claim.is_exact and (table := tables[i]) is not None:
             low, high = float(table.min()), float(table.max())
+        if claim.is_share:
+            of_networks = share_limits(estimate.value, estimate.networks, confidence)
+            low, high = np.fmin(low, of_networks[0]), np.fmax(high, of_networks[1])
         verdict = comparison.rule.verdict(low, high)
         if estimate.seeds < 2 and not claim.is_exact:
             verdict = Verdict.UNDECIDED

@@ -48,9 +48,9 @@ class Rule:
             return Verdict.REFUTED
         return Verdict.HOLDS if low >= self.above else Verdict.UNDECIDED
 
-    def order(self, value: float) -> float:
-        """Larger for values that speak more for the claim."""
-        return -value if self.is_upper else value
+    def margin(self, value: float) -> float:
+        """By how much a value is on the claimed side of the limit; negative if it misses it."""
+        return (-value if self.is_upper else value) - self.above
 
 
 HIGHER = Rule("higher", 0.0, MATTERS)
@@ -119,6 +119,8 @@ class Claim:
             means.
         is_exact: Whether values of seeds are measurements of one thing, such as times, and not
             samples: the interval is from the smallest to the largest.
+        is_share: Whether values are shares of networks: each is 0 or 100. The interval is then at
+            least as wide as `networld_algos.results.crossed.share_limits`.
     """
 
     key: str
@@ -130,3 +132,4 @@ class Claim:
     unit: str = "points"
     over_tasks: bool = False
     is_exact: bool = False
+    is_share: bool = False

@@ -21,10 +21,13 @@ RULE = (
     "(Bonferroni: with m comparisons, tasks and methods counted, each covers "
     f"1 {DASH} {1 - CONFIDENCE:.2f}/m). They are paired by training seed and network and count how "
     "both vary. *Holds*: the whole interval is on the claimed side of its limit, which is zero for "
-    '"higher". *Refuted*: the whole interval is below it or, for "higher", below '
-    f"{MATTERS:g} point, the smallest difference that matters: a lead that is surely smaller is "
-    "none. Otherwise *undecided*, and so is everything from a single training seed. *Not run*: "
-    "the rows lack it. Milliseconds are from the smallest to the largest of the seeds. A claim "
+    '"higher" and "smoother". *Refuted*: the whole interval is on the other side or, for "higher" '
+    f'and "smoother", the lead is below {MATTERS:g} point, the smallest difference that matters: a '
+    "lead that is surely smaller is none. Otherwise *undecided*, and so is everything from a "
+    "single training seed, except milliseconds, which are from the smallest to the largest of the "
+    "seeds. "
+    "Shares of networks have at least the width of an exact binomial interval over networks. "
+    "*Not run*: the rows lack it. A claim "
     "about every task has the worst verdict of its tasks, a claim about their mean (one thirtieth "
     "of the data, pre-training) that of the mean."
 )
