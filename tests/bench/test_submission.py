@@ -237,11 +237,18 @@ def test_metadata_with_faults_are_refused_with_their_line(line, tmp_path):
     assert f"submission.toml, {WRONG[line]}" in str(error.value)
 
 
-def test_metadata_may_be_missing_or_too_large(tmp_path):
+def test_metadata_may_be_missing_too_large_or_unreadable(tmp_path):
     with pytest.raises(MetadataError, match="missing; it needs name, authors, date, link"):
         read_metadata(tmp_path)
     (tmp_path / "submission.toml").write_text("#" * 30_000)
-    with pytest.raises(MetadataError, match="30000 bytes"):
+    with pytest.raises(MetadataError, match="toml: it has 30000 bytes"):
+        read_metadata(tmp_path)
+    (tmp_path / "submission.toml").write_text("name = " + "[" * 15_000)
+    with pytest.raises(MetadataError, match="not TOML"):
+        read_metadata(tmp_path)
+    (tmp_path / "submission.toml").unlink()
+    (tmp_path / "submission.toml").mkdir()
+    with pytest.raises(MetadataError, match="cannot be read: "):
         read_metadata(tmp_path)
 
 

@@ -71,12 +71,18 @@ def read_metadata(folder: Path) -> Metadata:
     path = folder / METADATA
     try:
         data = path.read_bytes()
-        if len(data) > LARGEST:
-            raise ValueError(f"it has {len(data)} bytes; at most {LARGEST} are read")
-        text = data.decode("utf-8")
-        values = tomllib.loads(text)
     except FileNotFoundError:
         raise MetadataError(path, [(None, f"missing; it needs {', '.join(_CHECKS)}")]) from None
+    except OSError as error:
+        raise MetadataError(path, [(None, f"cannot be read: {error.strerror}")]) from None
+    if len(data) > LARGEST:
+        text = f"it has {len(data)} bytes; at most {LARGEST} are read"
+        raise MetadataError(path, [(None, text)])
+    try:
+        text = data.decode("utf-8")
+        values = tomllib.loads(text)
+    except RecursionError:
+        raise MetadataError(path, [(None, "not TOML: it is nested too deeply")]) from None
     except ValueError as error:
         found = re.search(r"\(at line (\d+)", str(error))
         line = int(found[1]) if found else None
