@@ -210,6 +210,8 @@ def test_other_versions_settings_and_missing_runs_are_marked(theirs, mine, tmp_p
     assert len(list((tmp_path / "own" / COMMITTED).glob("*.jsonl"))) == len(
         list(theirs.glob("*.jsonl"))
     )
+    (tmp_path / "own" / COMMITTED / "report").mkdir()  # somebody made a report of the copies
+    against(tiny_suite(), [mine], tmp_path / "own", theirs)
     gone.write_text("not a row\n")
     with pytest.raises(ValueError, match=r"line 1.*is damaged"):
         against(tiny_suite(), [mine], tmp_path / "own", theirs)

@@ -121,7 +121,7 @@ def check_committed(suite: Suite, folder: Path) -> CommittedRows:
 def copy_committed(found: CommittedRows, root: Path) -> int:
     """Copy committed results to the subfolder `COMMITTED` of a user's suite.
 
-    Copies of files that are committed no more are removed.
+    Copies of results that are no longer committed are removed; other files stay.
 
     Returns:
         Number of files copied.
@@ -136,7 +136,7 @@ def copy_committed(found: CommittedRows, root: Path) -> int:
     for own in (COMMANDS, RATES):
         files.pop(own, None)
     for path in target.iterdir():
-        if path.name not in files:
+        if is_result(path.name) and path.name not in files:
             path.unlink()
     for name, path in files.items():
         write_bytes(target / name, path.read_bytes())
