@@ -44,7 +44,7 @@ from networld_algos.results.folder import (
 from networld_algos.results.rows import has_rows, read_rows
 from networld_algos.training import checkpoint
 from networld_algos.training.run import BEST
-from networld_algos.training.tuning.choices import read_choices
+from networld_algos.training.tuning.choices import read_choices, write_choices
 
 SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TENSORS = r"(model|optimizers)-[0-9a-f]{16}\.safetensors"
@@ -255,8 +255,19 @@ def _merge_results(staged: Path, root: Path, found: Unpacked) -> None:
             failure.unlink()
     if (staged / COMMANDS).is_file():
         add_commands(root, (staged / COMMANDS).read_text(encoding="utf-8").splitlines())
-    if (staged / RATES).is_file() and not (root / RATES).exists():
-        (staged / RATES).replace(root / RATES)
+    if (staged / RATES).is_file():
+        _merge_rates(staged / RATES, root / RATES)
     if (display := read_display(staged)) is not None:
         here = read_display(root)
         write_display(root, display if here is None else here.merged(display))
+
+
+def _merge_rates(new: Path, here: Path) -> None:
+    """Add rates of algorithms and data that have none here; the others decide budgets here."""
+    if not here.exists():
+        new.replace(here)
+        return
+    merged = read_choices(here)
+    for algorithm, tables in read_choices(new).items():
+        merged[algorithm] = {**tables, **merged.get(algorithm, {})}
+    write_choices(here, merged)

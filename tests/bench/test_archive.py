@@ -17,6 +17,7 @@ from networld_algos.bench.unpacking import unpack
 from networld_algos.cli.command import main
 from networld_algos.files import locked
 from networld_algos.results.folder import (
+    RATES,
     Failure,
     read_failures,
     read_suite,
@@ -26,6 +27,7 @@ from networld_algos.results.folder import (
 from networld_algos.results.rows import read_rows, write_rows
 from networld_algos.training import checkpoint
 from networld_algos.training.run import BEST
+from networld_algos.training.tuning.choices import RATE, read_choices, write_choices
 from tests.report.rows import make_row
 
 A, B, C = (f"comparison-cbf-expert-bc-s{i}-0000000{i}" for i in range(3))
@@ -157,6 +159,19 @@ def test_what_is_here_stays_and_what_is_further_wins(suite, tmp_path, save):
     write_rows(here / f"{C}.jsonl", [row(seed=2)])  # it was done here meanwhile
     assert C in unpack(archive, tmp_path / "here").kept
     assert not (here / "checkpoints" / C).exists()
+
+
+def test_rates_are_added_to_those_that_are_here(suite, tmp_path):
+    write_choices(suite / RATES, {"bc": {"rb/expert": {RATE: 1.0}, "ns/expert": {RATE: 2.0}}})
+    pack(suite, tmp_path / "a.zip")
+    here = tmp_path / "here" / "mine"
+    here.mkdir(parents=True)
+    write_choices(here / RATES, {"bc": {"rb/expert": {RATE: 3.0}}, "x": {"rb": {RATE: 4.0}}})
+    unpack(tmp_path / "a.zip", tmp_path / "here")
+    assert read_choices(here / RATES) == {
+        "bc": {"rb/expert": {RATE: 3.0}, "ns/expert": {RATE: 2.0}},
+        "x": {"rb": {RATE: 4.0}},
+    }
 
 
 def test_rows_replace_damaged_ones_and_failures(suite, tmp_path):
