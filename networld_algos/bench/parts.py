@@ -22,14 +22,14 @@ def data_keys(tasks: Iterable[str]) -> set[str]:
 def check_pace(
     pace: Mapping[str, float], keys: Iterable[str], whose: str, name: str = "pace"
 ) -> None:
-    """Check that ``pace`` maps keys among ``keys`` to positive factors.
+    """Check that ``pace`` maps keys among ``keys`` to positive numbers.
 
     Raises:
         ValueError: If it does not. The message lists the wrong entries, and names the field by
             ``name`` and the keys by ``whose``.
     """
     if wrong := {k: f for k, f in pace.items() if k not in keys or not 0 < f < 1e6}:
-        raise ValueError(f"{name} must give {whose} positive factors, got {wrong}")
+        raise ValueError(f"{name} must give {whose} positive numbers, got {wrong}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Entry:
             stays untrained, as a control.
         shuffled: As a control, train that model on data whose observations, actions and rewards
             are shuffled, see `networld_algos.data.shuffle`.
-        tuned: As a control, false scores that model as it is.
+        tuned: Whether that model is trained further. As a control, False scores it as it is.
         deployments: Deployments on which the deployments part includes this entry; all by default.
     """
 
@@ -105,6 +105,9 @@ class Entry:
             make_config(self.algorithm, {**self.values, **differences})
         for decision in self.decisions.values():
             check_decision(self, decision)
+        known = {preset: None for task in TASKS for preset in about(task).deployments}
+        if unknown := [name for name in self.deployments or () if name not in known]:
+            raise ValueError(f"unknown deployments {unknown}; valid: {', '.join(known)}")
         if not self.pretrained and (self.shuffled or not self.tuned):
             raise ValueError(
                 f"entry {self.label!r} has shuffled or tuned=False, which are about the model that "

@@ -182,6 +182,8 @@ def test_a_training_ends_when_its_error_no_longer_falls(tmp_path, toy, monkeypat
 def test_entries_and_parts_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match=r"'bc' has shuffled or tuned=False.* pretrained=True"):
         Entry("bc", tuned=False)
+    with pytest.raises(ValueError, match=r"unknown deployments \['moon'\]; valid: dense, "):
+        Entry("bc", deployments=("ring6", "moon"))
     with pytest.raises(ValueError, match=r"task 'rb' has no deployments \['moon'\]; it has ring6"):
         replace(PART, deployments={"rb": ("moon",)})
     with pytest.raises(ValueError, match="early_stop and patience exclude each other"):

@@ -158,7 +158,7 @@ def test_pace_is_by_task_or_by_task_and_quality_and_not_for_few_shot():
     assert updates[("rb", "medium")] == 60
     assert updates[("ns", "expert")] == 40
     for wrong in ({"zz": 1.0}, {"rb": 0.0}):
-        with pytest.raises(ValueError, match="pace must give tasks positive factors"):
+        with pytest.raises(ValueError, match="pace must give tasks positive numbers"):
             Entry("bc", pace=wrong)
     with pytest.raises(ValueError, match="pace must give its own tasks"):
         replace(suite, pace={"rb/best": 1.0})
@@ -302,7 +302,7 @@ def test_minutes_and_measured_rates_give_the_updates_of_comparison_and_ablation(
     assert updates["networld", "rb", "expert", "evaluate"] == 200  # the ablation has this model
     with pytest.raises(ValueError, match="rates must give tasks or their data positive"):
         replace(entry, rates={"rb": -1.0})
-    with pytest.raises(ValueError, match="minutes must give its own tasks positive factors"):
+    with pytest.raises(ValueError, match="minutes must give its own tasks positive numbers"):
         replace(suite, minutes={"cbf": 1.0})
 
 
