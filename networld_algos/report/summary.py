@@ -178,6 +178,7 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
     ``best_score`` is secondary: for each seed, it takes the checkpoint with the highest mean on
     validation seeds, scored on test seeds. If a run has no validation rows at its test checkpoints,
     the checkpoint is chosen on the test seeds themselves, which is optimistic; ``best_by`` says so.
+    It is None if a run was scored on test seeds only once, because there is nothing to choose.
 
     Raises:
         ValueError: If two final rows claim the same run.
@@ -203,7 +204,8 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
             score = stats.seed_interval(runs, rng)
             chosen = [_best_checkpoint(by_run[r.run]) for r in group]
             best_by = "validation" if all(by == "validation" for _, by in chosen) else "test"
-            best_score = score
+            if all(_test_checkpoints(by_run[r.run]) > 1 for r in group):
+                best_score = score
             if any(row is not r for (row, _), r in zip(chosen, group, strict=True)):
                 best = [row.episode_returns for row, _ in chosen]
                 best_score = stats.seed_interval(networks.relative_scores(best, *both), rng)
@@ -300,6 +302,10 @@ def _by_update(rows: Sequence[Row]) -> dict[int, list[Row]]:
         if row.updates is not None:
             at.setdefault(row.updates, {})[row.seed] = row
     return {u: list(at[u].values()) for u in sorted(at) if set(at[u]) == seeds}
+
+
+def _test_checkpoints(run: Sequence[Row]) -> int:
+    return len({r.updates for r in run if r.eval_seed_set == "test"})
 
 
 def _best_checkpoint(run: Sequence[Row]) -> tuple[Row, str]:

@@ -45,6 +45,8 @@ def test_the_headline_is_the_last_checkpoint_and_never_the_best():
         "validation",
         pytest.approx(100 * (5 - scale[0]) / (scale[1] - scale[0])),
     )
+    (final,) = summary.finals([*refs, run[-1], *validation], "comparison", rng)
+    assert final.best_score is None  # scored once on test networks: nothing to choose
 
 
 def test_curves_hold_the_checkpoints_all_seeds_share_and_one_seed_set():

@@ -67,8 +67,9 @@ def details(finals: Sequence[Final], display: Display) -> Table:
     ]
     caption = (
         "Last checkpoint of every method: normalised score and average reward, mean [95% "
-        "confidence interval] over training seeds. The best checkpoint is chosen on validation "
-        "seeds or, where marked *, on the test seeds themselves, which is optimistic. Updates, "
+        "confidence interval] over training seeds and networks. The best checkpoint is chosen on "
+        "validation networks or, where marked *, on the test networks themselves, which is "
+        "optimistic; a dash where test networks were scored only once. Updates, "
         "epochs (transitions seen over transitions in the data) and minutes: medians over seeds. "
         f"Last quarter: {training.DEFINITION}. A result whose score rises by more than "
         f"{training.RISE:g} point is under-trained. A dash: not recorded, or too few evaluations."
