@@ -202,7 +202,7 @@ def minus(text: str) -> str:
 
 
 def verdict(change: Interval) -> str:
-    """``"gain"`` or ``"loss"`` if the interval over seeds excludes zero, else ``"undecided"``."""
+    """``"gain"`` or ``"loss"`` if the interval excludes zero, else ``"undecided"``."""
     if change.is_of_one_seed or not math.isfinite(change.low):
         return "one seed"
     if change.low > 0:

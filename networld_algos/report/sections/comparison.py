@@ -26,8 +26,8 @@ def make(source: Source) -> Section:
     curves = source.curves("comparison")
     section.text.append(
         "The headline is the last checkpoint: the mean over training seeds, evaluated on test "
-        "seeds, with a 95% confidence interval. No number is a maximum over checkpoints, except in "
-        'the column "Best checkpoint".'
+        "networks, with a 95% confidence interval. No number is a maximum over checkpoints, except "
+        'in the column "Best checkpoint".'
     )
     if warning := comparison_tables.under_trained(finals, source.display):
         section.text.append(warning)

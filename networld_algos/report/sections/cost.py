@@ -79,7 +79,7 @@ def make(source: Source) -> Section:
                 f"a log axis. Lines: one decision setting is varied ({', '.join(factors)}); its "
                 "first and last values are at the markers. Single markers: methods with the "
                 "decision settings of the comparison. Vertical bars: 95% interval over training "
-                "seeds.",
+                "seeds and networks.",
             )
         )
     section.parts.append(table([*settings, *fixed], source.display))

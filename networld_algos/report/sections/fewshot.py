@@ -265,11 +265,12 @@ def score_table(
         ),
     ]
     caption = (
-        "Normalised score at each share of target data: mean [95% interval] over training seeds. "
-        "Area: area under the curve over the logarithm of the share, which is its average height. "
+        "Normalised score at each share of target data: mean [95% interval] over training seeds "
+        "and networks. Area: area under the curve over the logarithm of the share, which is its "
+        "average height. "
         "Episodes to 90% and 95%: number at which the mean curve first reaches that share of what "
-        "the same algorithm scores from scratch with all data, with the 95% interval over seeds "
-        "and networks."
+        "the same algorithm scores from scratch with all data, so a method that scores little with "
+        "all data has little to reach; with the 95% interval over seeds and networks."
     )
     return Table(f"Score by share of target data, {how}", caption, columns, lines)
 

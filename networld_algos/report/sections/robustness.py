@@ -57,7 +57,7 @@ def make(source: Source) -> Section:
                 figures,
                 responses.describe_responses(group, source.display),
                 f"{factor_name(factor)}: normalised score, mean and 95% interval over training "
-                "seeds. Solid line: expert (100).",
+                "seeds and networks. Solid line: expert (100).",
             )
         )
         section.parts += [table(part, source.display) for part in _with_equal_levels(group)]
@@ -138,8 +138,8 @@ def table(found: Sequence[Response], display: Display) -> Table:
     columns += [Column("First to last", hint="change in score, paired by seed and network")]
     caption = (
         f"{factor_name(factor)}: normalised score at each level, mean [95% interval] over "
-        "training seeds, and the change from the first to the last level, paired by seed "
-        "and network."
+        "training seeds and networks, and the change from the first to the last level, paired by "
+        "seed and network."
     )
     tasks = ", ".join(dict.fromkeys(r.panel[0].upper() for r in found))
     return Table(f"{factor_name(factor)}: {tasks}", caption, columns, lines)
