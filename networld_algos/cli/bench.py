@@ -69,8 +69,9 @@ def bench_run(
         against_committed: Train only your own algorithms, in every part of the suite that they can
             join, and take the rows of all others from the committed results.
         committed: Folder of the committed results of the suite, where the package has none.
-        budget: With --against-committed, how long your algorithms train: as many updates as the
-            suite's main method, or as many minutes on this machine. By default as the suite does.
+        budget: With --against-committed, how long your algorithms train: for the suite's own number
+            of updates, or for as many minutes as its methods, as measured on this machine. By
+            default minutes, if the suite sets them.
         as_json: With --dry-run, print JSON.
     """
     from networld_algos.bench import suite_paths
@@ -283,21 +284,26 @@ def bench_list(as_json: AsJson = False) -> int:
     return 0
 
 
-def _suite_and_rows(suite: str, committed: Path | None) -> tuple[Suite, Path | None, list[Row]]:
-    """A suite by name or file, and its committed rows, if there are any."""
+def _suite(suite: str) -> Suite:
+    """A suite by name or file."""
     from networld_algos.bench.presets import get_suite, load_suite
-    from networld_algos.bench.submission.committed import find_committed
     from networld_algos.plugin import is_plugin
+
+    return load_suite(suite) if is_plugin(suite) else get_suite(suite)
+
+
+def _committed_rows(suite: Suite, committed: Path | None) -> list[Row]:
+    """The committed rows of a suite; none if no folder is given and the package has none."""
+    from networld_algos.bench.submission.committed import find_committed
     from networld_algos.results.rows import read_rows
 
-    chosen = load_suite(suite) if is_plugin(suite) else get_suite(suite)
     try:
-        folder = find_committed(chosen.name, committed)
+        folder = find_committed(suite.name, committed)
     except ValueError:
         if committed is not None:
             raise
-        return chosen, None, []
-    return chosen, folder, read_rows(folder)
+        return []
+    return read_rows(folder)
 
 
 def bench_check(folder: Positional[Path], suite: str = "cpu", committed: Path | None = None) -> int:
@@ -312,11 +318,12 @@ def bench_check(folder: Positional[Path], suite: str = "cpu", committed: Path | 
     """
     from networld_algos.bench.submission.checking import check_submission
 
-    chosen, source, rows = _suite_and_rows(suite, committed)
+    chosen = _suite(suite)
+    rows = _committed_rows(chosen, committed)
     found = check_submission(folder, chosen, rows)
     for fault in found.faults:
         console.print(str(fault))
-    if source is None:
+    if not rows:
         console.print(
             "no committed rows: versions, epochs and minutes were not compared with theirs; give "
             "their folder with --committed",
@@ -340,7 +347,7 @@ def bench_leaderboard(
 
     Args:
         suite: The suite: a name, or path/to/file.py that defines SUITE.
-        submissions: Folder with one subfolder per submission. Faulty ones are not ranked.
+        submissions: Folder with one subfolder for each submission. Faulty ones are not ranked.
         committed: Folder of the committed results; by default benchmarks/results/SUITE.
         out: The page, in Markdown.
     """
@@ -348,8 +355,8 @@ def bench_leaderboard(
     from networld_algos.bench.submission.leaderboard import leaderboard
     from networld_algos.files import write_text
 
-    chosen, source, _ = _suite_and_rows(suite, committed)
-    folder = source or find_committed(chosen.name, committed)  # the latter says what is missing
+    chosen = _suite(suite)
+    folder = find_committed(chosen.name, committed)
     write_text(out, leaderboard(chosen, folder, submissions))
     console.print(f"wrote {out}")
     return 0
