@@ -125,7 +125,7 @@ def known_recipes() -> dict[str, Recipe]:
 
 
 def catalog() -> dict[str, Recipe]:
-    """All known datasets by id: those of the package, then those of added tasks."""
+    """The catalogue by id: datasets of the package, then of added tasks; not `deployments`."""
     return {**reserved(), **_recipes_of_added_tasks()}
 
 

@@ -108,7 +108,7 @@ def check_submission(folder: Path, suite: Suite, committed: Iterable[Row] = ()) 
         folder: Folder of the submission. Its subfolders are not read.
         suite: The suite whose rows it has.
         committed: The committed rows of the suite, for the versions and the budgets. Without them,
-            the version is that of this package, and only the updates of the suite are compared.
+            the version is that of this package, and the budgets are those that the suite sets.
 
     Raises:
         FileNotFoundError: If there is no such folder.
