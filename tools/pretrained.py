@@ -48,8 +48,7 @@ from networld_algos.training.evaluate import evaluate
 from networld_algos.training.hub import record_score
 from networld_algos.training.origin import data_origin
 from networld_envs import store
-from networld_envs.policies.references import TEST_SEED, VALIDATION_SEED, reference_rewards
-from networld_envs.simulator import MAX_CYCLES
+from networld_envs.policies.references import TEST_SEED, VALIDATION_SEED, score_ends
 
 MOST_CHANGE = 0.5
 """Points of the normalised score that rounding may cost."""
@@ -121,10 +120,8 @@ def write(
     data = load_episodes(found, run.task, episodes=run.data_episodes, seed=run.seed)
     fitted, heldout = data.split(HOLDOUT, run.seed)
 
-    ends = [
-        float(reference_rewards(run.task, name, seeds, MAX_CYCLES).mean())
-        for name in ("random", "expert")
-    ]
+    ends = score_ends(run.task, seeds)
+    assert ends is not None
     before = float(normalised_score(rewards_of(model, run.task, seeds).mean(), *ends))
     model.nets.load_state_dict(model.ema.module.state_dict())
     about: dict[str, Any] = {k: v for k, v in extra.items() if k not in ("rows", "best")}

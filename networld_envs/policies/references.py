@@ -47,9 +47,17 @@ def reference_rewards(
 def score_ends(
     task: str, seeds: Sequence[int], max_cycles: int = MAX_CYCLES, **params: Any
 ) -> tuple[float, float] | None:
-    """Average rewards of random and expert, scores 0 and 100, on episodes of the given seeds.
+    """Average rewards of random and expert, which have the scores 0 and 100.
 
-    None if the task lacks one of the two, or the expert is not the better one.
+    Args:
+        task: The task.
+        seeds: Seed of each episode.
+        max_cycles: Length of an episode.
+        **params: Preset and parameters of the task.
+
+    Returns:
+        Random's reward, then the expert's; None if the task lacks one of the two, or the expert is
+        not the better one.
     """
     names = usable_policies(task, make_params(task, **params))
     roles = {get_policy(task, name).role: name for name in names}
