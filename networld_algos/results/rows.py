@@ -34,6 +34,9 @@ SUPERSEDED = "superseded"
 QUALITIES = ("expert", "medium", "mixed", "random", "legacy")
 """Data qualities, in the order of figures and tables."""
 
+STATION_MS = "decision_ms_one_agent"
+"""Key of `Row.extra`: median milliseconds of one decision of one agent alone."""
+
 EXPERIMENTS = (
     "reference",
     "comparison",

@@ -18,13 +18,11 @@ from networld_algos.report import plain, scoring, summary
 from networld_algos.report.export.csv_table import csv_text
 from networld_algos.results.folder import read_suite
 from networld_algos.results.networks import failed_share, median_score, relative_scores
-from networld_algos.results.rows import Row
+from networld_algos.results.rows import STATION_MS, Row
 from networld_algos.results.stats import Floats
 
 if TYPE_CHECKING:
     import pandas  # pyright: ignore[reportMissingImports]
-
-STATION_MS = "decision_ms_one_agent"
 
 
 @dataclass(frozen=True, kw_only=True)

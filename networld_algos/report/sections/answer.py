@@ -9,7 +9,6 @@ from networld_algos.report import scoring
 from networld_algos.report.axes import arranged
 from networld_algos.report.cards import Card, Cards
 from networld_algos.report.sections import answer_table, summary_figure
-from networld_algos.report.sections.cost import ONE_AGENT_MS
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Final, quality
 from networld_algos.report.table import (
@@ -34,7 +33,7 @@ from networld_algos.report.verdicts import (
     verdicts,
 )
 from networld_algos.results.display import Display
-from networld_algos.results.rows import Row
+from networld_algos.results.rows import STATION_MS, Row
 from networld_algos.results.stats import Interval
 from networld_algos.results.text import count
 
@@ -151,7 +150,7 @@ def station_ms(source: Source) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     for experiment in source.experiments:
         for final in source.finals(experiment):
-            value = final.extra.get(ONE_AGENT_MS)
+            value = final.extra.get(STATION_MS)
             if value is not None and final.factor_level == scoring.PLAIN:
                 found.setdefault((final.panel[0], final.label), value)
     return found

@@ -18,7 +18,6 @@ from networld_algos.report.axes import (
 )
 from networld_algos.report.scoring import Panel
 from networld_algos.report.sections import pareto, responses
-from networld_algos.report.sections.pareto import ONE_AGENT_MS
 from networld_algos.report.sections.responses import Response, response_line
 from networld_algos.report.source import Section, Source
 from networld_algos.report.style import (
@@ -43,10 +42,11 @@ from networld_algos.report.table import (
     text_cell,
 )
 from networld_algos.results.display import Display
+from networld_algos.results.rows import STATION_MS
 from networld_algos.results.stats import Interval
 
 PARAMETERS = "parameters"
-"""Key of `Row.extra` that the cost table shows, beside `ONE_AGENT_MS`."""
+"""Key of `Row.extra` that the cost table shows, beside `STATION_MS`."""
 
 
 def make(source: Source) -> Section:
@@ -163,7 +163,7 @@ def table(finals: Sequence[Final], display: Display) -> Table:
                 factor_level_cell(f.factor_level),
                 interval_cell(f.score, 1),
                 number_cell(f.latency_p50_ms, 1),
-                number_cell(f.extra.get(ONE_AGENT_MS), 2),
+                number_cell(f.extra.get(STATION_MS), 2),
                 number_cell(f.bytes_per_step, 0),
                 number_cell(f.extra.get(PARAMETERS), 0),
                 number_cell(f.train_seconds, 0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from networld_algos.report.sections.cost import ONE_AGENT_MS, PARAMETERS
+from networld_algos.report.sections.cost import PARAMETERS
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Final
 from networld_algos.report.table import (
@@ -16,6 +16,7 @@ from networld_algos.report.table import (
     text_cell,
 )
 from networld_algos.results.display import Display
+from networld_algos.results.rows import STATION_MS
 from networld_algos.results.text import count
 
 COMPARISON = "comparison"
@@ -50,7 +51,7 @@ def make(source: Source) -> Section:
 
 def table(found: Sequence[tuple[str, Final]], display: Display) -> Table | None:
     """Diagnostics of every method, one column per quantity; None if none was recorded."""
-    shown_elsewhere = (PARAMETERS, ONE_AGENT_MS)
+    shown_elsewhere = (PARAMETERS, STATION_MS)
     keys = dict.fromkeys(k for _, f in found for k in f.extra if k not in shown_elsewhere)
     several = several_datasets([f.panel for _, f in found])
     lines = [

@@ -14,12 +14,10 @@ from networld_algos.report.scoring import PLAIN, Panel
 from networld_algos.report.style import ROLE_STYLES, Look, drawing
 from networld_algos.report.summary import Final
 from networld_algos.report.table import minus, panel_name
+from networld_algos.results.claims.aims import STATION_LIMIT_MS
 from networld_algos.results.display import Display
+from networld_algos.results.rows import STATION_MS
 
-ONE_AGENT_MS = "decision_ms_one_agent"
-"""Key of `Row.extra`: median time of one decision of one agent alone."""
-DEADLINE_MS = 20.0
-"""A slot of the task `cbf`, in which a station has to decide."""
 FRONT = {"color": "#5C5C5C", "linestyle": "-", "linewidth": 0.9, "zorder": 1.8}
 
 
@@ -47,8 +45,8 @@ PRICES = (
         "station",
         "One decision of one station (ms)",
         "the median time of one decision of one station alone",
-        lambda f: f.extra.get(ONE_AGENT_MS),
-        DEADLINE_MS,
+        lambda f: f.extra.get(STATION_MS),
+        STATION_LIMIT_MS,
     ),
     Price(
         "training",
@@ -184,11 +182,13 @@ def finding(finals: Sequence[Final], display: Display) -> str:
     if not parts:
         return "No method was timed as it decides alone on one station, so there is no front."
     late = dict.fromkeys(
-        display.method(f.label) for f, cost, _ in priced(plain, PRICES[0]) if cost > DEADLINE_MS
+        display.method(f.label)
+        for f, cost, _ in priced(plain, PRICES[0])
+        if cost > STATION_LIMIT_MS
     )
-    end = f"{', '.join(late)} decide too late for a slot of {DEADLINE_MS:g} ms"
+    end = f"{', '.join(late)} decide too late for a slot of {STATION_LIMIT_MS:g} ms"
     if not late:
-        end = f"every method decides within a slot of {DEADLINE_MS:g} ms"
+        end = f"every method decides within a slot of {STATION_LIMIT_MS:g} ms"
     return (
         "From fast to good, no method beats these in both a station's time and score: "
         f"{'; '.join(parts)}. On the machine of these rows, {end}."

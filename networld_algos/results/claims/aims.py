@@ -39,6 +39,7 @@ DEPLOYMENTS = {
 }
 """Other deployments of each task that a trained model is carried over to."""
 STATION_LIMIT_MS = 20.0
+"""A slot of the task `cbf`, in which a station has to decide."""
 
 
 def reaches(values: dict[str, float], mine: Pick = NETWORLD) -> tuple[Comparison, ...]:

@@ -9,15 +9,13 @@ import numpy as np
 
 from networld_algos.results import stats
 from networld_algos.results.networks import FAILED_BELOW, relative_scores
-from networld_algos.results.rows import Row
+from networld_algos.results.rows import STATION_MS, Row
 from networld_algos.results.stats import Floats
 
 Ends = Callable[[Row], tuple[Floats, Floats] | None]
 """Row -> rewards ``(episodes,)`` of (random, expert) beside it; None where they were not scored."""
 EVALUATIONS = 10
 """Fewest evaluations of a training that make a curve."""
-STATION_MS = "decision_ms_one_agent"
-"""Key of `Row.extra`: milliseconds of one decision of one agent alone."""
 
 
 @dataclass(frozen=True)
