@@ -17,6 +17,7 @@ from networld_algos.plugin import add_algorithm
 from networld_algos.registry import ALGORITHMS
 from networld_algos.results.folder import COMMITTED, Failure, read_suite, write_failure
 from networld_algos.results.rows import read_rows
+from networld_algos.training.tuning.choices import RATE, write_choices
 from tests.helpers.catalogue import build_short
 from tests.helpers.submissions import EXAMPLE, SUITE, tiny_suite
 
@@ -127,6 +128,11 @@ def test_budgets_are_those_of_the_suite_or_its_minutes(theirs, tmp_path, mine, m
     assert {run.updates for run in of(found)} == {10}  # a fifth of a minute
     monkeypatch.setattr(joining, "measured_rate", lambda *args: 500.0)  # the machine is idle now
     assert of(against(suite, [mine], tmp_path / "a", theirs, "minutes")) == of(found)
+    given = write_choices(tmp_path / "given.toml", {mine: {"rb": {RATE: 100.0}}})
+    own = against(suite, [mine], tmp_path / "a", theirs, "minutes", given)
+    assert {run.updates for run in of(own)} == {
+        20
+    }  # the rate of the settings, not the measured one
     failure = Failure(suite="tiny", run="a run", error="an error", traceback="")
     write_failure(tmp_path / "a" / "comparison-00000000.failure.json", failure)
     pack(tmp_path / "a", tmp_path / "a.zip")  # and goes on with these budgets elsewhere

@@ -130,12 +130,14 @@ def with_minutes(
     entries = []
     for entry in suite.entries:
         found = known.setdefault(entry.algorithm, {})
-        for key in data:
-            if key not in entry.rates and key not in found:
+        # A rate of a task holds for all of its data.
+        needed = [k for k in data if k not in entry.rates and k.split("/")[0] not in entry.rates]
+        for key in needed:
+            if key not in found:
                 say(f"measuring the updates per minute of {entry.label} on {key}")
                 found[key] = {RATE: measured_rate(entry, *key.split("/"))}
-        rate = {key: float(values[RATE]) for key, values in found.items() if key in data}
-        entries.append(replace(entry, rates={**rate, **entry.rates}))
+        rates_here = {key: float(found[key][RATE]) for key in needed}
+        entries.append(replace(entry, rates={**rates_here, **entry.rates}))
     if keep:
         write_choices(rates, known)
     return replace(suite, entries=tuple(entries), minutes={key: minutes[key] for key in data})
