@@ -61,7 +61,7 @@ def test_the_section_of_costs_draws_the_front_for_station_and_training(tmp_path)
     assert {"cost_station", "cost_training"} <= set(pictures)
     assert "a deadline of 20 ms, a slot of CBF" in pictures["cost_station"].caption
     assert "deadline" not in pictures["cost_training"].caption
-    assert section.finding.startswith("From fast to good")
+    assert section.finding.startswith("From the fastest to the best")
 
 
 def test_robustness_says_where_the_method_in_the_centre_is_worst(tmp_path):

@@ -150,7 +150,7 @@ def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], displa
         if others:
             where = f" on {name} data" if len(groups) > 1 else ""
             parts.append(
-                f"{display.method(first)}{where} ({means[first]:.1f}, before "
+                f"{display.method(first)}{where} ({means[first]:.1f}, ahead of "
                 f"{display.method(others[0])} with {means[others[0]]:.1f})"
             )
     if not parts:

@@ -345,8 +345,8 @@ def reach_sentence(curves: Sequence[FewShotCurve], focus: str, display: Display)
     if not parts:
         return ""
     return (
-        f"To come to {100 * TARGETS[-1]:g}% of what all data give from scratch, a pre-trained "
-        f"{display.method(label)} needs: {'; '.join(parts)}."
+        f"To reach {100 * TARGETS[-1]:g}% of what training from scratch on all data scores, a "
+        f"pre-trained {display.method(label)} needs: {'; '.join(parts)}."
     )
 
 

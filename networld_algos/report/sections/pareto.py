@@ -190,6 +190,6 @@ def finding(finals: Sequence[Final], display: Display) -> str:
     if not late:
         end = f"every method decides within a slot of {STATION_LIMIT_MS:g} ms"
     return (
-        "From fast to good, no method beats these in both a station's time and score: "
+        "From the fastest to the best, no method beats these in both a station's time and score: "
         f"{'; '.join(parts)}. On the machine of these rows, {end}."
     )
