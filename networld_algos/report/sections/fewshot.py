@@ -270,7 +270,8 @@ def score_table(
         "average height. "
         "Episodes to 90% and 95%: number at which the mean curve first reaches that share of what "
         "the same algorithm scores from scratch with all data, so a method that scores little with "
-        "all data has little to reach; with the 95% interval over seeds and networks."
+        "all data has little to reach; with a 95% bootstrap interval over seeds and networks, "
+        "which is too narrow for few seeds."
     )
     return Table(f"Score by share of target data, {how}", caption, columns, lines)
 
