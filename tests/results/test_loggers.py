@@ -49,6 +49,21 @@ def test_a_resumed_csv_file_is_that_of_an_uninterrupted_training(tmp_path):
     ]
 
 
+def test_scores_on_validation_and_test_networks_have_names_of_their_own(tmp_path):
+    values = {"label": "bc", "updates": 40, "extra": {"parameters": 7}}
+    rows = [
+        make_row(**values, score=1.0, eval_seed_set="validation"),
+        make_row(**values, score=2.0),
+    ]
+    with Log(["csv"], tmp_path) as log:
+        log.start(0, 40, ABOUT)
+        log.scores(rows)
+    found = [(name, value) for _, name, value in rows_of(tmp_path)]
+    assert len(dict(found)) == len(found) == 5
+    assert dict(found)["bc/validation_score"] == 1.0
+    assert dict(found)["bc/score"] == 2.0
+
+
 def test_each_call_has_written_its_lines_when_it_returns(tmp_path):
     logger = CsvLogger(tmp_path)
     logger.start(0, ABOUT)

@@ -8,8 +8,9 @@
 ``health/NAME``     a diagnostic at the end of ``networld train``, on held-out episodes
 ==================  ================================================================================
 
-LABEL is that of the row, such as ``networld``; a slash in it becomes a division sign. The step of
-all of them is the number of updates done.
+LABEL is that of the row, such as ``networld``; a slash in it becomes a division sign. On
+validation networks, reward and score are named ``validation_reward`` and ``validation_score``. The
+step of all of them is the number of updates done.
 """
 
 from __future__ import annotations

@@ -101,13 +101,20 @@ class Log:
             self.log(update, {f"loss/{name}": value for name, value in values.items()})
 
     def scores(self, rows: Sequence[Row]) -> None:
-        """Log rewards, scores and diagnostics of an evaluation."""
+        """Log rewards, scores and diagnostics of an evaluation, each name once."""
+        found: dict[int, dict[str, float]] = {}
         for row in rows:
             if row.updates is None:  # a reference policy, which is not trained
                 continue
-            values = {"reward": row.mean_return, "score": row.score, **row.extra}
-            found = {n: v for n, v in values.items() if isinstance(v, int | float)}
-            self.log(row.updates, {f"{_group(row.label)}/{name}": v for name, v in found.items()})
+            which = "validation_" if row.eval_seed_set == "validation" else ""
+            values = {f"{which}reward": row.mean_return, f"{which}score": row.score, **row.extra}
+            found.setdefault(row.updates, {}).update(
+                (f"{_group(row.label)}/{name}", value)
+                for name, value in values.items()
+                if isinstance(value, int | float)
+            )
+        for updates, numbers in found.items():
+            self.log(updates, numbers)
 
     def log(self, update: int, values: Values) -> None:
         """Log numbers after ``update`` updates; those that are not finite are left out."""
