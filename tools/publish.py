@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="all by default")
     parser.add_argument("--prefix", default="networld", help="models are ACCOUNT/PREFIX-TASK")
     parser.add_argument("--dry-run", action="store_true", help="print the commands only")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     account = HUB.fullmatch(given.hub)
     if account is None:
         parser.error(f"the hub must be hf://ACCOUNT, e.g. hf://my-group, got {given.hub!r}")
