@@ -130,9 +130,7 @@ def test_budgets_are_those_of_the_suite_or_its_minutes(theirs, tmp_path, mine, m
     assert of(against(suite, [mine], tmp_path / "a", theirs, "minutes")) == of(found)
     given = write_choices(tmp_path / "given.toml", {mine: {"rb": {RATE: 100.0}}})
     own = against(suite, [mine], tmp_path / "a", theirs, "minutes", given)
-    assert {run.updates for run in of(own)} == {
-        20
-    }  # the rate of the settings, not the measured one
+    assert {run.updates for run in of(own)} == {20}  # by the rate in the settings
     failure = Failure(suite="tiny", run="a run", error="an error", traceback="")
     write_failure(tmp_path / "a" / "comparison-00000000.failure.json", failure)
     pack(tmp_path / "a", tmp_path / "a.zip")  # and goes on with these budgets elsewhere
