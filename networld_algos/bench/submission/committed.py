@@ -24,7 +24,7 @@ from networld_algos.bench.suite import Suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.data.identity import SHOWN
 from networld_algos.files import write_bytes, write_text
-from networld_algos.results.folder import COMMANDS, COMMITTED, DISPLAY, NOTES, RATES, read_suite
+from networld_algos.results.folder import COMMANDS, COMMITTED, NOTES, RATES, read_suite
 from networld_algos.results.rows import Row, read_rows
 from networld_algos.results.text import count
 from networld_algos.training.cpu import machine
@@ -118,13 +118,10 @@ def check_committed(suite: Suite, folder: Path) -> CommittedRows:
     return CommittedRows(folder, found.rows, found.commands, tuple(marks))
 
 
-def copy_committed(found: CommittedRows, root: Path) -> int:
+def copy_committed(found: CommittedRows, root: Path) -> None:
     """Copy committed results to the subfolder `COMMITTED` of a user's suite.
 
     Copies of results that are no longer committed are removed; other files stay.
-
-    Returns:
-        Number of files copied.
 
     Raises:
         ValueError: If the user's folder is the committed one.
@@ -151,7 +148,6 @@ def copy_committed(found: CommittedRows, root: Path) -> int:
         *(f"About the committed rows: {mark}." for mark in found.marks),
     ]
     write_text(target / NOTES, "".join(f"{note}\n" for note in notes))
-    return len(files) - (DISPLAY in files)
 
 
 def refuse_same_folder(committed: Path, root: Path) -> None:
