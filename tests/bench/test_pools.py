@@ -52,6 +52,7 @@ def small_store(tmp_path_factory):
     """The RB expert dataset with few episodes, in a store of its own."""
     root = tmp_path_factory.mktemp("minari")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NETWORLD_ONEDNN", "1")  # processes on a busy machine may choose differently
         yield build_short(patch, root, 8, "networld/rb/expert-v0")
 
 

@@ -160,9 +160,7 @@ def test_the_first_screen_shows_every_verdict_and_the_contents_stay(browser, rep
         heading = page.locator("#references h2").bounding_box()
         assert heading is not None
         assert heading["y"] >= nav["height"]  # not behind the contents
-        page.wait_for_function(
-            "document.querySelector('nav a[aria-current]')?.hash === '#references'"
-        )
+        page.locator("nav a[aria-current][href='#references']").wait_for()
 
 
 def test_a_small_figure_looks_like_its_file(browser, report):
