@@ -14,7 +14,7 @@ from typing import Any
 from networld_algos.base import Algorithm
 from networld_algos.bench.runs import Condition, Run
 from networld_algos.data.episodes import Episodes
-from networld_algos.results.rows import Row
+from networld_algos.results.rows import STATION_MS, Row
 from networld_algos.results.stats import normalised_score
 from networld_algos.training.cpu import machine
 from networld_algos.training.device import device_name
@@ -146,7 +146,7 @@ def _evaluate(
     if run.experiment != "cost":
         return result, {}
     alone = decision_ms_one_agent(algorithm, run.task, **condition.params)
-    return result, {"decision_ms_one_agent": alone}
+    return result, {STATION_MS: alone}
 
 
 def _epochs(progress: Progress) -> float | None:

@@ -45,8 +45,8 @@ from networld_algos.nn.features import shuffle_last_action
 from networld_algos.nn.losses import masked_mean
 from networld_algos.nn.optim import (
     MAX_GRAD_NORM,
+    MovingAverage,
     adam,
-    averaged,
     cosine_decay,
     descend,
     set_learning_rate,
@@ -102,7 +102,7 @@ class MADD(Algorithm):
                 train_steps=config.train_steps,
                 prediction=config.prediction,
             )
-        self.ema = averaged(self.nets, config.ema)
+        self.ema = MovingAverage(self.nets, config.ema)
         self.optimizer = adam(self.nets.parameters(), config.learning_rate)
 
     @property

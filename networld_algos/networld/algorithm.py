@@ -40,8 +40,8 @@ from networld_algos.nn.losses import masked_mean, row_mean
 from networld_algos.nn.messages import collect
 from networld_algos.nn.optim import (
     MAX_GRAD_NORM,
+    MovingAverage,
     adam,
-    averaged,
     cosine_decay,
     descend,
     set_learning_rate,
@@ -104,7 +104,7 @@ class NetWorld(Algorithm):
         self.counters.update(stage_start=0, adapted=0)
         with seeded(seed):
             self.nets = Nets(self.specs.values(), config)
-        self.ema = averaged(self.nets, EMA)
+        self.ema = MovingAverage(self.nets, EMA)
         self._optimizers = self._make_optimizers()
 
     @property
@@ -183,7 +183,7 @@ class NetWorld(Algorithm):
         self.nets.load_state_dict(self.acting.state_dict())
         self.nets.shared.add_task(spec.task)
         self.nets.tasks[spec.task] = own
-        self.ema = averaged(self.nets, EMA)
+        self.ema = MovingAverage(self.nets, EMA)
         self._optimizers = self._make_optimizers()
         self.counters.update(stage_start=self.counters["updates"], adapted=1)
 

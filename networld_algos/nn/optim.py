@@ -102,8 +102,3 @@ class MovingAverage(AveragedModel):
         for mine, other in zip(self.module.buffers(), model.buffers(), strict=True):
             mine.copy_(other)
         self.n_averaged += 1
-
-
-def averaged(model: nn.Module, decay: float) -> AveragedModel:
-    """A `MovingAverage` of the weights of a model."""
-    return MovingAverage(model, decay)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from networld_algos.nn.convolution import Convolution
-from networld_algos.nn.optim import adam, averaged, descend
+from networld_algos.nn.optim import MovingAverage, adam, descend
 
 
 def make():
@@ -89,7 +89,7 @@ def to_device(layer):
 
 def average(layer):
     trained = copy.deepcopy(layer).requires_grad_(True)
-    ema = averaged(trained, 0.5)
+    ema = MovingAverage(trained, 0.5)
     x = torch.randn(4, 8, 8)
     for _ in range(2):
         ema.module(x, frozen=True)

@@ -13,6 +13,7 @@ from networld_algos.bench.submission.joining import join, own_minutes
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.results.rows import Row
+from networld_algos.training.tuning.choices import data_key
 
 SLACK = 1.5
 """Factor on the committed minutes, because a machine with several runs is slower than alone."""
@@ -89,7 +90,7 @@ def budgets(suite: Suite, committed: Sequence[Row]) -> dict[tuple[str, str | Non
         if slot[0] == "comparison":
             task, dataset = slot[1:3]
             there = [r for r in committed if (r.task, r.dataset) == (task, dataset)]
-            own = minutes.get(str(dataset).removeprefix("networld/").removesuffix("-v0"), 0.0)
+            own = minutes.get(data_key(task, str(dataset)), 0.0)
             found[task, dataset] = Budget(
                 max(updates, _most(there, "updates") or 0),
                 _most(there, "epochs") or float("inf"),

@@ -28,6 +28,7 @@ from networld_algos.results.folder import COMMANDS, COMMITTED, NOTES, RATES, rea
 from networld_algos.results.rows import Row, read_rows
 from networld_algos.results.text import count
 from networld_algos.training.cpu import machine
+from networld_algos.training.tuning.choices import data_key
 from networld_envs import store
 from networld_envs.policies.references import TEST_SEED, reference_rewards
 from networld_envs.store.minari_io import own_record
@@ -313,6 +314,6 @@ def budget_minutes(rows: Iterable[Row], label: str) -> Mapping[str, float]:
     for row in rows:
         final = row.experiment == "comparison" and row.label == label and row.is_last
         if final and row.eval_seed_set == "test" and row.dataset and row.train_seconds:
-            key = row.dataset.removeprefix("networld/").removesuffix("-v0")
+            key = data_key(row.task, row.dataset)
             seconds.setdefault(key, []).append(row.train_seconds)
     return {key: float(f"{np.median(each) / 60:.3g}") for key, each in seconds.items()}

@@ -140,6 +140,12 @@ def catalogue_quality(task: str, dataset: str) -> str | None:
     return None
 
 
+def data_key(task: str, dataset: str) -> str:
+    """``"rb/expert"`` for ``"networld/rb/expert-v0"`` of task rb; other ids as they are."""
+    quality = catalogue_quality(task, dataset)
+    return dataset if quality is None else f"{task}/{quality}"
+
+
 def _key(text: str) -> str:
     bare = text.replace("-", "").replace("_", "")
     return text if bare.isascii() and bare.isalnum() else json.dumps(text)

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from networld_algos.base import Range
 from networld_algos.registry import ALGORITHMS, make_config
 from networld_algos.results.text import file_stem
-from networld_algos.training.tuning.choices import catalogue_quality
+from networld_algos.training.tuning.choices import data_key
 from networld_envs import validate
 from networld_envs.policies.references import VALIDATION_SEED
 
@@ -99,8 +99,7 @@ class Subject:
     @property
     def data(self) -> str:
         """Key of the choice: ``"task/quality"`` for data of the catalogue, otherwise the id."""
-        quality = catalogue_quality(self.task, self.dataset)
-        return self.dataset if quality is None else f"{self.task}/{quality}"
+        return data_key(self.task, self.dataset)
 
     @property
     def name(self) -> str:
