@@ -11,7 +11,7 @@ from typing import Any
 from networld_algos.report.scoring import FactorLevel, Panel
 from networld_algos.report.style import factor_name, level_text
 from networld_algos.report.summary import quality
-from networld_algos.results.stats import Interval
+from networld_algos.results.stats import MATTERS, Interval
 from networld_algos.results.text import capital, markdown
 
 NEGATIVE_ZERO = re.compile(r"-(0(?:\.0*)?)(?![.\d])")
@@ -202,9 +202,15 @@ def minus(text: str) -> str:
 
 
 def verdict(change: Interval) -> str:
-    """``"gain"`` or ``"loss"`` if the interval excludes zero, else ``"undecided"``."""
+    """What an interval of a change says.
+
+    ``"level"`` if all of it is within `MATTERS` of zero, else ``"gain"`` or ``"loss"`` if it
+    excludes zero, else ``"undecided"``.
+    """
     if change.is_of_one_seed or not math.isfinite(change.low):
         return "one seed"
+    if change.low > -MATTERS and change.high < MATTERS:
+        return "level"
     if change.low > 0:
         return "gain"
     return "loss" if change.high < 0 else "undecided"

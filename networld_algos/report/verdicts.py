@@ -22,7 +22,7 @@ import numpy as np
 from networld_algos.report.scoring import Panel, grouped
 from networld_algos.report.summary import Final
 from networld_algos.results import stats
-from networld_algos.results.stats import MATTERS, Interval
+from networld_algos.results.stats import MATTERS, Floats, Interval
 
 MARK_SEEDS = 3
 """Fewest training seeds of each method behind a verdict."""
@@ -158,15 +158,20 @@ def difference(first: Final, second: Final, rng: np.random.Generator) -> Interva
 
     It is without limits if the two share no seed.
     """
-    shared = [seed for seed in first.seeds if seed in second.seeds]
-    if not shared or first.runs is None or second.runs is None:
+    mine, others = paired_runs(first, second)
+    if not mine:
         gap = _mean(first) - _mean(second)
         return Interval(gap, math.nan, math.nan, 0, stats.Method.NONE)
-    return stats.paired_interval(
-        [first.runs[first.seeds.index(seed)] for seed in shared],
-        [second.runs[second.seeds.index(seed)] for seed in shared],
-        rng,
-    )
+    return stats.paired_interval(mine, others, rng)
+
+
+def paired_runs(first: Final, second: Final) -> tuple[list[Floats], list[Floats]]:
+    """Scores on every network of the seeds that both methods share; empty without one."""
+    if first.runs is None or second.runs is None:
+        return [], []
+    shared = [seed for seed in first.seeds if seed in second.seeds]
+    mine, others = ([f.runs[f.seeds.index(s)] for s in shared] for f in (first, second))
+    return mine, others
 
 
 def standing(lead: Interval) -> Standing:

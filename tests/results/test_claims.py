@@ -92,8 +92,8 @@ def above(task="cbf", other="bc", rule=HIGHER, **changes):
         (at_most(20.0), 19.0, 21.0, "undecided"),
         (at_most(0.0), 0.0, 0.0, "holds"),
         (SMOOTHER, -3.0, -0.5, "holds"),
-        (SMOOTHER, -0.9, -0.1, "refuted"),
-        (SMOOTHER, -0.9, 3.0, "refuted"),
+        (SMOOTHER, -0.9, -0.1, "holds"),
+        (SMOOTHER, 0.1, 3.0, "refuted"),
         (SMOOTHER, -2.0, 3.0, "undecided"),
     ],
 )
@@ -114,23 +114,31 @@ def test_a_difference_is_paired_by_seed_and_network():
     assert (finding.low, finding.high) == pytest.approx((expected.low, expected.high))
 
 
-def test_intervals_of_one_claim_hold_together():
-    """A lead that a comparison alone would prove is undecided among 24, as it should be."""
-    rows = [*scored("networld", 90.9, spread=(0.6, 2.0)), *scored("bc", 90.0, spread=(0.6, 2.0))]
-    alone = one([above()], rows)
-    many = one([above() for _ in range(24)], rows)
+def test_only_a_refutation_is_corrected_for_the_number_of_comparisons():
+    """All comparisons have to hold, which none does by chance if one is false; any may refute."""
+    spread = {"spread": (0.6, 2.0)}
+    rows = [*scored("networld", 91.2, **spread), *scored("bc", 90.0, **spread)]
+    alone, many = one([above()], rows), one([above() for _ in range(24)], rows)
+    assert (alone.verdict, many.verdict) == ("holds", "holds")
+    assert many.findings[0].low == alone.findings[0].low
     assert alone.confidence == pytest.approx(0.95)
     assert many.confidence == pytest.approx(1 - 0.05 / 24)
-    width = [found.findings[0].high - found.findings[0].low for found in (alone, many)]
-    assert width[1] > 1.4 * width[0]
+    rule = {"rule": ahead(2.3)}
+    assert one([above(**rule)], rows).verdict == "refuted"
+    assert one([above(**rule) for _ in range(24)], rows).verdict == "undecided"
+    low = one([above(rule=ahead(5.0)) for _ in range(24)], rows)
+    assert low.verdict == "refuted"
+    widths = [found.findings[0].high - found.findings[0].low for found in (alone, low)]
+    assert widths[1] > 1.4 * widths[0]
     missing = one([above(), above("rb")], rows)  # what was not run is no comparison
     assert missing.confidence == pytest.approx(0.95)
 
 
 def test_wrong_verdicts_of_a_whole_claim_are_as_rare_as_it_says():
-    """Six differences that are zero: any of them above zero would be an error."""
+    """Six differences of zero refute nothing, and one proves nothing beside five leads."""
     rng = np.random.default_rng(0)
-    wrong = {"claim": [], "each": []}
+    wrong = {"refuted": [], "each": [], "holds": []}
+    comparisons = [above(other=label, rule=within(0.0)) for label in "abcdef"]
     for _ in range(150):
         rows = [
             make_row(label=label, seed=seed, episode_returns=rng.normal(0, 2) + of_network)
@@ -138,12 +146,20 @@ def test_wrong_verdicts_of_a_whole_claim_are_as_rare_as_it_says():
             for of_network in [rng.normal(50, 4, NETWORKS)]
             for seed in range(4)
         ]
-        found = one([above(other=label) for label in "abcdef"], rows).findings
-        wrong["claim"].append(any(f.low > 0 or f.high < 0 for f in found))
-        limits = [f.estimate.limits() for f in found if f.estimate]
-        wrong["each"].append(any(low > 0 or high < 0 for low, high in limits))
-    assert np.mean(wrong["claim"]) < 0.06
-    assert np.mean(wrong["each"]) > 0.08  # without correction
+        found = one(comparisons, rows)
+        wrong["refuted"].append(found.verdict is Verdict.REFUTED)
+        highs = [f.estimate.limits()[1] for f in found.findings if f.estimate]
+        wrong["each"].append(min(highs) < 0)
+        moved = [
+            replace(r, episode_returns=[x - 30.0 for x in r.episode_returns])
+            if r.label in "bcdef"
+            else r
+            for r in rows
+        ]
+        wrong["holds"].append(one(comparisons, moved).verdict is Verdict.HOLDS)
+    assert np.mean(wrong["refuted"]) < 0.05
+    assert np.mean(wrong["holds"]) < 0.05
+    assert np.mean(wrong["each"]) > 0.05  # refutations without correction
 
 
 def test_the_worst_task_decides_and_what_is_missing_is_said():

@@ -39,7 +39,7 @@ from networld_algos.report.table import (
 )
 from networld_algos.results import stats
 from networld_algos.results.display import Display
-from networld_algos.results.stats import Floats, Interval
+from networld_algos.results.stats import MATTERS, Floats, Interval
 from networld_algos.results.text import count
 
 MEAN: Panel = ("mean over tasks", "")
@@ -105,8 +105,8 @@ def finding(found: Sequence[AblationChange], display: Display) -> str:
     verdicts = Counter(verdict(a.change) for a in single)
     text = (
         f"Of {count(len(single), 'change')} to a method, {verdicts['loss']} cost score, "
-        f"{verdicts['gain']} add to it, and "
-        f"{len(single) - verdicts['loss'] - verdicts['gain']} are undecided."
+        f"{verdicts['gain']} add to it, {verdicts['level']} are level with it within "
+        f"{MATTERS:g} point, and {verdicts['undecided'] + verdicts['one seed']} are undecided."
     )
     losses = [a for a in single if verdict(a.change) == "loss"]
     if losses:

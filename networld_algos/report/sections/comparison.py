@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from networld_algos.report import summary
+from networld_algos.report.scoring import grouped
 from networld_algos.report.sections import comparison_figures, comparison_tables, versus
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Curve, Final
-from networld_algos.report.table import interval_text, panel_name
-from networld_algos.report.verdicts import representatives
+from networld_algos.report.table import interval_text, minus, panel_name
+from networld_algos.report.verdicts import paired_runs, representatives
+from networld_algos.results import stats
 from networld_algos.results.display import Display
 from networld_algos.results.profiles import performance_profile, profile_band
-from networld_algos.results.stats import Floats
+from networld_algos.results.stats import Floats, Interval
 
 THRESHOLDS = np.linspace(0.0, 120.0, 61)
 
@@ -138,7 +140,11 @@ def add_scores(section: Section, finals: Sequence[Final], name: str, source: Sou
 
 
 def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], display: Display) -> str:
-    """Which algorithms have the highest mean over all tasks, for each quality of the data."""
+    """The highest mean over all tasks, and its lead over the next, for each quality of the data.
+
+    The lead is the mean over tasks of the paired differences, with its interval; without limits if
+    the two have no seed in common on a task.
+    """
     parts: list[str] = []
     for name, finals in groups.items():
         means = {
@@ -149,13 +155,26 @@ def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], displa
         first, *others = sorted(means, key=lambda label: -means[label]) or [""]
         if others:
             where = f" on {name} data" if len(groups) > 1 else ""
-            parts.append(
-                f"{display.method(first)}{where} ({means[first]:.1f}, ahead of "
-                f"{display.method(others[0])} with {means[others[0]]:.1f})"
-            )
+            second = display.method(others[0])
+            lead = _lead(finals, first, others[0])
+            by = f"ahead of {second} with {means[others[0]]:.1f}"
+            if lead is not None:
+                by = f"{minus(interval_text(lead, 1))} more than {second}"
+            parts.append(f"{display.method(first)}{where} ({means[first]:.1f}, {by})")
     if not parts:
         return ""
     return f"The highest mean score over all tasks is that of {', '.join(parts)}."
+
+
+def _lead(finals: Sequence[Final], first: str, second: str) -> Interval | None:
+    """Paired difference, mean over panels; None where the two share no seed, or unequally many."""
+    leads = []
+    for _, both in grouped([f for f in finals if f.label in (first, second)], lambda f: f.panel):
+        by_label = {final.label: final for final in both}
+        leads.append(stats.differences(*paired_runs(by_label[first], by_label[second])))
+    if len({len(differences) for differences in leads}) != 1 or not leads[0]:
+        return None
+    return stats.mean_interval(leads, np.random.default_rng(0), paired=True)
 
 
 def _add_profiles(

@@ -45,6 +45,7 @@ from networld_algos.report.table import (
 )
 from networld_algos.results.display import Display
 from networld_algos.results.rows import QUALITIES
+from networld_algos.results.stats import MATTERS
 from networld_algos.results.text import capital
 
 FEW_EPISODES = 5
@@ -376,4 +377,7 @@ def gain_sentence(gains: Sequence[Gain]) -> str:
         )
     if lost:
         text += f"; a loss in {len(lost)}: {', '.join(lost)}"
-    return text + ". It is a gain or loss if the interval excludes zero."
+    return (
+        f"{text}. It is a gain or loss if the interval excludes zero and is not within "
+        f"{MATTERS:g} point of it."
+    )

@@ -1,11 +1,17 @@
 """Claims compared with the rows of a suite.
 
 Every comparison has an interval of its difference, which counts how training seeds and networks
-vary (`networld_algos.results.crossed`). The intervals of one claim are simultaneous: with m
-comparisons, each covers ``1 - 0.05 / m`` (Bonferroni), so that all of a claim's intervals hold
-together in 95% of cases. Intervals, and not p-values with Holm's correction, because one interval
-gives all three verdicts, and a reader sees from it why. A claim is a question of its own, asked
-before there were rows, so there is no further correction over claims.
+vary (`networld_algos.results.crossed`). Both verdicts of a claim are wrong in at most 5% of cases,
+whatever the number m of its comparisons:
+
+* A claim holds only if *all* of its comparisons hold. If it is false, one of them is false, and the
+  interval of that one, which covers 95%, has to be wrong. No correction is needed (the
+  intersection-union test; Berger, Technometrics 24, 1982).
+* It is refuted if *any* of its comparisons is. There are m chances of an error, so the intervals
+  that refute cover ``1 - 0.05 / m`` each (Bonferroni).
+
+Intervals, and not p-values with Holm's correction, because a reader sees from them why. A claim is
+a question of its own, asked before there were rows, so there is no further correction over claims.
 """
 
 from __future__ import annotations
@@ -27,7 +33,7 @@ from networld_algos.results.crossed import (
 from networld_algos.results.stats import Floats
 
 CONFIDENCE = 0.95
-"""Of all intervals of one claim together."""
+"""One minus the largest probability that a verdict on a claim is wrong."""
 ORDER = (Verdict.REFUTED, Verdict.NOT_RUN, Verdict.UNDECIDED, Verdict.HOLDS)
 """From the worst verdict to the best. One refutation refutes; what is missing could have."""
 MEAN = "mean"
@@ -42,7 +48,8 @@ class Finding:
         comparison: The comparison; for a mean over tasks that of the first task.
         place: Task, or `MEAN`.
         estimate: The difference; None if rows are missing.
-        low: Lower limit of the simultaneous interval.
+        low: Lower limit of the interval behind the verdict: the one that covers 95%, or a wider one
+            that refutes.
         high: Upper limit.
         verdict: What follows. With a single seed it is undecided.
     """
@@ -62,7 +69,7 @@ class Answer:
     Attributes:
         claim: The claim.
         findings: Every comparison; for a claim about the mean over tasks, the means follow.
-        confidence: Coverage of each interval.
+        confidence: Coverage of each interval that refutes.
     """
 
     claim: Claim
@@ -123,17 +130,47 @@ def answer(claim: Claim, scores: Scores) -> Answer:
         if estimate is None:
             findings.append(Finding(comparison, place, None, np.nan, np.nan, Verdict.NOT_RUN))
             continue
-        low, high = estimate.limits(confidence)
-        if claim.is_exact and (table := tables[i]) is not None:
-            low, high = float(table.min()), float(table.max())
-        if claim.is_share:
-            of_networks = share_limits(estimate.value, estimate.networks, confidence)
-            low, high = np.fmin(low, of_networks[0]), np.fmax(high, of_networks[1])
-        verdict = comparison.rule.verdict(low, high)
-        if estimate.seeds < 2 and not claim.is_exact:
-            verdict = Verdict.UNDECIDED
+        table = tables[i] if claim.is_exact else None
+        low, high, verdict = _decide(claim, comparison, estimate, table, confidence)
         findings.append(Finding(comparison, place, estimate, low, high, verdict))
     return Answer(claim, findings, confidence)
+
+
+def _decide(
+    claim: Claim,
+    comparison: Comparison,
+    estimate: Estimate,
+    table: Floats | None,
+    confidence: float,
+) -> tuple[float, float, Verdict]:
+    """The verdict on one comparison, after the limits of the interval that it follows from.
+
+    Args:
+        claim: Says of what kind the values are.
+        comparison: What is decided.
+        estimate: The difference.
+        table: The differences themselves, if they are measurements of one thing.
+        confidence: Coverage of an interval that refutes.
+    """
+    if table is not None:
+        low, high = float(table.min()), float(table.max())
+        return low, high, comparison.rule.verdict(low, high)
+    wide = _limits(claim, estimate, confidence)
+    low, high = _limits(claim, estimate, CONFIDENCE)
+    if estimate.seeds < 2:
+        return low, high, Verdict.UNDECIDED
+    if comparison.rule.verdict(*wide) is Verdict.REFUTED:
+        return *wide, Verdict.REFUTED
+    verdict = comparison.rule.verdict(low, high)
+    return low, high, Verdict.UNDECIDED if verdict is Verdict.REFUTED else verdict
+
+
+def _limits(claim: Claim, estimate: Estimate, confidence: float) -> tuple[float, float]:
+    low, high = estimate.limits(confidence)
+    if claim.is_share:
+        of_networks = share_limits(estimate.value, estimate.networks, confidence)
+        return float(np.fmin(low, of_networks[0])), float(np.fmax(high, of_networks[1]))
+    return low, high
 
 
 def _means(

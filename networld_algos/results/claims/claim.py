@@ -55,7 +55,8 @@ class Rule:
 
 HIGHER = Rule("higher", 0.0, MATTERS)
 """A lead that is surely smaller than `networld_algos.results.stats.MATTERS` is none."""
-SMOOTHER = Rule("smoother", 0.0, MATTERS, is_upper=True)
+SMOOTHER = Rule("smoother", 0.0, 0.0, is_upper=True)
+"""A smooth curve has a roughness of about one point, so no lead in it is too small to matter."""
 
 
 def within(points: float) -> Rule:

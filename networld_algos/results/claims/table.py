@@ -17,13 +17,15 @@ DASH = "\N{EN DASH}"
 HEAD = ("Claim", "Source", "Data", *(task.upper() for task in TASKS), "Verdict", "Seeds, networks")
 RULE = (
     "A cell has the verdict on one task, and the comparison that decided it: the difference with "
-    f"its interval. The intervals of one claim hold together in {CONFIDENCE:.0%} of cases "
-    "(Bonferroni: with m comparisons, tasks and methods counted, each covers "
-    f"1 {DASH} {1 - CONFIDENCE:.2f}/m). They are paired by training seed and network and count how "
-    "both vary. *Holds*: the whole interval is on the claimed side of its limit, which is zero for "
-    '"higher" and "smoother". *Refuted*: the whole interval is on the other side or, for "higher" '
-    f'and "smoother", the lead is below {MATTERS:g} point, the smallest difference that matters: a '
-    "lead that is surely smaller is none. Otherwise *undecided*, and so is everything from a "
+    "its interval. Intervals are paired by training seed and network and count how both vary. "
+    "*Holds*: the whole interval, which covers "
+    f"{CONFIDENCE:.0%}, is on the claimed side of its limit, which is zero for "
+    '"higher" and "smoother"; as all comparisons of a claim have to hold, this needs no correction '
+    "for their number. *Refuted*: the whole interval is on the other side or, for "
+    f'"higher", the lead is below {MATTERS:g} point, the smallest difference that matters: a lead '
+    "that is surely smaller is none. As one of m comparisons (tasks and methods counted) is enough "
+    f"to refute a claim, such an interval covers 1 {DASH} {1 - CONFIDENCE:.2f}/m (Bonferroni). "
+    "Otherwise *undecided*, and so is everything from a "
     "single training seed, except milliseconds, which are from the smallest to the largest of the "
     "seeds. "
     "Shares of networks have at least the width of an exact binomial interval over networks. "
