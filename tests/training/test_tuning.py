@@ -20,9 +20,11 @@ from networld_algos.cli.command import main
 from networld_algos.cli.train import parse
 from networld_algos.registry import BUILT_IN
 from networld_algos.training.tuning import search as searching
+from networld_algos.training.tuning import study as studies
 from networld_algos.training.tuning import trial as one_trial
 from networld_algos.training.tuning.choices import read_choices, settings_on, write_choices
-from networld_algos.training.tuning.search import CHOICES, RUNNING, TRIALS, search
+from networld_algos.training.tuning.search import CHOICES, search
+from networld_algos.training.tuning.study import RUNNING, TRIALS
 from networld_algos.training.tuning.subject import Options, Subject, search_space
 from networld_envs.policies.references import TEST_SEED
 from networld_envs.store.recipes import CATALOG
@@ -113,11 +115,11 @@ def test_a_search_chooses_the_best_trial_and_goes_on(tmp_path, monkeypatch):
         done.append(job.params)
         return performed(job)
 
-    ends = searching.score_ends
+    ends = studies.score_ends
     monkeypatch.setattr(one_trial, "evaluate", evaluate)
     monkeypatch.setattr(searching, "perform", perform)
     monkeypatch.setattr(
-        searching,
+        studies,
         "score_ends",
         lambda task, seeds, **p: seen.extend(seeds) or ends(task, seeds, **p),
     )
@@ -247,6 +249,35 @@ def test_all_subjects_get_as_many_trials_and_take_turns(tmp_path, monkeypatch):
     assert order == [("bc", 5.0), ("ma-iql", 5.0)] * 2
     assert {c.trials for c in found} == {2}
     assert read_choices(tmp_path / CHOICES).keys() == {"bc", "ma-iql"}
+
+
+def test_the_last_trial_has_what_suited_other_data(tmp_path, monkeypatch):
+    """The fifth trial on expert data is the best; mixed data tries the same settings at last."""
+    suite = Suite(
+        name="two",
+        tasks=("rb",),
+        entries=(Entry("bc"), Entry("ma-iql")),
+        seeds=1,
+        updates=1,
+        qualities=("expert", "mixed"),
+    )
+    params: dict = {}
+
+    def train(job):
+        mine = params.setdefault(job.subject.name, [])
+        mine.append(job.params)
+        if job.subject.data == "rb/mixed":
+            return one_trial.Result("complete", 10.0 + len(mine))
+        return one_trial.Result("complete", 90.0 if len(mine) == 5 else 50.0 - len(mine))
+
+    monkeypatch.setattr(one_trial, "_train", train)
+    search(suite_subjects(suite), Options(trials=6, networks=2), tmp_path)
+    assert {len(tried) for tried in params.values()} == {6}
+    for name in ("bc", "ma-iql"):
+        of_expert, of_mixed = (v for k, v in params.items() if name in k)
+        assert of_mixed[-1] == of_expert[4] != of_mixed[4]
+    last = trials_of(tmp_path)[-1]
+    assert last["from"] in ("rb/expert", "rb/mixed")
 
 
 def test_a_choice_that_luck_may_explain_is_not_taken(tmp_path, monkeypatch):
