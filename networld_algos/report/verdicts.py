@@ -167,11 +167,9 @@ def difference(first: Final, second: Final, rng: np.random.Generator) -> Interva
 
 def paired_runs(first: Final, second: Final) -> tuple[list[Floats], list[Floats]]:
     """Scores on every network of the seeds that both methods share; empty without one."""
-    if first.runs is None or second.runs is None:
-        return [], []
-    shared = [seed for seed in first.seeds if seed in second.seeds]
-    mine, others = ([f.runs[f.seeds.index(s)] for s in shared] for f in (first, second))
-    return mine, others
+    of_first, of_second = (dict(zip(f.seeds, f.runs or [], strict=False)) for f in (first, second))
+    shared = [seed for seed in of_first if seed in of_second]
+    return [of_first[seed] for seed in shared], [of_second[seed] for seed in shared]
 
 
 def standing(lead: Interval) -> Standing:
