@@ -120,6 +120,9 @@ def _chosen(
         own = {k for k, v in entry.values.items() if usual.get(k, missing) != v}
         by_data, rates = {}, dict(entry.rates)
         for data, fields in choices.get(entry.algorithm, {}).items():
+            quality = data.rpartition("/")[2]
+            if quality in QUALITIES and quality not in entry.qualities:
+                continue  # a preset may exclude settings that only suit this data
             settings, rate = split(fields)
             by_data[data] = {k: v for k, v in settings.items() if k not in own}
             if rate is not None:
