@@ -15,7 +15,7 @@ from networld_algos.bc import BC
 from networld_algos.bench.parts import Entry
 from networld_algos.bench.presets import get_suite
 from networld_algos.bench.suite import Suite
-from networld_algos.bench.tuned import suite_subjects, with_choices
+from networld_algos.bench.tuned import main_entry, suite_subjects, with_choices
 from networld_algos.cli.command import main
 from networld_algos.cli.train import parse
 from networld_algos.registry import BUILT_IN
@@ -353,7 +353,7 @@ def test_a_suite_is_searched_as_its_main_entries_are_and_takes_the_choice():
     assert {s.algorithm for s in subjects} == {e.algorithm for e in suite.entries}
     assert {s.dataset for s in subjects} == {"networld/rb/mixed-v0"}
     iql = next(s for s in subjects if s.algorithm == "ma-iql")
-    assert iql.base["return_of"] == "neighbourhood"
+    assert iql.base == main_entry(suite.entries, "ma-iql").values_on("rb", "mixed")
     assert "decode" in ALGORITHMS["ma-iql"][1].search
     assert "decode" in iql.space
     both = Entry("ma-iql", decisions={"a": {"decode": "argmax"}, "b": {"decode": "sample"}})
@@ -361,6 +361,7 @@ def test_a_suite_is_searched_as_its_main_entries_are_and_takes_the_choice():
     assert "decode" not in compared.space  # such a suite compares ways to decode
     assert len(suite_subjects(suite)) == 6 * 9
     chosen = {"learning_rate": 0.004, "return_of": "agent"}
+    assert chosen.items() - iql.base.items()
     tuned = with_choices(suite, {"ma-iql": {"rb/mixed": chosen}})
     before = {e.label: e for e in suite.entries}
     for entry in tuned.entries:

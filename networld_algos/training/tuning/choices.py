@@ -30,7 +30,7 @@ Choices = dict[str, dict[str, dict[str, Any]]]
 RATE = "updates_per_minute"
 """Key beside the settings, see above."""
 HEADER = """\
-# Settings chosen by `networld tune` on validation networks. The trials are beside this file.
+# Settings that `networld tune` chose on validation networks, and how fast one core trains with them.
 """
 
 
