@@ -120,7 +120,8 @@ def comparison(
         replace(entry("networld", "networld (plan)", **PLAN), qualities=("expert", "mixed")),
         on_expert("networld", "no mean field", mean_field=False, return_of="agent"),
         on_expert("bc", "arithmetic mean", message="features", aggregate="mean"),
-        *(on_expert(name, "no mean field", mean_field=False) for name in ("bc", *baselines)),
+        on_expert("bc", "no mean field", mean_field=False),
+        *(on_expert(n, "no mean field", mean_field=False, return_of="agent") for n in baselines),
     )
 
 

@@ -13,6 +13,7 @@ from networld_algos import ALGORITHMS, make_config
 from networld_algos.base import Range
 from networld_algos.bc import BC
 from networld_algos.bench.parts import Entry
+from networld_algos.bench.preset_entries import comparison
 from networld_algos.bench.presets import get_suite
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.tuned import main_entry, suite_subjects, with_choices
@@ -349,6 +350,7 @@ def test_a_training_takes_its_settings_from_a_file(tmp_path):
 
 def test_a_suite_is_searched_as_its_main_entries_are_and_takes_the_choice():
     suite = get_suite("cpu")
+    suite = replace(suite, entries=comparison(dict.fromkeys(BUILT_IN, 100)))
     subjects = suite_subjects(suite, ("rb",), ("mixed",))
     assert {s.algorithm for s in subjects} == {e.algorithm for e in suite.entries}
     assert {s.dataset for s in subjects} == {"networld/rb/mixed-v0"}
@@ -366,7 +368,10 @@ def test_a_suite_is_searched_as_its_main_entries_are_and_takes_the_choice():
     before = {e.label: e for e in suite.entries}
     for entry in tuned.entries:
         now, then = (e.values_on("rb", "mixed") for e in (entry, before[entry.label]))
-        if entry.algorithm == "ma-iql":
+        if entry.label == "ma-iql (no mean field)":
+            assert now == {**then, "learning_rate": 0.004}
+            assert now["return_of"] == "agent"
+        elif entry.algorithm == "ma-iql":
             assert now == {**then, **chosen}
         else:
             assert now == then

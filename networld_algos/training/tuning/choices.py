@@ -30,7 +30,7 @@ Choices = dict[str, dict[str, dict[str, Any]]]
 RATE = "updates_per_minute"
 """Key beside the settings, see above."""
 HEADER = """\
-# Settings that `networld tune` chose on validation networks, and how fast one core trains with them.
+# Settings that `networld tune` chose on validation networks, and how fast they train on one core.
 """
 
 
