@@ -368,14 +368,21 @@ def test_a_suite_is_searched_as_its_main_entries_are_and_takes_the_choice():
     before = {e.label: e for e in suite.entries}
     for entry in tuned.entries:
         now, then = (e.values_on("rb", "mixed") for e in (entry, before[entry.label]))
-        if entry.label == "ma-iql (no mean field)":
-            assert now == {**then, "learning_rate": 0.004}
-            assert now["return_of"] == "agent"
-        elif entry.algorithm == "ma-iql":
+        if entry.label == "ma-iql":
             assert now == {**then, **chosen}
         else:
             assert now == then
         assert entry.values_on("cbf", "mixed") == before[entry.label].values_on("cbf", "mixed")
+
+
+def test_a_variant_without_messages_keeps_its_own_reward_and_takes_the_rest():
+    suite = replace(get_suite("cpu"), entries=comparison(dict.fromkeys(BUILT_IN, 100)))
+    chosen = {"learning_rate": 0.004, "return_of": "neighbourhood"}
+    tuned = with_choices(suite, {"ma-iql": {"rb/expert": chosen}})
+    values = {e.label: e.values_on("rb", "expert") for e in tuned.entries}
+    own, same = values["ma-iql (no mean field)"], values["ma-iql"]
+    assert (own["return_of"], same["return_of"]) == ("agent", "neighbourhood")
+    assert own["learning_rate"] == same["learning_rate"] == 0.004
 
 
 def test_a_variant_keeps_what_makes_it_one():
