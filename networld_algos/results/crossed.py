@@ -1,10 +1,11 @@
 """The mean of a table of seeds and networks, with an error that counts how both vary.
 
 Every seed of a method is scored on the same networks: seeds and networks are crossed, and scores on
-one network are not independent. A score is ``mean + seed + network + rest``. The variance of the
-mean is ``s_seed^2 / S + s_network^2 / K``, with the variances of the means of S seeds and of K
-networks. The rest is in both terms, so the variance is too large, at most twice the true one (where
-there is only the rest), and never too small. The bootstrap that draws both anew counts the rest
+one network are not independent. A score is ``mean + seed + network + rest``. The mean of S seeds
+and K networks has the variance ``s_seed^2 / S + s_network^2 / K + s_rest^2 / (S K)``. The variance
+of the means of seeds, divided by S, estimates the first and the last term, and that of the means of
+networks, divided by K, the second and the last. So the last one, from the analysis of variance, is
+taken off the second estimate. A bootstrap that draws seeds and networks of the table anew counts it
 about three times (Owen, "The pigeonhole bootstrap", 2007).
 
 Each term gets Student's t with its own degrees of freedom, and the squares of both half-widths are
@@ -47,7 +48,7 @@ class Estimate:
 
     Attributes:
         value: The mean.
-        of_seeds: The part of the seeds; None for a single seed.
+        of_seeds: The part of the seeds and of the rest; None for a single seed.
         of_networks: The part of the networks; None for a single network.
         seeds: Number of training seeds behind it.
         networks: Number of networks that every seed was scored on.
@@ -90,7 +91,17 @@ def crossed_estimate(table: Floats) -> Estimate:
         raise ValueError(f"expected scores (seeds, networks), got shape {table.shape}")
     seeds, networks = table.shape
     of_seeds, of_networks = _part(table.mean(axis=1)), _part(table.mean(axis=0))
+    if of_seeds is not None and of_networks is not None:
+        left = max(0.0, of_networks.variance - rest_variance(table))
+        of_networks = Part(left, of_networks.freedom)
     return Estimate(float(table.mean()), of_seeds, of_networks, seeds, networks)
+
+
+def rest_variance(table: Floats) -> float:
+    """The part of the rest in the variance of the mean of ``(S, K)``, two or more of each."""
+    seeds, networks = table.shape
+    rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    return float((rest**2).sum()) / ((seeds - 1) * (networks - 1)) / (seeds * networks)
 
 
 def _part(means: Floats) -> Part | None:

@@ -19,7 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from networld_algos.results.crossed import Estimate, crossed_estimate, mean_estimate
+from networld_algos.results.crossed import (
+    Estimate,
+    crossed_estimate,
+    mean_estimate,
+    rest_variance,
+)
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[list[Floats]], Floats]
@@ -157,9 +162,8 @@ def network_draws(table: Floats, rng: np.random.Generator, resamples: int) -> Fl
     Seeds and networks are drawn with replacement, independently, because every seed was scored on
     the same networks (Owen, "The pigeonhole bootstrap", 2007). Effects are scaled by
     ``sqrt(n / (n - 1))``, without which the spread of two seeds would come out at half its
-    variance. The rest is part of both effects, so the variance of the mean is too large, at most
-    twofold, and never too small. It is the variance of
-    `networld_algos.results.crossed.crossed_estimate`.
+    variance. The rest is part of both effects and counts once: networks are scaled down by it. The
+    variance of the mean is that of `networld_algos.results.crossed.crossed_estimate`.
 
     Args:
         table: Scores ``(S, K)`` of S seeds on K networks.
@@ -171,9 +175,13 @@ def network_draws(table: Floats, rng: np.random.Generator, resamples: int) -> Fl
     """
     mean, (seeds, networks) = table.mean(), table.shape
     of_seed, of_network = table.mean(axis=1) - mean, table.mean(axis=0) - mean
-    drawn_seeds = of_seed[rng.integers(seeds, size=(resamples, seeds))] * _unbiased(seeds)
+    of_seed *= _unbiased(seeds)
+    if seeds > 1 and networks > 1 and (spread := of_network.var(ddof=1) / networks) > 0:
+        of_network *= max(0.0, 1.0 - rest_variance(table) / spread) ** 0.5
+    of_network *= _unbiased(networks)
+    drawn_seeds = of_seed[rng.integers(seeds, size=(resamples, seeds))]
     drawn = of_network[rng.integers(networks, size=(resamples, networks))].mean(axis=-1)
-    return mean + drawn_seeds + drawn[:, None] * _unbiased(networks)
+    return mean + drawn_seeds + drawn[:, None]
 
 
 def _unbiased(count: int) -> float:

@@ -26,7 +26,7 @@ def table_of(rng, seeds, networks, spread, mean=0.0):
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
-@pytest.mark.parametrize("spread", [(3, 0, 0.1), (0, 10, 0.1), (2, 10, 3), (1, 8, 10)])
+@pytest.mark.parametrize("spread", [(3, 0, 0.1), (0, 10, 0.1), (0, 0, 9), (2, 10, 3), (1, 8, 10)])
 def test_intervals_cover_the_mean_whether_seeds_or_networks_vary(seeds, spread):
     rng = np.random.default_rng(0)
     tables = [table_of(rng, seeds, 40, spread, mean=70.0) for _ in range(TABLES)]
@@ -38,6 +38,16 @@ def test_intervals_cover_the_mean_whether_seeds_or_networks_vary(seeds, spread):
     if spread[1] > spread[0]:  # seeds alone say too little about what new networks would give
         over_seeds = [stats.t_interval(table.mean(axis=1)) for table in tables]
         assert np.mean([i.low <= 70 <= i.high for i in over_seeds]) < 0.92
+
+
+def test_the_rest_counts_once():
+    """Its variance is in the means of seeds and in those of networks."""
+    rng = np.random.default_rng(0)
+    for spread in ((0, 0, 9), (2, 10, 30)):
+        tables = [table_of(rng, 5, 40, spread) for _ in range(TABLES)]
+        true = spread[0] ** 2 / 5 + spread[1] ** 2 / 40 + spread[2] ** 2 / 200
+        estimated = np.mean([crossed_estimate(table).error ** 2 for table in tables])
+        assert 0.95 * true < estimated < 1.2 * true  # a part below zero counts as zero
 
 
 def test_small_error_probabilities_are_no_larger_than_they_say():
