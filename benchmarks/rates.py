@@ -1,11 +1,11 @@
 """Measure again how many updates per minute the chosen settings of a suite allow.
 
-    python benchmarks/rates.py [--suite cpu] [--rounds 3] [--file networld_algos/bench/tuned.toml]
+    python benchmarks/rates.py [--suite cpu] [--rounds 3] [--only LABEL ...] [--file PATH]
 
 `networld tune` measures the rates beside its trials, where other processes may slow the processor
 down. Run this on a quiet machine before a suite is started, because the rates decide its budgets
 (`networld_algos.bench.suite.Suite.minutes`). Methods take turns, and the median of the rounds is
-written to the file. It changes nothing else there.
+written to the file, by default to `networld_algos/bench/tuned.toml`. It changes nothing else there.
 """
 
 from __future__ import annotations
@@ -26,20 +26,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--suite", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", help="methods to measure; all by default")
     parser.add_argument("--file", type=Path, default=COMMITTED)
     options = parser.parse_args()
     suite, choices = get_suite(options.suite), read_choices(options.file)
     algorithms = dict.fromkeys(entry.algorithm for entry in suite.entries)
-    entries = [main_entry(suite.entries, algorithm) for algorithm in algorithms]
-    places = [(entry, t, q) for q in suite.qualities for t in suite.tasks for entry in entries]
+    entries = {name: main_entry(suite.entries, name) for name in algorithms}
+    entries |= {e.label: e for e in suite.entries if e.rates_of == e.label}
+    chosen = options.only or entries
+    places = [
+        (name, task, quality)
+        for quality in suite.qualities
+        for task in suite.tasks
+        for name, entry in entries.items()
+        if name in chosen and quality in entry.qualities
+    ]
     found: dict[tuple[str, str], list[float]] = {}
     for number in range(options.rounds):
-        for entry, task, quality in places:
-            rate = measured_rate(entry, task, quality)
-            found.setdefault((entry.algorithm, f"{task}/{quality}"), []).append(rate)
-            print(f"round {number}: {entry.algorithm} on {task}/{quality}: {rate:.0f}", flush=True)
-    for (algorithm, data), rates in found.items():
-        fields = choices.setdefault(algorithm, {}).setdefault(data, {})
+        for name, task, quality in places:
+            rate = measured_rate(entries[name], task, quality)
+            found.setdefault((name, f"{task}/{quality}"), []).append(rate)
+            print(f"round {number}: {name} on {task}/{quality}: {rate:.0f}", flush=True)
+    for (name, data), rates in found.items():
+        fields = choices.setdefault(name, {}).setdefault(data, {})
         fields[RATE] = round(float(np.median(rates)), 1)
     write_choices(options.file, choices)
 

@@ -55,6 +55,8 @@ PLAN: dict[str, Any] = {
 }
 """A noise model that sees as many transitions per update as the forecast, and whose plans are
 followed completely."""
+PLANNING = "networld (plan)"
+"""Label of NetWorld with `PLAN`, and of the rates of all variants that train a noise model."""
 SHARED = {"return_of": "neighbourhood"}
 
 EVERY_ALGORITHM = tuple(
@@ -117,7 +119,9 @@ def comparison(
         entry("networld"),
         entry("bc"),
         *(entry(name, **SHARED) for name in baselines),
-        replace(entry("networld", "networld (plan)", **PLAN), qualities=("expert", "mixed")),
+        replace(
+            entry("networld", PLANNING, **PLAN), qualities=("expert", "mixed"), rates_of=PLANNING
+        ),
         on_expert("networld", "no mean field", mean_field=False, return_of="agent"),
         on_expert("bc", "arithmetic mean", message="features", aggregate="mean"),
         on_expert("bc", "no mean field", mean_field=False),
@@ -194,7 +198,13 @@ def ablations() -> tuple[Entry, ...]:
         "trained encoder": {"encoder_grad": "inverse+reconstruction"},
     }
     return tuple(
-        Entry("networld", label, config, by_data=_beside(config))
+        Entry(
+            "networld",
+            label,
+            config,
+            by_data=_beside(config),
+            rates_of=PLANNING if config.get("planner") == PLAN["planner"] else "",
+        )
         for label, config in variants.items()
     )
 

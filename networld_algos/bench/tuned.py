@@ -118,14 +118,16 @@ def _chosen(
         usual = main_entry(peers or entries, entry.algorithm).values
         missing = object()
         own = {k for k, v in entry.values.items() if usual.get(k, missing) != v}
-        by_data, rates = {}, dict(entry.rates)
+        by_data = {}
         for data, fields in choices.get(entry.algorithm, {}).items():
             quality = data.rpartition("/")[2]
             if quality in QUALITIES and quality not in entry.qualities:
                 continue  # a preset may exclude settings that only suit this data
-            settings, rate = split(fields)
-            by_data[data] = {k: v for k, v in settings.items() if k not in own}
-            if rate is not None:
-                rates[data] = rate
+            by_data[data] = {k: v for k, v in split(fields)[0].items() if k not in own}
+        rates = dict(entry.rates)
+        for name in (entry.algorithm, entry.rates_of):
+            for data, fields in choices.get(name, {}).items():
+                if (rate := split(fields)[1]) is not None:
+                    rates[data] = rate
         found.append(replace(entry, by_data=merged(entry.by_data, by_data), rates=rates))
     return tuple(found)
