@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,8 @@ from networld_algos.report.scoring import FactorLevel, Panel
 from networld_algos.report.style import factor_name, level_text
 from networld_algos.report.summary import quality
 from networld_algos.results.stats import MATTERS, Interval
-from networld_algos.results.text import capital, markdown
+from networld_algos.results.text import capital, markdown, minus
 
-NEGATIVE_ZERO = re.compile(r"-(0(?:\.0*)?)(?![.\d])")
 DASH = "\N{EN DASH}"
 LONG = 12
 """Tables with more lines open on a click."""
@@ -194,11 +192,6 @@ def panel_name(panel: Panel, several: bool) -> str:
 def several_datasets(panels: Sequence[Panel]) -> bool:
     """Whether any task occurs with more than one dataset."""
     return len(set(panels)) > len({task for task, _ in panels})
-
-
-def minus(text: str) -> str:
-    """The text of numbers with minus signs in place of hyphens, and none before a zero."""
-    return NEGATIVE_ZERO.sub(r"\1", text).replace("-", "\N{MINUS SIGN}")
 
 
 def verdict(change: Interval) -> str:

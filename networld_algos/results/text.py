@@ -20,6 +20,7 @@ BREAKS = {"\n": "\\n", "\t": "\\t", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 REORDERING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them."""
 
+NEGATIVE_ZERO = re.compile(r"-(0(?:\.0*)?)(?![.\d])")
 MARKDOWN = re.compile(
     r"[\\`*|$~]"  # escape, code, emphasis, end of a cell, maths, strike-through
     r"|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"  # emphasis, but not the _ of message_loss
@@ -157,3 +158,8 @@ def _is_instruction(character: str) -> bool:
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def minus(text: str) -> str:
+    """The text of numbers with minus signs in place of hyphens, and none before a zero."""
+    return NEGATIVE_ZERO.sub(r"\1", text).replace("-", "\N{MINUS SIGN}")

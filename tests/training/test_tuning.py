@@ -17,6 +17,7 @@ from networld_algos.bench.preset_entries import comparison
 from networld_algos.bench.presets import get_suite
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.tuned import main_entry, suite_subjects, with_choices
+from networld_algos.bench.unroll import unroll
 from networld_algos.cli.command import main
 from networld_algos.cli.train import parse
 from networld_algos.registry import BUILT_IN
@@ -383,6 +384,27 @@ def test_a_variant_without_messages_keeps_its_own_reward_and_takes_the_rest():
     own, same = values["ma-iql (no mean field)"], values["ma-iql"]
     assert (own["return_of"], same["return_of"]) == ("agent", "neighbourhood")
     assert own["learning_rate"] == same["learning_rate"] == 0.004
+
+
+def test_a_variant_with_slower_updates_takes_its_own_rates():
+    slow = Entry("bc", "bc (slow)", {"layers": 5}, rates_of="bc (slow)")
+    suite = Suite(
+        name="s",
+        tasks=("rb",),
+        entries=(Entry("bc"), slow),
+        seeds=1,
+        updates=9,
+        minutes={"rb": 2.0},
+    )
+    choices = {
+        "bc": {"rb/expert": {"learning_rate": 0.004, "updates_per_minute": 300.0}},
+        "bc (slow)": {"rb/expert": {"updates_per_minute": 100.0}},
+    }
+    updates = {r.label: r.updates for r in unroll(with_choices(suite, choices)) if r.updates}
+    assert updates == {"bc": 600, "bc (slow)": 200}
+    del choices["bc (slow)"]
+    updates = {r.label: r.updates for r in unroll(with_choices(suite, choices)) if r.updates}
+    assert updates == {"bc": 600, "bc (slow)": 600}
 
 
 def test_a_variant_keeps_what_makes_it_one():

@@ -31,7 +31,6 @@ from networld_algos.report.table import (
     Table,
     interval_cell,
     interval_text,
-    minus,
     panel_name,
     several_datasets,
     text_cell,
@@ -40,7 +39,7 @@ from networld_algos.report.table import (
 from networld_algos.results import stats
 from networld_algos.results.display import Display
 from networld_algos.results.stats import MATTERS, Floats, Interval
-from networld_algos.results.text import count
+from networld_algos.results.text import count, minus
 
 MEAN: Panel = ("mean over tasks", "")
 """Stands for the average over panels."""

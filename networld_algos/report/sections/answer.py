@@ -17,7 +17,6 @@ from networld_algos.report.table import (
     Table,
     interval_cell,
     limits_text,
-    minus,
     number_cell,
     panel_name,
     text_cell,
@@ -35,7 +34,7 @@ from networld_algos.report.verdicts import (
 from networld_algos.results.display import Display
 from networld_algos.results.rows import STATION_MS, Row
 from networld_algos.results.stats import Interval
-from networld_algos.results.text import count
+from networld_algos.results.text import count, minus
 
 EXPERIMENT = "comparison"
 RULE = (

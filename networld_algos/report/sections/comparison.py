@@ -11,12 +11,13 @@ from networld_algos.report.scoring import grouped
 from networld_algos.report.sections import comparison_figures, comparison_tables, versus
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Curve, Final
-from networld_algos.report.table import interval_text, minus, panel_name
+from networld_algos.report.table import interval_text, panel_name
 from networld_algos.report.verdicts import paired_runs, representatives
 from networld_algos.results import stats
 from networld_algos.results.display import Display
 from networld_algos.results.profiles import performance_profile, profile_band
 from networld_algos.results.stats import Floats, Interval
+from networld_algos.results.text import minus
 
 THRESHOLDS = np.linspace(0.0, 120.0, 61)
 

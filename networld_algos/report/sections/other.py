@@ -9,9 +9,9 @@ from networld_algos.report.sections import comparison_tables, versus
 from networld_algos.report.sections.comparison import add_scores
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Final
-from networld_algos.report.table import minus, panel_name, several_datasets
+from networld_algos.report.table import panel_name, several_datasets
 from networld_algos.results.display import Display
-from networld_algos.results.text import capital, slug
+from networld_algos.results.text import capital, minus, slug
 
 TAKEN = ("answer", "claims", "references", "health", "failures", "made")
 """Anchors of the page that are not experiments."""

@@ -13,10 +13,11 @@ from networld_algos.report.axes import arranged, grid, legend, limits, marker, t
 from networld_algos.report.scoring import PLAIN, Panel
 from networld_algos.report.style import ROLE_STYLES, Look, drawing
 from networld_algos.report.summary import Final
-from networld_algos.report.table import minus, panel_name
+from networld_algos.report.table import panel_name
 from networld_algos.results.claims.aims import STATION_LIMIT_MS
 from networld_algos.results.display import Display
 from networld_algos.results.rows import STATION_MS
+from networld_algos.results.text import minus
 
 FRONT = {"color": "#5C5C5C", "linestyle": "-", "linewidth": 0.9, "zorder": 1.8}
 

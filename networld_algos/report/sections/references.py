@@ -13,10 +13,10 @@ from networld_algos.report.table import (
     Table,
     factor_level_cell,
     interval_cell,
-    minus,
     number_cell,
     text_cell,
 )
+from networld_algos.results.text import minus
 
 
 def make(source: Source) -> Section:

@@ -9,7 +9,7 @@ from networld_algos.results.claims.check import CONFIDENCE, MEAN, Answer, Findin
 from networld_algos.results.claims.claim import TASKS, Verdict
 from networld_algos.results.claims.scores import Pick
 from networld_algos.results.stats import MATTERS
-from networld_algos.results.text import markdown
+from networld_algos.results.text import markdown, minus
 
 Names = Callable[[str], str]
 """Label in rows -> name as printed, see `networld_algos.results.display.Display.method`."""
@@ -69,7 +69,7 @@ def difference_text(finding: Finding) -> str:
         return DASH
     sign = "" if finding.comparison.other is None else "+"
     text = f"{finding.estimate.value:{sign}.1f} [{finding.low:.1f}, {finding.high:.1f}]"
-    return text.replace("-", "\N{MINUS SIGN}").replace("nan", "?")
+    return minus(text).replace("nan", "?")
 
 
 def name_of(finding: Finding, names: Names) -> str:
