@@ -50,6 +50,9 @@ def main(arguments: list[str]) -> int:
     account = HUB.fullmatch(given.hub)
     if account is None:
         parser.error(f"the hub must be hf://ACCOUNT, e.g. hf://my-group, got {given.hub!r}")
+    known = sorted({recipe.task for recipe in reserved().values()} | {*pretrained.names()})
+    if unknown := [task for task in given.tasks if task not in known]:
+        parser.error(f"there is nothing of {', '.join(unknown)}; tasks: {', '.join(known)}")
     for command in commands(account[1], given.prefix, given.tasks):
         print(shlex.join(["networld", *command]), flush=True)
         if not given.dry_run and (status := networld(command)):

@@ -168,3 +168,6 @@ def test_publishing_stops_at_the_first_failure(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         publish.main(["https://elsewhere"])
     assert "hf://ACCOUNT" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        publish.main(["hf://me", "rb", "nosuch"])
+    assert "nothing of nosuch; tasks: cbf, " in capsys.readouterr().err
