@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from networld_algos.data.batch import Batch
-from networld_algos.data.behaviour import episode_weights
+from networld_algos.data.behaviour import FEWEST, episode_weights
 from networld_algos.data.episodes import Episodes
 from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
@@ -289,10 +289,10 @@ class Algorithm(nn.Module, ABC):
         """How often ``(K,)`` training draws windows of each episode; None draws all alike.
 
         By default this is `networld_algos.data.behaviour.episode_weights` with the config's
-        ``episode_beta``, if it has one above 0.
+        ``episode_beta``, if it has one above 0 and there are at least `FEWEST` episodes.
         """
         beta = getattr(self.config, "episode_beta", 0.0)
-        return episode_weights(episodes, beta) if beta else None
+        return episode_weights(episodes, beta) if beta and len(episodes) >= FEWEST else None
 
     @abstractmethod
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:

@@ -72,6 +72,7 @@ class BC(Algorithm):
         "learning_rate": Range(3e-4, 5e-3, log=True),
         "batch_size": (8, 16, 32),
         "layers": Range(2, 4),
+        "episode_beta": (0.0, 1.0, 2.0),
         "decode": ("argmax", "expectation"),
     }
     config: BCConfig

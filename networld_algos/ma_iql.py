@@ -107,6 +107,7 @@ class MAIQL(Algorithm):
         "beta": Range(0.3, 10.0, log=True),
         "discount": (0.0, 0.9, 0.99),
         "return_of": ("agent", "neighbourhood"),
+        "episode_beta": (0.0, 1.0, 2.0),
         "decode": ("argmax", "expectation"),
     }
     config: MAIQLConfig

@@ -112,7 +112,8 @@ def comparison(
         )
 
     def on_expert(algorithm: str, label: str, **config: Any) -> Entry:
-        return replace(entry(algorithm, f"{algorithm} ({label})", **config), qualities=("expert",))
+        name = f"{algorithm} ({label})"
+        return replace(entry(algorithm, name, **config), qualities=("expert",), rates_of=name)
 
     baselines = ("ma-iql", "ma-cql", "ma-dt", "ma-dd")
     return (
@@ -177,7 +178,7 @@ def ablations() -> tuple[Entry, ...]:
     """
     variants: dict[str, dict[str, Any]] = {
         "networld": {},
-        "no mean field": {"mean_field": False},
+        "no mean field": {"mean_field": False, "return_of": "agent"},
         "published message": {"message": "latent", "aggregate": "mean"},
         "arithmetic mean": {"aggregate": "mean"},
         "soft maximum, no difference": {"aggregate": "softmax"},
@@ -197,13 +198,14 @@ def ablations() -> tuple[Entry, ...]:
         "no symlog": {"features": "linear", "coding": "uniform"},
         "trained encoder": {"encoder_grad": "inverse+reconstruction"},
     }
+    rates = {"no mean field": "networld (no mean field)"}
     return tuple(
         Entry(
             "networld",
             label,
             config,
             by_data=_beside(config),
-            rates_of=PLANNING if config.get("planner") == PLAN["planner"] else "",
+            rates_of=PLANNING if config.get("planner") == PLAN["planner"] else rates.get(label, ""),
         )
         for label, config in variants.items()
     )

@@ -39,6 +39,7 @@ def tune(
     seed: int = 0,
     margin: float = 1.0,
     device: str = "cpu",
+    also: tyro.conf.UseAppendAction[tuple[Path, ...]] = (),
 ) -> int:
     """Search the settings of an algorithm, or of all algorithms of a suite. A search resumes.
 
@@ -63,8 +64,11 @@ def tune(
         seed: Seed of trainings and of the choice of settings.
         margin: Points of score by which other settings must be better than those as they are.
         device: cpu, cuda, or auto: cuda if there is one.
+        also: File of settings, as this command writes it, to try over the best ones so far. They
+            count among the trials, so raise --trials. Repeat the option for several trials.
     """
     from networld_algos.training.device import resolve_device
+    from networld_algos.training.tuning.choices import open_choices
     from networld_algos.training.tuning.search import CHOICES, Options, search
     from networld_algos.training.tuning.trial import Result
 
@@ -82,6 +86,7 @@ def tune(
     )
     if jobs < 1:
         raise ValueError(f"--jobs must be at least 1, got {jobs}")
+    suggested = [open_choices(path) for path in also]
     subjects = _subjects(what, tuple(map(task_name, task)), data)
     _obtain(subjects, jobs)
     with progress_bar("trials") as bar:
@@ -97,7 +102,7 @@ def tune(
             reason = f": {result.error}" if result.error else ""
             bar.console.print(f"{subject.name}: {score}{ended}{reason}")
 
-        found = search(subjects, options, out, jobs, start, show)
+        found = search(subjects, options, out, jobs, start, show, suggested)
     _print_choices(found)
     console.print(f"settings in {out / CHOICES}")
     if _is_suite(what):

@@ -29,6 +29,9 @@ FOLDS = 10
 RIDGE = 10.0
 """Penalty of the squared weights, beside the sum of squared errors over agents and episodes."""
 MAX_WEIGHT = 20.0
+FEWEST = 20
+"""Fewest episodes that are weighted. Of four, one would give most windows: what is expected of an
+episode is fitted to all of them, so of few it says little."""
 
 
 def episode_advantages(episodes: Episodes) -> NDArray[np.float64]:

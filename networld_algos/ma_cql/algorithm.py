@@ -58,7 +58,7 @@ from networld_algos.nn.actor_critic import ChoiceNet, RewardScale, SquashedActor
 from networld_algos.nn.inputs import LocalInputs
 from networld_algos.nn.layers import Hidden
 from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.optim import adam, descend
+from networld_algos.nn.optim import adam, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.random import normal, seeded, uniform
 from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
@@ -75,14 +75,15 @@ class MACQL(Algorithm):
     pace: ClassVar = {"rb": 2.0, "ns": 2.0}
     decision_fields = ("decode", "temperature", "message_max_age")
     search: ClassVar = {
-        "learning_rate": Range(1e-4, 3e-3, log=True),
-        "actor_learning_rate": Range(1e-4, 3e-3, log=True),
+        "learning_rate": Range(1e-4, 5e-3, log=True),
+        "actor_learning_rate": Range(1e-4, 5e-3, log=True),
         "batch_size": (4, 8, 16),
         "conservative_weight": (None, 0.3, 3.0, 30.0),
         "cloning_share": (0.0, 0.2, 0.5),
         "cloning_weight": (0.0, 0.3, 1.0, 3.0),
         "discount": (0.0, 0.9, 0.99),
         "return_of": ("agent", "neighbourhood"),
+        "episode_beta": (0.0, 1.0, 2.0),
         "decode": ("argmax", "expectation"),
     }
     config: MACQLConfig
@@ -147,6 +148,10 @@ class MACQL(Algorithm):
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """Take one step on the critics' loss, then on the actor's and the temperature's."""
         self.known(batch.task, prepared=True)
+        if self.config.decay:
+            name, rate = self._deciding
+            decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
+            set_learning_rate(self._optimizers[name], rate * decay)
         batch = assign_rewards(batch, self.config.return_of)
         inputs = self.inputs(batch, generator)
         policy_x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
@@ -268,6 +273,13 @@ class MACQL(Algorithm):
         _, log_pi = self.actor.draw(x, noise)
         eta = self.log_temperature.detach().exp()
         return masked_mean(eta * log_pi - self.actor.log_density(x, actions), weights), log_pi
+
+    @property
+    def _deciding(self) -> tuple[str, float]:
+        """Name of the optimiser of what decides, and its learning rate."""
+        if self.actor is None:
+            return "critic", self.config.learning_rate
+        return "actor", self.config.actor_learning_rate
 
     @property
     def is_cloning(self) -> bool:

@@ -11,8 +11,13 @@ from networld_algos.nn.inputs import InputsConfig
 from networld_algos.nn.layers import NetworkKind
 from networld_envs import validate
 
-PAPER: dict[str, Any] = {"margin": None, "cloning_share": 0.0, "cloning_weight": 0.0}
-"""The preset ``"paper"``: penalty and policy loss as published."""
+PAPER: dict[str, Any] = {
+    "margin": None,
+    "cloning_share": 0.0,
+    "cloning_weight": 0.0,
+    "decay": False,
+}
+"""The preset ``"paper"``: penalty, policy loss and learning rates as published."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class MACQLConfig(InputsConfig):
         polyak: Rate at which target critics follow the critics.
         learning_rate: Learning rate of Adam for the critics and for ``eta``.
         actor_learning_rate: Learning rate of Adam for the actor.
+        decay: Whether the learning rate of what decides, the actor or the critic of choices, decays
+            to zero along a cosine, as in the other methods.
         batch_size: Windows per update; each is one step of a whole team.
         return_of: Whose reward counts, see `networld_algos.data.returns`.
         centre_rewards: Subtract the mean from rewards, unless episodes terminate.
@@ -58,6 +65,7 @@ class MACQLConfig(InputsConfig):
     polyak: float = 0.005
     learning_rate: float = 3e-4
     actor_learning_rate: float = 3e-4
+    decay: bool = True
     batch_size: int = 8
     return_of: ReturnOf = "agent"
     centre_rewards: bool = True
@@ -78,5 +86,5 @@ class MACQLConfig(InputsConfig):
         if self.margin is not None:
             validate.real(self, "margin", low=0.0, high=1e6)
         validate.one_of(self, "return_of", get_args(ReturnOf))
-        validate.flag(self, "centre_rewards")
+        validate.flag(self, "centre_rewards", "decay")
         validate.one_of(self, "decode", DECODES)

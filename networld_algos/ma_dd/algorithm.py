@@ -76,7 +76,7 @@ class MADD(Algorithm):
         "decode", "decode_temperature", "message_max_age",
     )  # fmt: skip
     search: ClassVar = {
-        "learning_rate": Range(3e-4, 3e-3, log=True),
+        "learning_rate": Range(3e-4, 5e-3, log=True),
         "batch_size": (8, 16, 32),
         "sequences": (64, 256, 512),
         "dim": (32, 64),
@@ -84,6 +84,9 @@ class MADD(Algorithm):
         "temperature": (0.0, 0.5),
         "guidance_weight": (0.0, 1.2, 2.0),
         "target_quantile": (0.5, 0.7, 0.9),
+        "return_of": ("agent", "neighbourhood"),
+        "episode_beta": (0.0, 1.0, 2.0),
+        "decode": ("argmax", "expectation"),
     }
     config: MADDConfig
 

@@ -72,13 +72,14 @@ class MADT(Algorithm):
     evaluation_s = 1.4
     decision_fields = ("decode", "temperature", "message_max_age", "target_quantile", "kept")
     search: ClassVar = {
-        "learning_rate": Range(1e-4, 3e-3, log=True),
+        "learning_rate": Range(1e-4, 5e-3, log=True),
         "context": (1, 5, 10, 20),
         "batch_size": (16, 32, 64),
         "sequences": (64, 128, 256),
         "dropout": (0.0, 0.1),
         "return_of": ("agent", "neighbourhood"),
         "target_quantile": (0.5, 0.7, 0.9),
+        "episode_beta": (0.0, 1.0, 2.0),
         "decode": ("argmax", "expectation"),
     }
     config: MADTConfig

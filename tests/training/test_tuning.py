@@ -62,7 +62,7 @@ def test_every_algorithm_declares_ranges_that_its_config_accepts(name):
             assert getattr(make_config(name, {field: value}), field) == value
             make_config(name, {**Subject(name, "rb", RB).first, field: value})
         assert type(getattr(default, field)) in {type(v) for v in ends(values)}
-    assert 3 <= len(space) <= 10  # a dozen trials cannot search more
+    assert 3 <= len(space) <= 11  # a dozen trials cannot search more
 
 
 @pytest.mark.parametrize(
@@ -135,6 +135,7 @@ def test_a_search_chooses_the_best_trial_and_goes_on(tmp_path, monkeypatch):
         == SUBJECT.first
         == {
             "learning_rate": make_config("bc").learning_rate,
+            "episode_beta": 0.0,
             "decode": "expectation",
         }
     )
@@ -280,6 +281,42 @@ def test_the_last_trial_has_what_suited_other_data(tmp_path, monkeypatch):
         assert of_mixed[-1] == of_expert[4] != of_mixed[4]
     last = trials_of(tmp_path)[-1]
     assert last["from"] in ("rb/expert", "rb/mixed")
+
+
+def test_settings_can_be_suggested_over_the_best_so_far(tmp_path, monkeypatch):
+    params = []
+
+    def train(job):
+        params.append(job.params)
+        return one_trial.Result("complete", 90.0 if len(params) == 2 else 50.0)
+
+    monkeypatch.setattr(one_trial, "_train", train)
+    search([SUBJECT], replace(QUICK, trials=3), tmp_path)
+    rate = {SUBJECT.algorithm: {"rb": {"learning_rate": 0.00123}}}
+    search([SUBJECT], replace(QUICK, trials=4), tmp_path, also=[rate, {"other": {}}])
+    assert params[3] == {**params[1], "learning_rate": 0.00123}
+    assert trials_of(tmp_path)[-1]["suggested"] is True
+    search([SUBJECT], replace(QUICK, trials=4), tmp_path, also=[rate])  # it was tried
+    assert len(params) == 4
+    for wrong in ({"learning_rate": 7.0}, {"hidden": 64}):
+        with pytest.raises(ValueError, match=rf"cannot try {wrong}; it searches {{'learning_rate'"):
+            search([SUBJECT], QUICK, tmp_path, also=[{SUBJECT.algorithm: {"rb": wrong}}])
+
+
+def test_a_search_goes_on_with_wider_ranges_and_more_fields(tmp_path, monkeypatch):
+    monkeypatch.setattr(one_trial, "_train", lambda job: one_trial.Result("complete", 50.0))
+    narrow = {"learning_rate": Range(1e-3, 2e-3, log=True), "episode_beta": (0.0, 1.0)}
+    wide = {**narrow, "learning_rate": Range(1e-4, 5e-3, log=True), "bins": Range(11, 51)}
+    monkeypatch.setattr(BC, "search", narrow)
+    search([SUBJECT], QUICK, tmp_path)
+    monkeypatch.setattr(BC, "search", wide)
+    (found,) = search([SUBJECT], replace(QUICK, trials=5), tmp_path)
+    assert found.trials == 5
+    assert {"bins" in t["params"] for t in trials_of(tmp_path)} == {False, True}
+    for other in (narrow, {**wide, "episode_beta": (0.0, 2.0)}):
+        monkeypatch.setattr(BC, "search", other)
+        with pytest.raises(ValueError, match=r"holds trials of .* with search="):
+            search([SUBJECT], QUICK, tmp_path)
 
 
 def test_a_choice_that_luck_may_explain_is_not_taken(tmp_path, monkeypatch):

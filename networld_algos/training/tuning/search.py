@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from networld_algos.files import locked
-from networld_algos.training.tuning.choices import read_choices, write_choices
+from networld_algos.training.tuning.choices import Choices, read_choices, settings_on, write_choices
 from networld_algos.training.tuning.storage import load_optuna, open_storage
 from networld_algos.training.tuning.study import DATABASE, Choice, Study, are_peers
 from networld_algos.training.tuning.subject import Options, Subject
@@ -42,6 +42,7 @@ def search(
     jobs: int = 1,
     on_start: Callable[[int, int], None] | None = None,
     on_trial: OnTrial | None = None,
+    also: Sequence[Choices] = (),
 ) -> list[Choice]:
     """Do the trials that are missing, and write what was found.
 
@@ -52,13 +53,15 @@ def search(
         jobs: Number of parallel processes, with one thread each.
         on_start: Called with the numbers of trials that are done, and of all.
         on_trial: Called after each trial.
+        also: Settings to try, over the best ones so far; one trial of a subject for each element
+            that has some for it. They count among the trials.
 
     Returns:
         One choice for each subject.
 
     Raises:
         ValueError: If the folder holds a search with other options, another process is searching
-            in it, or no trial of a subject has ended well.
+            in it, settings in ``also`` are not searched, or no trial of a subject has ended well.
         ImportError: If Optuna is not installed.
         KeyboardInterrupt: After a signal; what was done is saved.
     """
@@ -69,6 +72,11 @@ def search(
         known = read_choices(out / CHOICES) if (out / CHOICES).exists() else {}
         write_choices(out / CHOICES, known)  # an unwritable folder is found out before training
         studies = [Study(optuna, storage, s, options, out) for s in subjects]
+        for study in studies:
+            subject = study.subject
+            for choices in also:
+                if fields := settings_on(choices, subject.algorithm, subject.task, subject.dataset):
+                    study.suggest(fields)
         waiting = [max(0, options.trials - study.finished) for study in studies]
         total = options.trials * len(studies)
         if on_start is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from networld_algos.training.cpu import machine, shared_environment
 from networld_algos.training.origin import data_origin, network_for
 from networld_algos.training.tuning.choices import RATE
 from networld_algos.training.tuning.storage import pruner_of, trial_id
-from networld_algos.training.tuning.subject import Options, Subject
+from networld_algos.training.tuning.subject import Options, Subject, described, extends, inside
 from networld_algos.training.tuning.trial import Job, Result
 from networld_envs import store
 from networld_envs.policies.references import score_ends
@@ -92,6 +92,9 @@ class Study:
         if before is None:
             self.study.set_user_attr("about", about)
             return
+        if extends(about["search"], before["search"]):
+            before = {**before, "search": about["search"]}
+            self.study.set_user_attr("about", before)
         for key in [*before, *about]:
             if before.get(key) != about.get(key):
                 raise ValueError(
@@ -110,7 +113,11 @@ class Study:
         self._note(trial.number, "interrupted", True)
         self.study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
         attrs = {"origin": trial.user_attrs.get("origin", trial.number)}
-        attrs |= {k: trial.user_attrs[k] for k in ("updates", "from") if k in trial.user_attrs}
+        attrs |= {
+            k: trial.user_attrs[k]
+            for k in ("updates", "from", "suggested")
+            if k in trial.user_attrs
+        }
         self.study.enqueue_trial(trial.params, user_attrs=attrs)
 
     @property
@@ -130,12 +137,34 @@ class Study:
         waits = any(trial.state.name == "WAITING" for trial in self.study.trials)
         if waits or self._asked != self.options.trials - 1:
             return
-        tried = [trial.params for trial in self.study.trials]
         for peer in peers:
             choice = peer.choice()
-            if choice is not None and choice.params not in tried:
-                self.study.enqueue_trial(choice.params, user_attrs={"from": peer.subject.data})
+            if choice is not None and self._enqueue(choice.params, {"from": peer.subject.data}):
                 return
+
+    def suggest(self, settings: Mapping[str, Any]) -> None:
+        """Let one of the next trials have these settings, with the best ones so far for the rest.
+
+        Raises:
+            ValueError: If a setting is not searched, or out of its range.
+        """
+        space = self.subject.space
+        if wrong := {
+            n: v for n, v in settings.items() if n not in space or not inside(v, space[n])
+        }:
+            ranges = {name: described(values) for name, values in space.items()}
+            raise ValueError(f"{self.subject.name} cannot try {wrong}; it searches {ranges}")
+        best = self.choice()
+        self._enqueue({**({} if best is None else best.params), **settings}, {"suggested": True})
+
+    def _enqueue(self, params: Mapping[str, Any], attrs: dict[str, Any]) -> bool:
+        """Let a trial have these settings, unless one had them; missing ones are as first."""
+        first = self.subject.first
+        wanted = {**first, **params}
+        if any({**first, **trial.params} == wanted for trial in self.study.trials):
+            return False
+        self.study.enqueue_trial(wanted, user_attrs=attrs)
+        return True
 
     @property
     def _asked(self) -> int:

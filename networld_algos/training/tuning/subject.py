@@ -122,7 +122,7 @@ class Subject:
         """Settings of the first trial: `base` and the defaults, where they are in range."""
         config = make_config(self.algorithm, self.base)
         values = {name: getattr(config, name) for name in self.space}
-        return {n: v for n, v in values.items() if _inside(v, self.space[n])}
+        return {n: v for n, v in values.items() if inside(v, self.space[n])}
 
     def record(self) -> dict[str, Any]:
         """What has to be the same when a search goes on; JSON types."""
@@ -177,7 +177,22 @@ def described(values: Range | tuple[Any, ...]) -> Mapping[str, Any] | list[Any]:
     return asdict(values) if isinstance(values, Range) else list(values)
 
 
-def _inside(value: Any, values: Range | tuple[Any, ...]) -> bool:
+def extends(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """Whether described ranges hold all that the old ones hold, so that a search can go on."""
+    for name, values in old.items():
+        now = new.get(name)
+        if isinstance(values, list) or not isinstance(now, Mapping):
+            if now != values:
+                return False
+        elif {**values, "low": 0, "high": 0} != {**now, "low": 0, "high": 0} or not (
+            now["low"] <= values["low"] <= values["high"] <= now["high"]
+        ):
+            return False
+    return True
+
+
+def inside(value: Any, values: Range | tuple[Any, ...]) -> bool:
+    """Whether a value is in a range."""
     if isinstance(values, tuple):
         return value in values
     number = isinstance(value, int | float) and not isinstance(value, bool)
