@@ -12,6 +12,7 @@ from networld_algos import make, make_config
 from networld_algos.data.batch import WindowSampler
 from networld_algos.nn.actor_critic import RewardScale, SquashedActor
 from networld_algos.nn.layers import Hidden
+from networld_algos.nn.optim import cosine_decay
 from networld_envs.spec import TaskSpec
 
 
@@ -263,3 +264,18 @@ def test_rewards_are_centred_only_where_no_episode_terminates(toy):
     for episodes, centre in ((endless, False), (ended, True)):
         scale.fit(episodes, "agent", centre)
         torch.testing.assert_close(scale(rewards), rewards / scale.std)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("box", "actor"), ("discrete", "critic")])
+def test_the_learning_rate_of_what_decides_decays(toy, kind, name):
+    """As in the other methods; that of a critic beside an actor stays, and so do the paper's."""
+    rates = {}
+    for decay in (True, False):
+        algorithm, batch = prepared(toy, kind, decay=decay)
+        algorithm.counters["updates"] = 75
+        algorithm.update(batch, generator())
+        rates[decay] = {k: o.param_groups[0]["lr"] for k, o in algorithm._optimizers.items()}
+    decayed, whole = rates[True], rates[False]
+    assert decayed.pop(name) == pytest.approx(whole.pop(name) * cosine_decay(75, 100))
+    assert decayed == whole
+    assert make_config("ma-cql", "paper").decay is False
