@@ -6,8 +6,9 @@ A table stands between ``<!-- table NAME -->`` and ``<!-- /table -->``, with the
 
 * ``references``: the scores of the reference policies, from the table that ``make references``
   measures.
-* ``scores``: the normalised scores of the comparison on the suite's first quality of data, from the
-  rows in `ROWS`, as in the report that ``networld report benchmarks/results/cpu`` makes.
+* ``expert``, ``mixed`` and ``legacy``: the normalised scores of the comparison on data of this
+  quality, from the rows in `ROWS`, as in the report that ``networld report benchmarks/results/cpu``
+  makes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -66,14 +68,19 @@ def references() -> str:
     return markdown([f"`{task}`, {unit}" for task, unit in HEADS.items()], rows)
 
 
-def scores() -> str:
-    """Method x task, and the training data; scores and intervals are those of the report."""
+def scores(quality: str) -> str:
+    """Method x task, and the training data; scores and intervals are those of the report.
+
+    Raises:
+        ValueError: If there are no rows on data of this quality.
+    """
     suite = read_suite(ROWS)
     display = suite.display or Display()
     rows = ordered(suite.rows, display)
     found = summary.finals(rows, "comparison", np.random.default_rng(0))
-    first = summary.quality(found[0].panel)
-    found = [final for final in found if summary.quality(final.panel) == first]
+    found = [final for final in found if summary.quality(final.panel) == quality]
+    if not found:
+        raise ValueError(f"{ROWS} has no scores on {quality} data")
     panels = list(dict.fromkeys(final.panel for final in found))
     cells = {(f.label, f.panel): interval_text(f.score, 1) for f in found if f.score is not None}
     labels = [f.label for f in found if f.label in (f.algorithm, *BESIDE)]
@@ -84,11 +91,14 @@ def scores() -> str:
     data = scoring.behaviours(rows, data_scores())
     known = [data[panel].score if panel in data else None for panel in panels]
     lines.append(["Training data", *("" if s is None else interval_text(s, 1) for s in known)])
-    head = f"normalised score, {first} data [95% interval]"
+    head = f"normalised score, {quality} data [95% interval]"
     return markdown([head, *(f"`{task}`" for task, _ in panels)], lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"references": references, "scores": scores}
+TABLES: dict[str, Callable[[], str]] = {
+    "references": references,
+    **{quality: partial(scores, quality) for quality in ("expert", "mixed", "legacy")},
+}
 
 
 def replaced(text: str) -> str:

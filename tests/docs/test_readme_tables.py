@@ -23,15 +23,17 @@ def test_they_are_the_generated_ones(tables):
 
 
 def test_the_rows_give_a_table_of_scores(tables):
-    head, ruler, *lines = tables.scores().split("\n")
+    head, ruler, *lines = tables.scores("expert").split("\n")
     assert head.split(" | ")[1:] == ["`cbf`", "`rb`", "`ns` |"]
     assert ruler == "| --- | --- | --- | --- |"
     assert lines[0].startswith("| NetWorld | ")
     assert lines[-1].startswith("| Training data | ")
     assert all(line.count("[") == 3 for line in lines[:-1])
+    with pytest.raises(ValueError, match="has no scores on random data"):
+        tables.scores("random")
 
 
 def test_an_unknown_table_is_refused(tables):
-    with pytest.raises(ValueError, match="no table 'speed'; tables: references, scores"):
+    with pytest.raises(ValueError, match="no table 'speed'; tables: references, expert, mixed, legacy"):
         tables.replaced("<!-- table speed -->\n\nx\n\n<!-- /table -->")
     assert tables.replaced("text without tables") == "text without tables"
