@@ -270,6 +270,12 @@ def learning_curves(rows: Sequence[Row], experiment: str, rng: np.random.Generat
     return out
 
 
+def pairs(first: Final, second: Final) -> dict[int, tuple[Floats, Floats]]:
+    """Seed -> scores of both methods on every network, for the seeds that both have."""
+    of_first, of_second = (dict(zip(f.seeds, f.runs or [], strict=False)) for f in (first, second))
+    return {seed: (of_first[seed], of_second[seed]) for seed in of_first if seed in of_second}
+
+
 def strata(finals_: Sequence[Final]) -> dict[str, list[Floats]]:
     """Label -> seed scores of every panel, for the methods scored in all panels."""
     return {

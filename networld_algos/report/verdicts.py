@@ -20,9 +20,9 @@ from enum import StrEnum
 import numpy as np
 
 from networld_algos.report.scoring import Panel, grouped
-from networld_algos.report.summary import Final
+from networld_algos.report.summary import Final, pairs
 from networld_algos.results import stats
-from networld_algos.results.stats import MATTERS, Floats, Interval
+from networld_algos.results.stats import MATTERS, Interval
 
 MARK_SEEDS = 3
 """Fewest training seeds of each method behind a verdict."""
@@ -158,18 +158,12 @@ def difference(first: Final, second: Final, rng: np.random.Generator) -> Interva
 
     It is without limits if the two share no seed.
     """
-    mine, others = paired_runs(first, second)
-    if not mine:
+    found = pairs(first, second)
+    if not found:
         gap = _mean(first) - _mean(second)
         return Interval(gap, math.nan, math.nan, 0, stats.Method.NONE)
+    mine, others = zip(*found.values(), strict=True)
     return stats.paired_interval(mine, others, rng)
-
-
-def paired_runs(first: Final, second: Final) -> tuple[list[Floats], list[Floats]]:
-    """Scores on every network of the seeds that both methods share; empty without one."""
-    of_first, of_second = (dict(zip(f.seeds, f.runs or [], strict=False)) for f in (first, second))
-    shared = [seed for seed in of_first if seed in of_second]
-    return [of_first[seed] for seed in shared], [of_second[seed] for seed in shared]
 
 
 def standing(lead: Interval) -> Standing:

@@ -92,12 +92,12 @@ def crossed_estimate(table: Floats) -> Estimate:
     seeds, networks = table.shape
     of_seeds, of_networks = _part(table.mean(axis=1)), _part(table.mean(axis=0))
     if of_seeds is not None and of_networks is not None:
-        left = max(0.0, of_networks.variance - rest_variance(table))
+        left = max(0.0, of_networks.variance - _rest_variance(table))
         of_networks = Part(left, of_networks.freedom)
     return Estimate(float(table.mean()), of_seeds, of_networks, seeds, networks)
 
 
-def rest_variance(table: Floats) -> float:
+def _rest_variance(table: Floats) -> float:
     """The part of the rest in the variance of the mean of ``(S, K)``, two or more of each."""
     seeds, networks = table.shape
     rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()

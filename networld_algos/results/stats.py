@@ -21,9 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from networld_algos.results.crossed import (
     Estimate,
+    Part,
     crossed_estimate,
     mean_estimate,
-    rest_variance,
 )
 
 Floats = NDArray[np.float64]
@@ -160,10 +160,9 @@ def network_draws(table: Floats, rng: np.random.Generator, resamples: int) -> Fl
 
     A score is the grand mean, plus the effect of its seed, plus that of its network, plus a rest.
     Seeds and networks are drawn with replacement, independently, because every seed was scored on
-    the same networks (Owen, "The pigeonhole bootstrap", 2007). Effects are scaled by
-    ``sqrt(n / (n - 1))``, without which the spread of two seeds would come out at half its
-    variance. The rest is part of both effects and counts once: networks are scaled down by it. The
-    variance of the mean is that of `networld_algos.results.crossed.crossed_estimate`.
+    the same networks (Owen, "The pigeonhole bootstrap", 2007). Effects are scaled to the
+    parts of the variance in `networld_algos.results.crossed.crossed_estimate`, so that the variance
+    of the mean is the same.
 
     Args:
         table: Scores ``(S, K)`` of S seeds on K networks.
@@ -173,19 +172,18 @@ def network_draws(table: Floats, rng: np.random.Generator, resamples: int) -> Fl
     Returns:
         ``(R, S)``, mean scores of the drawn seeds on the drawn networks.
     """
-    mean, (seeds, networks) = table.mean(), table.shape
-    of_seed, of_network = table.mean(axis=1) - mean, table.mean(axis=0) - mean
-    of_seed *= _unbiased(seeds)
-    if seeds > 1 and networks > 1 and (spread := of_network.var(ddof=1) / networks) > 0:
-        of_network *= max(0.0, 1.0 - rest_variance(table) / spread) ** 0.5
-    of_network *= _unbiased(networks)
+    estimate, (seeds, networks) = crossed_estimate(table), table.shape
+    of_seed = _scaled(table.mean(axis=1) - estimate.value, estimate.of_seeds)
+    of_network = _scaled(table.mean(axis=0) - estimate.value, estimate.of_networks)
     drawn_seeds = of_seed[rng.integers(seeds, size=(resamples, seeds))]
     drawn = of_network[rng.integers(networks, size=(resamples, networks))].mean(axis=-1)
-    return mean + drawn_seeds + drawn[:, None]
+    return estimate.value + drawn_seeds + drawn[:, None]
 
 
-def _unbiased(count: int) -> float:
-    return (count / (count - 1)) ** 0.5 if count > 1 else 1.0
+def _scaled(effects: Floats, part: Part | None) -> Floats:
+    """Effects of which as many, drawn with replacement, have a mean of this variance."""
+    spread = effects.var() / len(effects)
+    return effects if part is None or spread == 0.0 else effects * (part.variance / spread) ** 0.5
 
 
 def have_same_networks(runs: Sequence[ArrayLike]) -> bool:

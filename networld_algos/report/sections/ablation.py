@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from networld_algos.report import summary
 from networld_algos.report.axes import (
     arranged,
     grid,
@@ -130,13 +131,9 @@ def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablatio
         by_panel: list[dict[int, tuple[Floats, Floats]]] = []
         for f in group:
             base = whole.get((f.panel, algorithm))
-            if base is None or label == algorithm or f.runs is None or base.runs is None:
+            if base is None or label == algorithm or not (pairs := summary.pairs(f, base)):
                 continue
-            seeds = [s for s in f.seeds if s in base.seeds]
-            if not seeds:
-                continue
-            mine = [f.runs[f.seeds.index(s)] for s in seeds]
-            theirs = [base.runs[base.seeds.index(s)] for s in seeds]
+            mine, theirs = zip(*pairs.values(), strict=True)
             out.append(
                 AblationChange(
                     f.panel,
@@ -147,8 +144,7 @@ def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablatio
                     stats.paired_interval(mine, theirs, rng),
                 )
             )
-            pairs = zip(mine, theirs, strict=True)
-            by_panel.append(dict(zip(seeds, pairs, strict=True)))
+            by_panel.append(pairs)
         if len(every) > 1 and len(by_panel) == len(every):
             out += _mean_over_panels(algorithm, label, by_panel, rng)
     return out

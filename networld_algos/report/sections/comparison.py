@@ -12,7 +12,7 @@ from networld_algos.report.sections import comparison_figures, comparison_tables
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Curve, Final
 from networld_algos.report.table import interval_text, panel_name
-from networld_algos.report.verdicts import paired_runs, representatives
+from networld_algos.report.verdicts import representatives
 from networld_algos.results import stats
 from networld_algos.results.display import Display
 from networld_algos.results.profiles import performance_profile, profile_band
@@ -143,8 +143,8 @@ def add_scores(section: Section, finals: Sequence[Final], name: str, source: Sou
 def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], display: Display) -> str:
     """The highest mean over all tasks, and its lead over the next, for each quality of the data.
 
-    The lead is the mean over tasks of the paired differences, with its interval; without limits if
-    the two have no seed in common on a task.
+    The lead is the mean over tasks of the paired differences, with its interval. Where the two have
+    no seed in common, both means are given in its place.
     """
     parts: list[str] = []
     for name, finals in groups.items():
@@ -158,8 +158,9 @@ def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], displa
             where = f" on {name} data" if len(groups) > 1 else ""
             second = display.method(others[0])
             lead = _lead(finals, first, others[0])
-            by = f"ahead of {second} with {means[others[0]]:.1f}"
-            if lead is not None:
+            if lead is None:
+                by = f"ahead of {second} with {means[others[0]]:.1f}"
+            else:
                 by = f"{minus(interval_text(lead, 1))} more than {second}"
             parts.append(f"{display.method(first)}{where} ({means[first]:.1f}, {by})")
     if not parts:
@@ -169,12 +170,16 @@ def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], displa
 
 def _lead(finals: Sequence[Final], first: str, second: str) -> Interval | None:
     """Paired difference, mean over panels; None where the two share no seed, or unequally many."""
-    leads = []
-    for _, both in grouped([f for f in finals if f.label in (first, second)], lambda f: f.panel):
-        by_label = {final.label: final for final in both}
-        leads.append(stats.differences(*paired_runs(by_label[first], by_label[second])))
-    if len({len(differences) for differences in leads}) != 1 or not leads[0]:
+    both = (
+        {f.label: f for f in group}
+        for _, group in grouped(
+            [f for f in finals if f.label in (first, second)], lambda f: f.panel
+        )
+    )
+    found = [summary.pairs(by_label[first], by_label[second]) for by_label in both]
+    if len({len(pairs) for pairs in found}) != 1 or not found[0]:
         return None
+    leads = [stats.differences(*zip(*pairs.values(), strict=True)) for pairs in found]
     return stats.mean_interval(leads, np.random.default_rng(0), paired=True)
 
 

@@ -14,7 +14,7 @@ from networld_algos.report.axes import (
 )
 from networld_algos.report.scoring import Panel, grouped
 from networld_algos.report.style import Look, factor_name
-from networld_algos.report.summary import Final
+from networld_algos.report.summary import Final, pairs
 from networld_algos.report.table import panel_name
 from networld_algos.results import stats
 from networld_algos.results.display import Display
@@ -67,14 +67,10 @@ def responses(finals: Sequence[Final], rng: np.random.Generator) -> list[Respons
     ):
         levels = sorted(group, key=lambda f: f.factor_level[1] or 0.0)
         first, last = levels[0], levels[-1]
-        seeds = [s for s in last.seeds if s in first.seeds]
         change = None
-        if seeds and last is not first:
-            change = stats.paired_interval(
-                [last.runs[last.seeds.index(s)] for s in seeds] if last.runs else [],
-                [first.runs[first.seeds.index(s)] for s in seeds] if first.runs else [],
-                rng,
-            )
+        if last is not first and (both := pairs(last, first)):
+            after, before = zip(*both.values(), strict=True)
+            change = stats.paired_interval(after, before, rng)
         out.append(Response(panel, factor, group[0].algorithm, label, levels, change))
     order = list(dict.fromkeys(r.factor for r in out))
     return sorted(out, key=lambda r: order.index(r.factor))
