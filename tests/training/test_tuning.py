@@ -298,6 +298,11 @@ def test_settings_can_be_suggested_over_the_best_so_far(tmp_path, monkeypatch):
     assert trials_of(tmp_path)[-1]["suggested"] is True
     search([SUBJECT], replace(QUICK, trials=4), tmp_path, also=[rate])  # it was tried
     assert len(params) == 4
+    slow = {SUBJECT.algorithm: {"rb": {"learning_rate": 0.00045}}}
+    for _ in range(2):  # a search that was stopped before this trial, and goes on
+        search([SUBJECT], replace(QUICK, trials=4), tmp_path, also=[slow])
+    search([SUBJECT], replace(QUICK, trials=6), tmp_path)
+    assert [p["learning_rate"] for p in params[4:]].count(0.00045) == 1
     for wrong in ({"learning_rate": 7.0}, {"hidden": 64}):
         with pytest.raises(ValueError, match=rf"cannot try {wrong}; it searches {{'learning_rate'"):
             search([SUBJECT], QUICK, tmp_path, also=[{SUBJECT.algorithm: {"rb": wrong}}])
@@ -317,6 +322,12 @@ def test_a_search_goes_on_with_wider_ranges_and_more_fields(tmp_path, monkeypatc
         monkeypatch.setattr(BC, "search", other)
         with pytest.raises(ValueError, match=r"holds trials of .* with search="):
             search([SUBJECT], QUICK, tmp_path)
+    wider = {**wide, "bins": Range(5, 101)}
+    monkeypatch.setattr(BC, "search", wider)
+    with pytest.raises(ValueError, match=r"holds trials of .* with seed="):
+        search([SUBJECT], replace(QUICK, seed=1), tmp_path)
+    monkeypatch.setattr(BC, "search", wide)  # what was refused has changed nothing
+    search([SUBJECT], replace(QUICK, trials=5), tmp_path)
 
 
 def test_a_choice_that_luck_may_explain_is_not_taken(tmp_path, monkeypatch):
@@ -424,7 +435,7 @@ def test_a_variant_without_messages_keeps_its_own_reward_and_takes_the_rest():
 
 
 def test_a_variant_with_slower_updates_takes_its_own_rates():
-    slow = Entry("bc", "bc (slow)", {"layers": 5}, rates_of="bc (slow)")
+    slow = Entry("bc", "bc (slow)", {"layers": 5})
     suite = Suite(
         name="s",
         tasks=("rb",),

@@ -92,16 +92,16 @@ class Study:
         if before is None:
             self.study.set_user_attr("about", about)
             return
-        if extends(about["search"], before["search"]):
-            before = {**before, "search": about["search"]}
-            self.study.set_user_attr("about", before)
+        wider = extends(about["search"], before["search"])
         for key in [*before, *about]:
-            if before.get(key) != about.get(key):
+            if before.get(key) != about.get(key) and not (key == "search" and wider):
                 raise ValueError(
                     f"{self.out} holds trials of {self.subject.name} with {key}="
                     f"{before.get(key)!r}, not {about.get(key)!r}; choose another --out, or use "
                     "the same options"
                 )
+        if about != before:
+            self.study.set_user_attr("about", about)
 
     def _restart(self) -> None:
         """Put trials of a process that is gone back into the queue."""
@@ -161,8 +161,9 @@ class Study:
         """Let a trial have these settings, unless one had them; missing ones are as first."""
         first = self.subject.first
         wanted = {**first, **params}
-        if any({**first, **trial.params} == wanted for trial in self.study.trials):
-            return False
+        for trial in self.study.trials:  # one that waits has no parameters yet
+            if {**first, **trial.system_attrs.get("fixed_params", trial.params)} == wanted:
+                return False
         self.study.enqueue_trial(wanted, user_attrs=attrs)
         return True
 
