@@ -31,8 +31,8 @@ def main() -> None:
     options = parser.parse_args()
     suite, choices = get_suite(options.suite), read_choices(options.file)
     algorithms = dict.fromkeys(entry.algorithm for entry in suite.entries)
-    entries = {name: main_entry(suite.entries, name) for name in algorithms}
-    entries |= {e.label: e for e in suite.entries if e.rates_of == e.label}
+    main_entries = {name: main_entry(suite.entries, name) for name in algorithms}
+    entries = main_entries | {entry.label: entry for entry in suite.entries}
     chosen = options.only or entries
     places = [
         (name, task, quality)

@@ -52,8 +52,8 @@ class Entry:
             this algorithm is much cheaper than elsewhere.
         rates: Task, or ``"task/quality"``, which overrides it -> updates per minute of one core, as
             `networld tune` measured them, see `networld_algos.bench.suite.Suite.minutes`.
-        rates_of: Name under which a file of choices has its rates, for a variant whose updates take
-            longer than those of its algorithm; the algorithm's name by default.
+        rates_of: Name under which a file of choices has its rates; its own label by default.
+            Without any there, it takes those of its algorithm.
         decisions: Label -> fields that are read only when acting. The model is trained once and
             scored under each of these labels instead of its own.
         pretrained: Start from a trained model: in the few-shot part one of the suite's other tasks,

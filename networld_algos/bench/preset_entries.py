@@ -112,17 +112,14 @@ def comparison(
         )
 
     def on_expert(algorithm: str, label: str, **config: Any) -> Entry:
-        name = f"{algorithm} ({label})"
-        return replace(entry(algorithm, name, **config), qualities=("expert",), rates_of=name)
+        return replace(entry(algorithm, f"{algorithm} ({label})", **config), qualities=("expert",))
 
     baselines = ("ma-iql", "ma-cql", "ma-dt", "ma-dd")
     return (
         entry("networld"),
         entry("bc"),
         *(entry(name, **SHARED) for name in baselines),
-        replace(
-            entry("networld", PLANNING, **PLAN), qualities=("expert", "mixed"), rates_of=PLANNING
-        ),
+        replace(entry("networld", PLANNING, **PLAN), qualities=("expert", "mixed")),
         on_expert("networld", "no mean field", mean_field=False, return_of="agent"),
         on_expert("bc", "arithmetic mean", message="features", aggregate="mean"),
         on_expert("bc", "no mean field", mean_field=False),

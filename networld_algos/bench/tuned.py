@@ -125,7 +125,7 @@ def _chosen(
                 continue  # a preset may exclude settings that only suit this data
             by_data[data] = {k: v for k, v in split(fields)[0].items() if k not in own}
         rates = dict(entry.rates)
-        for name in (entry.algorithm, entry.rates_of):
+        for name in (entry.algorithm, entry.rates_of or entry.label):
             for data, fields in choices.get(name, {}).items():
                 if (rate := split(fields)[1]) is not None:
                     rates[data] = rate
