@@ -114,7 +114,8 @@ class Algorithm(nn.Module, ABC):
         look: Title, colour and marker in reports; subclasses do not inherit it. An algorithm
             without a look is shown under its name, in an unused colour.
         presets: Name -> fields of the config that differ from ``"default"``, which always exists.
-        budget: Number of updates in the suite `cpu`, before it is multiplied by the pace of a task.
+        budget: Number of updates in the suite `cpu` where no rate is known (`Entry.rates`), before
+            it is multiplied by the pace of a task.
         pace: Task -> factor on the budget, for tasks on which an update costs this algorithm much
             less than on others.
         update_s: See `update_seconds`; enough where an update takes the same on every task.

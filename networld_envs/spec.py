@@ -314,7 +314,7 @@ class About:
         drifts: Parameter -> values to which traffic or channel may drift, for the robustness part
             of suites. The value of the default preset is one of them.
         pace: Data quality, or ``""`` for any -> factor by which the suite `cpu` multiplies an
-            algorithm's own number of updates.
+            algorithm's own number of updates, where no rate is known.
         compiled: Module with compiled loops of the task's steps, see `networld_envs.compiled`.
         logs: What holds in every log of the task, for the check of imported logs.
         entities: Regular expressions for columns of observations and actions that belong to one of

@@ -1,4 +1,4 @@
-"""Run a suite in parallel. A stopped suite resumes; a failed run is recorded and the rest go on.
+"""Run a suite in parallel. A stopped suite resumes; a failed run is recorded and the rest continue.
 
 `networld_algos.bench.worker` does a run, and `networld_algos.bench.backends` decides where. A run
 whose rows exist is not repeated.

@@ -50,7 +50,7 @@ class Suite:
         updates: Gradient steps per training, unless its entry sets its own number.
         pace: Task, or ``"task/quality"``, which overrides it -> factor of the updates of every
             training on it; 1 by default. Tasks differ in how many updates they need. See also
-            `Entry.pace`. The few-shot part has its own number of updates, the same on every task.
+            `Entry.pace`, and `FewShot` for that part.
         qualities: Data qualities of the comparison; the other parts use only the first.
         data_episodes: Episodes to use of each dataset; None takes all.
         evaluations: Evaluations during each training of the comparison.

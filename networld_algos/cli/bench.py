@@ -63,7 +63,7 @@ def bench_run(
         device: Where models train and act: cpu, cuda, or auto (a GPU if there is one).
         runs_per_gpu: With --backend ray, how many runs share a GPU; 8 by default.
         time_limit: After this many minutes, save and stop, with exit status 75 if runs are left.
-            The same command goes on later; `networld bench pack` carries the results to another
+            The same command resumes it later; `networld bench pack` carries the results to another
             machine.
         settings: File of settings that `networld tune` wrote, for the comparison and the ablations.
         against_committed: Train only your own algorithms, in every part of the suite that they can
@@ -163,7 +163,7 @@ def bench_run(
         console.print(f"failed {outcome.run.title}: {outcome.error}", style="red")
     if left:
         console.print(
-            f"time limit reached, {count(left, 'run')} left; give the same command again to go on, "
+            f"time limit reached, {count(left, 'run')} left; give the same command again, "
             f"or carry them to another machine: "
             f"{command_text('networld', 'bench', 'pack', folder, '--out', f'{chosen.name}.zip')}"
         )
@@ -186,7 +186,7 @@ def _say_against(found: Against) -> None:
 
 
 def bench_pack(folder: Positional[Path], out: Path, max_size: float | None = None) -> int:
-    """Pack a suite's rows and unfinished trainings into one archive, to go on elsewhere.
+    """Pack a suite's rows and unfinished trainings into one archive, to continue elsewhere.
 
     Args:
         folder: Folder of the suite, e.g. results/paper.

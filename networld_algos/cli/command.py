@@ -137,8 +137,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13  # as a process that SIGPIPE ends
     except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
-        if os.environ.get("NETWORLD_DEBUG"):
-            raise
         if show_traceback:
             traceback.print_exc()
         say_error(f"networld {args[0]}: {error}")

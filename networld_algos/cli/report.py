@@ -55,8 +55,8 @@ def report(
     Args:
         results: Folder of one suite's results, e.g. results/demo, or a .jsonl file of result rows.
         out: Folder for the report. By default, the subfolder "report" of the results.
-        title: Heading of the page. By default, the name of the method in the centre.
-        focus: The method in the centre, e.g. "ma-iql": first in tables, on top in figures, and the
+        title: Heading of the page. By default, the name of the focus method.
+        focus: The focus method, e.g. "ma-iql": first in tables, on top in figures, and the
             one that all others are compared with. By default networld if it is there, otherwise
             the best method of your own, otherwise the best.
         export: Folder for a paper: every table as CSV and LaTeX, every figure as PDF, and all runs

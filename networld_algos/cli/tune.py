@@ -57,7 +57,7 @@ def tune(
         minutes: Time of a training; 5 by default. The number of updates follows from it.
         updates: Updates of a training, in place of a time.
         jobs: Number of parallel processes, with one thread each.
-        out: Folder of the search. If it already holds one, that goes on.
+        out: Folder of the search. If it already holds one, that one resumes.
         networks: Validation networks that each model is scored on.
         pruner: What ends a trial early: a score below the median of the others so far, being in the
             lower half of those that came as far, or nothing.

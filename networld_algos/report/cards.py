@@ -15,7 +15,7 @@ class Card:
     Attributes:
         place: What it is about, e.g. ``"CBF, expert"``.
         result: The result in a few words.
-        kind: ``"won"``, ``"lost"``, ``"tie"`` or ``"open"``, for the method in the centre; it
+        kind: ``"won"``, ``"lost"``, ``"tie"`` or ``"open"``, for the focus method; it
             gives the card its colour.
         lines: Details, the most important first.
     """

@@ -1,4 +1,4 @@
-"""The method in the centre of a report: the one that all others are compared with.
+"""The focus of a report: the one that all others are compared with.
 
 It comes first in tables, its curves are drawn on top and thicker, and differences are taken
 against it. Everything that depends on it reads `networld_algos.report.source.Source.focus` or
@@ -21,7 +21,7 @@ DEFAULT = "networld"
 
 
 def focus_of(rows: Sequence[Row], display: Display, wanted: str | None = None) -> str:
-    """The label of the method in the centre.
+    """The label of the focus method.
 
     Args:
         rows: All rows of one suite, after `networld_algos.report.plain.plain_rows`.

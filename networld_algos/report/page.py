@@ -48,7 +48,7 @@ def write_report(
         rows: All rows of one suite, learned and reference.
         out_dir: Folder for all files. It is created if missing; files of an earlier report are
             replaced one by one.
-        title: Heading of the page; by default the name of the method in the centre.
+        title: Heading of the page; by default the name of the focus method.
         failures: Failed runs, from `networld_algos.results.folder.read_failures`.
         commands: The exact commands that made ``rows``.
         notes: What readers must know about copies of committed rows.
@@ -56,7 +56,7 @@ def write_report(
             trained on it; see `networld_algos.cli.report.data_scores`.
         display: Looks of methods and tasks, from `networld_algos.results.folder.read_suite`;
             without it they have plain names and spare colours.
-        focus: Label of the method in the centre; see `networld_algos.report.focus.focus_of`.
+        focus: Label of the focus method; see `networld_algos.report.focus.focus_of`.
         export: Folder for every table as CSV and LaTeX, every figure as PDF, and all runs as one
             data frame; see `networld_algos.report.export`.
         seed: Seed of the bootstrap.

@@ -76,7 +76,7 @@ class Source:
         seed: Seed of every bootstrap, see `rng`.
         data_scores: Dataset -> normalised score of its average reward.
         display: Looks of methods and tasks.
-        focus: Label of the method in the centre, from `networld_algos.report.focus.focus_of`.
+        focus: Label of the focus method, from `networld_algos.report.focus.focus_of`.
         pdf: Folder for the figures as PDF; None writes none.
     """
 

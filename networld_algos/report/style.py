@@ -28,7 +28,7 @@ SPARE_COLOURS = (  # apart from the built-in ones and each other in every colour
 SPARE_MARKERS = ("p", ">", "h", "X", "8", "P")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.4, 1.2, 1.4)))
 FOCUS_WEIGHT = 1.6
-"""How much thicker the lines of the method in the centre are."""
+"""How much thicker the lines of the focus method are."""
 SHADES = (("#FFFFFF", 0.0), ("#FFFFFF", 0.35), ("#000000", 0.25), ("#FFFFFF", 0.55))  # of variants
 ROLE_STYLES: dict[str, dict[str, Any]] = {
     "random": {"color": "#7A7A7A", "linestyle": (0, (1, 1.8)), "linewidth": 1.0},
@@ -118,7 +118,7 @@ class Look:
         display: Looks of methods and tasks.
         lines: Label of a method -> its line style. The key ``"weight"`` multiplies the width
             of its lines.
-        focus: Label of the method in the centre; empty for none.
+        focus: Label of the focus method; empty for none.
     """
 
     display: Display

@@ -110,7 +110,7 @@ class Verdict:
 def representatives(finals: Sequence[Final], focus: str = "") -> list[str]:
     """One label for each algorithm, in order of appearance.
 
-    It is the method in the centre, ``focus``, or the one with the algorithm's own name. If there is
+    It is the focus method, ``focus``, or the one with the algorithm's own name. If there is
     neither, it is the method with the most panels and then the highest mean score, which favours
     algorithms with many variants.
     """

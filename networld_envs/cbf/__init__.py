@@ -37,7 +37,7 @@ Observation ``angle`` (default), ``2n + 5 + 6U`` values (49)
 ==================  =================================================  ==========
 index               value                                              unit
 ==================  =================================================  ==========
-0                   gain to the own user                               dB / 10
+0                   gain to its own user                               dB / 10
 1                   sum of gains to users not listed below             dB / 10
 2 .. 3U+1           per listed user: gain, cos and sin of its          dB / 10, 1
                     electrical angle
@@ -52,9 +52,9 @@ Gains below -40 dB are shown as -40 dB. The entries of an empty neighbour slot a
 
 Observation ``csi``, ``4n + 5 + (4 + 2n) U`` values (93)
 --------------------------------------------------------
-Shows the channels of this slot in place of large-scale gains and angles. It begins with the own
-user's ``|h|^2`` (dB / 10), the sum of gains to users not listed, and the own user's ``h / |h|`` in
-the own frame, with canonical phase: real parts, then imaginary parts. The ``1 + 2n`` values
+Shows the channels of this slot in place of large-scale gains and angles. It begins with its own
+user's ``|h|^2`` (dB / 10), the sum of gains to users not listed, and its own user's ``h / |h|`` in
+its own frame, with canonical phase: real parts, then imaginary parts. The ``1 + 2n`` values
 ``|h|^2`` and ``h / |h|`` of each listed user follow. The rest is as in ``angle``, but the reported
 gain is ``|h|^2`` as well.
 
@@ -79,7 +79,7 @@ Both sets are ranked by received power again in every slot. The neighbour table 
 
 Action
 ------
-``box``: ``Box(-1, 1, (2n,))``, the real parts of the beamformer in the own frame, then its
+``box``: ``Box(-1, 1, (2n,))``, the real parts of the beamformer in its own frame, then its
 imaginary parts. It is projected to ``|w| <= 1`` and made phase-canonical; the result is in
 ``info["beamformer"]`` and in the next observation.
 

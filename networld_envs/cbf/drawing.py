@@ -74,7 +74,7 @@ def _lobes(to_user: NDArray[np.float64], w: NDArray[Any]) -> NDArray[np.float64]
     """Outlines ``(K, P, 2)`` of the field patterns, y down, 1 for full power in one direction.
 
     The field toward azimuth t is ``|sum_n e^{-j n pi (cos t - cos t_own)} w_n| / sqrt(N)``, with
-    the array along x and beamformers in the own frame, see `networld_envs.cbf`. Its square would be
+    the array along x and beamformers in its own frame, see `networld_envs.cbf`. Its square would be
     the power; the field keeps weak beams visible.
 
     Args:
@@ -82,7 +82,7 @@ def _lobes(to_user: NDArray[np.float64], w: NDArray[Any]) -> NDArray[np.float64]
         w: ``(K, N)`` beamformers, norm at most 1.
     """
     azimuth = np.linspace(0.0, 2 * np.pi, 180, endpoint=False)
-    own = to_user[:, 0] / np.linalg.norm(to_user, axis=1)  # cos of the own azimuth
+    own = to_user[:, 0] / np.linalg.norm(to_user, axis=1)  # cos of its own azimuth
     psi = np.pi * (np.cos(azimuth) - own[:, None])  # (K, P)
     n = np.arange(w.shape[1])
     response = np.exp(-1j * psi[:, :, None] * n) @ w[:, :, None]  # (K, P, 1)

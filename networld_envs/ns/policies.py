@@ -66,7 +66,7 @@ def demand(params: AnyParams, obs: Obs, neighbours: Table, rngs: Rngs, step: int
 
 
 def expert(params: Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
-    """One-step model-predictive allocation from the own observation.
+    """One-step model-predictive allocation from the agent's own observation.
 
     Forecasts each slice's demand by regression to the mean of the log-demand, predicts the share
     of packets in time for every part of the band, and chooses the best of all splits.

@@ -65,7 +65,7 @@ def _logged_reward(
     """
     del actions
     if isinstance(params, Params) and params.se_weight:
-        raise ValueError("with se_weight it needs the own utilisation, which is not observed")
+        raise ValueError("with se_weight it needs the agent's utilisation, which is not observed")
     shown = SimpleNamespace(
         ssr=np.stack([columns[f"ssr.{name}"][1:] for name in SLICES], axis=-1),
         spectral_efficiency=columns["spectral_efficiency"][1:],

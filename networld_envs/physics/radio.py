@@ -259,8 +259,8 @@ def priced_beamformer(
     Args:
         cost: ``M``, ``(..., N, N)`` Hermitian, positive semi-definite: sum of price times
             ``h h^H`` over the other users.
-        direct: ``h``, ``(..., N)`` channel to the own user.
-        interference_plus_noise: ``IN``, ``(...)`` interference plus noise at the own user.
+        direct: ``h``, ``(..., N)`` channel to the station's own user.
+        interference_plus_noise: ``IN``, ``(...)`` interference plus noise at that user.
         iterations: Bisection steps.
 
     Returns:

@@ -47,8 +47,8 @@ index name             meaning                                                  
 1     queue            packets waiting                                          [0, buffer]
 2     grant            RBs granted in the last frame                            [0, F]
 3     served           packets served in the last frame                         [0, F]
-4     cluster_backlog  packets waiting in the own cluster (the head's beacon)   [0, K buffer]
-5     cluster_load     share of the last frame the own cluster occupied         [0, 1]
+4     cluster_backlog  packets waiting in its own cluster (the head's beacon)   [0, K buffer]
+5     cluster_load     share of the last frame its own cluster occupied         [0, 1]
 6     success_ratio    served / sent in the last frame, 0 when nothing was sent [0, 1]
 7     request          RBs requested in the last frame: the last action         [0, F]
 ===== ================ ======================================================== ================
@@ -59,7 +59,7 @@ beacon, and the last action is not observed.
 Action: ``Discrete(F + 1)``, the number of RBs requested, an ordered integer.
 
 Neighbours: the nodes of conflicting clusters, fixed within an episode. The own cluster is not
-listed, since the beacon covers it. In ``cdmp``, which has no beacon, the other nodes of the own
+listed, since the beacon covers it. In ``cdmp``, which has no beacon, the other nodes of its own
 cluster come first. Agent ``i`` is node ``i % K`` of cluster ``i // K``, ``K = nodes_per_cluster``.
 
 Reward of an agent::

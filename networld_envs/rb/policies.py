@@ -83,7 +83,7 @@ def alternation(params: task.Params, obs: Obs, neighbours: Table, rngs: Rngs, st
 
 
 def mean(params: task.Params, obs: Obs, neighbours: Table, rngs: Rngs, step: int) -> Actions:
-    """Transmit when the own cluster's backlog is at least the neighbours' mean."""
+    """Transmit when the backlog of a node's own cluster is at least the neighbours' mean."""
     del rngs, step
     own = _own_backlog(params, obs, neighbours)
     theirs, present, _ = _their_backlogs(params, obs, neighbours)

@@ -234,7 +234,7 @@ def reward(
 def neighbours(params: Params, state: State) -> NDArray[np.int32]:
     """Nodes of conflicting clusters, ``(E, N, D K)`` int32, padded with -1 at the end.
 
-    In ``cdmp`` the ``K - 1`` other nodes of the own cluster come first.
+    In ``cdmp`` the ``K - 1`` other nodes of a node's cluster come first.
     """
     nodes = params.nodes_per_cluster
     envs, clusters, degree = state.conflicts.shape
@@ -297,7 +297,7 @@ def _conflict_graph(params: Params, rng: np.random.Generator) -> ConflictGraph:
 
 
 def _mates(params: Params) -> int:
-    """Nodes of the own cluster in the neighbour table: without a beacon, all other nodes."""
+    """Nodes of a node's own cluster in the neighbour table: without a beacon, all other nodes."""
     return params.nodes_per_cluster - 1 if params.observation == "cdmp" else 0
 
 

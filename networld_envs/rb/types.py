@@ -165,7 +165,7 @@ class Params:
     def neighbour_slots(self) -> int:
         """Width of the neighbour table of the nodes.
 
-        Without a beacon, the other nodes of the own cluster are neighbours too.
+        Without a beacon, the other nodes of a node's cluster are neighbours too.
         """
         mates = self.nodes_per_cluster - 1 if self.observation == "cdmp" else 0
         return mates + self.cluster_degree * self.nodes_per_cluster

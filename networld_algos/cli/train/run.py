@@ -100,7 +100,7 @@ def _train(options: TrainOptions[Any], given: str) -> int:
         if not finished:
             console.print(
                 f"stopped by {stop.name}: saved update {progress.updates} of {options.updates} in "
-                f"{options.out}; give the same command again to go on"
+                f"{options.out}; give the same command again to resume"
             )
             return stop.exit_status
         _keep(keeper, model, progress, options)

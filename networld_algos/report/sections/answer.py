@@ -98,7 +98,7 @@ def sentence(found: Sequence[Verdict], focus: str, display: Display) -> str:
 
 
 def _sentence_of_all(found: Sequence[Verdict], total: str, display: Display) -> str:
-    """The sentence without a method in the centre, or with too few seeds to decide anything."""
+    """The sentence without a focus method, or with too few seeds to decide anything."""
     if all(v.seeds < MARK_SEEDS for v in found):
         leaders = Counter(display.method(v.leader.label) for v in found)
         shares = [f"{name} in {times}" for name, times in leaders.most_common()]

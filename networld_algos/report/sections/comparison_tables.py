@@ -115,7 +115,7 @@ def aggregates(
             `networld_algos.report.summary.by_quality`.
         rng: Source of the bootstrap.
         display: Names of methods.
-        focus: Label of the method in the centre; the first one if it is not scored on all tasks.
+        focus: Label of the focus method; the first one if it is not scored on all tasks.
 
     Returns:
         The table; None if fewer than two methods are scored on all tasks.

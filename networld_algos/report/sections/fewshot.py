@@ -326,7 +326,7 @@ def describe(curves: Sequence[FewShotCurve], display: Display) -> str:
 
 
 def reach_sentence(curves: Sequence[FewShotCurve], focus: str, display: Display) -> str:
-    """How much data the method in the centre needs with and without pre-training, by target.
+    """How much data the focus method needs with and without pre-training, by target.
 
     Empty without a method that has a counterpart from scratch, trained on all data.
     """

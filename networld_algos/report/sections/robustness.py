@@ -65,7 +65,7 @@ def make(source: Source) -> Section:
 
 
 def finding(found: Sequence[Response], focus: str, display: Display) -> str:
-    """The lowest score of the method in the centre under each factor, beside its rivals'."""
+    """The lowest score of the focus method under each factor, beside its rivals'."""
     if focus not in {r.label for r in found}:
         return ""
     parts = []

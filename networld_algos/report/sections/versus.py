@@ -1,4 +1,4 @@
-"""Paired differences between the method in the centre and every other method."""
+"""Paired differences between the focus method and every other method."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def tables(source: Source, experiment: str) -> list[Table]:
 def table(
     finals: Sequence[Final], focus: str, rng: np.random.Generator, display: Display
 ) -> Table | None:
-    """Method x (task, dataset): the score of the method in the centre minus that of the other.
+    """Method x (task, dataset): the score of the focus method minus that of the other.
 
     Args:
         finals: Final scores of one experiment. Those at a level of a factor are left out.
-        focus: Label of the method in the centre.
+        focus: Label of the focus method.
         rng: Source of bootstraps.
         display: Names of methods.
 
