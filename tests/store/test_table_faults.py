@@ -1,12 +1,16 @@
 """Tables with the disorder of real logs: mended if the mapping says so, otherwise named."""
 
+import dataclasses
+import datetime
 import sys
 
 import numpy as np
 import pytest
 
 from networld_envs import store
+from networld_envs.simulator import TASKS, make_params
 from networld_envs.store.importing.logs import import_logs, import_report
+from networld_envs.store.importing.tables.mapping_reader import read_mapping
 from tests.helpers.tables import HEADER, MINE, Table
 
 
@@ -106,6 +110,11 @@ FAULTS = {
     "column": (observed("queue", "Queue"), r"log\.csv has no column 'Queue'.*its columns are day"),
     "task's": (observed("qeue", "queue"), r"\[observations\]: 'qeue' .*did you mean 'queue'"),
     "unit": (observed("queue", {"column": "queue", "unit": "bytes"}), r"unit 'bytes'.*give scale"),
+    "unit and scale": (
+        observed("queue", {"column": "queue", "unit": "packets", "scale": 2.0}),
+        r"\[observations\]: queue: give either unit or scale",
+    ),
+    "rounding": (mapped("time", step=1e-17), r"column 'time': steps of 1e-17 cannot be told apart"),
     "key": (
         mapped("time", stpe=1),
         r"mapping\.toml \[time\]: has no key 'stpe'; did you mean 'step'",
@@ -202,6 +211,37 @@ def test_irregular_times_can_be_resampled(table):
     assert "rows were moved" in import_report(dataset).changed[0]
 
 
+@pytest.mark.parametrize("dated", [False, True])
+def test_resampling_moves_no_row_that_is_on_the_grid(table, dated):
+    """Seconds since 1970 are rounded to 2.4e-7 s, which must not count as a little too late."""
+    start = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
+    for row in table.rows[1:]:
+        time = start + datetime.timedelta(seconds=float(row[1]))
+        row[1] = f"{time:%Y-%m-%d %H:%M:%S.%f}" if dated else f"{time.timestamp():.2f}"
+    table.mapping["time"] |= {"irregular": "resample"} | ({"format": "timestamp"} if dated else {})
+    dataset = table.load()
+    assert lengths(dataset) == [4, 7]
+    assert not import_report(dataset).changed
+    for k, episode in enumerate(store.episodes(dataset)):
+        want = table.arrays[f"episode_{k}/observations"]
+        np.testing.assert_array_equal(episode["observations"], want)
+
+
+def test_dates_have_a_zone_in_every_file_or_in_none(table, tmp_path):
+    header, rows = table.rows[0], table.rows[1:]
+    for row in rows:
+        row[1] = f"2026-01-31 12:00:{float(row[1]):09.6f}" + ("" if row[0] == "d0" else "+02:00")
+    table.mapping["time"]["format"] = "timestamp"
+    folder = tmp_path / "days"
+    folder.mkdir()
+    for day in ("d0", "d1"):
+        table.name, table.rows = f"days/{day}.csv", [header, *(r for r in rows if r[0] == day)]
+        table.write()
+    mapping = tmp_path / "mapping.toml"
+    with pytest.raises(store.DatasetError, match=r"d1\.csv, line 2, .*'time'.*has a time zone"):
+        import_logs(folder, MINE, "rb", mapping=mapping)
+
+
 def test_other_encodings_and_delimiters_are_named(table, tmp_path):
     table.delimiter = ";"
     with pytest.raises(store.DatasetError, match=r'log\.csv, line 1: .*set delimiter = ";"'):
@@ -213,6 +253,16 @@ def test_other_encodings_and_delimiters_are_named(table, tmp_path):
     line = table.set("d0", 3, "n1", "node", "Köln")
     with pytest.raises(store.DatasetError, match=rf"log\.csv, line {line}: the text is not in"):
         table.load()
+
+
+def test_a_unit_needs_one_of_the_task(table, tmp_path):
+    spec = TASKS["rb"].spec(make_params("rb"))
+    nameless = dataclasses.replace(spec, obs_columns=())
+    sources = {f"obs_{i}": c.name for i, c in enumerate(spec.obs_columns)}
+    table.mapping["observations"] = sources | {"obs_1": {"column": "queue", "unit": "kB"}}
+    table.write()
+    with pytest.raises(store.DatasetError, match=r"obs_1: task 'rb' does not state the unit"):
+        read_mapping(tmp_path / "mapping.toml", nameless)
 
 
 def test_what_a_table_needs(table, tmp_path, monkeypatch):

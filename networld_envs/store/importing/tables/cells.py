@@ -96,8 +96,11 @@ def labels(cells: Any, known: dict[str, int]) -> NDArray[np.int64]:
     return found.astype(np.int64)
 
 
-def seconds(cells: Any) -> NDArray[np.float64]:
+def seconds(cells: Any) -> tuple[NDArray[np.float64], bool]:
     """Seconds since 1970 of dates, as such or as text, all with a zone or all without.
+
+    Returns:
+        Seconds ``(n,)``, and whether the dates have a zone. Without one, they count as UTC.
 
     Raises:
         CellError: For a cell that is no date.
@@ -106,7 +109,8 @@ def seconds(cells: Any) -> NDArray[np.float64]:
     if not _is_text(cells.type):
         zone = getattr(cells.type, "tz", None)
         count = cells.cast(pa.timestamp("ns", zone)).cast(pa.int64())
-        return count.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / 1e9
+        found = count.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) / 1e9
+        return found, zone is not None
     cells = pa.compute.utf8_trim_whitespace(cells)
     kinds = (pa.timestamp("ns"), pa.timestamp("ns", tz="UTC"))
     ends = [_first_bad(cells, kind) for kind in kinds]

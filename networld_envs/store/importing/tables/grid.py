@@ -14,6 +14,7 @@ from networld_envs.store.importing.tables.mapping import Mapping, Source
 LINE, AGENT, TIME, FIRST_VALUE = range(4)
 """Columns of the rows that `Gridder.grid` takes; values follow."""
 CLOSE = 1e-9  # of a step
+MOST_ROUNDING = 0.1  # of a step
 MOST_EMPTY = 50  # cells of the grid for each row, beyond a million
 FREE_CELLS = 1_000_000
 
@@ -74,7 +75,10 @@ class Gridder:
         n = len(self._agents)
         agent = self._order[rows[:, AGENT].astype(np.int64)]
         resample = self._mapping.time.irregular == "resample"
-        step, start, moved = self._resampled(rows, agent) if resample else self._steps(rows)
+        close = self._rounding(rows[:, TIME])
+        step, start, moved = (
+            self._resampled(rows, agent, close) if resample else self._steps(rows, close)
+        )
         changed = {"moved": moved}
         order = np.lexsort((rows[:, LINE], rows[:, TIME], agent, step))
         order = order[step[order] >= 0]
@@ -114,14 +118,32 @@ class Gridder:
             changed={key: count for key, count in {**changed, "held": held}.items() if count},
         )
 
-    def _steps(self, rows: NDArray[np.float64]) -> tuple[NDArray[np.int64], float, int]:
+    def _rounding(self, time: NDArray[np.float64]) -> float:
+        """What rounding may add to a time, in steps; seconds since 1970 have 2.4e-7 between them.
+
+        Raises:
+            DatasetError: If steps are too short to be told apart.
+        """
+        m = self._mapping.time
+        found = max(CLOSE, 4.0 * float(np.spacing(np.abs(time).max())) / m.step)
+        if found > MOST_ROUNDING:
+            raise DatasetError(
+                f"column {m.column!r}: steps of {m.step:g} cannot be told apart at times like "
+                f"{time[0]:.17g}, which are rounded to {found * m.step / 4:.1g}; subtract the time "
+                "at which the log begins, or correct step in [time]"
+            )
+        return found
+
+    def _steps(
+        self, rows: NDArray[np.float64], close: float
+    ) -> tuple[NDArray[np.int64], float, int]:
         """Step of each row, where every row must be close to one."""
         time, m = rows[:, TIME], self._mapping.time
         start = float(time.min())
         exact = (time - start) / m.step
         step = np.rint(exact)
         off = np.abs(exact - step)
-        wrong = off > m.tolerance + CLOSE
+        wrong = off > m.tolerance + close
         if wrong.any():
             i = int(np.argmin(np.where(wrong, rows[:, LINE], np.inf)))
             own = np.sort(time[rows[:, AGENT] == rows[i, AGENT]])
@@ -135,7 +157,7 @@ class Gridder:
         return step.astype(np.int64), start, 0
 
     def _resampled(
-        self, rows: NDArray[np.float64], agent: NDArray[np.int64]
+        self, rows: NDArray[np.float64], agent: NDArray[np.int64], close: float
     ) -> tuple[NDArray[np.int64], float, int]:
         """Step of each row: the first one that is not before it; -1 for rows outside the grid."""
         time, dt = rows[:, TIME], self._mapping.time.step
@@ -148,9 +170,9 @@ class Gridder:
         start = float(first.max() if np.ptp(first) < dt else first.min())
         end = float(last.min() if np.ptp(last) < dt else last.max())
         exact = (time - start) / dt
-        step = np.ceil(exact - CLOSE)
-        step[step > np.ceil((end - start) / dt - CLOSE)] = -1
-        moved = int((np.abs(exact - step)[step >= 0] > 1e-6).sum())
+        step = np.ceil(exact - close)
+        step[step > np.ceil((end - start) / dt - close)] = -1
+        moved = int((np.abs(exact - step)[step >= 0] > max(1e-6, close)).sum())
         return np.maximum(step, -1).astype(np.int64), start, moved
 
     def _check_doubled(self, rows: NDArray[np.float64], doubled: NDArray[np.bool_]) -> None:

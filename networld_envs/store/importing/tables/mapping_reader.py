@@ -157,7 +157,15 @@ class _Reader:
         if source.scale == 0.0:
             self._fail(section, f"{at}scale must not be 0; a column of one value is a constant")
         scale = source.scale
-        if scale is None and source.unit is not None and column is not None:
+        if source.unit is not None:
+            if scale is not None:
+                self._fail(section, f"{at}give either unit or scale; a scale includes the units")
+            if column is None:
+                self._fail(
+                    section,
+                    f"{at}task {self._spec.task!r} does not state the unit of this column, so give "
+                    "scale in place of unit",
+                )
             scale = factor(source.unit, column.unit)
             if scale is None:
                 unit = repr(column.unit) if column.unit else "a pure number"

@@ -93,6 +93,7 @@ class TableReader:
         self._files, self._mapping = files, mapping
         self._starts: list[int] = []  # what is added to the lines of each file
         self._first_time: float | None = None
+        self._zoned: bool | None = None  # whether dates have a time zone
         m = mapping
         self._labels = [m.agent.column, *([m.episode.column] if m.episode.column else [])]
         self._needed = list(dict.fromkeys([m.time.column, *self._labels, *m.columns]))
@@ -190,7 +191,7 @@ class TableReader:
         as_date = self._mapping.time.format == "timestamp" and cells.is_text(column)
         dates = as_date or cells.is_dated(column)
         try:
-            found = cells.seconds(column) if dates else self._numbers(column)
+            found = self._dates(column) if dates else self._numbers(column)
         except CellError as error:
             if dates or error.index is None:
                 raise
@@ -202,6 +203,17 @@ class TableReader:
             raise CellError(
                 int(np.argmax(wrong)), "the row has no time; remove the row or add its time"
             )
+        return found
+
+    def _dates(self, column: Any) -> NDArray[np.float64]:
+        """Seconds of dates, which have a zone in all blocks or in none."""
+        found, zoned = cells.seconds(column)
+        if len(found) and self._zoned not in (None, zoned):
+            has, had = ("a", "none") if zoned else ("no", "one")
+            raise CellError(
+                0, f"the date has {has} time zone, and the rows before have {had}; write all alike"
+            )
+        self._zoned = zoned if len(found) else self._zoned
         return found
 
     def _windows(self, time: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -156,7 +156,7 @@ def _mapping(task: str, preset: str, spec: TaskSpec) -> str:
         'duplicates = "refuse"    # or "equal": drop exact copies; or "last": keep the last row',
         "",
         "# task's column = column of the table, or a table of:",
-        "#   column, unit (converted if it only has another prefix), scale and offset:",
+        "#   column; and unit (converted if it only has another prefix), or scale and offset:",
         "#     value = scale * cell + offset",
         "#   constant, for what was not measured",
         '#   row = "next", for an action or a reward that is written one row later',
