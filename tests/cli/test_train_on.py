@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from networld_algos import make, save
 from networld_algos.cli.command import main
 from networld_algos.training.checkpoint import load, read_extra, weights_file
 from networld_algos.training.writer import sole_writer
@@ -97,6 +98,18 @@ def test_a_finished_training_goes_on(tmp_path, capsys):
     )
     assert train(out, *SMALL, "--seed", 1, updates=8) == 2
     assert "was started with seed=0, not 1" in capsys.readouterr().err
+
+
+def test_a_model_that_was_saved_from_python_is_not_overwritten(tmp_path, capsys):
+    out = tmp_path / "mine"
+    save(make("ma-iql", make_vec("rb").task_spec, {"hidden": 16}), out, extra={"note": "mine"})
+    weights = weights_file(out)
+    assert train(out, *SMALL) == 2
+    assert f"choose another --out, and start from this model with --init {out}" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert weights_file(out) == weights
+    assert read_extra(out) == {"note": "mine"}
 
 
 def test_a_training_starts_from_a_model(tmp_path, capsys):
@@ -239,6 +252,10 @@ def test_a_model_collects_its_own_episodes(tmp_path, capsys, monkeypatch):
     assert "round 3: 2 episodes" in capsys.readouterr().out
     assert train(out, *online, algorithm="ma-iql", task="ns") == 2
     assert "an online training is not resumed" in capsys.readouterr().err
+    weights = weights_file(out)
+    assert train(out, "--init", first, algorithm="ma-iql", task="ns") == 2
+    assert "was trained online, which is not resumed" in capsys.readouterr().err
+    assert weights_file(out) == weights
     assert train(tmp_path / "third", "--online", 8) == 2
     assert "--online needs a model that acts: give it with --init" in capsys.readouterr().err
     assert train(tmp_path / "third", "--deployment", "hotspots") == 2

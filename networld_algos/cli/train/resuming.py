@@ -1,7 +1,8 @@
-"""The data of ``networld train``, and the model to train or to go on with."""
+"""The data of ``networld train``, and the model to train or to resume."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from networld_algos.cli.terminal import console, refuse_replaced_data
@@ -49,8 +50,13 @@ def read_data(
 def resume_model(
     options: TrainOptions[Any], data: Episodes, about: dict[str, Any]
 ) -> tuple[Algorithm, Progress]:
-    """The model in ``--out``, if there is one with the same options; otherwise a new model."""
+    """The training in ``--out``, if there is one with the same options; otherwise a new model.
+
+    Raises:
+        ValueError: If ``--out`` holds a model that is not such a training.
+    """
     from networld_algos.registry import make
+    from networld_algos.training import checkpoint
     from networld_algos.training.run import extend, resume
     from networld_algos.training.start import find_model, start_from
 
@@ -65,8 +71,11 @@ def resume_model(
         model.prepare(data, options.updates)
         return model
 
+    is_resumed = checkpoint.exists(out)
+    if is_resumed:
+        _refuse_other_kinds(out, checkpoint.read_extra(out))
     model, progress = resume(out, start, task=options.task, device=options.device)
-    if progress.updates:
+    if is_resumed:
         saved = progress.to_extra()
         for key in ("dataset", "episodes", "seed", "anchor", "weight_decay"):
             if saved.get(key, about[key]) != about[key]:
@@ -106,3 +115,17 @@ def resume_model(
     progress.about |= {k: v for k, v in about.items() if k != "episodes"}
     progress.about["trained_on"] = len(data)
     return model, progress
+
+
+def _refuse_other_kinds(out: Path, saved: dict[str, Any]) -> None:
+    """Refuse to resume, and so to overwrite, a model that no offline training left in ``out``."""
+    if "online" in saved:
+        kind = "was trained online, which is not resumed"
+    elif not {"updates", "dataset", "seed"} <= set(saved):
+        kind = "`networld train` did not write"
+    else:
+        return
+    raise ValueError(
+        f"{out} holds a model that {kind}; choose another --out, and start from this model with "
+        f"--init {out}"
+    )
