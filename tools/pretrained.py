@@ -159,13 +159,14 @@ def write(
             )
         record["score"] = score
         checkpoint.save(rounded, folder, {**about, "pretrained": record}, compact=True)
-        kept = {"weights": checkpoint.weights_file(folder), "episodes": len(fitted)}
+        weights = checkpoint.weights_file(folder)
+        kept = {"weights": weights, "episodes": len(fitted)}
         differ = disagreements(rounded, fitted if heldout is None else heldout)
         Reference.of_episodes(fitted, differ, kept).save(folder)
         interval = t_interval(rewards)
         values = {"task": run.task, "preset": "default", "params": {}, "episodes": len(seeds)}
         values |= {"mean": interval.value, "low": interval.low, "high": interval.high}
-        record_score(folder, {**values, "normalised": score, "warning": None})
+        record_score(folder, weights, {**values, "normalised": score, "warning": None})
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(folder, out)
     return record

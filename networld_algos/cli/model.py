@@ -66,7 +66,7 @@ def evaluate(
         as_json: Print JSON instead of a table.
     """
     from networld_algos.results.stats import normalised_score, t_interval
-    from networld_algos.training.checkpoint import load
+    from networld_algos.training.checkpoint import load_named
     from networld_algos.training.cpu import configure_cpu
     from networld_algos.training.evaluate import evaluate as run
     from networld_algos.training.hub import fetch, record_score
@@ -89,7 +89,7 @@ def evaluate(
             raise ValueError(f"{wrong[0]} is for a simulation; leave it out with --dataset")
     folder = fetch(checkpoint)
     task = task and task_name(task)
-    model, extra = load(folder, expect_task=task)
+    model, extra, weights = load_named(folder, expect_task=task)
     model.reconfigure(**dict(_setting(text) for text in decisions))
     task = task or _only_task(model.specs)
     if dataset is not None:
@@ -140,7 +140,7 @@ def evaluate(
         kept = {"task": task, "preset": network.preset, "params": dict(network.params)}
         kept |= {"episodes": episodes, "mean": result.mean, "warning": warning}
         kept |= {"low": interval.low, "high": interval.high}
-        record_score(folder, {**kept, "normalised": normalised(result.mean)})
+        record_score(folder, weights, {**kept, "normalised": normalised(result.mean)})
     cost = {
         "latency_p50_ms": result.latency_p50_ms,
         "latency_p99_ms": result.latency_p99_ms,

@@ -47,7 +47,7 @@ def read(source: str | Path, task: str | None = None, device: str = "cpu") -> Lo
         OSError: If the Hub cannot be reached.
     """
     folder = fetch(source)
-    algorithm, extra = checkpoint.load(folder, task, device)
+    algorithm, extra, weights = checkpoint.load_named(folder, task, device)
     if task is None:
         if len(algorithm.specs) != 1:
             raise ValueError(
@@ -55,7 +55,7 @@ def read(source: str | Path, task: str | None = None, device: str = "cpu") -> Lo
             )
         task = next(iter(algorithm.specs))
     algorithm.eval()
-    model = zlib.crc32(f"{checkpoint.weights_file(folder)} {task}".encode())
+    model = zlib.crc32(f"{weights} {task}".encode())
     return Loaded(algorithm, interface_of(algorithm, task, model), extra)
 
 

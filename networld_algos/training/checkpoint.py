@@ -22,8 +22,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,14 @@ def weights_file(path: str | Path) -> str:
     return read_index(path)["files"]["model"]
 
 
+@contextmanager
+def unchanged(path: str | Path) -> Iterator[None]:
+    """Let no process save into a folder for a while; where none can write, none does."""
+    folder = Path(path)
+    with locked(folder / LOCK, remove=True) if os.access(folder, os.W_OK) else nullcontext():
+        yield
+
+
 def read_extra(path: str | Path) -> dict[str, Any]:
     """The ``extra`` of a checkpoint, without reading the weights.
 
@@ -184,6 +194,18 @@ def load(
         ValueError: If a file is missing or damaged, the format or the algorithm is unknown, or
             the model is for another task.
     """
+    return load_named(path, expect_task, device)[:2]
+
+
+def load_named(
+    path: str | Path,
+    expect_task: str | TaskSpec | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[Algorithm, dict[str, Any], str]:
+    """As `load`, and the name of the file of exactly these weights, see `weights_file`.
+
+    A training that saves into the folder may replace them at any time.
+    """
     folder = Path(path)
     index, parts = _read_whole(folder)
     file = folder / INDEX
@@ -210,7 +232,7 @@ def load(
     algorithm.to(device)
     with reading(folder / index["files"]["optimizers"], REMEDY):
         _restore_optimizers(algorithm, index["optimizers"], parts["optimizers"])
-    return algorithm, index["extra"]
+    return algorithm, index["extra"], index["files"]["model"]
 
 
 def _read_whole(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:

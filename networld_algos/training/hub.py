@@ -100,9 +100,11 @@ def push_to_hub(
                 raise ValueError("extra needs an algorithm; a checkpoint's folder has its own")
             source = fetch(model, token=token, endpoint=endpoint)
             checkpoint.load(source)  # raises, so that no unusable checkpoint is uploaded
-            for pattern in FILES:
-                for file in source.glob(pattern):
-                    shutil.copy(file, folder / file.name)
+            with checkpoint.unchanged(source):
+                for pattern in FILES:
+                    for file in source.glob(pattern):
+                        shutil.copy(file, folder / file.name)
+            checkpoint.verify(folder)
         write_text(folder / CARD, model_card(folder, repo_id))
         api = hub.HfApi(endpoint=endpoint, token=token)
         with _clear_errors(hub, repo_id):
@@ -217,15 +219,24 @@ def _episodes(about: dict[str, Any]) -> str | None:
     return f"{fitted}, {total - fitted} more held out"
 
 
-def record_score(folder: Path, values: dict[str, Any]) -> None:
+def record_score(folder: Path, weights: str, values: dict[str, Any]) -> None:
     """Write the result of `networld evaluate` beside the checkpoint, for its card.
 
     Args:
         folder: Folder of the checkpoint.
+        weights: Name of the file of the weights that were scored.
         values: ``task``, ``preset``, ``episodes``, ``mean``, ``low``, ``high`` and ``normalised``
             (or None); perhaps ``params`` of the task and a ``warning``.
+
+    Raises:
+        ValueError: If the folder holds other weights by now.
     """
-    about = {**values, "model": checkpoint.weights_file(folder)}
+    if checkpoint.weights_file(folder) != weights:
+        raise ValueError(
+            f"the score is not recorded: the model in {folder} was replaced during the evaluation; "
+            "evaluate it again"
+        )
+    about = {**values, "model": weights}
     write_text(folder / EVALUATION, json.dumps(about, indent=1) + "\n")
 
 

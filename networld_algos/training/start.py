@@ -34,18 +34,35 @@ class Trained:
         folder: Where its checkpoint is.
         algorithm: Name of its algorithm.
         config: Its settings.
+        weights: Name of the file of its weights.
+        extra: The ``extra`` of its checkpoint.
     """
 
     source: str
     folder: Path
     algorithm: str
     config: Any
+    weights: str
+    extra: dict[str, Any]
 
     def record(self) -> dict[str, Any]:
         """What a checkpoint says about it: source, name of the weights, and their training."""
-        index = checkpoint.read_index(self.folder)
-        about = {k: index["extra"][k] for k in ("dataset", "updates") if k in index["extra"]}
-        return {"source": self.source, "weights": index["files"]["model"], **about}
+        about = {k: self.extra[k] for k in ("dataset", "updates") if k in self.extra}
+        return {"source": self.source, "weights": self.weights, **about}
+
+    def load(self) -> Algorithm:
+        """The model with its weights.
+
+        Raises:
+            ValueError: If the checkpoint is damaged, or was replaced since it was found.
+        """
+        algorithm, _, weights = checkpoint.load_named(self.folder)
+        if weights != self.weights:
+            raise ValueError(
+                f"{self.source} was replaced by another training meanwhile; start from a model "
+                "that is finished"
+            )
+        return algorithm
 
 
 def find_model(source: str | Path, algorithm: str) -> Trained:
@@ -67,7 +84,9 @@ def find_model(source: str | Path, algorithm: str) -> Trained:
             f"{source} holds a {index['algorithm']} model, and {algorithm} cannot start from it; "
             f"train {index['algorithm']}, or start from a {algorithm} model"
         )
-    return Trained(str(source), folder, algorithm, make_config(algorithm, index["config"]))
+    config = make_config(algorithm, index["config"])
+    weights = index["files"]["model"]
+    return Trained(str(source), folder, algorithm, config, weights, index["extra"])
 
 
 def start_from(
@@ -94,7 +113,7 @@ def start_from(
         ValueError: If the checkpoint is damaged, the kind of action or the sizes of the networks
             differ, or the algorithm cannot adapt to a new task.
     """
-    trained, _ = checkpoint.load(origin.folder)
+    trained = origin.load()
     config = trained.config if config is None else config
     given = episodes.spec
     known = trained.specs.get(given.task)
@@ -166,7 +185,7 @@ def keeper(
     def start() -> tuple[Algorithm, Algorithm]:
         assert origin is not None
         begun = start_from(origin, data, updates, config=model.config, seed=seed)
-        return begun, checkpoint.load(origin.folder)[0]
+        return begun, origin.load()
 
     how = {"weight_decay": weight_decay, "strength": strength}
     return Keeper(model, data, heldout, seed, origin=start if origin else None, **how)

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import urlparse
@@ -230,11 +231,43 @@ def test_what_is_pushed_can_be_loaded(tmp_path, monkeypatch):
         hub.push_to_hub(tmp_path, "name")
 
 
+def test_a_save_waits_while_a_checkpoint_is_copied(model, tmp_path, monkeypatch):
+    """Without that, an index would be uploaded without the weights that it names."""
+    source, whole, savers = tmp_path / "m", [], []
+    checkpoint.save(model, source)
+    copy = hub.shutil.copy
+
+    def slow(file, target):
+        if not savers:
+            with torch.no_grad():
+                next(model.parameters()).add_(1.0)
+            savers.append(threading.Thread(target=checkpoint.save, args=(model, source)))
+            savers[0].start()
+            savers[0].join(0.5)
+        return copy(file, target)
+
+    class Api:
+        def create_repo(self, *_, **__):
+            return "url"
+
+        def upload_folder(self, folder_path, **_):
+            whole.append(checkpoint.verify(folder_path))
+
+    monkeypatch.setattr(hub, "_clear_errors", lambda *_: nullcontext())
+    monkeypatch.setattr(hub.shutil, "copy", slow)
+    monkeypatch.setattr(hub, "_hub", lambda: SimpleNamespace(HfApi=lambda **_: Api()))
+    assert hub.push_to_hub(source, "owner/name") == "url"
+    savers[0].join()
+    assert len(whole) == 1
+    assert checkpoint.weights_file(source) != whole[0]["files"]["model"]
+
+
 def test_a_score_is_that_of_the_weights(model, tmp_path):
     checkpoint.save(model, tmp_path, {"updates": 1})
     assert "score" not in hub.model_card(tmp_path, "owner/m")
     found = {"task": "toy", "preset": "default", "episodes": 9, "mean": 1.25, "low": 1.0}
-    hub.record_score(tmp_path, {**found, "high": 1.5, "normalised": 87.5})
+    weights = checkpoint.weights_file(tmp_path)
+    hub.record_score(tmp_path, weights, {**found, "high": 1.5, "normalised": 87.5})
     card = hub.model_card(tmp_path, "owner/m")
     assert "1.25 [1, 1.5]" in card
     assert "normalised 87.5" in card
@@ -242,6 +275,8 @@ def test_a_score_is_that_of_the_weights(model, tmp_path):
         next(model.parameters()).add_(1.0)
     checkpoint.save(model, tmp_path, {"updates": 2})
     assert hub.score_of(tmp_path) is None
+    with pytest.raises(ValueError, match="was replaced during the evaluation"):
+        hub.record_score(tmp_path, weights, found)
 
 
 def test_evaluate_records(tmp_path, capsys):

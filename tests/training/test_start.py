@@ -82,6 +82,14 @@ def test_what_does_not_fit_is_refused(toy, data, tmp_path):
     assert start_from(found, data, 5, config=slower).config == slower
 
 
+def test_a_model_that_is_replaced_meanwhile_is_refused(data, tmp_path):
+    saved(tmp_path, "bc", data)
+    found = find_model(tmp_path, "bc")
+    saved(tmp_path, "bc", data, updates=4)
+    with pytest.raises(ValueError, match="was replaced by another training meanwhile"):
+        start_from(found, data, 5)
+
+
 def test_parts_that_a_model_gets_have_the_statistics_of_the_data(data, tmp_path):
     saved(tmp_path, "networld", data)
     found = find_model(tmp_path, "networld")
