@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -20,7 +19,14 @@ from torch import Tensor, nn
 
 from networld_algos.base import Algorithm
 from networld_algos.deploy.loading import network_of, read
-from networld_algos.deploy.onnx_station import ABOUT, DECISION, FORMAT, MESSAGE, OnnxEngine
+from networld_algos.deploy.onnx_station import (
+    ABOUT,
+    DECISION,
+    FORMAT,
+    MESSAGE,
+    OnnxEngine,
+    graph_name,
+)
 from networld_algos.files import write_bytes
 from networld_algos.nn.random import GivenNoise
 from networld_envs.store.exporting.extras import optional
@@ -84,7 +90,7 @@ def export(
 
     Args:
         source: Folder of a checkpoint, ``pretrained:NAME`` or ``hf://owner/name``.
-        out: Folder to write; files of an earlier export in it are replaced.
+        out: Folder to write. An earlier export in it is replaced when the new one is complete.
         task: The task, if the model has several.
         slots: Most neighbours of a station; by default, the width of the training data's table.
         preset: Preset of the task's parameters, for the fallback action. By default, that of the
@@ -141,20 +147,22 @@ def export(
     }
     with tempfile.TemporaryDirectory(prefix="networld-") as made:
         folder = Path(made)
+        graphs = about["graphs"] = {}
         if face.message_width:
-            _write(_Message(algorithm, face.task), (blank,), ["observation"], folder / MESSAGE)
+            sent = _Message(algorithm, face.task)
+            graphs[MESSAGE] = _write(sent, (blank,), ["observation"], folder, MESSAGE)
         heard, heard_names = (mail, ["held", "usable"]) if face.message_width else ((), [])
         inputs = ["observation", *heard_names, *names]
-        _write(step, (blank, *heard, noise), inputs, folder / DECISION)
+        graphs[DECISION] = _write(step, (blank, *heard, noise), inputs, folder, DECISION)
         (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         _compare(step, OnnxEngine(folder), algorithm)
         out = Path(out)
-        for stale in (MESSAGE, DECISION, ABOUT):
-            (out / stale).unlink(missing_ok=True)
-        for file in sorted(folder.iterdir(), key=lambda f: f.name == ABOUT):  # the index comes last
-            write_bytes(out / file.name, file.read_bytes())
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        for name in (*graphs.values(), ABOUT):  # the index comes last, so a reader finds a whole
+            write_bytes(out / name, (folder / name).read_bytes())
+    for graph in (MESSAGE, DECISION):
+        for stale in out.glob(f"{graph}-{'[0-9a-f]' * 16}.onnx"):
+            if stale.name not in graphs.values():
+                stale.unlink(missing_ok=True)
     return about
 
 
@@ -164,7 +172,11 @@ def _needs_gradients(config: Any) -> bool:
     return plans and config.guidance == "gradient" and config.guidance_weight > 0
 
 
-def _write(module: nn.Module, inputs: tuple[Any, ...], names: list[str], path: Path) -> None:
+def _write(
+    module: nn.Module, inputs: tuple[Any, ...], names: list[str], folder: Path, graph: str
+) -> str:
+    """Write a graph into a folder; returns the name of its file."""
+    path = folder / graph
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself
@@ -173,12 +185,15 @@ def _write(module: nn.Module, inputs: tuple[Any, ...], names: list[str], path: P
             inputs,
             str(path),
             input_names=names,
-            output_names=["message" if path.name == MESSAGE else "action"],
+            output_names=["message" if graph == MESSAGE else "action"],
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
             verbose=False,
         )
+    name = graph_name(graph, path.read_bytes())
+    path.rename(folder / name)
+    return name
 
 
 def _compare(step: _Decision, engine: OnnxEngine, algorithm: Algorithm) -> None:

@@ -8,15 +8,17 @@
 
 The folder holds ``station.json`` and two graphs::
 
-    message.onnx    observation (O,)                                   -> message (M,)
-    decision.onnx   observation (O,), held (D, M), usable (D,), noise  -> action (A,) or ()
+    message-<hash>.onnx    observation (O,)                                   -> message (M,)
+    decision-<hash>.onnx   observation (O,), held (D, M), usable (D,), noise  -> action (A,) or ()
 
-All inputs are float32. ``station.json`` lists the noise inputs, if there are any, and the sizes.
+All inputs are float32. ``station.json`` lists the noise inputs, if there are any, the sizes, and
+the names of the graphs, which are those of their content.
 `networld_algos.deploy.interface.Engine` says what the others mean.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from importlib import import_module
@@ -29,8 +31,16 @@ from numpy.typing import NDArray
 from networld_algos.deploy.interface import Interface, stream_seed
 from networld_algos.deploy.station import Fallback, Station
 
-FORMAT = 1
-ABOUT, MESSAGE, DECISION = "station.json", "message.onnx", "decision.onnx"
+FORMAT = 2
+ABOUT = "station.json"
+MESSAGE, DECISION = "message", "decision"
+"""The graphs; a model that does not communicate has no first one."""
+AGAIN = "run networld export again"
+
+
+def graph_name(graph: str, data: bytes) -> str:
+    """Name of the file of a graph, by its content."""
+    return f"{graph}-{hashlib.sha256(data).hexdigest()[:16]}.onnx"
 
 
 class OnnxEngine:
@@ -57,33 +67,21 @@ class OnnxEngine:
                 "exported models need onnxruntime: pip install 'networld[deploy]'"
             ) from error
         folder = Path(folder)
-        text = (folder / ABOUT).read_text(encoding="utf-8")
         try:
-            self.about: dict[str, Any] = json.loads(text)
-            if self.about["format"] != FORMAT:
-                raise ValueError(
-                    f"it has format {self.about['format']}, this version reads {FORMAT}"
-                )
-            self.interface = Interface.from_dict(self.about["interface"])
-            self.slots = int(self.about["neighbour_slots"])
-            self._noise = [(n["name"], n["kind"], tuple(n["shape"])) for n in self.about["noise"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{folder / ABOUT} cannot be used ({error}); write it again with networld export"
-            ) from error
+            graphs = self._read(folder)
+        except FileNotFoundError:
+            graphs = self._read(folder)  # another export may have replaced the files in between
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
 
-        def session(name: str) -> Any:
-            if not (folder / name).is_file():
-                raise FileNotFoundError(f"{folder / name} is missing; run networld export again")
+        def session(graph: str) -> Any:
             try:
                 return ort.InferenceSession(
-                    str(folder / name), options, providers=["CPUExecutionProvider"]
+                    graphs[graph], options, providers=["CPUExecutionProvider"]
                 )
             except Exception as error:  # onnxruntime has an exception for each cause
                 raise ValueError(
-                    f"{folder / name} is damaged ({error}); run networld export again"
+                    f"the {graph} graph in {folder} cannot be run by this onnxruntime ({error})"
                 ) from error
 
         self._decision = session(DECISION)
@@ -96,6 +94,34 @@ class OnnxEngine:
         width = self.interface.message_width
         self.decide(blank, np.zeros((0, width), np.float32), np.zeros(0, np.float32))
         self.reset()
+
+    def _read(self, folder: Path) -> dict[str, bytes]:
+        """Read the description of the model; returns its graphs."""
+        text = (folder / ABOUT).read_text(encoding="utf-8")
+        try:
+            self.about: dict[str, Any] = json.loads(text)
+            if self.about["format"] != FORMAT:
+                raise ValueError(
+                    f"it has format {self.about['format']}, this version reads {FORMAT}"
+                )
+            self.interface = Interface.from_dict(self.about["interface"])
+            self.slots = int(self.about["neighbour_slots"])
+            self._noise = [(n["name"], n["kind"], tuple(n["shape"])) for n in self.about["noise"]]
+            wanted = [DECISION, *([MESSAGE] if self.interface.message_width else [])]
+            names = {graph: str(self.about["graphs"][graph]) for graph in wanted}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{folder / ABOUT} cannot be used ({error}); write it again with networld export"
+            ) from error
+        found = {}
+        for graph, name in names.items():
+            file = folder / Path(name).name
+            if not file.is_file():
+                raise FileNotFoundError(f"{file} is missing; {AGAIN}")
+            found[graph] = file.read_bytes()
+            if graph_name(graph, found[graph]) != name:
+                raise ValueError(f"{file} is damaged: its content does not match its name; {AGAIN}")
+        return found
 
     def reset(self) -> None:
         """Start the noise again; exported models have no other history."""

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from networld_algos import save
-from networld_algos.deploy import Station, export, load_onnx_station
+from networld_algos import make, save
+from networld_algos.deploy import Station, export, load_onnx_station, onnx_export
 from tests.helpers.algorithms import untrained
 
 PLANS = {"planner": "diffusion", "horizon": 4, "guidance": "none", "deviation": 1.0}
@@ -100,6 +100,30 @@ def test_what_cannot_be_exported_is_named_and_leaves_nothing(toy, tmp_path):
         export(tmp_path / "bc", tmp_path / "file")
 
 
+def test_an_export_that_fails_leaves_the_one_before(toy, tmp_path, monkeypatch):
+    """A station that starts while another model is exported always finds a whole one."""
+    spec, folder = toy("box").spec, tmp_path / "onnx"
+    for seed in (0, 1):
+        save(make("bc", spec, {"hidden": 8}, seed=seed), tmp_path / str(seed))
+    export(tmp_path / "0", folder)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    real, written = onnx_export.write_bytes, []
+
+    def full(path, data):
+        if len(written) == 1:
+            raise OSError("no space left on device")
+        written.append(real(path, data))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(onnx_export, "write_bytes", full)
+        with pytest.raises(OSError, match="no space left"):
+            export(tmp_path / "1", folder)
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    load_onnx_station(folder, 0, [1], message_delay=1)
+    about = export(tmp_path / "1", folder)
+    assert {file.name for file in folder.iterdir()} == {"station.json", *about["graphs"].values()}
+
+
 def test_a_damaged_or_small_export_is_named(toy, tmp_path):
     save(untrained("bc", toy("box").spec), tmp_path)
     export(tmp_path, tmp_path / "onnx", slots=2)
@@ -107,11 +131,12 @@ def test_a_damaged_or_small_export_is_named(toy, tmp_path):
     with pytest.raises(ValueError, match=r"exported for 2 neighbours, got 3.*--slots 3"):
         load_onnx_station(folder, 0, [1, 2, 3], message_delay=1)
     about = json.loads((folder / "station.json").read_text())
-    (folder / "decision.onnx").write_bytes(b"no graph")
-    with pytest.raises(ValueError, match=r"decision\.onnx is damaged"):
+    graph = folder / about["graphs"]["decision"]
+    graph.write_bytes(b"no graph")
+    with pytest.raises(ValueError, match=r"decision-\w+\.onnx is damaged"):
         load_onnx_station(folder, 0, [1], message_delay=1)
-    (folder / "decision.onnx").unlink()
-    with pytest.raises(FileNotFoundError, match=r"decision\.onnx is missing"):
+    graph.unlink()
+    with pytest.raises(FileNotFoundError, match=r"decision-\w+\.onnx is missing"):
         load_onnx_station(folder, 0, [1], message_delay=1)
     (folder / "station.json").write_text(json.dumps({**about, "format": 9}))
     with pytest.raises(ValueError, match="it has format 9"):
