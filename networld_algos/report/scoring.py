@@ -225,7 +225,9 @@ def median_or_none(values: Sequence[float | None]) -> float | None:
 
 
 def _references(rows: Sequence[Row], seed_set: str = "test") -> list[Row]:
-    return [r for r in rows if r.kind == "reference" and r.eval_seed_set == seed_set]
+    found = [r for r in rows if r.kind == "reference" and r.eval_seed_set == seed_set]
+    check_unique(found)
+    return found
 
 
 def _bare(value: float) -> Interval:

@@ -181,7 +181,8 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
     It is None if a run was scored on test seeds only once, because there is nothing to choose.
 
     Raises:
-        ValueError: If two final rows claim the same run.
+        ValueError: If two final rows claim the same run, or a method has two results of one seed,
+            such as those of two shares of the data.
     """
     beside, validation = ends(rows), scales(rows, "validation")
     learned = learned_rows(rows, experiment)
@@ -194,6 +195,13 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
     for (panel, label, factor_level), group in grouped(
         last, lambda r: (*method_of(r), factor_level_of(r))
     ):
+        if len({r.seed for r in group}) < len(group):
+            shares = sorted({r.fraction for r in group if r.fraction is not None})
+            raise ValueError(
+                f"{label!r} has several results of one seed on {panel[1] or panel[0]} in "
+                f"{experiment!r}, with shares of the data {shares}: their mean would say nothing; "
+                "give each share its own label"
+            )
         both = scale_of(beside, group[0])
         returns = [np.asarray(r.episode_returns) for r in group]
         runs = score = best_score = rise = None

@@ -7,7 +7,8 @@ leads. Its lead over every other method is the paired difference of their scores
 * *beaten*: not level, and the interval lies above zero,
 * *open*: neither, so these rows do not decide between the two.
 
-The leader wins if it beats all others. With fewer than `MARK_SEEDS` seeds, nothing is decided.
+The leader wins if it beats all others. If it shares fewer than `MARK_SEEDS` seeds with any of them,
+nothing is decided.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from networld_algos.results import stats
 from networld_algos.results.stats import MATTERS, Interval
 
 MARK_SEEDS = 3
-"""Fewest training seeds of each method behind a verdict."""
+"""Fewest training seeds, shared by the leader and each other method, behind a verdict."""
 
 
 class Standing(StrEnum):
@@ -53,11 +54,13 @@ class Rival:
         final: Its final score.
         lead: Score of the leader minus its own, paired by seed and network.
         standing: What follows from ``lead``.
+        seeds: Number of training seeds that it shares with the leader.
     """
 
     final: Final
     lead: Interval
     standing: Standing
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ class Verdict:
 
     @property
     def seeds(self) -> int:
-        """Training seeds of the method that has the fewest."""
-        return min(len(f.seeds) for f in (self.leader, *(r.final for r in self.rivals)))
+        """Training seeds that the leader shares with the rival that has the fewest of them."""
+        return min((r.seeds for r in self.rivals), default=len(self.leader.seeds))
 
     def those(self, standing: Standing) -> list[Rival]:
         """The rivals of one standing, best first."""
@@ -143,11 +146,12 @@ def verdicts(
         if len(compared) < 2:
             continue
         leader = compared[0]
-        enough = all(len(f.seeds) >= MARK_SEEDS for f in compared)
+        shared = [len(pairs(leader, other)) for other in compared[1:]]
+        enough = min(shared) >= MARK_SEEDS
         rivals: list[Rival] = []
-        for other in compared[1:]:
+        for other, seeds in zip(compared[1:], shared, strict=True):
             lead = difference(leader, other, rng)
-            rivals.append(Rival(other, lead, standing(lead) if enough else Standing.OPEN))
+            rivals.append(Rival(other, lead, standing(lead) if enough else Standing.OPEN, seeds))
         above = ranked[0] if ranked[0] is not leader else None
         out.append(Verdict(panel, leader, rivals, above))
     return out

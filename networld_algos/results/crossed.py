@@ -128,8 +128,9 @@ def share_limits(percent: float, networks: int, confidence: float = 0.95) -> tup
 def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
     """Mean of independent estimates, such as those of several tasks.
 
-    Parts of the same kind are added, with Satterthwaite's degrees of freedom. The numbers of seeds
-    and networks are the smallest of all.
+    Parts of the same kind are added, with Satterthwaite's degrees of freedom. A part that is not
+    known for a task, because it has one network or one seed, counts as zero there. The numbers of
+    seeds and networks are the smallest of all.
     """
     return Estimate(
         float(np.mean([e.value for e in estimates])),
@@ -142,10 +143,10 @@ def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
 
 def _mean_part(parts: Sequence[Part | None]) -> Part | None:
     known = [part for part in parts if part is not None]
-    if len(known) < len(parts):
+    if not known:
         return None
     variance = sum(part.variance for part in known)
     if variance == 0.0:
         return known[0]
     freedom = variance**2 / sum(part.variance**2 / part.freedom for part in known)
-    return Part(variance / len(known) ** 2, freedom)
+    return Part(variance / len(parts) ** 2, freedom)

@@ -97,8 +97,9 @@ def read_suite(folder: Path) -> SuiteRows:
     Raises:
         FileNotFoundError: If there is nothing at ``folder``.
         ValueError: If it holds no rows or rows of several suites (the message says what to give
-            instead), if its models were trained on two contents of one dataset, or if one of its
-            files is damaged (the message names the file).
+            instead), if its models were trained on two contents of one dataset, if it has two
+            different results of a reference policy, or if one of its files is damaged (the message
+            names the file).
     """
     if not folder.exists():
         raise FileNotFoundError(
@@ -124,6 +125,7 @@ def read_suite(folder: Path) -> SuiteRows:
     copied = {file: found for file, found in by_file.items() if file.parent.name == COMMITTED}
     for part in (copied, {file: by_file[file] for file in by_file if file not in copied}):
         _refuse_mixed_data(folder, part)
+    rows = _without_equal_references(folder, by_file)
     ((suite, home),) = suites.items()
     commands = _commands(folder, suite)
     if (folder / COMMITTED / COMMANDS).is_file():
@@ -150,6 +152,30 @@ def _refuse_mixed_data(folder: Path, by_file: dict[Path, list[Row]]) -> None:
                 f"{places}. A report would average them. Keep the files of one content, move the "
                 f"others to the subfolder {SUPERSEDED!r}, and run the suite again"
             )
+
+
+def _without_equal_references(folder: Path, by_file: dict[Path, list[Row]]) -> list[Row]:
+    """All rows, without the repetitions of a reference policy's result in further files.
+
+    Suites whose conditions differ score the references anew, and unpacking merges their files.
+    """
+    seen: dict[object, tuple[Path, Row]] = {}
+    kept: list[Row] = []
+    for file, rows in by_file.items():
+        for row in rows:
+            key = (row.run, row.eval_seed_set)
+            if row.kind == "reference" and key in seen:
+                other, first = seen[key]
+                if first.episode_returns != row.episode_returns:
+                    raise ValueError(
+                        f"{folder} holds two results of the reference policy {row.label!r} on "
+                        f"{row.task}, in {other.name} and {file.name}. Keep the one that was made "
+                        f"with the other rows, and move the other to the subfolder {SUPERSEDED!r}"
+                    )
+                continue
+            seen[key] = (file, row)
+            kept.append(row)
+    return kept
 
 
 def record_command(folder: Path, arguments: Sequence[str]) -> None:

@@ -75,6 +75,16 @@ _FLOAT_OR_NONE = (
     "level",
 )
 
+_NOT_NEGATIVE = (
+    "episodes",
+    "updates",
+    "latency_p50_ms",
+    "latency_p99_ms",
+    "bytes_per_step",
+    "train_seconds",
+    "epochs",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -196,8 +206,10 @@ class Row:
             raise ValueError(
                 f"factor and level go together, got factor={self.factor!r}, level={self.level!r}"
             )
-        if self.epochs is not None and self.epochs < 0.0:
-            raise ValueError(f"epochs must not be negative, got {self.epochs}")
+        for name in _NOT_NEGATIVE:
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} must not be negative, got {value}")
         if not self.episode_returns:
             raise ValueError("episode_returns must hold at least one episode")
 

@@ -82,6 +82,14 @@ SPOILED = {
         "line 3: trained on dataset 'networld/rb/expert-v0' of content bbbbbbbbbbbbbbbb, which is "
         "not the catalogue's, aaaaaaaaaaaaaaaa",
     ),
+    "more data": (
+        lambda f: last(f)["data_hashes"].update({"me/private-v0": "c" * 64}),
+        "trained on me/private-v0 as well; only few-shot parts may do that",
+    ),
+    "time": (
+        lambda f: last(f).update(train_seconds=-5.0),
+        "line 3: not a row: train_seconds must not be negative, got -5",
+    ),
     "no data": (lambda f: last(f).update(data_hashes={}), "'networld/rb/expert-v0' is not record"),
     "networks": (
         lambda f: last(f).update(episode_returns=[1.0]),

@@ -12,7 +12,9 @@ def test_two_experts_are_refused():
     rows = reference_rows(3)
     expert = next(r for r in rows if r.role == "expert")
     with pytest.raises(ValueError, match=r"several expert policies: \['expert', 'other'\]"):
-        scoring.scales([*rows, replace(expert, algorithm="other")])
+        scoring.scales([*rows, replace(expert, algorithm="other", label="other")])
+    with pytest.raises(ValueError, match="two final rows for the run"):
+        scoring.scales([*rows, expert])
 
 
 def test_training_data_is_drawn_on_the_scale_of_the_suite(display):

@@ -71,6 +71,17 @@ def test_two_rows_of_one_run_are_refused():
         summary.finals(rows, "comparison", np.random.default_rng(0))
 
 
+def test_two_shares_of_the_data_are_not_averaged():
+    rows = reference_rows(20)
+    rows += [
+        make_row(experiment="mine", label="a", seed=s, fraction=f, updates=9, is_last=True)
+        for s in range(3)
+        for f in (0.1, 1.0)
+    ]
+    with pytest.raises(ValueError, match=r"'a' has several results .* \[0\.1, 1\.0\].*own label"):
+        summary.finals(rows, "mine", np.random.default_rng(0))
+
+
 def test_a_crowded_comparison_keeps_one_variant_of_each_algorithm():
     curves = crowd()
     assert {c.label for c in summary.leading(curves)} == {"a", "b, in another way 3"}

@@ -108,6 +108,16 @@ def test_methods_without_a_shared_seed_are_undecided():
     assert found.outcome is Outcome.OPEN
 
 
+def test_only_shared_seeds_count(monkeypatch):
+    """Three seeds each, of which one is shared, are one pair."""
+    rows = scored({"a": 60, "b": 90}, seeds=5)
+    kept = [r for r in rows if r.seed in {"a": (0, 1, 2), "b": (2, 3, 4)}.get(r.label, (-1,))]
+    rng = np.random.default_rng(0)
+    (found,) = verdicts(summary.finals(kept, "comparison", rng), ["a", "b"], rng)
+    assert found.seeds == 1
+    assert found.outcome is Outcome.OPEN
+
+
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [

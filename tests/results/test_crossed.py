@@ -115,6 +115,18 @@ def test_degenerate_tables():
             crossed_estimate(wrong)
 
 
+def test_what_one_task_does_not_say_leaves_the_variance_of_the_others():
+    """A task whose scores are one value per seed has no part of networks."""
+    rng = np.random.default_rng(0)
+    full, means = table_of(rng, 4, 20, (1, 6, 2)), rng.normal(0, 1, (4, 1))
+    one, other = crossed_estimate(full), crossed_estimate(means)
+    mean = mean_estimate([one, other])
+    assert other.of_networks is None
+    assert one.of_networks is not None
+    assert mean.of_networks is not None
+    assert_allclose(mean.of_networks.variance, one.of_networks.variance / 4)
+
+
 def test_the_mean_of_tasks_covers_their_true_mean():
     rng = np.random.default_rng(0)
     covered = []

@@ -2,7 +2,7 @@ import pytest
 
 from networld_algos.results.folder import Failure, read_failures, read_suite, write_failure
 from networld_algos.results.rows import write_rows
-from tests.report.rows import make_row
+from tests.report.rows import make_row, reference_rows
 
 
 def test_failures_survive_a_round_trip(tmp_path):
@@ -46,3 +46,14 @@ def test_unsuitable_folders_are_refused_with_a_remedy(tmp_path):
         read_suite(tmp_path / "two")
     with pytest.raises(ValueError, match="move every suite to its own folder"):
         read_suite(tmp_path / "mixed")
+
+
+def test_a_reference_policy_has_one_result(tmp_path):
+    """Equal ones, as after unpacking an archive of another state of the suite, are one."""
+    rows = reference_rows(3)
+    write_rows(tmp_path / "reference-a.jsonl", rows)
+    write_rows(tmp_path / "reference-b.jsonl", rows[:2])
+    assert read_suite(tmp_path).rows == rows
+    write_rows(tmp_path / "reference-c.jsonl", reference_rows(5)[:1])
+    with pytest.raises(ValueError, match=r"two results .* in reference-a\.jsonl and reference-c"):
+        read_suite(tmp_path)

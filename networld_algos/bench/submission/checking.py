@@ -216,6 +216,9 @@ def _row_faults(
         found.append(f"commit {row.git_commit!r}: the package had changes that nobody else has")
     if row.dataset is not None and row.dataset not in row.data_hashes:
         found.append(f"the content hash of its dataset {row.dataset!r} is not recorded")
+    others = sorted(set(row.data_hashes) - {row.dataset})
+    if others and row.experiment not in FEW:
+        found.append(f"trained on {', '.join(others)} as well; only few-shot parts may do that")
     for dataset_id, sha256 in row.data_hashes.items():
         if hashes.get(dataset_id, "") not in ("", sha256):
             found.append(
