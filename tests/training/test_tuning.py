@@ -197,6 +197,19 @@ def test_a_trial_of_a_killed_process_is_done_again(tmp_path, monkeypatch):
     assert found.first == SUBJECT.first["learning_rate"]
 
 
+def test_a_new_search_does_not_resume_trials_of_an_old_one(tmp_path):
+    """Its first trial would otherwise get the score of other settings."""
+    left = tmp_path / RUNNING / f"{SUBJECT.stem}-0"
+    other = tmp_path / RUNNING / f"{SUBJECT.stem}-more-0"
+    for folder in (left, other):
+        folder.mkdir(parents=True)
+        (folder / "checkpoint.json").write_text("of an older search")
+    (found,) = search([SUBJECT], replace(QUICK, trials=1), tmp_path)
+    assert found.trials == 1
+    assert not left.exists()
+    assert other.exists()
+
+
 def test_trials_that_fail_or_end_early_are_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
     def train(job):
         if job.number == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,14 @@ class Study:
         self.ends = None if ends is None else (float(ends[0]), float(ends[1]))
         self._restart()
         if not self.study.trials:
+            self._drop_running()
             self.study.enqueue_trial(subject.first)
+
+    def _drop_running(self) -> None:
+        """Delete unfinished trials of an earlier search, which had other settings under a number."""
+        for folder in (self.out / RUNNING).glob(f"{self.subject.stem}-*"):
+            if folder.name.removeprefix(f"{self.subject.stem}-").isdecimal():
+                shutil.rmtree(folder)
 
     def _check(self, about: dict[str, Any]) -> None:
         """Record what the search is about, or raise if it was about something else."""
