@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -36,6 +35,7 @@ from networld_algos.results.folder import (
 from networld_algos.results.rows import read_rows
 from networld_algos.training import checkpoint
 from networld_algos.training.run import BEST
+from networld_envs.files import replacing
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -236,16 +236,13 @@ def _write(out: Path, suite: str, files: Mapping[str, Path], left_out: tuple[str
     """Write the archive beside its place, then move it there."""
     facts = {name: _facts(path.read_bytes()) for name, path in files.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
-    try:
-        with zipfile.ZipFile(temporary, "x", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
-            first = zipfile.ZipInfo(MANIFEST, DATE)
-            archive.writestr(first, _manifest(suite, facts, list(left_out)))
-            for name, path in files.items():
-                entry = zipfile.ZipInfo(name, DATE)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(entry, path.read_bytes())
-        temporary.replace(out)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with (
+        replacing(out) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive,
+    ):
+        first = zipfile.ZipInfo(MANIFEST, DATE)
+        archive.writestr(first, _manifest(suite, facts, list(left_out)))
+        for name, path in files.items():
+            entry = zipfile.ZipInfo(name, DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes())

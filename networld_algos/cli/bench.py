@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 TRY_AGAIN = 75
 """Exit status if the time limit left runs, as EX_TEMPFAIL of sysexits.h."""
+RESULTS = "--results"
 
 
 def bench_run(
@@ -224,9 +227,23 @@ def bench_unpack(archive: Positional[Path], results: Path = Path("results")) -> 
         "archive not used, because what is here is as far or further"
     )
     _print_left_out(found.left_out)
-    suite = command_text("networld", "bench", "run", found.folder.name, "--results", results)
-    console.print(f"next: {suite}")
+    console.print(f"next: {_resuming(found.folder, results)}")
     return 0
+
+
+def _resuming(folder: Path, results: Path) -> str:
+    """The last command that ran a suite, for results in this folder; others have other keys."""
+    from networld_algos.results.folder import read_commands
+
+    run = ["networld", "bench", "run"]
+    found = [*run, folder.name]
+    for line in read_commands(folder):
+        with suppress(ValueError):  # quotes that do not match
+            words = shlex.split(line)
+            found = words if words[:3] == run else found
+    if RESULTS in found:
+        del found[found.index(RESULTS) : found.index(RESULTS) + 2]
+    return command_text(*found, RESULTS, results)
 
 
 def _print_left_out(keys: Sequence[str]) -> None:

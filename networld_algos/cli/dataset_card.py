@@ -22,6 +22,7 @@ from networld_envs.simulator import about as facts_of
 from networld_envs.spec import About, TaskSpec
 from networld_envs.store.minari_io import open_local
 from networld_envs.store.reading.record import dataset_spec
+from networld_envs.store.recipes import known_recipes
 from networld_envs.version import __version__
 
 BAR_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -205,16 +206,24 @@ def describe(dataset_id: str) -> Description:
 
 
 def write_card(dataset_id: str, folder: Path) -> Path:
-    """Write ``<task>-<quality>.md`` and a figure beside it from a local dataset.
+    """Write a page and a figure beside it from a local dataset.
+
+    They are named by the id, without ``networld/``: ``<task>-<quality>.md``.
 
     Returns:
         The path of the page.
+
+    Raises:
+        DatasetError: If there is no such dataset, or the page is that of another one.
     """
     found = describe(dataset_id)
-    stem = "-".join(dataset_id.split("/")[-2:])
-    figure = folder / f"{stem}.png"
+    stem = dataset_id.removeprefix("networld/").replace("/", "-")
+    figure, page = folder / f"{stem}.png", folder / f"{stem}.md"
+    if page.exists() and page.read_text(encoding="utf-8").split("\n", 1)[0] != f"# {dataset_id}":
+        raise store.DatasetError(
+            f"{page} is not the card of {dataset_id}; choose another folder with --out"
+        )
     _draw(found, figure)
-    page = folder / f"{stem}.md"
     lines = found.lines()
     spec, recipe = found.spec, found.about.get("recipe")
     shapes = {
@@ -225,13 +234,15 @@ def write_card(dataset_id: str, folder: Path) -> Path:
         "agent_rewards": f"(T, {spec.num_agents}) float32",
     }
     what = found.minari.get("description", "")
+    known = known_recipes().get(dataset_id)
+    is_ours = known is not None and known.record() == recipe  # its texts are those of the package
     filled = CARD.format(
         dataset_id=dataset_id,
-        what=what if recipe else markdown(what),  # a recipe's description is ours
+        what=what if is_ours else markdown(what),
         figure=figure.name,
         table="| | |\n|---|---|\n"
         + "\n".join(f"| {k} | {markdown(v)} |" for k, v in lines.items()),
-        made=_how_made(dataset_id, recipe)
+        made=_how_made(dataset_id, recipe, can_build=is_ours)
         if recipe
         else f"Imported: {markdown(lines['made by'])}.",
         ranges="\n".join(
@@ -250,21 +261,28 @@ def write_card(dataset_id: str, folder: Path) -> Path:
     return write_text(page, filled)
 
 
-def _how_made(dataset_id: str, recipe: dict[str, Any]) -> str:
+def _how_made(dataset_id: str, recipe: dict[str, Any], can_build: bool) -> str:
     behaviours = [Behaviour(**b) for b in recipe["behaviours"]]
     who = "\n".join(
-        f"* `{b.policy}`"
+        f"* {_code(b.policy)}"
         + (f", {b.random_share:.0%} of the actions random" if b.random_share else "")
         for b in behaviours
     )
     first = recipe["seed"]
+    build = [f"networld dataset build {dataset_id}"] if can_build else []
+    commands = "\n".join([*build, f"networld dataset verify {dataset_id}"])
     return (
         f"{recipe['episodes']} episodes of {recipe['max_cycles']} steps at preset "
-        f"`{recipe['preset']}`, seeds {first} to {first + recipe['episodes'] - 1}, "
-        f"NetWorld {recipe['version']}; "
+        f"{_code(recipe['preset'])}, seeds {first} to {first + recipe['episodes'] - 1}, "
+        f"NetWorld {markdown(recipe['version'])}; "
         f"episode i by entry i modulo {len(behaviours)} of\n\n{who}\n\n"
-        f"```\nnetworld dataset build {dataset_id}\nnetworld dataset verify {dataset_id}\n```"
+        f"```\n{commands}\n```"
     )
+
+
+def _code(text: str) -> str:
+    """Text in a span of code, which no character of it ends."""
+    return f"`{text.replace('`', chr(39))}`"
 
 
 def _draw(found: Description, path: Path) -> None:

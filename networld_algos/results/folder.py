@@ -191,10 +191,16 @@ def record_command(folder: Path, arguments: Sequence[str]) -> None:
 def add_commands(folder: Path, commands: Sequence[str]) -> None:
     """Add lines to `COMMANDS` in a suite's folder, without those that are already listed."""
     path = folder / COMMANDS
-    lines = _read_commands(path) if path.is_file() else []
+    lines = read_commands(folder)
     new = [line for line in dict.fromkeys(commands) if line not in lines]
     if new:
         write_text(path, "".join(f"{text}\n" for text in [*lines, *new]))
+
+
+def read_commands(folder: Path) -> list[str]:
+    """The lines of `COMMANDS` in a suite's folder; none if there is no such file."""
+    path = folder / COMMANDS
+    return _read_commands(path) if path.is_file() else []
 
 
 def write_display(folder: Path, display: Display) -> Path:

@@ -127,6 +127,19 @@ def test_an_archive_stays_below_its_size_and_says_what_is_left_out(suite, tmp_pa
     assert "more than the limit of" in capsys.readouterr().err
 
 
+def test_unpacking_says_how_to_go_on_with_the_same_settings(suite, tmp_path, capsys):
+    """Other settings have other keys, so the rows of the archive would be set aside."""
+    line = ["bench", "run", "mine.py", "--settings", "my choices.toml", "--results", "there"]
+    record_command(suite, line)
+    commands = suite / "commands.txt"
+    commands.write_text(commands.read_text() + "networld bench run 'no end\n")
+    pack(suite, tmp_path / "a.zip")
+    here = tmp_path / "here"
+    assert main(["bench", "unpack", str(tmp_path / "a.zip"), "--results", str(here)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"next: networld bench run mine.py --settings 'my choices.toml' --results {here}" in said
+
+
 def test_trainings_that_took_longest_go_first(suite, tmp_path, save):
     save(suite, B, 2, seconds=600.0)
     size = pack(suite, tmp_path / "a.zip").size

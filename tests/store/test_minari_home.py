@@ -334,6 +334,22 @@ def test_a_card_says_what_is_in_the_data(tmp_path):
     assert (out / "rb-tiny-v0.png").read_bytes() == picture
 
 
+def test_a_card_interprets_no_text_of_the_data_and_replaces_no_other_card(tmp_path, capsys):
+    dataset = build("rb", episodes=4)
+    dataset.storage.update_metadata({"description": "<img src=x> [here](http://a.b)"})
+    out = tmp_path / "cards"
+    assert command.main(["dataset", "card", dataset.id, "--out", str(out)]) == 0
+    page = out / "rb-tiny-v0.md"
+    assert "<img" not in page.read_text()
+    assert "[here](" not in page.read_text()
+    page.write_text("# networld/rb-tiny-v0\n")
+    assert command.main(["dataset", "card", dataset.id, "--out", str(out)]) == 2
+    assert "is not the card of networld/rb/tiny-v0; choose another folder" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert page.read_text() == "# networld/rb-tiny-v0\n"
+
+
 def test_every_catalogued_dataset_has_hash_fingerprint_and_card():
     cards = Path(__file__).parents[2] / "datasets" / "cards"
     recorded = prints.fingerprints()

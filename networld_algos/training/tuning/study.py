@@ -88,7 +88,7 @@ class Study:
             self.study.enqueue_trial(subject.first)
 
     def _drop_running(self) -> None:
-        """Delete unfinished trials of an earlier search, which had other settings under a number."""
+        """Delete unfinished trials of an earlier search, whose numbers had other settings."""
         for folder in (self.out / RUNNING).glob(f"{self.subject.stem}-*"):
             if folder.name.removeprefix(f"{self.subject.stem}-").isdecimal():
                 shutil.rmtree(folder)
