@@ -209,6 +209,7 @@ def health(
     import numpy as np
 
     from networld_algos.data.episodes import HEALTH_EPISODES, HOLDOUT
+    from networld_algos.data.identity import recorded_hashes, refuse_other_data
     from networld_algos.data.load import load_episodes
     from networld_algos.training.checkpoint import load
     from networld_algos.training.cpu import configure_cpu
@@ -227,6 +228,9 @@ def health(
                 f"{checkpoint} does not record its training data; name a dataset, e.g. "
                 f"--dataset networld/{task}/expert-v0"
             )
+        found = recorded_hashes([about["dataset"]])
+        remedy = f"the held-out episodes are unknown: give --dataset {about['dataset']}"
+        refuse_other_data(about.get("data_hashes", {}), found, checkpoint, remedy)
         data = load_episodes(about["dataset"], task)
         data = data.fraction(about["episodes"] / len(data), about["seed"])
         data = data.split(HOLDOUT, about["seed"])[1]

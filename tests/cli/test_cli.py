@@ -135,6 +135,16 @@ def test_health_asks_for_data_where_the_checkpoint_names_none(tmp_path, capsys):
     assert "--dataset networld/rb/expert-v0" in " ".join(capsys.readouterr().err.split())
 
 
+def test_health_does_not_call_other_data_held_out(tmp_path, capsys):
+    about = {"dataset": "networld/rb/expert-v0", "episodes": 8, "seed": 0}
+    about["data_hashes"] = {"networld/rb/expert-v0": "0" * 64}
+    save(make("bc", make_vec("rb").simulator.spec), tmp_path / "model", extra=about)
+    assert run("health", tmp_path / "model") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "was made with dataset 'networld/rb/expert-v0' of content 0000000000000000" in said
+    assert "held-out episodes are unknown: give --dataset networld/rb/expert-v0" in said
+
+
 def test_of_a_single_episode_nothing_is_held_out(tmp_path, capsys):
     out = tmp_path / "model"
     config = ("--config.dim", 8, "--config.hidden", 16, "--config.batch-size", 2)
