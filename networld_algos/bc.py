@@ -20,7 +20,7 @@ from networld_algos.nn.action_head import DECODES, ActionHead, Decode
 from networld_algos.nn.inputs import InputsConfig, LocalInputs
 from networld_algos.nn.layers import Hidden, NetworkKind
 from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.optim import MAX_GRAD_NORM, adam, cosine_decay, descend, set_learning_rate
+from networld_algos.nn.optim import MAX_GRAD_NORM, adam, anneal, descend
 from networld_algos.nn.random import seeded
 from networld_algos.results.display import MethodLook
 from networld_envs import validate
@@ -107,8 +107,7 @@ class BC(Algorithm):
         """Take one step on the cloning loss."""
         self.known(batch.task, prepared=True)
         loss = self.cloning_loss(batch, generator)
-        decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
-        set_learning_rate(self.optimizer, self.config.learning_rate * decay)
+        anneal(self.optimizer, self.config.learning_rate, self.counters)
         descend(self.optimizer, loss, MAX_GRAD_NORM)
         self.counters["updates"] += 1
         return {"cloning_loss": loss.item()}

@@ -31,8 +31,8 @@ from networld_algos.nn.action_head import DECODES, Decode, UnitBox
 from networld_algos.nn.actor_critic import ChoiceNet, GaussianActor, RewardScale, TwinQ, follow
 from networld_algos.nn.inputs import InputsConfig, LocalInputs
 from networld_algos.nn.layers import Hidden, NetworkKind
-from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.optim import adam, cosine_decay, descend, set_learning_rate
+from networld_algos.nn.losses import as_floats, masked_mean
+from networld_algos.nn.optim import adam, anneal, descend
 from networld_algos.nn.random import normal, seeded
 from networld_algos.results.display import MethodLook
 from networld_envs import validate
@@ -174,17 +174,18 @@ class MAIQL(Algorithm):
         critic_loss = self.critic_loss(x, actions, target, weights)
         descend(self._optimizers["critic"], critic_loss)
         actor_loss = self.actor_loss(policy_x, actions, advantage, weights)
-        decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
-        set_learning_rate(self._optimizers["actor"], self.config.learning_rate * decay)
+        anneal(self._optimizers["actor"], self.config.learning_rate, self.counters)
         descend(self._optimizers["actor"], actor_loss)
         follow(self.target_critic, self.critic, self.config.polyak)
         self.counters["updates"] += 1
-        return {
-            "value_loss": value_loss.item(),
-            "critic_loss": critic_loss.item(),
-            "actor_loss": actor_loss.item(),
-            "advantage": masked_mean(advantage, weights).item(),
-        }
+        return as_floats(
+            {
+                "value_loss": value_loss,
+                "critic_loss": critic_loss,
+                "actor_loss": actor_loss,
+                "advantage": masked_mean(advantage, weights),
+            }
+        )
 
     def value_loss(self, x: Tensor, q: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of the expectile regression of V on Q, and the advantage ``(B, N)``."""

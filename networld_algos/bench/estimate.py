@@ -110,9 +110,7 @@ class Pace:
             machine: Only rows of this machine count, see `networld_algos.training.cpu.machine`.
         """
         self.rates = known_rates(
-            row
-            for row in rows
-            if row.machine == machine and (row.device or "cpu").split(",")[0] == self.device
+            row for row in rows if row.machine == machine and row.device_kind == self.device
         )
         for run in runs:
             rate = next((self.rates[k] for k in _labels(run) if k in self.rates), None)

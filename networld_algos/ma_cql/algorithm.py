@@ -57,8 +57,8 @@ from networld_algos.nn.action_head import UnitBox
 from networld_algos.nn.actor_critic import ChoiceNet, RewardScale, SquashedActor, TwinQ, follow
 from networld_algos.nn.inputs import LocalInputs
 from networld_algos.nn.layers import Hidden
-from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.optim import adam, cosine_decay, descend, set_learning_rate
+from networld_algos.nn.losses import as_floats, masked_mean
+from networld_algos.nn.optim import adam, anneal, descend
 from networld_algos.nn.random import normal, seeded, uniform
 from networld_algos.results.display import MethodLook
 from networld_envs.spec import TaskSpec
@@ -150,8 +150,7 @@ class MACQL(Algorithm):
         self.known(batch.task, prepared=True)
         if self.config.decay:
             name, rate = self._deciding
-            decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
-            set_learning_rate(self._optimizers[name], rate * decay)
+            anneal(self._optimizers[name], rate, self.counters)
         batch = assign_rewards(batch, self.config.return_of)
         inputs = self.inputs(batch, generator)
         policy_x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
@@ -194,9 +193,7 @@ class MACQL(Algorithm):
             metrics |= self._update_actor(policy_x, actions, noise, weights)
         follow(self.target_critic, self.critic, self.config.polyak)
         self.counters["updates"] += 1
-        return dict(
-            zip(metrics, torch.stack([m.detach() for m in metrics.values()]).tolist(), strict=True)
-        )
+        return as_floats(metrics)
 
     @torch.no_grad()
     def next_value(self, x_next: Tensor) -> Tensor:

@@ -42,15 +42,8 @@ from networld_algos.ma_dd.config import MADDConfig
 from networld_algos.ma_dd.nets import DecisionDiffuser, StateSegments
 from networld_algos.nn.diffusion import sample
 from networld_algos.nn.features import shuffle_last_action
-from networld_algos.nn.losses import masked_mean
-from networld_algos.nn.optim import (
-    MAX_GRAD_NORM,
-    MovingAverage,
-    adam,
-    cosine_decay,
-    descend,
-    set_learning_rate,
-)
+from networld_algos.nn.losses import as_floats, masked_mean, quantile_loss
+from networld_algos.nn.optim import MAX_GRAD_NORM, MovingAverage, adam, anneal, descend
 from networld_algos.nn.picked import draw_inputs, own_features
 from networld_algos.nn.random import normal, seeded, uniform
 from networld_algos.results.display import MethodLook
@@ -67,7 +60,6 @@ class MADD(Algorithm):
 
     name = "ma-dd"
     look = MethodLook("MA-DD", "#4B2E83", "<")
-    budget = 2_000
     update_s = 0.022
     evaluation_s = 2.8
     pace: ClassVar = {"ns": 2.0}
@@ -150,13 +142,11 @@ class MADD(Algorithm):
         """Take one step on the sum of the losses."""
         self.known(batch.task, prepared=True)
         losses = self.losses(self.nets, batch, generator)
-        decay = cosine_decay(self.counters["updates"], self.counters["total_updates"])
-        set_learning_rate(self.optimizer, self.config.learning_rate * decay)
+        anneal(self.optimizer, self.config.learning_rate, self.counters)
         descend(self.optimizer, torch.stack(list(losses.values())).sum(), MAX_GRAD_NORM)
         self.ema.update_parameters(self.nets)
         self.counters["updates"] += 1
-        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
-        return dict(zip(losses, values, strict=True))
+        return as_floats(losses)
 
     @torch.no_grad()
     def validation_loss(self, batch: Batch, generator: torch.Generator) -> float:
@@ -233,9 +223,8 @@ class MADD(Algorithm):
 
     def outlook_loss(self, nets: DecisionDiffuser, data: StateSegments) -> Tensor:
         """``L_q``, for the quantiles of the returns that follow from the present state."""
-        u = data.returns - nets.outlook(data.context)  # (S, Q)
-        shares = nets.shares
-        losses = torch.maximum(shares * u, (shares - 1.0) * u).mean(-1, keepdim=True)
+        errors = data.returns - nets.outlook(data.context)  # (S, Q)
+        losses = quantile_loss(errors, nets.shares).mean(-1, keepdim=True)
         return masked_mean(losses, data.known)
 
     @torch.no_grad()

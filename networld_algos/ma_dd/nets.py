@@ -13,6 +13,7 @@ from networld_algos.nn.action_head import ActionHead
 from networld_algos.nn.diffusion import CosineSchedule, Prediction
 from networld_algos.nn.inputs import InputsConfig, LocalInputs
 from networld_algos.nn.layers import mlp
+from networld_algos.nn.losses import quantile_shares
 from networld_algos.nn.sharding import Picked
 from networld_algos.nn.unet import TemporalUNet
 from networld_envs.spec import TaskSpec
@@ -88,9 +89,7 @@ class DecisionDiffuser(nn.Module):
         self.outlook = mlp([self.inputs.width, *hidden, QUANTILES])
         self.register_buffer("return_stats", torch.tensor([0.0, 1.0]))  # mean, deviation
         self.register_buffer("return_quantiles", torch.zeros(QUANTILES))  # standardised
-        # Any number below all returns is a quantile 0. The ends are moved inwards to be learnable.
-        shares = torch.linspace(0, 1, QUANTILES).clamp(0.01, 0.99)
-        self.register_buffer("shares", shares, persistent=False)
+        self.register_buffer("shares", quantile_shares(QUANTILES), persistent=False)
 
     def denoise(
         self, x: Tensor, t: Tensor, context: Tensor, condition: Tensor, *, frozen: bool = False

@@ -50,7 +50,7 @@ from networld_algos.nn.action_head import ActionHead, UnitBox
 from networld_algos.nn.features import shuffle_last_action
 from networld_algos.nn.inputs import LocalInputs
 from networld_algos.nn.layers import mlp
-from networld_algos.nn.losses import masked_mean
+from networld_algos.nn.losses import as_floats, masked_mean, quantile_loss, quantile_shares
 from networld_algos.nn.optim import adamw, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.picked import draw_inputs
 from networld_algos.nn.random import seeded
@@ -111,9 +111,7 @@ class MADT(Algorithm):
         self.register_buffer("step_stats", torch.ones(2, config.max_steps))  # the same by step
         self.register_buffer("return_quantiles", torch.zeros(QUANTILES, config.max_steps))
         self.register_buffer("last_step", torch.tensor(0))
-        # Any number below all returns is a quantile 0. The ends are moved inwards to be learnable.
-        shares = torch.linspace(0, 1, QUANTILES).clamp(0.01, 0.99)
-        self.register_buffer("shares", shares, persistent=False)
+        self.register_buffer("shares", quantile_shares(QUANTILES), persistent=False)
         parts = (self.model, self.inputs, self.outlook)
         weights = [weight for part in parts for weight in part.parameters()]
         self.optimizer = adamw(weights, config.learning_rate, config.weight_decay)
@@ -194,7 +192,7 @@ class MADT(Algorithm):
         set_learning_rate(self.optimizer, config.learning_rate * min(rise, fall))
         descend(self.optimizer, torch.stack(list(losses.values())).sum(), MAX_GRAD_NORM)
         self.counters["updates"] += 1
-        return {name: loss.item() for name, loss in losses.items()}
+        return as_floats(losses)
 
     def sequence_loss(self, output: Tensor, actions: Tensor, mask: Tensor) -> Tensor:
         """Mean loss of the head's output over real steps, given by ``mask`` ``(S, T)``."""
@@ -207,8 +205,7 @@ class MADT(Algorithm):
         """``L_q`` of returns-to-go ``(S, T)`` that follow from ``states`` ``(S, T, F)``."""
         mean, std = self.step_stats[:, times]
         u = ((returns - mean) / std).unsqueeze(-1) - self._outlook(states, times)
-        losses = torch.maximum(self.shares * u, (self.shares - 1.0) * u).mean(-1)
-        return masked_mean(losses, mask)
+        return masked_mean(quantile_loss(u, self.shares).mean(-1), mask)
 
     def _outlook(self, states: Tensor, times: Tensor) -> Tensor:
         """Quantiles ``(..., QUANTILES)`` of the returns-to-go, standardised by step."""

@@ -36,7 +36,7 @@ from networld_algos.networld.health import latent_health
 from networld_algos.networld.nets import Nets, TaskNets
 from networld_algos.networld.planning import plan
 from networld_algos.networld.segments import Segments, Transitions, draw_segments
-from networld_algos.nn.losses import masked_mean, row_mean
+from networld_algos.nn.losses import as_floats, masked_mean, row_mean
 from networld_algos.nn.messages import collect
 from networld_algos.nn.optim import (
     MAX_GRAD_NORM,
@@ -229,8 +229,7 @@ class NetWorld(Algorithm):
         descend([optimizer] if frozen else [optimizer, shared], loss, MAX_GRAD_NORM)
         self.ema.update_parameters(self.nets)
         self.counters["updates"] += 1
-        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
-        return dict(zip(losses, values, strict=True))
+        return as_floats(losses)
 
     def inverse_loss(
         self, own: TaskNets, z: Tensor, data: Segments, generator: torch.Generator

@@ -141,10 +141,6 @@ class TaskNets(nn.Module):
         self.decoder.linear.weight.copy_(rotation.T * (stats.var + stats.EPS).sqrt())
         self.decoder.linear.bias.copy_(rotation.T @ stats.mean)
 
-    def encode(self, obs: Tensor) -> Tensor:
-        """Raw observations ``(..., O)`` to standardised latents ``(..., d)``."""
-        return self.latents(self.features(obs))
-
     def latents(self, features: Tensor) -> Tensor:
         """Features ``(..., F)`` to standardised latents ``(..., d)``."""
         return self.standardiser(self.encoder(features))

@@ -35,7 +35,6 @@ class Transitions:
         rewards: ``(R, T)`` rewards that count, see `NetWorldConfig.return_of`.
         terminated: ``(R,)`` 1.0 where the episode terminates within the window.
         steps: ``(R, T)`` 1.0 where the transition is real; the first one always is.
-        picked: The agents and windows that the rows come from.
     """
 
     z: Tensor
@@ -48,7 +47,6 @@ class Transitions:
     rewards: Tensor
     terminated: Tensor
     steps: Tensor
-    picked: Picked
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,6 @@ def draw_segments(
         rewards=rewards[window, :, agent],
         terminated=batch.terminated.to(z.dtype).amax(1)[window],
         steps=steps[window],
-        picked=picked,
     )
     return Segments(
         transitions=transitions,

@@ -9,9 +9,9 @@ from networld_algos.nn.action_head import ActionHead
 from networld_algos.nn.features import ObsFeatures
 from networld_algos.nn.inputs import InputsConfig, LocalInputs
 from networld_algos.nn.layers import Hidden, mlp
-from networld_algos.nn.losses import masked_mean, row_mean
+from networld_algos.nn.losses import as_floats, masked_mean, row_mean
 from networld_algos.nn.messages import MeanField, collect
-from networld_algos.nn.optim import adam, adamw, cosine_decay, descend, set_learning_rate
+from networld_algos.nn.optim import adam, adamw, anneal, cosine_decay, descend, set_learning_rate
 from networld_algos.nn.random import normal, seeded, uniform
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "ObsFeatures",
     "adam",
     "adamw",
+    "anneal",
+    "as_floats",
     "collect",
     "cosine_decay",
     "descend",

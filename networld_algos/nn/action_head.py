@@ -103,19 +103,12 @@ class ActionHead(nn.Module):
             low = low.clamp(bound_low, bound_high)
             self.twohot.set_range(low, high.clamp(bound_low, bound_high))
 
-    def forward(self, features: Tensor, legal: Tensor | None = None) -> Tensor:
-        """Logits ``(..., A, K)``, -inf for choices that are not legal.
-
-        Args:
-            features: ``(..., F)``.
-            legal: Optional ``(..., K)`` bool, the choices allowed now; for discrete and ordered
-                actions only.
-        """
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits ``(..., A, K)`` of features ``(..., F)``, -inf for choices that are not legal."""
         logits = self.linear(features)
         logits = logits.view(*logits.shape[:-1], self.columns, self.choices)
         if self.kind != "box":
-            allowed = self.legal if legal is None else (self.legal & legal).unsqueeze(-2)
-            logits = logits.masked_fill(~allowed, float("-inf"))
+            logits = logits.masked_fill(~self.legal, float("-inf"))
         return logits
 
     def loss(self, logits: Tensor, actions: Tensor) -> Tensor:

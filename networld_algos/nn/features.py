@@ -20,6 +20,8 @@ CLIP = 10.0
 SLACK = 0.5
 """Deviations by which the range is wider than the data: a network may extrapolate a little."""
 
+CHUNK = 32  # episodes whose features are computed at a time
+
 FeatureKind = Literal["symlog", "linear", "both"]
 
 FEATURES = get_args(FeatureKind)
@@ -70,14 +72,14 @@ class ObsFeatures(nn.Module):
         self.register_buffer("std", torch.ones(self.width))
         self.register_buffer("low", torch.full((self.width,), -CLIP))
         self.register_buffer("high", torch.full((self.width,), CLIP))
-        self.register_load_state_dict_pre_hook(_keep_widest_range)
+        self.register_load_state_dict_pre_hook(_default_range_of_old_models)
 
-    def fit(self, episodes: Episodes, chunk: int = 32) -> None:
+    def fit(self, episodes: Episodes) -> None:
         """Set mean, deviation and range to those of all real observations of all agents."""
         total = square = np.zeros(self.width)
         low, high = np.full(self.width, np.inf), np.full(self.width, -np.inf)
         count = 0
-        for values in self._chunks(episodes, chunk):
+        for values in self._chunks(episodes):
             total = total + values.sum(axis=0)
             square = square + (values**2).sum(axis=0)
             low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
@@ -97,11 +99,11 @@ class ObsFeatures(nn.Module):
             self.low.copy_(torch.minimum(self.low, scaled.amin(0) - SLACK).clamp(min=-CLIP))
             self.high.copy_(torch.maximum(self.high, scaled.amax(0) + SLACK).clamp(max=CLIP))
 
-    def _chunks(self, episodes: Episodes, chunk: int = 32) -> Iterator[NDArray[np.float64]]:
+    def _chunks(self, episodes: Episodes) -> Iterator[NDArray[np.float64]]:
         """Features ``(rows, F)`` before they are standardised, of some episodes at a time."""
-        for start in range(0, len(episodes), chunk):
-            obs = torch.as_tensor(episodes.obs[start : start + chunk], dtype=torch.float64)
-            lengths = torch.as_tensor(episodes.lengths[start : start + chunk])
+        for start in range(0, len(episodes), CHUNK):
+            obs = torch.as_tensor(episodes.obs[start : start + CHUNK], dtype=torch.float64)
+            lengths = torch.as_tensor(episodes.lengths[start : start + CHUNK])
             real = torch.arange(obs.shape[1]) <= lengths[:, None]  # the final observation counts
             yield self._values(obs[real].to(self.mean.device)).flatten(0, -2).cpu().numpy()
 
@@ -118,7 +120,7 @@ class ObsFeatures(nn.Module):
         return symlog(obs) if self.kind == "symlog" else torch.cat([symlog(obs), obs], dim=-1)
 
 
-def _keep_widest_range(
+def _default_range_of_old_models(
     module: nn.Module, state_dict: dict[str, Any], prefix: str, *args: Any
 ) -> None:
     """Load a model of an earlier version, which has no range."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +42,21 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
 
 def cosine_decay(update: int, total_updates: int) -> float:
     """Factor falling from 1 at update 0 to 0 at ``total_updates`` (Loshchilov and Hutter, 2017)."""
-    if total_updates <= 0:
-        return 1.0
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, update / total_updates)))
+
+
+def anneal(
+    optimizer: torch.optim.Optimizer, learning_rate: float, counters: Mapping[str, int]
+) -> None:
+    """Let a rate decay to zero along a cosine, see `cosine_decay`.
+
+    Args:
+        optimizer: Whose rate to set for the next step.
+        learning_rate: Rate of the first update.
+        counters: `networld_algos.base.Algorithm.counters`.
+    """
+    decay = cosine_decay(counters["updates"], counters["total_updates"])
+    set_learning_rate(optimizer, learning_rate * decay)
 
 
 def descend(

@@ -208,7 +208,6 @@ class ReturnClassifier(Conditioned):
         self, channels: int, horizon: int, dim: int, mults: Sequence[int], blocks: int, bins: int
     ) -> None:
         super().__init__()
-        self.channels = channels
         dims = [dim * m for m in mults]
         self.condition = StepEmbedding(dim)
         self.down = DownPath(channels, dims, blocks, 2 * dim)

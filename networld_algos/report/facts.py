@@ -46,7 +46,7 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
     if unfinished:
         found.append(f"{len(unfinished)} unfinished runs appear in curves but not in final scores.")
     groups = scoring.grouped(
-        [r for r in learned if r.is_last and r.eval_seed_set == "test"],
+        [r for r in learned if r.is_final],
         lambda r: (r.experiment, r.task, r.dataset, r.label, r.fraction, r.factor, r.level),
     )
     mixed = sorted(

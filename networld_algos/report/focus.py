@@ -73,7 +73,7 @@ def _places(learned: Sequence[Row]) -> dict[str, tuple[int, float]]:
     """
     order = {experiment: i for i, experiment in enumerate(EXPERIMENTS)}
     first = min((r.experiment for r in learned), key=lambda x: order.get(x, len(order)))
-    last = [r for r in learned if r.experiment == first and r.is_last and r.eval_seed_set == "test"]
+    last = [r for r in learned if r.experiment == first and r.is_final]
     scaled: dict[str, list[float]] = {r.label: [] for r in learned}
     panels = grouped(last, panel_of)
     for _, group in panels:

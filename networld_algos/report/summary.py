@@ -95,16 +95,6 @@ class Final:
         """``(seeds,)`` normalised score of each seed."""
         return None if self.runs is None else np.array([run.mean() for run in self.runs])
 
-    @property
-    def median(self) -> float | None:
-        """Median score over all networks of all seeds."""
-        return None if self.runs is None else networks.median_score(self.runs)
-
-    @property
-    def failed(self) -> float | None:
-        """Share of them with a score below `networld_algos.results.networks.FAILED_BELOW`."""
-        return None if self.runs is None else networks.failed_share(self.runs)
-
 
 MOST_CURVES = 8
 
@@ -186,7 +176,7 @@ def finals(rows: Sequence[Row], experiment: str, rng: np.random.Generator) -> li
     """
     beside, validation = ends(rows), scales(rows, "validation")
     learned = learned_rows(rows, experiment)
-    last = [r for r in learned if r.is_last and r.eval_seed_set == "test"]
+    last = [r for r in learned if r.is_final]
     check_unique(last)
     order = {panel: i for i, panel in enumerate(panels(rows, experiment))}
     by_run = dict(grouped(learned, lambda r: r.run))

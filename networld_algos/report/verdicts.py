@@ -92,10 +92,6 @@ class Verdict:
         """Training seeds that the leader shares with the rival that has the fewest of them."""
         return min((r.seeds for r in self.rivals), default=len(self.leader.seeds))
 
-    def those(self, standing: Standing) -> list[Rival]:
-        """The rivals of one standing, best first."""
-        return [rival for rival in self.rivals if rival.standing is standing]
-
     def outcome_of(self, label: str) -> Outcome | None:
         """The outcome for one method; None if it was not compared here."""
         if self.leader.label == label:

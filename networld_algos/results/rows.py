@@ -229,6 +229,16 @@ class Row:
         )
 
     @property
+    def is_final(self) -> bool:
+        """Whether it is the result of a run: its last model, on the test networks."""
+        return self.is_last and self.eval_seed_set == "test"
+
+    @property
+    def device_kind(self) -> str:
+        """``"cpu"`` or ``"cuda"``; rows without a device are from a CPU."""
+        return (self.device or "cpu").split(",")[0]
+
+    @property
     def mean_return(self) -> float:
         """Average reward per agent and step, mean over episodes."""
         return math.fsum(self.episode_returns) / len(self.episode_returns)

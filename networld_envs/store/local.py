@@ -85,7 +85,6 @@ def obtain(
     dataset_id: str,
     jobs: int = 1,
     progress: Progress | None = None,
-    on_download: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> minari.MinariDataset:
     """Download a dataset from the mirror if there is one, else build it.
@@ -94,14 +93,13 @@ def obtain(
         dataset_id: Its id.
         jobs: Processes of a build.
         progress: Progress of a build, in episodes.
-        on_download: Progress of a download, in bytes.
         say: Called with a sentence that says where the data come from; by default it is logged.
 
     Raises:
         DatasetError: If it can be neither downloaded nor built, or a build does not make what the
             catalogue says.
     """
-    dataset = _obtain(dataset_id, jobs, progress, on_download, say)
+    dataset = _obtain(dataset_id, jobs, progress, say)
     check(dataset_id, dataset)
     return dataset
 
@@ -110,7 +108,6 @@ def _obtain(
     dataset_id: str,
     jobs: int,
     progress: Progress | None,
-    on_download: Progress | None,
     say: Callable[[str], None] | None,
 ) -> minari.MinariDataset:
     tell = say or logging.getLogger("networld").info
@@ -122,7 +119,7 @@ def _obtain(
         return build(recipe, jobs, progress=progress, keep=True)
     try:
         tell(f"{dataset_id}: downloading from {remote}")
-        return download(dataset_id, remote, progress=on_download, keep=True)
+        return download(dataset_id, remote, keep=True)
     except DatasetError as error:
         if recipe is None:
             raise

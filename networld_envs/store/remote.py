@@ -54,7 +54,6 @@ def download(
     progress: Progress | None = None,
     keep: bool = False,
     retries: int = 3,
-    timeout_s: float = 30.0,
     limits: Limits | None = None,
 ) -> minari.MinariDataset:
     """Fetch a dataset into Minari's local store.
@@ -69,8 +68,7 @@ def download(
         progress: Called with (bytes done, bytes), for a static mirror.
         keep: Return a dataset of that id that is there already instead of raising.
         retries: Further tries of one file of a static mirror.
-        timeout_s: Longest silence of a static mirror, where ``limits`` does not say it.
-        limits: What the remote may use up.
+        limits: What the remote may use up; by default, see `Limits`.
 
     Raises:
         DatasetError: If the dataset exists already, the remote does not have it or cannot be
@@ -78,7 +76,7 @@ def download(
             store is then as before.
     """
     scheme = _scheme(remote)
-    limits = limits or Limits(silence_s=timeout_s)
+    limits = limits or Limits()
     try:
         with (
             cleaning_up_on_sigterm(),
@@ -106,20 +104,17 @@ def download(
     return open_local(dataset_id)
 
 
-def list_remote(
-    remote: str, timeout_s: float = 30.0, limits: Limits | None = None
-) -> dict[str, dict[str, Any]]:
+def list_remote(remote: str, limits: Limits | None = None) -> dict[str, dict[str, Any]]:
     """What a remote has, by id: ``sha256``, ``episodes``, ``steps``, ``bytes``, ``mean_reward``.
 
     Args:
         remote: Which; see the module's documentation.
-        timeout_s: Longest silence of a static mirror, where ``limits`` does not say it.
-        limits: What a static mirror may use up.
+        limits: What a static mirror may use up; by default, see `Limits`.
 
     Raises:
         DatasetError: If the remote cannot be reached or read, or its index is damaged.
     """
-    limits = limits or Limits(silence_s=timeout_s)
+    limits = limits or Limits()
     if _scheme(remote) in HTTP:
         return {
             dataset_id: {**entry, "bytes": sum(f["bytes"] for f in entry["files"].values())}

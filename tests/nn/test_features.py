@@ -29,7 +29,7 @@ def test_features_are_standardised_over_real_observations(toy):
     data = toy("box").collect(40, length=12)
     data.obs[-1, int(data.lengths[-1]) + 1 :] = 1e7  # padding must not count
     features = ObsFeatures(data.spec.obs_dim)
-    features.fit(data, chunk=7)
+    features.fit(data)
     out = features(torch.as_tensor(data.obs[:-1])).flatten(0, 2)
     torch.testing.assert_close(out[:, :4].mean(0), torch.zeros(4), atol=0.05, rtol=0)
     torch.testing.assert_close(out[:, :4].std(0), torch.ones(4), atol=0.05, rtol=0)

@@ -65,7 +65,7 @@ def test_methods_within_a_point_tie_although_one_is_surely_ahead():
     found = decided({"a": 90.0, "b": 90.6, "c": 75}, seeds=5, spread=0.02)
     assert found.rivals[0].lead.low > 0
     assert found.outcome is Outcome.TIE
-    assert [r.final.label for r in found.those(Standing.LEVEL)] == ["a"]
+    assert [r.final.label for r in found.rivals if r.standing is Standing.LEVEL] == ["a"]
     assert found.outcome_of("a") is Outcome.TIE
     assert found.outcome_of("c") is Outcome.LOSS
 

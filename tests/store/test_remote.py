@@ -21,6 +21,7 @@ from networld_algos.cli import command
 from networld_envs import store
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.store import local, remote
+from networld_envs.store.transfer import Limits
 
 TINY = "networld/rb/tiny-v0"
 
@@ -135,7 +136,7 @@ def test_download_is_what_was_uploaded(mirror, local_store):
 @pytest.mark.parametrize("fault", ["truncated", "wrong", "stalls", 503])
 def test_a_bad_transfer_is_tried_again(mirror, fault):
     mirror.faults = [fault]
-    remote.download(TINY, mirror.url, retries=1, timeout_s=0.3)
+    remote.download(TINY, mirror.url, retries=1, limits=Limits(silence_s=0.3))
     assert store.verify(TINY)[0]
     assert not mirror.faults
 
@@ -144,7 +145,7 @@ def test_a_bad_transfer_is_tried_again(mirror, fault):
 def test_a_bad_server_leaves_nothing_behind(mirror, local_store, fault):
     mirror.faults = [fault] * 2
     with pytest.raises(store.DatasetError, match="cannot download 'networld/rb/tiny-v0' from http"):
-        remote.download(TINY, mirror.url, retries=1, timeout_s=0.3)
+        remote.download(TINY, mirror.url, retries=1, limits=Limits(silence_s=0.3))
     assert not store.is_local(TINY)
     assert not list(local_store.rglob("main_data.hdf5"))
     mirror.requests.clear()
@@ -154,7 +155,7 @@ def test_a_bad_server_leaves_nothing_behind(mirror, local_store, fault):
 
 def test_a_slow_server_is_waited_for(mirror):
     mirror.faults = ["slow"]
-    remote.download(TINY, mirror.url, retries=0, timeout_s=0.3)
+    remote.download(TINY, mirror.url, retries=0, limits=Limits(silence_s=0.3))
     assert store.verify(TINY)[0]
 
 
@@ -172,7 +173,9 @@ def test_what_is_not_there_is_not_tried_again(mirror, local_store):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(store.DatasetError, match="cannot reach the mirror"):
-            remote.list_remote(f"http://127.0.0.1:{free.getsockname()[1]}", timeout_s=0.5)
+            remote.list_remote(
+                f"http://127.0.0.1:{free.getsockname()[1]}", limits=Limits(silence_s=0.5)
+            )
     assert not store.is_local(TINY)
 
 

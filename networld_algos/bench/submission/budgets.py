@@ -67,9 +67,8 @@ class Budget:
     def allows(self, row: Row) -> bool:
         """Whether a final row keeps the budget, either in updates and epochs, or in minutes."""
         steps = (row.updates or 0) <= self.updates and (row.epochs or 0.0) <= self.epochs
-        on_cpu = (row.device or "cpu").split(",")[0] == "cpu"
         minutes = (row.train_seconds or float("inf")) / 60
-        return steps or (on_cpu and minutes <= SLACK * self.minutes)
+        return steps or (row.device_kind == "cpu" and minutes <= SLACK * self.minutes)
 
     def __str__(self) -> str:
         epochs = "" if self.epochs == float("inf") else f" and {self.epochs:.3g} epochs"

@@ -137,7 +137,7 @@ def check_submission(folder: Path, suite: Suite, committed: Iterable[Row] = ()) 
 
 def _is_final(row: Row) -> bool:
     """Whether a row is a final score of the comparison."""
-    return row.experiment == "comparison" and row.is_last and row.eval_seed_set == "test"
+    return row.experiment == "comparison" and row.is_final
 
 
 def _read(folder: Path, faults: _Faults) -> list[Line]:
@@ -269,7 +269,7 @@ def _check_completeness(
         group = row.experiment if row.label == label else f"{row.experiment}, {row.label}"
         names.setdefault(group, (row.experiment, row.label))
         done = found.setdefault(group, {})
-        if row.is_last and row.eval_seed_set == "test":
+        if row.is_final:
             done.setdefault(slot, line)
     for group, done in found.items():
         part = names[group][0]

@@ -164,11 +164,7 @@ def refuse_same_folder(committed: Path, root: Path) -> None:
 def _refuse_other_networks(suite: Suite, folder: Path, rows: Sequence[Row]) -> None:
     """The number of test networks and the rewards of the random policy on them must be equal."""
     parts = ("reference", "comparison")
-    tests = [
-        r
-        for r in rows
-        if r.experiment in parts and r.eval_seed_set == "test" and r.is_last and r.factor is None
-    ]
+    tests = [r for r in rows if r.experiment in parts and r.is_final and r.factor is None]
     sizes = {len(r.episode_returns) for r in tests}
     if sizes != {suite.eval_episodes}:
         raise ValueError(
@@ -312,8 +308,8 @@ def budget_minutes(rows: Iterable[Row], label: str) -> Mapping[str, float]:
     """``"task/quality"`` -> minutes that the trainings of a method took, median over seeds."""
     seconds: dict[str, list[float]] = {}
     for row in rows:
-        final = row.experiment == "comparison" and row.label == label and row.is_last
-        if final and row.eval_seed_set == "test" and row.dataset and row.train_seconds:
+        final = row.experiment == "comparison" and row.label == label and row.is_final
+        if final and row.dataset and row.train_seconds:
             key = data_key(row.task, row.dataset)
             seconds.setdefault(key, []).append(row.train_seconds)
     return {key: float(f"{np.median(each) / 60:.3g}") for key, each in seconds.items()}

@@ -89,8 +89,8 @@ def leaderboard(suite: Suite, committed: Path, submissions: Path) -> str:
 def _head(suite: Suite, rows: Sequence[Row], places: Sequence[Place]) -> str:
     marks = {p.result.score.sign for p in places if p.result.score is not None}
     signs = "".join(f"\n  {text}" for sign, text in SIGNS.items() if sign in marks)
-    final = [r for r in rows if r.experiment == "comparison" and r.is_last]
-    networks = {len(r.episode_returns) for r in final if r.eval_seed_set == "test"}
+    final = [r for r in rows if r.experiment == "comparison" and r.is_final]
+    networks = {len(r.episode_returns) for r in final}
     text = HEAD.format(
         suite=suite.name,
         networks=" or ".join(map(str, sorted(networks))) or "0",

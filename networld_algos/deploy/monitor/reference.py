@@ -200,11 +200,6 @@ class Reference:
             )
 
 
-def exists(folder: str | Path) -> bool:
-    """Whether a folder holds a description of training data."""
-    return (Path(folder) / FILE).is_file()
-
-
 def _check(spec: TaskSpec, obs: Sequence[NDArray[Any]], actions: Sequence[NDArray[Any]]) -> None:
     if len(obs) == 0 or len(obs) != len(actions):
         raise ValueError(

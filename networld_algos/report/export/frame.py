@@ -100,7 +100,7 @@ def runs(rows: Sequence[Row]) -> list[Run]:
     """
     scoring.one_suite(rows)
     ends = scoring.ends(rows)
-    last = [r for r in rows if r.is_last and r.eval_seed_set == "test"]
+    last = [r for r in rows if r.is_final]
     scoring.check_unique([r for r in last if r.kind == "learned"])
     return [_run(row, scoring.scale_of(ends, row)) for row in last]
 

@@ -128,7 +128,7 @@ def small(found: Sequence[Verdict], rows: Sequence[Row]) -> str:
     if any(v.seeds >= MARK_SEEDS for v in found):
         return ""
     mine = scoring.learned_rows(rows, EXPERIMENT)
-    networks = {len(r.episode_returns) for r in mine if r.is_last and r.eval_seed_set == "test"}
+    networks = {len(r.episode_returns) for r in mine if r.is_final}
     evaluations = summary_figure.evaluations(mine)
     data = dict.fromkeys(quality(v.panel) for v in found if v.panel[1])
     what = "demo" if mine[0].suite == "demo" else "run"

@@ -65,10 +65,7 @@ def fewshot_curves(
     last = [
         r
         for r in learned_rows(rows, experiment)
-        if r.is_last
-        and r.eval_seed_set == "test"
-        and r.fraction is not None
-        and scale_of(beside, r) is not None
+        if r.is_final and r.fraction is not None and scale_of(beside, r) is not None
     ]
     check_unique(last)
     out: list[FewShotCurve] = []

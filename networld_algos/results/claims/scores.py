@@ -67,7 +67,7 @@ class Scores:
         """
         found: dict[int, Row] = {}
         middle = sum(pick.shares) / 2
-        last = [r for r in self._picked(task, pick) if r.is_last and r.eval_seed_set == "test"]
+        last = [r for r in self._picked(task, pick) if r.is_final]
         for row in sorted(last, key=lambda r: abs(_share(r) - middle)):
             first = found.setdefault(row.seed, row)
             if first is not row and _share(first) == _share(row):

@@ -60,10 +60,10 @@ def test_an_encoder_is_a_fixed_rotation_or_trained(toy, fixed, tmp_path):
     model = prepared(data, encoder_grad="none" if fixed else "inverse+reconstruction")
     task = model.nets.task("toy")
     obs = torch.as_tensor(data.obs)
-    before = task.encode(obs)
+    before = task.look(obs).z
     losses: dict[str, float] = {}
     train(model, [data], 4, 0, on_update=lambda _, values: losses.update(values))
-    after = task.encode(obs)
+    after = task.look(obs).z
     assert torch.equal(before, after) is fixed
     assert ("reconstruction_loss" in losses) is not fixed
     assert bool(list(task.encoder.parameters())) is not fixed
@@ -72,7 +72,7 @@ def test_an_encoder_is_a_fixed_rotation_or_trained(toy, fixed, tmp_path):
         assert torch.allclose(rotation.T @ rotation, torch.eye(rotation.shape[1]), atol=1e-5)
         save(model, tmp_path / "model", {})
         again = load(tmp_path / "model")[0].nets.task("toy")
-        assert torch.equal(again.encode(obs), after)
+        assert torch.equal(again.look(obs).z, after)
 
 
 def test_the_encoder_is_fixed_by_default_if_the_features_fit(toy):

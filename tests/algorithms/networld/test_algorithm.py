@@ -136,7 +136,7 @@ def test_selection_and_guidance_raise_the_predicted_return(toy):
     train(algorithm, [data], 0, 150)
     nets, config = algorithm.acting, algorithm.config
     obs = torch.as_tensor(data.obs[:8, 0])
-    z = nets.task("toy").encode(obs).flatten(0, 1)
+    z = nets.task("toy").look(obs).z.flatten(0, 1)
     m, present = torch.zeros_like(z), torch.ones(len(z), 1)
 
     def predicted(**changes):

@@ -16,9 +16,7 @@ BLOCK_BYTES = 4 << 20
 SHOWN = 80  # characters of a wrong row in its error
 
 
-def csv_batches(
-    file: Path, needed: Sequence[str], options: Csv, mapping: str, first_line: int = 2
-) -> Iterator[Any]:
+def csv_batches(file: Path, needed: Sequence[str], options: Csv, mapping: str) -> Iterator[Any]:
     """Record batches with the needed columns as text, null where there is no value.
 
     Every line below the header is a row, also an empty one.
@@ -28,7 +26,6 @@ def csv_batches(
         needed: Names of columns.
         options: How the file is written.
         mapping: Name of the mapping, for errors.
-        first_line: Number of the line below the header.
 
     Raises:
         DatasetError: Names file and line, and says what to do.
@@ -49,7 +46,7 @@ def csv_batches(
                     use_threads=False,  # without threads, rows have numbers
                     block_size=BLOCK_BYTES,
                     column_names=names,
-                    skip_rows=first_line - 1,
+                    skip_rows=1,  # the header
                     encoding=options.encoding,
                 ),
                 pa.csv.ParseOptions(
