@@ -4,12 +4,14 @@ Local input ``x = (o_i, message m_i)``, reward ``r`` scaled by
 `networld_algos.nn.actor_critic.RewardScale`, and ``done`` true on termination only (truncation
 never zeroes a bootstrap).
 
-Box actions, scaled to [-1, 1]: twin critics and the actor of SAC (Haarnoja et al., 2018)::
+Box actions, scaled to [-1, 1]: twin critics and the actor of SAC (Haarnoja et al., 2018). The
+policy's loss trains messages and whatever else ``x`` is computed by; ``sg`` stops the gradient, so
+that they serve the policy and are not moved to where the critic's estimate is high::
 
     y      = r + gamma (1 - done) min_k Q'_k(x_next, tanh mu(x_next))
     L_Q    = sum_k E[ (Q_k(x, a) - y)^2 ] + alpha sum_k E[ C_k ]
     C_k    = log sum_j exp(Q_k(x, a_j) - log rho(a_j)) - Q_k(x, a)
-    L_pi   = E[ eta log pi(a' | x) - min_k Q_k(x, a') ],     a' ~ pi(. | x)
+    L_pi   = E[ eta log pi(a' | x) - min_k Q_k(sg(x), a') ],     a' ~ pi(. | x)
     L_eta  = -E[ eta (log pi(a' | x) - A) ]
 
 For the first `MACQLConfig.cloning_share` of the updates, as in the authors' code::
@@ -33,7 +35,8 @@ Discrete and ordered actions: one critic, double Q-learning (van Hasselt et al.,
     y      = r + gamma (1 - done) Q'(x_next, argmax_a Q(x_next, a))
     L_Q    = E[ huber(Q(x, a) - y) ] + alpha E[ log sum_b exp Q(x, b) - Q(x, a) ]
 
-over legal choices. `MACQLConfig.decode` says how Q becomes an action.
+over legal choices. `MACQLConfig.decode` says how Q becomes an action. This loss trains messages
+too, so ``Q'(x_next, .)`` reads an ``x_next`` of target networks.
 ``Q'`` follows ``Q`` at rate ``polyak``.
 """
 
@@ -112,6 +115,9 @@ class MACQL(Algorithm):
             else:
                 self.critic = ChoiceNet(self.inputs.width, spec, policy)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.target_inputs = None  # needed where the critic's loss trains the inputs
+        if self.actor is None:
+            self.target_inputs = copy.deepcopy(self.inputs).requires_grad_(False)
         self.box = UnitBox(spec)
         self.reward_scale = RewardScale()
         weights = {name: list(getattr(self, name).parameters()) for name in rates}
@@ -143,6 +149,8 @@ class MACQL(Algorithm):
         """Fit feature statistics and the reward scale."""
         self.start(episodes, total_updates)
         self.inputs.fit(episodes)
+        if self.target_inputs is not None:
+            self.target_inputs.load_state_dict(self.inputs.state_dict())
         self.reward_scale.fit(episodes, self.config.return_of, self.config.centre_rewards)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
@@ -152,13 +160,17 @@ class MACQL(Algorithm):
             name, rate = self._deciding
             anneal(self._optimizers[name], rate, self.counters)
         batch = assign_rewards(batch, self.config.return_of)
-        inputs = self.inputs(batch, generator)
+        obs, neighbours = self.inputs.drawn(batch, generator)
+        inputs = self.inputs.of_obs(obs, neighbours)
         policy_x, x_next = inputs[:, 0], inputs[:, 1]  # (B, N, F)
         x = policy_x.detach() if self.actor else policy_x  # the policy's loss trains a message
         weights = batch.mask[:, :1].expand(x.shape[:2]).to(x.dtype)  # (B, N)
         rewards = self.reward_scale(batch.rewards[:, 0])
         alive = (~batch.terminated[:, :1]).to(x.dtype)  # (B, 1)
-        target = rewards + self.config.discount * alive * self.next_value(x_next)
+        slow_next = x_next
+        if self.target_inputs is not None:
+            slow_next = self.target_inputs.of_obs(obs[:, 1:], neighbours)[:, 0]
+        target = rewards + self.config.discount * alive * self.next_value(x_next, slow_next)
         actions = batch.actions[:, 0]
         shape = (self.config.action_samples, *x.shape[:2], self.spec.action_dim)
         if isinstance(self.critic, ChoiceNet):
@@ -192,17 +204,24 @@ class MACQL(Algorithm):
             noise = normal(shape[1:], generator, x.device)
             metrics |= self._update_actor(policy_x, actions, noise, weights)
         follow(self.target_critic, self.critic, self.config.polyak)
+        if self.target_inputs is not None:
+            follow(self.target_inputs, self.inputs, self.config.polyak)
         self.counters["updates"] += 1
         return as_floats(metrics)
 
     @torch.no_grad()
-    def next_value(self, x_next: Tensor) -> Tensor:
-        """Value ``(B, N)`` of the next state for the bootstrap, see the module's docstring."""
+    def next_value(self, x_next: Tensor, slow_next: Tensor) -> Tensor:
+        """Value ``(B, N)`` of the next state for the bootstrap, see the module's docstring.
+
+        Args:
+            x_next: ``(B, N, F)`` inputs by which the next action is chosen.
+            slow_next: The same of target networks, by which it is valued.
+        """
         if self.actor is not None:
             actions = torch.tanh(self.actor(x_next)[0])
-            return self.target_critic(x_next, actions).amin(0)
+            return self.target_critic(slow_next, actions).amin(0)
         best = self.critic(x_next).argmax(-1)
-        return self.target_critic(x_next).squeeze(-2).gather(-1, best).squeeze(-1)
+        return self.target_critic(slow_next).squeeze(-2).gather(-1, best).squeeze(-1)
 
     @torch.no_grad()
     def propose(
@@ -259,7 +278,8 @@ class MACQL(Algorithm):
         assert self.log_temperature is not None
         actions, log_pi = self.actor.draw(x, noise)
         eta = self.log_temperature.detach().exp()
-        return masked_mean(eta * log_pi - self.critic(x, actions).amin(0), weights), log_pi
+        values = self.critic(x.detach(), actions).amin(0)
+        return masked_mean(eta * log_pi - values, weights), log_pi
 
     def cloning_loss(
         self, x: Tensor, actions: Tensor, noise: Tensor, weights: Tensor

@@ -15,6 +15,7 @@ PAPER: dict[str, Any] = {
     "margin": None,
     "cloning_share": 0.0,
     "cloning_weight": 0.0,
+    "actor_learning_rate": 1e-4,
     "decay": False,
 }
 """The preset ``"paper"``: penalty, policy loss and learning rates as published."""

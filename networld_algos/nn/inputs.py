@@ -130,19 +130,25 @@ class LocalInputs(nn.Module):
             batch: Windows of whole teams.
             generator: Chooses which actions are shuffled and which messages are lost.
         """
-        config = self.config
-        share = config.action_dropout
-        return self.of_obs(
-            shuffle_last_action(batch.obs, self.last_action, share, generator), batch, generator
-        )
+        return self.of_obs(*self.drawn(batch, generator))
 
-    def of_obs(self, obs: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Inputs ``(B, T+1, N, F)`` of a batch whose observations have been replaced by ``obs``."""
+    def drawn(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Observations ``(B, T+1, N, O)`` with shuffled last actions, and neighbours ``(B, N, D)``.
+
+        Neighbours whose messages are lost in training are -1.
+        """
+        share = self.config.action_dropout
+        obs = shuffle_last_action(batch.obs, self.last_action, share, generator)
+        if self.field is None:
+            return obs, batch.neighbours
+        return obs, drop_messages(batch.neighbours, self.config.message_dropout, generator)
+
+    def of_obs(self, obs: Tensor, neighbours: Tensor) -> Tensor:
+        """Inputs ``(B, T, N, F)`` of observations ``(B, T, N, O)`` and neighbours ``(B, N, D)``."""
         features = self.features(obs)
         if self.field is None:
             return features
-        near = drop_messages(batch.neighbours, self.config.message_dropout, generator)
-        table = near[:, None].expand(-1, features.shape[1], -1, -1)
+        table = neighbours[:, None].expand(-1, features.shape[1], -1, -1)
         return torch.cat([features, *self.field.of_team(self.sent(features), table)], dim=-1)
 
     def message(self, obs: Tensor) -> Tensor | None:

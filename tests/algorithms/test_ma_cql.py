@@ -47,7 +47,7 @@ def test_squashed_density_is_that_of_torch_and_integrates_to_one():
 def test_importance_sampling_estimates_the_log_integral(toy):
     """With Q(x, a) = c a_1, log of the integral of exp(Q) over the box is 2 sinh(c)/c * 2."""
     algorithm, batch = prepared(toy, "box", action_samples=4000, network="mlp")
-    x = algorithm.inputs.of_obs(batch.obs, batch, generator())[:2, 0, :1]  # (2, 1, F)
+    x = algorithm.inputs.of_obs(batch.obs, batch.neighbours)[:2, 0, :1]  # (2, 1, F)
     shape = (4000, 2, 1, 2)
     noise = [torch.randn(shape, generator=generator(k)) for k in (1, 2)]
     u = torch.rand(shape, generator=generator(3))
@@ -63,7 +63,7 @@ def test_importance_sampling_estimates_the_log_integral(toy):
 
 def test_many_actions_are_valued_as_each_alone(toy):
     algorithm, batch = prepared(toy, "box")
-    x = algorithm.inputs.of_obs(batch.obs, batch, generator())[:, 0]
+    x = algorithm.inputs.of_obs(batch.obs, batch.neighbours)[:, 0]
     actions = 2.0 * torch.rand(19, *x.shape[:2], 2, generator=generator()) - 1.0
     each = torch.stack([algorithm.critic(x, a) for a in actions], dim=1)
     torch.testing.assert_close(algorithm.critic.of_many(x, actions), each, rtol=1e-5, atol=1e-6)
@@ -122,6 +122,47 @@ def test_bootstraps_through_truncation_but_not_termination(toy, kind, monkeypatc
     assert (targets[0] != targets[1]).all()
 
 
+def test_messages_serve_the_policy_and_do_not_inflate_its_value(toy):
+    """The critic's estimate may change the sender through the action alone."""
+    algorithm, batch = prepared(toy, "box")
+    inputs = algorithm.inputs
+    x = inputs.of_obs(batch.obs, batch.neighbours)[:, 0]
+    noise = torch.randn(*x.shape[:2], 2, generator=generator())
+    sender = list(inputs.sender.parameters())
+    gradients = []
+    for critic in (algorithm.critic, lambda x, actions: algorithm.critic(x.detach(), actions)):
+        drawn, log_pi = algorithm.actor.draw(x, noise)
+        eta = algorithm.log_temperature.detach().exp()
+        loss = (eta * log_pi - critic(x, drawn).amin(0)).mean()
+        gradients.append(torch.autograd.grad(loss, sender, retain_graph=True))
+    loss, _ = algorithm.actor_loss(x, noise, torch.ones(x.shape[:2]))
+    mine = torch.autograd.grad(loss, sender)
+    for own, through_state, through_action in zip(mine, *gradients, strict=True):
+        torch.testing.assert_close(own, through_action)
+        assert not torch.allclose(through_state, through_action)
+
+
+def test_the_bootstrap_reads_target_messages_where_its_loss_trains_them(toy):
+    algorithm, batch = prepared(toy, "ordered", polyak=0.5, learning_rate=0.01)
+    slow, fast = algorithm.target_inputs, algorithm.inputs
+    before = [p.detach().clone() for p in fast.parameters()]
+    assert before
+    for old, target in zip(before, slow.parameters(), strict=True):
+        assert torch.equal(old, target)
+    algorithm.update(batch, generator())
+    moved = [p.detach() for p in fast.parameters()]
+    assert any(not torch.equal(old, new) for old, new in zip(before, moved, strict=True))
+    for old, new, target in zip(before, moved, slow.parameters(), strict=True):
+        torch.testing.assert_close(target.detach(), (old + new) / 2)
+    for name, value in fast.features.named_buffers():
+        assert torch.equal(slow.features.get_buffer(name), value)
+    read = []
+    algorithm.next_value = lambda x, other: read.append((x, other)) or torch.zeros(x.shape[:2])
+    algorithm.update(batch, generator())
+    online, target = read[0]
+    assert not torch.allclose(online, target)
+
+
 def test_illegal_choices_are_never_valued_nor_taken():
     spec = TaskSpec("late", 2, 3, "ordered", 1, (2.0,), (5.0,), 1)
     config = {"hidden": 16, "mean_field": False, "decode": "sample", "features": "symlog"}
@@ -141,7 +182,7 @@ def test_conservatism_widens_the_gap_between_data_and_other_actions(toy):
         algorithm, batch = prepared(toy, "ordered", conservative_weight=weight)
         for k in range(200):
             algorithm.update(batch, generator(k))
-        x = algorithm.inputs.of_obs(batch.obs, batch, generator())[:, 0]
+        x = algorithm.inputs.of_obs(batch.obs, batch.neighbours)[:, 0]
         values = algorithm.critic(x).squeeze(-2)
         chosen = F.one_hot(batch.actions[:, 0], values.shape[-1]).bool()
         gaps.append((values[chosen].mean() - values[~chosen].mean()).item())

@@ -33,7 +33,7 @@ def batch_of(algorithm, data, seed=0, size=8):
 def contexts(algorithm, data, rows=10):
     inputs = algorithm.acting.inputs
     batch = batch_of(algorithm, data, seed=3, size=rows)
-    return inputs.of_obs(batch.obs, batch, generator())[:, 0, 0]
+    return inputs.of_obs(batch.obs, batch.neighbours)[:, 0, 0]
 
 
 @pytest.mark.parametrize("prediction", ["x0", "epsilon"])

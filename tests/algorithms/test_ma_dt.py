@@ -177,7 +177,7 @@ def test_the_target_follows_from_the_state(toy):
     assert losses[-1] < 0.1 * losses[0]
     mean, std = algorithm.return_stats
     batch = WindowSampler(data, 1, 2).windows(np.array([0, 1]), np.array([5, 5]))
-    states = algorithm.inputs.of_obs(batch.obs, batch, generator())[:, 0]  # (2, N, F)
+    states = algorithm.inputs.of_obs(batch.obs, batch.neighbours)[:, 0]  # (2, N, F)
     found = algorithm.target_returns(states, torch.full(states.shape[:2], 5)) * std + mean
     torch.testing.assert_close(found.mean(1), torch.tensor([150.0, 0.0]), atol=15.0, rtol=0.0)
 
@@ -219,7 +219,7 @@ def test_the_default_cannot_repeat_actions_and_the_paper_can(toy):
         changed[:, :-1] = 10 - changed[:, :-1]
         outputs = []
         for actions in (batch.actions, changed):
-            states = algorithm.inputs.of_obs(batch.obs, batch, generator())[:, :-1, 0]
+            states = algorithm.inputs.of_obs(batch.obs, batch.neighbours)[:, :-1, 0]
             times = batch.timesteps
             outputs.append(algorithm.model(0.0 * times, states, actions[..., 0], times)[:, -1])
         assert torch.equal(*outputs) is not copies

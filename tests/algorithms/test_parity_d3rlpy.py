@@ -136,7 +136,7 @@ def test_cql(toy):
     eps, eps_next = (torch.normal(zeros, torch.ones_like(zeros)).view(layout) for _ in range(2))
     flat = torch.zeros(rows * 10, 2).uniform_(-1.0, 1.0).view(rows, 10, 2)
     u = (flat.transpose(0, 1).reshape(layout) + 1.0) / 2.0
-    next_value = ours.next_value(case.x_next)
+    next_value = ours.next_value(case.x_next, case.x_next)
     torch.testing.assert_close(target.view_as(next_value), next_value, **CLOSE)
     proposals, log_density = ours.propose(case.x, case.x_next, eps, eps_next, u)
     values = ours.critic.of_many(case.x, torch.cat([case.actions[None], proposals]))
@@ -168,7 +168,7 @@ def test_discrete_cql(toy, kind):
     copy(ours.target_critic, impl.modules.targ_q_funcs)
     batch = case.theirs
     target = impl.compute_target(batch)
-    next_value = ours.next_value(case.x_next)
+    next_value = ours.next_value(case.x_next, case.x_next)
     torch.testing.assert_close(target.view_as(next_value), next_value, **CLOSE)
     theirs = impl.compute_loss(batch, target)
     theirs.loss.backward()
@@ -280,7 +280,7 @@ def transformer(toy, kind):
             if isinstance(layer, nn.LayerNorm):
                 layer.eps = 1e-5
     batch = sampler.sample(np.random.default_rng(9))
-    inputs = ours.inputs.of_obs(batch.obs, batch, torch.Generator().manual_seed(0)).detach()
+    inputs = ours.inputs.of_obs(batch.obs, batch.neighbours).detach()
     inputs = inputs[:, :-1, 0].contiguous()
     actions = ours._scaled(batch.actions[:, :, 0])
     mean, std = ours.return_stats

@@ -9,6 +9,7 @@ import torch
 from networld_algos.data.batch import Batch, WindowSampler
 from networld_algos.nn import picked as module
 from networld_algos.nn.inputs import InputsConfig, LocalInputs
+from networld_algos.nn.messages import drop_messages
 from networld_algos.nn.picked import draw_inputs, own_features
 from networld_algos.nn.sharding import Picked
 
@@ -34,7 +35,9 @@ def test_drawn_inputs_and_their_gradients_are_those_of_the_whole_batch(toy, sett
     torch.manual_seed(0)
     inputs = LocalInputs(data.spec, InputsConfig(**settings))
     inputs.fit(data)
-    whole = inputs.of_obs(batch.obs, batch, torch.Generator().manual_seed(7))
+    share = inputs.config.message_dropout
+    near = drop_messages(batch.neighbours, share, torch.Generator().manual_seed(7))
+    whole = inputs.of_obs(batch.obs, near)
     generator = torch.Generator().manual_seed(7)
     found, picked = draw_inputs(inputs, batch.obs, batch.neighbours, most, generator)
     n = batch.obs.shape[2]
