@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from networld_algos.data.episodes import Episodes
-from networld_algos.data.symmetry import Renumbering
-
-FEW_EPISODES = 100
-"""Up to this many episodes, entities are renumbered by default. More of them do not need it."""
+from networld_algos.data.symmetry import FEW_EPISODES, Renumbering
 
 
 @dataclass(frozen=True)

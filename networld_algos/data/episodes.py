@@ -67,10 +67,17 @@ class Episodes:
 
     @property
     def action_range(self) -> tuple[Tensor, Tensor]:
-        """Smallest and largest value of each action column over real steps, both ``(A,)``."""
+        """Smallest and largest value of each action column over real steps, both ``(A,)``.
+
+        Columns that change sign in reflected windows have the range of both signs.
+        """
         actions = self.actions[self.step_mask]
         rows = torch.as_tensor(actions.reshape(-1, self.spec.action_dim), dtype=torch.float32)
-        return rows.amin(0), rows.amax(0)
+        low, high = rows.amin(0), rows.amax(0)
+        mirrored = list(self.spec.mirrored_action)
+        high[mirrored] = torch.maximum(high[mirrored], -low[mirrored])
+        low[mirrored] = -high[mirrored]
+        return low, high
 
     def take(self, index: NDArray[np.integer[Any]]) -> Episodes:
         """The episodes at ``index``, in that order; memory-mapped arrays stay on disk."""

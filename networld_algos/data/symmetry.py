@@ -22,6 +22,9 @@ from networld_envs.spec import Column, TaskSpec
 
 Table = NDArray[np.int64]
 
+FEW_EPISODES = 100
+"""Up to this many episodes, entities are renumbered by default. More of them do not need it."""
+
 
 def entity_columns(columns: Sequence[Column], pattern: str) -> Table:
     """Columns of each entity ``(entities, C)``, in the same order for each.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from networld_algos.data.episodes import Episodes
+from networld_algos.data.symmetry import FEW_EPISODES, Renumbering
 from networld_algos.nn import sharding
 from networld_algos.nn.random import uniform
 from networld_algos.nn.twohot import symlog
@@ -19,6 +20,8 @@ CLIP = 10.0
 """Bound of a standardised feature before the range of the data is known, and the widest range."""
 SLACK = 0.5
 """Deviations by which the range is wider than the data: a network may extrapolate a little."""
+CONSTANT = 1e-6
+"""Deviation of a feature, relative to its largest value, up to which it counts as constant."""
 
 CHUNK = 32  # episodes whose features are computed at a time
 
@@ -86,18 +89,43 @@ class ObsFeatures(nn.Module):
             count += len(values)
         mean = total / count
         std = np.sqrt(np.maximum(square / count - mean**2, 0.0))
-        std[std < 1e-4] = 1.0
+        std[std <= CONSTANT * np.maximum(np.abs(low), np.abs(high))] = 1.0
         self.mean.copy_(torch.from_numpy(mean))
         self.std.copy_(torch.from_numpy(std))
+        low, high = self._in_training(episodes, low, high)
         self.low.copy_(torch.from_numpy(np.maximum((low - mean) / std - SLACK, -CLIP)))
         self.high.copy_(torch.from_numpy(np.minimum((high - mean) / std + SLACK, CLIP)))
 
     def widen(self, episodes: Episodes) -> None:
         """Extend the range to that of further data; mean and standard deviation stay."""
         for values in self._chunks(episodes):
-            scaled = (torch.from_numpy(values).to(self.mean) - self.mean) / self.std
-            self.low.copy_(torch.minimum(self.low, scaled.amin(0) - SLACK).clamp(min=-CLIP))
-            self.high.copy_(torch.maximum(self.high, scaled.amax(0) + SLACK).clamp(max=CLIP))
+            ends = self._in_training(episodes, values.min(axis=0), values.max(axis=0))
+            low, high = ((torch.from_numpy(x).to(self.mean) - self.mean) / self.std for x in ends)
+            self.low.copy_(torch.minimum(self.low, low - SLACK).clamp(min=-CLIP))
+            self.high.copy_(torch.maximum(self.high, high + SLACK).clamp(max=CLIP))
+
+    def _in_training(
+        self, episodes: Episodes, low: NDArray[np.float64], high: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The range that features have in training, from that in the data, ``(F,)`` each.
+
+        Training windows are reflected, and few episodes have their entities renumbered.
+        """
+        spec, low, high = episodes.spec, low.copy(), high.copy()
+        columns = np.arange(spec.obs_dim) if self.columns is None else self.columns.cpu().numpy()
+        halves = [low, high] if self.kind != "both" else [*np.split(low, 2), *np.split(high, 2)]
+        lows, highs = halves[: len(halves) // 2], halves[len(halves) // 2 :]
+        mirrored = np.isin(columns, spec.mirrored_obs)
+        mirrored = mirrored.any(axis=0) if mirrored.ndim > 1 else mirrored
+        renumbered: list[NDArray[np.int64]] = []
+        if self.columns is None and len(episodes) <= FEW_EPISODES:
+            renumbered = [table for table, _ in Renumbering(spec).groups if len(table)]
+        for least, most in zip(lows, highs, strict=True):  # views: of each kind of feature
+            far = np.maximum(np.abs(least), np.abs(most))
+            least[mirrored], most[mirrored] = -far[mirrored], far[mirrored]
+            for table in renumbered:
+                least[table], most[table] = least[table].min(axis=0), most[table].max(axis=0)
+        return low, high
 
     def _chunks(self, episodes: Episodes) -> Iterator[NDArray[np.float64]]:
         """Features ``(rows, F)`` before they are standardised, of some episodes at a time."""
@@ -109,8 +137,11 @@ class ObsFeatures(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         """``(..., O)`` raw to ``(..., F)`` features, or ``(..., K, F)`` of K entities."""
-        scaled = (self._values(obs) - self.mean) / self.std
-        return torch.minimum(torch.maximum(scaled, self.low), self.high)
+        return torch.minimum(torch.maximum(self.unclipped(obs), self.low), self.high)
+
+    def unclipped(self, obs: Tensor) -> Tensor:
+        """As `forward`, but features beyond the range of the data stay as they are."""
+        return (self._values(obs) - self.mean) / self.std
 
     def _values(self, obs: Tensor) -> Tensor:
         if self.columns is not None:

@@ -86,7 +86,7 @@ class Known:
         return self._distance(obs) <= self.limit
 
     def _distance(self, obs: torch.Tensor) -> torch.Tensor:
-        return self._features(obs).square().mean(-1)
+        return self._features.unclipped(obs).square().mean(-1)
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,8 @@ def start_from(
         model.adapt(given)
         model.prepare(episodes, updates)
     else:
+        if "adapted" in model.counters:
+            model.counters["adapted"] = 0  # shared networks were frozen for a task that was new
         model.start(episodes, updates)
         _widen(model, episodes)
     return model

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 
 def test_fractions_are_nested_and_splits_disjoint(toy):
@@ -22,3 +25,15 @@ def test_fractions_are_nested_and_splits_disjoint(toy):
     assert single.split(0.1, seed=0) == (single, None)
     with pytest.raises(ValueError, match=r"fraction must be in \(0, 1\], got 0"):
         data.fraction(0.0, seed=0)
+
+
+def test_mirrored_actions_have_the_range_of_both_signs(toy):
+    data = toy("box").collect(3)
+    data.actions[..., 0] = np.abs(data.actions[..., 0])
+    low, high = data.action_range
+    spec = replace(data.spec, mirrored_obs=(0,), mirrored_action=(0,))
+    least, most = replace(data, spec=spec).action_range
+    assert low[0] >= 0.0
+    assert (least[0], most[0]) == (-high[0], high[0])
+    assert torch.equal(least[1:], low[1:])
+    assert torch.equal(most[1:], high[1:])

@@ -13,6 +13,7 @@ from networld_algos.data import batch as batches
 from networld_algos.data.batch import WindowSampler
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.symmetry import Renumbering, entity_columns
+from networld_algos.nn.features import ObsFeatures
 from networld_envs.policies.rollout import Behaviour, rollout
 from networld_envs.simulator import make_params, task_module
 from networld_envs.spec import About, Column
@@ -89,6 +90,18 @@ def test_by_default_few_episodes_are_renumbered(data, monkeypatch):
     monkeypatch.setattr(batches, "FEW_EPISODES", 1)
     many = default()
     assert not torch.equal(few, many)
+
+
+def test_renumbered_entities_are_within_the_range_of_flat_features(data):
+    """Users are listed by their gain, so each column has a range of its own in the data."""
+    features = ObsFeatures(data.spec.obs_dim, "both")
+    features.fit(data)
+    obs = torch.as_tensor(data.obs.copy())
+    Renumbering(data.spec).apply(obs, torch.zeros(0), np.random.default_rng(0))
+    torch.testing.assert_close(features(obs), features.unclipped(obs))
+    tight = ObsFeatures(data.spec.obs_dim, "both", np.arange(data.spec.obs_dim))
+    tight.fit(data)
+    assert not torch.allclose(tight(obs), tight.unclipped(obs))
 
 
 @pytest.mark.parametrize("task", ["rb", "ns"])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+import pytest
 import torch
 
 from networld_algos.nn.features import ObsFeatures, RunningStandardiser, shuffle_last_action
@@ -58,6 +62,36 @@ def test_features_are_clipped_to_the_range_of_their_data(toy):
     other = ObsFeatures(data.spec.obs_dim)
     other.load_state_dict(old)  # of an earlier version
     assert (other.high == 10.0).all()
+
+
+@pytest.mark.parametrize("kind", ["linear", "both"])
+def test_reflected_windows_are_within_the_range(toy, kind):
+    data = toy("box").collect(3, length=6)
+    data.obs[..., 0] = np.abs(data.obs[..., 0])  # one sign in the data
+    mirrored = replace(data, spec=replace(data.spec, mirrored_obs=(0,)))
+    for columns in (None, np.array([0, 2]), np.array([[0], [1]])):
+        features = ObsFeatures(data.spec.obs_dim, kind, columns)
+        features.fit(mirrored)
+        seen = torch.as_tensor(data.obs).clone()
+        seen[..., 0] *= -1.0
+        torch.testing.assert_close(features(seen), features.unclipped(seen))
+        features.fit(data)
+        if columns is None or columns.ndim == 1:  # else the other entity has a wider range
+            assert not torch.allclose(features(seen), features.unclipped(seen))
+        features.widen(mirrored)
+        torch.testing.assert_close(features(seen), features.unclipped(seen))
+
+
+def test_a_column_of_small_numbers_is_no_constant(toy):
+    """Such as the noise power in watts."""
+    data = toy("box").collect(6, length=12)
+    data.obs[..., 0] *= 1e-12
+    data.obs[..., 2] = 1e6  # a constant far from zero
+    features = ObsFeatures(data.spec.obs_dim)
+    features.fit(data)
+    out = features(torch.as_tensor(data.obs)).flatten(0, 2)
+    assert abs(float(out[:, 0].std()) - 1.0) < 0.1
+    assert out[:, 2].abs().max() < 1e-3
 
 
 def test_running_statistics_approach_those_of_the_data():

@@ -88,6 +88,9 @@ def test_states_of_the_data_are_known_and_far_ones_are_not(data):
     share = known(torch.as_tensor(data.obs)).float().mean()
     assert 0.95 < share <= 1.0
     assert not known(torch.as_tensor(data.obs) * 50 + 1e4).any()
+    one = torch.as_tensor(data.obs.copy())
+    one[..., 0] += 1e3  # a single column far out
+    assert not known(one).any()
 
 
 @pytest.mark.parametrize("kind", ["box", "ordered", "discrete"])

@@ -106,6 +106,17 @@ def test_parts_that_a_model_gets_have_the_statistics_of_the_data(data, tmp_path)
     train(model, [data], 0, 2)
 
 
+def test_shared_networks_train_again_on_a_task_that_is_known(data, tmp_path):
+    """They stand still for a while only where a task is new."""
+    other = replace(data, spec=replace(data.spec, task="toy-2"))
+    saved(tmp_path, "networld", data, planner="diffusion", horizon=4)
+    adapted = start_from(find_model(tmp_path, "networld"), other, 5)
+    assert adapted.counters["adapted"] == 1
+    checkpoint.save(adapted, tmp_path / "adapted", {})
+    again = start_from(find_model(tmp_path / "adapted", "networld"), other, 5)
+    assert again.counters["adapted"] == 0
+
+
 def do(folder, data, updates, should_stop=None):
     """Train in ``folder`` to this many updates, from wherever it is."""
 
