@@ -46,7 +46,9 @@ def transition(
     beamformer = applied_beamformer(np.ascontiguousarray(actions))
     innovation = 1.0 - params.correlation**2
     size, cosine, sine = radio.polar_normal(rngs, (paths, cells * heard), innovation)
-    moved = network.move(params, state) if params.user_speed_mps > 0 else {}
+    moved, sent = {}, state.phasor[:0]
+    if params.user_speed_mps > 0:
+        moved, sent = network.move(params, state)
     flat = (envs, paths, 2 * cells * heard)
     phasor = _parts(state.phasor).reshape(flat)
     inner, fading = kernels.over_the_air(
@@ -54,7 +56,7 @@ def transition(
         state.stations,
         np.float32(paths**-0.5),
         phasor,
-        _parts(moved["phasor"]).reshape(flat) if moved else phasor[:0],
+        _parts(sent).reshape(len(sent), *flat[1:]),
         _parts(state.fading).reshape(flat),
         size,
         cosine,

@@ -305,11 +305,15 @@ def _db10(params: Params, gain: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.minimum(shown, gain_ceiling_db10(params))
 
 
-def move(params: Params, state: State) -> dict[str, NDArray[Any]]:
-    """Move the users by one slot; returns the fields of `State` that change.
+def move(params: Params, state: State) -> tuple[dict[str, NDArray[Any]], NDArray[np.complex64]]:
+    """Move the users by one slot.
 
     Users move straight ahead and are reflected at the edges of the ring around their base station.
     Shadowing, path angles relative to the line of sight and the choice of links do not change.
+
+    Returns:
+        The fields of `State` that change, and the phasors ``(E, L, K, D)`` of the new paths in the
+        frames of before: a beam keeps its direction in space while the user of its cell moves.
     """
     site_m = station_positions_m(params)
     offset_m = state.user_m - site_m + state.velocity_mps * params.slot_s
@@ -325,10 +329,18 @@ def move(params: Params, state: State) -> dict[str, NDArray[Any]]:
     if params.truncated:
         gain = np.where(state.stations >= 0, gain, 0.0)
     phasor, geometry = describe(params, gain, bearing, state)
-    return {
-        "user_m": site_m + offset_m,
+    user_m = site_m + offset_m
+    turn = np.exp(1j * (own_angle(params, user_m) - own_angle(params, state.user_m)))  # (E, K)
+    if params.truncated:
+        row = np.arange(len(turn))[:, None, None]
+        turn = turn[row, np.maximum(state.stations, 0)]  # (E, user, link): that of the sender
+    else:
+        turn = turn[:, None, :]
+    fields = {
+        "user_m": user_m,
         "velocity_mps": velocity,
         "gain": gain,
         "phasor": phasor,
         "geometry": geometry,
     }
+    return fields, phasor * turn[:, None].astype(np.complex64)

@@ -204,8 +204,9 @@ def transition(
 
     fading = radio.gauss_markov(state.fading, rngs, params.correlation)
     if params.user_speed_mps > 0:
-        state = state.after(**network.move(params, state))
-        on_paths = transmission.beam_on_paths(params, state.phasor, state.stations, beamformer)
+        moved, phasor = network.move(params, state)
+        state = state.after(**moved)
+        on_paths = transmission.beam_on_paths(params, phasor, state.stations, beamformer)
     signal, interference_plus_noise, _ = transmission.receive(
         params, state.gain, state.rest, fading, on_paths
     )

@@ -29,9 +29,9 @@ after.
 
 Utilisation ``u`` is the share of the BS's band that carried traffic; allocated spectrum with
 nothing to send is silent. It sets the interference to the neighbours in the next interval. BSs at
-the border have fewer interferers. ``lambda0_s = load share_s W eta(U = load) 1 ms /
+the border have fewer interferers. ``lambda0_s = load share_s W eta(U = min(load, 1)) 1 ms /
 packet_bits_s``: at load 1 the mean demand fills the band of a cell whose six neighbours are equally
-busy.
+busy. Above 1 they are fully busy, and the mean demand is ``load`` times that band.
 
 *Hotspots.* Each slice has ``hotspots`` points ``z_h`` that wander over the network. Near them its
 demand is multiplied by ``f_s = 1 + gain sum_h exp(-|p_n - z_h|^2 / (2 width^2))``, where ``p_n`` is

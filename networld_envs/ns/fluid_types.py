@@ -27,7 +27,8 @@ class Params:
         packet_bits: Size of a packet of each slice, bit.
         load_shares: Share of each slice in the load; they sum to 1.
         deadlines_ms: Deadline of each slice, ms.
-        load: Mean demand, as a share of the band of a cell with busy neighbours.
+        load: Mean demand, as a share of the band of a cell whose neighbours are equally busy; above
+            1 they are fully busy.
         demand_sigma: Standard deviation of the log-demand.
         demand_tau: Time constant of the demand, intervals.
         interference: Interference of six fully used neighbours, relative to the signal.
@@ -119,7 +120,7 @@ class Params:
     def mean_arrivals(self) -> NDArray[np.float64]:
         """``(3,)`` lambda0: mean packets per sub-slot of each slice."""
         bits = self.load * self.bandwidth_hz * SUB_SLOT_S
-        bits *= float(spectral_efficiency(self, np.float64(self.load)))
+        bits *= float(spectral_efficiency(self, np.float64(min(self.load, 1.0))))
         return np.array(self.load_shares) * bits / np.array(self.packet_bits)
 
     @property

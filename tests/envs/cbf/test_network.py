@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from networld_envs import cbf
+from networld_envs.cbf import network, transmission
 from networld_envs.physics.topology import hex_translations
 from tests.helpers.cbf import P, random_actions, rngs
 
@@ -62,6 +63,31 @@ def test_users_move_at_their_speed_within_their_ring(links):
     expected = 38 + 114 - 120.9 - 37.6 * np.log10(from_own / 1e3) + shadow
     np.testing.assert_allclose(10 * np.log10(own), expected)
     np.testing.assert_allclose(state.geometry[0, :, 0], np.log10(own), rtol=1e-5)
+
+
+@pytest.mark.parametrize("links", [None, 6])
+def test_beams_keep_their_direction_while_users_move(links):
+    """What users measure in the new slot is sent by the beams of before, fixed in space."""
+    params = replace(P, user_speed_mps=200.0, slot_s=0.1, max_links=links)
+    generators = rngs(2)
+    state = cbf.reset(params, generators)
+    for _ in range(3):
+        action = random_actions(np.random.default_rng(1), params, 2)
+        after = cbf.transition(params, state, action, generators)
+        before, now = (network.own_angle(params, s.user_m) for s in (state, after))  # (E, station)
+        antenna = np.arange(params.antennas)
+        beam = after.beamformer * np.exp(1j * antenna * before[..., None])  # in space
+        sender = np.maximum(after.stations, 0) if links else np.arange(19)[None, None]
+        row = np.arange(2)[:, None, None]
+        angle = np.angle(after.phasor) + now[row, sender][:, None]  # (E, L, user, link), in space
+        response = np.exp(1j * antenna * angle[..., None])
+        seen = (np.conj(beam)[row, sender][:, None] * response).sum(-1) / np.sqrt(angle.shape[1])
+        signal, interference, _ = transmission.receive(
+            params, after.gain, after.rest, after.fading, seen.astype(np.complex64)
+        )
+        np.testing.assert_allclose(after.signal, signal, rtol=1e-3)
+        np.testing.assert_allclose(after.interference_plus_noise, interference, rtol=1e-3)
+        state = after
 
 
 def test_speed_zero_draws_nothing_and_a_slow_user_changes_little():

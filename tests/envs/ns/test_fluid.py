@@ -106,9 +106,10 @@ def test_spectral_efficiency_has_its_limits():
     assert ns.spectral_efficiency(DEFAULT, 0.0) == pytest.approx(2 * np.log2(101))
     assert ns.spectral_efficiency(DEFAULT, 1.0) == pytest.approx(2 * np.log2(1 + 1 / 0.16))
     # At load 1 the mean demand in bits fills the band of a cell among busy neighbours.
-    params = replace(DEFAULT, load=1.0)
-    bits = (params.mean_arrivals * params.packet_bits).sum()
-    assert bits == pytest.approx(W * 1e-3 * ns.spectral_efficiency(params, 1.0))
+    for load in (1.0, 1.2, 10.0):
+        params = replace(DEFAULT, load=load)
+        bits = (params.mean_arrivals * params.packet_bits).sum()
+        assert bits == pytest.approx(load * W * 1e-3 * ns.spectral_efficiency(params, 1.0))
 
 
 def test_demand_is_stationary_with_the_stated_moments():
