@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from networld_algos.registry import make_config
+from networld_algos.results.rows import FEW
 from networld_algos.results.text import file_stem
 from networld_envs.store.recipes import deployment_id
 from networld_envs.version import __version__
@@ -15,9 +16,6 @@ from networld_envs.version import __version__
 Stage = Literal["reference", "pretrain", "train", "evaluate"]
 ADDED = frozenset({"curve_episodes", "deployment", "patience", "anchor", "shuffled"})
 """Fields of `Run` that earlier versions lack, see `Run.key`."""
-
-FEW = ("fewshot", "deployments")
-"""Experiments whose runs take different shares of the data."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from networld_algos.bench.archive import (
     saved_trainings,
 )
 from networld_algos.bench.paths import FINISHED, Paths
+from networld_algos.data.identity import SHOWN
 from networld_algos.files import DamagedFileError, reading, write_bytes
 from networld_algos.results.folder import (
     COMMANDS,
@@ -209,9 +210,9 @@ def _refuse_other_data(archive: Path, staged: Path, trainings: list[Saved], root
     for dataset_id, sha256 in hashes(staged, trainings):
         if here.get(dataset_id, sha256) != sha256:
             raise ValueError(
-                f"{archive} has results from dataset {dataset_id!r} of content {sha256[:16]}, but "
-                f"the results in {root} are from content {here[dataset_id][:16]}; means would mix "
-                "both. Unpack into another folder with --results"
+                f"{archive} has results from dataset {dataset_id!r} of content {sha256[:SHOWN]}, "
+                f"but the results in {root} are from content {here[dataset_id][:SHOWN]}; means "
+                "would mix both. Unpack into another folder with --results"
             )
 
 

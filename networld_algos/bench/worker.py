@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from networld_algos.base import Algorithm
@@ -208,7 +207,7 @@ def _hold_out(run: Run, few: Episodes) -> tuple[Episodes, Episodes | HeldOut | N
     if run.patience:
         rest, some = few.split(VALIDATION, run.seed)
         if some is not None:
-            some = some.take(np.arange(min(len(some), MOST_HELD_OUT)))
+            some = some.first(MOST_HELD_OUT)
         return hold_out(rest, some, run.seed)
     stops = ALGORITHMS[run.algorithm][1].validation_loss is not Algorithm.validation_loss
     return few.split(VALIDATION, run.seed) if run.early_stop and stops else (few, None)

@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 from networld_algos.cli.terminal import console, task_name
+from networld_algos.deploy.onnx_station import ABOUT
 
 
 def act(
@@ -47,7 +48,7 @@ def act(
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     if number is None and (neighbours or deadline_ms is not None):
         raise ValueError("--neighbours and --deadline-ms are for one station; give its --number")
-    if (Path(model) / "station.json").is_file():
+    if (Path(model) / ABOUT).is_file():
         if number is None:
             raise ValueError(f"{model} is an exported station; give its --number")
         from networld_algos.deploy.onnx_station import load_onnx_station

@@ -16,8 +16,6 @@ QUANTITIES = (
     Column("reference", "recorded policy", number_text, right=True),
     Column("meaning", prose=True),
 )
-UPDATES: int | None = None
-"""Gradient steps of each network; None for those of `OPEConfig`."""
 
 
 def evaluate_data(
@@ -49,8 +47,7 @@ def evaluate_data(
     from networld_algos.training.ope.parts import divide
     from networld_envs import store
 
-    settings: dict[str, Any] = {} if UPDATES is None else {"updates": UPDATES}
-    config = OPEConfig(discount=discount, **settings)
+    config = OPEConfig(discount=discount)
     source = store.load(dataset)
     content = store.recorded_hash(source)
     data = load_episodes(source, task)

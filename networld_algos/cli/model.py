@@ -206,9 +206,7 @@ def health(
         algorithm: File of the model's algorithm if it is your own: path/to/file.py:ClassName.
         as_json: Print JSON instead of a table.
     """
-    import numpy as np
-
-    from networld_algos.data.episodes import HEALTH_EPISODES, HOLDOUT
+    from networld_algos.data.episodes import HEALTH_EPISODES
     from networld_algos.data.identity import recorded_hashes, refuse_other_data
     from networld_algos.data.load import load_episodes
     from networld_algos.training.checkpoint import load
@@ -232,8 +230,7 @@ def health(
         remedy = f"the held-out episodes are unknown: give --dataset {about['dataset']}"
         refuse_other_data(about.get("data_hashes", {}), found, checkpoint, remedy)
         data = load_episodes(about["dataset"], task)
-        data = data.fraction(about["episodes"] / len(data), about["seed"])
-        data = data.split(HOLDOUT, about["seed"])[1]
+        _, data = data.training_parts(about["episodes"], about["seed"])
         if data is None:
             raise ValueError(
                 f"{checkpoint} was trained on a single episode, so nothing was held out; name a "
@@ -242,7 +239,7 @@ def health(
         what = f"held-out episodes of {about['dataset']}"
     else:
         data, what = load_episodes(dataset, task), f"episodes of {dataset}"
-    data = data.take(np.arange(min(episodes, len(data))))
+    data = data.first(episodes)
     diagnostics = model.health(data)
     if not diagnostics and not as_json:
         console.print(f"{model.name} has no diagnostics")

@@ -92,6 +92,20 @@ class Episodes:
             lengths=self.lengths[index],
         )
 
+    def first(self, most: int) -> Episodes:
+        """The first ``most`` episodes, or all if there are fewer."""
+        return self.take(np.arange(min(most, len(self))))
+
+    def training_parts(self, episodes: int, seed: int) -> tuple[Episodes, Episodes | None]:
+        """Training and held-out episodes of `networld train`, see `split`.
+
+        Args:
+            episodes: How many are used in all.
+            seed: Seed of the training.
+        """
+        used = self if episodes == len(self) else self.fraction(episodes / len(self), seed)
+        return used.split(HOLDOUT, seed)
+
     def fraction(self, fraction: float, seed: int) -> Episodes:
         """A random share of the episodes, nested: a smaller share lies inside a larger one.
 

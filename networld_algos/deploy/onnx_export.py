@@ -208,15 +208,14 @@ def _compare(step: _Decision, engine: OnnxEngine, algorithm: Algorithm) -> None:
         if face.message_width:
             ours = _Message(algorithm, face.task)(torch.from_numpy(observation)).numpy()
             _close("message", engine.message(observation), ours, np.maximum(np.abs(ours), 1.0))
-        engine._seed = trial
-        engine.reset()
+        engine.reset(trial)
         theirs = engine.decide(observation, held, usable)
         draws = np.random.default_rng(trial)
         noise = [
             torch.from_numpy(
                 (draws.standard_normal if kind == "normal" else draws.random)(shape, dtype="f4")
             )
-            for _, kind, shape in engine._noise
+            for _, kind, shape in engine.noise
         ]
         given = (torch.from_numpy(observation), torch.from_numpy(held), torch.from_numpy(usable))
         with torch.no_grad():

@@ -52,6 +52,7 @@ class OnnxEngine:
 
     Attributes:
         about: The content of ``station.json``.
+        noise: Name, kind and shape of each noise input.
 
     Raises:
         ValueError: If a file is damaged or of another format.
@@ -106,7 +107,7 @@ class OnnxEngine:
                 )
             self.interface = Interface.from_dict(self.about["interface"])
             self.slots = int(self.about["neighbour_slots"])
-            self._noise = [(n["name"], n["kind"], tuple(n["shape"])) for n in self.about["noise"]]
+            self.noise = [(n["name"], n["kind"], tuple(n["shape"])) for n in self.about["noise"]]
             wanted = [DECISION, *([MESSAGE] if self.interface.message_width else [])]
             names = {graph: str(self.about["graphs"][graph]) for graph in wanted}
         except (KeyError, TypeError, ValueError) as error:
@@ -123,8 +124,9 @@ class OnnxEngine:
                 raise ValueError(f"{file} is damaged: its content does not match its name; {AGAIN}")
         return found
 
-    def reset(self) -> None:
-        """Start the noise again; exported models have no other history."""
+    def reset(self, seed: int | None = None) -> None:
+        """Start the noise again, from another seed if one is given; there is no other history."""
+        self._seed = self._seed if seed is None else seed
         self._rng = np.random.default_rng(self._seed)
 
     def message(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -144,7 +146,7 @@ class OnnxEngine:
             more = self.slots - len(usable)
             feed["held"] = np.pad(held, ((0, more), (0, 0)))
             feed["usable"] = np.pad(usable, (0, more))
-        for name, kind, shape in self._noise:
+        for name, kind, shape in self.noise:
             draw = self._rng.standard_normal if kind == "normal" else self._rng.random
             feed[name] = draw(shape, dtype=np.float32)
         return self._decision.run(None, feed)[0]

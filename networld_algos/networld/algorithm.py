@@ -31,7 +31,13 @@ from networld_algos.data.episodes import Episodes
 from networld_algos.data.returns import segment_returns
 from networld_algos.networld import cost
 from networld_algos.networld.advantage import step_weights
-from networld_algos.networld.config import DIFFUSION, FAITHFUL, DecisionConfig, NetWorldConfig
+from networld_algos.networld.config import (
+    DIFFUSION,
+    FAITHFUL,
+    INVERSE_NOISE,
+    DecisionConfig,
+    NetWorldConfig,
+)
 from networld_algos.networld.health import latent_health
 from networld_algos.networld.nets import Nets, TaskNets
 from networld_algos.networld.planning import plan
@@ -52,8 +58,6 @@ from networld_envs.spec import TaskSpec
 
 EMA = 0.995
 """Decay of the averaged weights, which are used to act."""
-INVERSE_NOISE = 0.1
-"""Noise on z_{h+1} when inverse dynamics is trained, in standard deviations of a latent."""
 NEXT_WEIGHT = 5.0
 """Diffusion loss of position 1, the only one that a decision uses; later ones have weight 1."""
 X0_SKEW = 2.0

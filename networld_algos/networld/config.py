@@ -28,6 +28,9 @@ AdaptShared = Literal["tune", "frozen"]
 ActBy = Literal["inverse", "slot"]
 Bins = Literal["twohot", "uniform", "onehot"]
 
+INVERSE_NOISE = 0.1
+"""Noise on z_{h+1} when inverse dynamics is trained, in standard deviations of a latent."""
+
 
 @dataclass(frozen=True)
 class LatentConfig(InputsConfig):

@@ -7,6 +7,7 @@ AMD machine were busy, with torch 2.13 and oneDNN.
 from __future__ import annotations
 
 from networld_algos.networld.config import NetWorldConfig
+from networld_algos.nn.diffusion import UNGUIDED_STEPS
 
 UPDATE_S = 0.053
 FORECAST = 0.35  # time of an update without a noise model, as a share of one with it
@@ -29,7 +30,7 @@ def evaluation_seconds(config: NetWorldConfig) -> float:
         return PLAN_S
     steps = float(config.steps)
     if config.guidance == "gradient" and config.guidance_weight:
-        steps += GRADIENT * max(0, config.steps - 2)
+        steps += GRADIENT * max(0, config.steps - UNGUIDED_STEPS)
     if config.guidance == "select":
         steps *= config.candidates
     return PLAN_S + steps * FORWARD_S * (WIDE if config.dim >= WIDE_DIM else 1.0)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from networld_algos.base import Diagnostic
 from networld_algos.data.episodes import HEALTH_EPISODES, Episodes
-from networld_algos.networld.config import NetWorldConfig
+from networld_algos.networld.config import INVERSE_NOISE, NetWorldConfig
 from networld_algos.networld.nets import Nets, TaskNets
 from networld_algos.networld.planning import plan
 
@@ -59,7 +59,6 @@ DIAGNOSTICS: dict[str, tuple[float, float, str]] = {
 """Name -> lowest healthy value, highest healthy value, meaning."""
 
 MAX_PLANS = 1024
-NOISE = 0.1
 
 
 @torch.no_grad()
@@ -104,7 +103,7 @@ def latent_health(nets: Nets, config: NetWorldConfig, episodes: Episodes) -> dic
         "within_trajectory_share": (within.sum() / total.sum().clamp(min=1e-12)).item(),
         "inverse_error_clean": _inverse_error(own, z_now, z_next, actions, generator),
         "inverse_error_noised": _inverse_error(
-            own, z_now, z_next + NOISE * noise, actions, generator
+            own, z_now, z_next + INVERSE_NOISE * noise, actions, generator
         ),
         "next_latent_error": (error / total.mean().clamp(min=1e-12)).item(),
     }

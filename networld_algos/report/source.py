@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from networld_algos.report import axes, scoring, style, summary
 from networld_algos.report.cards import Cards
+from networld_algos.report.export.files import FIGURES
 from networld_algos.report.scoring import Panel, Reference
 from networld_algos.report.summary import Curve, Final
 from networld_algos.report.svg import data_url
@@ -150,7 +151,7 @@ class Source:
     def picture(self, name: str, figures: Sequence[Figure], alt: str, caption: str) -> Picture:
         """Write the (wide, narrow) figures, and embed both for the page."""
         wide, narrow = figures
-        folder = self.out / "figures"
+        folder = self.out / FIGURES
         small = svg = axes.save(wide, folder, name)
         if narrow is not wide:
             small = axes.save(narrow, folder, f"{name}_narrow", png=False)

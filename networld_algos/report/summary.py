@@ -123,9 +123,9 @@ class Curve:
 def leading(curves: Sequence[Curve], focus: str = "") -> Sequence[Curve]:
     """One variant per algorithm if there are more than `MOST_CURVES` methods; otherwise all curves.
 
-    It is the focus method, ``focus``, or the variant with the algorithm's own name, if
-    there is one. Otherwise it is the best on
-    average over the panels, after scaling the last points of the algorithm to [0, 1] in each.
+    The variant that is kept is the focus method, ``focus``, or the one with the algorithm's own
+    name, if there is one. Otherwise it is the best on average over the panels, after scaling the
+    last points of the algorithm to [0, 1] in each.
     """
     if len({c.label for c in curves}) <= MOST_CURVES:
         return curves

@@ -24,7 +24,7 @@ def area_under_curve(fractions: ArrayLike, scores: ArrayLike) -> Floats:
     return np.trapezoid(y, x, axis=-1) / (x[-1] - x[0])
 
 
-def data_to_reach(fractions: ArrayLike, scores: ArrayLike, target: float = 90.0) -> float:
+def data_to_reach(fractions: ArrayLike, scores: ArrayLike, target: float) -> float:
     """Smallest share of target data at which a curve first reaches ``target``.
 
     The curve is interpolated linearly in ``log(fraction)``. A curve that starts at or above the

@@ -48,6 +48,9 @@ EXPERIMENTS = (
 )
 """Experiments of suites. Scripts may write rows of other experiments."""
 
+FEW = ("fewshot", "deployments")
+"""Experiments in which a method has a result for each share of the target's data."""
+
 DEPLOYMENT = "deployment:"
 """Start of the factor of rows in another deployment; the name of its preset follows."""
 
@@ -57,6 +60,9 @@ DRIFT = "drift:"
 
 OPTIONAL = frozenset({"epochs", "machine", "device", "factor", "level", "data_hashes", "extra"})
 """Keys that rows of earlier versions lack."""
+
+SCRATCH = " (from scratch)"
+"""Suffix of the label of a method that starts from no trained model, where its twin does."""
 
 _TEXT = ("suite", "experiment", "task", "algorithm", "kind", "label", "eval_seed_set", "version")
 

@@ -267,7 +267,7 @@ class Keeper:
         pull = pull_to_start(model, self._start, trained, strength / len(data))
         self._pulls.append(pull)
         if heldout is not None:
-            heldout = heldout.take(np.arange(min(len(heldout), MOST_HELD_OUT)))
+            heldout = heldout.first(MOST_HELD_OUT)
         self.data, self._heldout = hold_out(data, heldout, seed)
 
     def step(self) -> None:

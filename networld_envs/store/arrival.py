@@ -24,8 +24,9 @@ from networld_envs.files import replace_text
 from networld_envs.store.builder import description
 from networld_envs.store.ids import DATA, DatasetError
 from networld_envs.store.minari_io import METADATA_KEY, episode_buffer, episodes, write
-from networld_envs.store.reading.content import HASH_VERSION, MAIN_FILE
+from networld_envs.store.reading.content import HASH_VERSION
 from networld_envs.store.reading.record import RECORD_KEYS, Kind, is_count, is_number, is_text
+from networld_envs.store.reading.sizes import MAIN_FILE
 from networld_envs.store.recipes import Recipe
 from networld_envs.store.trust import open_trusted
 

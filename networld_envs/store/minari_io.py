@@ -33,9 +33,9 @@ from networld_envs.files import replace_text
 from networld_envs.simulator import make_params, task_module
 from networld_envs.spec import TaskSpec
 from networld_envs.store.ids import DATA, DatasetError, dataset_folder
-from networld_envs.store.reading.content import HASH_VERSION, MAIN_FILE, file_hash
+from networld_envs.store.reading.content import HASH_VERSION, file_hash
 from networld_envs.store.reading.record import checked_record
-from networld_envs.store.reading.sizes import sound
+from networld_envs.store.reading.sizes import MAIN_FILE, sound
 from networld_envs.store.recipes import known_recipes
 from networld_envs.store.trust import open_trusted
 from networld_envs.version import __version__

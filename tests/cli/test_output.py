@@ -318,7 +318,7 @@ def test_a_picture_takes_any_name(name):
     assert Canvas((640, 480)).text((20, 20), name, 12, INK) > 0
 
 
-def test_only_two_modules_know_rich():
+def test_only_three_modules_know_rich():
     """Everything that is printed passes through them, so that nothing is interpreted."""
     users = {
         path.name

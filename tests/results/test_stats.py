@@ -255,11 +255,11 @@ def test_data_to_reach_interpolates_in_log_fraction():
 
 
 def test_data_to_reach_at_its_ends():
-    assert_allclose(curves.data_to_reach([0.01, 1.0], [95.0, 99.0]), 0.01)
-    assert_allclose(curves.data_to_reach([0.01, 1.0], [0.0, 90.0]), 1.0)
-    assert math.isnan(curves.data_to_reach([0.01, 1.0], [0.0, 89.9]))
+    assert_allclose(curves.data_to_reach([0.01, 1.0], [95.0, 99.0], 90.0), 0.01)
+    assert_allclose(curves.data_to_reach([0.01, 1.0], [0.0, 90.0], 90.0), 1.0)
+    assert math.isnan(curves.data_to_reach([0.01, 1.0], [0.0, 89.9], 90.0))
     # A dip after the first crossing does not move it.
-    assert_allclose(curves.data_to_reach([0.01, 0.1, 1.0], [90.0, 10.0, 95.0]), 0.01)
+    assert_allclose(curves.data_to_reach([0.01, 0.1, 1.0], [90.0, 10.0, 95.0], 90.0), 0.01)
 
 
 def test_paper_score_is_min_max_across_methods():

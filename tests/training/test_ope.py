@@ -1,5 +1,6 @@
 """Off-policy evaluation on cases whose answer is known, and the command that prints it."""
 
+import functools
 import json
 
 import numpy as np
@@ -229,7 +230,8 @@ def test_decisions_are_those_of_acting_step_by_step(trained):
 
 
 def test_the_command_judges_a_model_by_a_dataset(trained, capsys, monkeypatch):
-    monkeypatch.setattr("networld_algos.cli.evaluate_data.UPDATES", 5)
+    quick = functools.partial(OPEConfig, updates=5)
+    monkeypatch.setattr("networld_algos.training.ope.config.OPEConfig", quick)
     words = ["evaluate", str(trained[0]), "--dataset", RB, "--json"]
     assert command.main(words) == 0
     found = json.loads(capsys.readouterr().out)

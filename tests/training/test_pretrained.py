@@ -78,7 +78,7 @@ def test_every_command_that_takes_a_model_knows_the_names(command, tmp_path, mon
     monkeypatch.setattr(hub, "_hub", lambda: SimpleNamespace())
     assert main(command) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "no model 'pretrained:rbb' (did you mean pretrained:rb?)" in said
+    assert "no model 'pretrained:rbb'; did you mean 'pretrained:rb'?" in said
     assert "pretrained:cbf, pretrained:ns, pretrained:rb" in said
     assert not list(tmp_path.iterdir())
 

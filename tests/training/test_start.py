@@ -160,4 +160,5 @@ def test_every_algorithm_starts_its_schedule_again(name, data, tmp_path):
     train(model, [data], 4, 6)
     after = [group["lr"] for o in model.optimizers().values() for group in o.param_groups]
     assert all(new >= old for new, old in zip(after, before, strict=True))
+    assert any(new > old for new, old in zip(after, before, strict=True))
     assert all(value.isfinite().all() for value in model.parameters())

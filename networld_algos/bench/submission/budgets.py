@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from networld_algos.bench.parts import Entry
-from networld_algos.bench.runs import FEW
 from networld_algos.bench.submission.joining import join, own_minutes
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.unroll import unroll
-from networld_algos.results.rows import Row
+from networld_algos.results.rows import FEW, Row
 from networld_algos.training.tuning.choices import data_key
 
 SLACK = 1.5

@@ -13,14 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from networld_algos.bench.runs import FEW
 from networld_algos.bench.submission.budgets import (
     Slot,
     budgets,
     expected_slots,
     slot_of,
 )
-from networld_algos.bench.submission.joining import FROM_SCRATCH
 from networld_algos.bench.submission.metadata import (
     METADATA,
     Metadata,
@@ -30,7 +28,7 @@ from networld_algos.bench.submission.metadata import (
 from networld_algos.bench.suite import Suite
 from networld_algos.data.identity import SHOWN
 from networld_algos.registry import BUILT_IN
-from networld_algos.results.rows import Row
+from networld_algos.results.rows import FEW, SCRATCH, Row
 from networld_algos.results.text import count, one_line
 from networld_envs.store.recipes import catalog
 from networld_envs.version import __version__
@@ -207,7 +205,7 @@ def _row_faults(
     found = []
     if row.suite != suite.name:
         found.append(f"suite {row.suite!r}, not {suite.name!r}")
-    labels = {label, label + FROM_SCRATCH} if row.experiment in FEW else {label}
+    labels = {label, label + SCRATCH} if row.experiment in FEW else {label}
     if row.label not in labels:
         found.append(f"label {row.label!r}; it must be {' or '.join(map(repr, sorted(labels)))}")
     if row.version not in versions:

@@ -13,12 +13,12 @@ from networld_algos.bench.parts import Entry, FewShot
 from networld_algos.bench.suite import PARTS, Suite
 from networld_algos.data.load import load_episodes
 from networld_algos.registry import ALGORITHMS, make
+from networld_algos.results.rows import SCRATCH
 from networld_algos.training.cpu import configure_cpu
 from networld_algos.training.train import train
 from networld_algos.training.tuning.choices import RATE, read_choices, write_choices
 from networld_envs import store
 
-FROM_SCRATCH = " (from scratch)"
 EPISODES = 50  # of a dataset, for the measurement
 WARM_UP, MEASURED = 5, 30  # updates
 
@@ -92,7 +92,7 @@ def _few_shot(part: FewShot, tasks: Sequence[str], names: Sequence[str]) -> tupl
 
 def _with_and_without(name: str) -> tuple[Entry, Entry]:
     """Entries of an algorithm that start from a trained model and from a new one."""
-    return Entry(name, pretrained=True), Entry(name, name + FROM_SCRATCH)
+    return Entry(name, pretrained=True), Entry(name, name + SCRATCH)
 
 
 def with_minutes(

@@ -18,20 +18,18 @@ def read_data(
     options: TrainOptions[Any], dataset: str
 ) -> tuple[Episodes, Episodes | None, dict[str, Any]]:
     """Training and held-out episodes, and what the checkpoint records about the training."""
-    from networld_algos.data.episodes import HOLDOUT
     from networld_algos.data.load import load_episodes
     from networld_algos.training.origin import data_origin
     from networld_envs import store
 
     found = store.load(dataset)
     data = load_episodes(found, options.task)
-    if options.episodes is not None:
-        if not 1 <= options.episodes <= len(data):
-            raise ValueError(f"--episodes must be in 1 .. {len(data)}, got {options.episodes}")
-        data = data.fraction(options.episodes / len(data), options.seed)
+    episodes = len(data) if options.episodes is None else options.episodes
+    if not 1 <= episodes <= len(data):
+        raise ValueError(f"--episodes must be in 1 .. {len(data)}, got {episodes}")
     about = {
         "dataset": dataset,
-        "episodes": len(data),
+        "episodes": episodes,
         "seed": options.seed,
         "task": options.task,
         "total_updates": options.updates,
@@ -44,7 +42,7 @@ def read_data(
         from networld_algos.training.start import find_model
 
         about["init"] = find_model(options.init, options.algorithm).record()
-    return *data.split(HOLDOUT, options.seed), about
+    return *data.training_parts(episodes, options.seed), about
 
 
 def resume_model(

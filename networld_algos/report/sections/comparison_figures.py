@@ -42,7 +42,7 @@ def comparison_figure(
     Args:
         curves: From `networld_algos.report.summary.learning_curves`.
         references: Task -> policies, from `networld_algos.report.scoring.references`.
-        look: From `styles`.
+        look: From `networld_algos.report.style.styles`.
         columns: Panels per row; as many as fit by default.
         behaviours: Panel -> average reward of its training data, drawn as a line as well.
     """
@@ -122,7 +122,7 @@ def profile_figure(
     Args:
         groups: Quality of the data -> label -> (profile, lower, upper), each ``(P,)``.
         thresholds: ``(P,)`` scores.
-        look: From `styles`.
+        look: From `networld_algos.report.style.styles`.
         columns: Panels per row.
     """
     with drawing():

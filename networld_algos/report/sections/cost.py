@@ -94,7 +94,7 @@ def figure(
     Args:
         found: Lines, from `responses`; the first and the last level are written beside them.
         fixed: Methods with one decision setting.
-        look: From `styles`.
+        look: From `networld_algos.report.style.styles`.
         columns: Panels per row.
     """
     timed = [r for r in found if all(f.latency_p50_ms for f in r.finals)]

@@ -21,7 +21,7 @@ from networld_algos.report.axes import (
 from networld_algos.report.scoring import Panel, Reference, grouped
 from networld_algos.report.sections import fewshot_curves
 from networld_algos.report.sections.comparison_figures import principal, scale_ends
-from networld_algos.report.sections.fewshot_curves import SCRATCH, FewShotCurve, Gain
+from networld_algos.report.sections.fewshot_curves import FewShotCurve, Gain
 from networld_algos.report.sections.fewshot_reach import (
     TARGETS,
     has_all_data,
@@ -44,7 +44,7 @@ from networld_algos.report.table import (
     verdict,
 )
 from networld_algos.results.display import Display
-from networld_algos.results.rows import QUALITIES
+from networld_algos.results.rows import QUALITIES, SCRATCH
 from networld_algos.results.stats import MATTERS
 from networld_algos.results.text import capital
 
@@ -182,7 +182,7 @@ def figure(
         curves: From `fewshot_curves`, with the averaged ones appended.
         references: Task -> policies; of the roles static and heuristic, only the best is shown.
             They are those of the default deployment, so panels of another one do not show them.
-        look: From `styles`.
+        look: From `networld_algos.report.style.styles`.
         columns: Panels per row.
     """
     panels = arranged([c.panel for c in curves])

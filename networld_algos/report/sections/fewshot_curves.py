@@ -20,12 +20,9 @@ from networld_algos.report.scoring import (
 )
 from networld_algos.report.summary import Curve
 from networld_algos.results import networks, stats
-from networld_algos.results.curves import area_under_curve, data_to_reach
-from networld_algos.results.rows import Row
+from networld_algos.results.curves import area_under_curve
+from networld_algos.results.rows import SCRATCH, Row
 from networld_algos.results.stats import Floats, Interval
-
-SCRATCH = " (from scratch)"
-"""Suffix of the label of a method without pre-training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +34,6 @@ class FewShotCurve(Curve):
         runs: (seed, share) -> ``(episodes,)`` scores; empty in an average over tasks.
         by_seed: Seed -> ``(X,)`` scores, for the seeds that have every share.
         area: Area under the curve over log share, in units of the score; None with one share.
-        reach: Share of data at which the mean curve reaches a score of 90; NaN if never.
         is_constant: Whether the model was not trained on the data, so that it has one score.
     """
 
@@ -45,14 +41,12 @@ class FewShotCurve(Curve):
     runs: dict[tuple[int, float], Floats]
     by_seed: dict[int, Floats]
     area: Interval | None
-    reach: float
     is_constant: bool = False
 
 
 def fewshot_curves(
     rows: Sequence[Row],
     rng: np.random.Generator,
-    target: float = 90.0,
     experiment: str = "fewshot",
 ) -> list[FewShotCurve]:
     """Normalised score at the end of training against the share of target data.
@@ -98,7 +92,6 @@ def fewshot_curves(
                 runs=scores,
                 by_seed=by_seed,
                 area=area,
-                reach=data_to_reach(shares, [p.value for p in points], target),
                 is_constant=all(r.updates == 0 for r in group),
             )
         )
@@ -185,7 +178,6 @@ def average_over_tasks(
                 is_constant=all(c.is_constant for c in group),
                 by_seed=dict(zip(seeds, table, strict=True)),
                 area=area,
-                reach=data_to_reach(shares, [p.value for p in points]),
             )
         )
     return out

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from networld_algos.report.sections.fewshot_curves import SCRATCH, FewShotCurve
+from networld_algos.report.sections.fewshot_curves import FewShotCurve
 from networld_algos.report.table import DASH, Cell, episodes_text
 from networld_algos.results import stats
 from networld_algos.results.curves import data_to_reach
+from networld_algos.results.rows import SCRATCH
 from networld_algos.results.stats import Floats
 
 TARGETS = (0.90, 0.95)

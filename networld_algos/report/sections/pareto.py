@@ -82,7 +82,7 @@ def figure(finals: Sequence[Final], price: Price, look: Look, columns: int | Non
     Args:
         finals: Methods and, small, further decision settings of them.
         price: The cost.
-        look: From `styles`.
+        look: From `networld_algos.report.style.styles`.
         columns: Panels per row.
     """
     points = priced(finals, price)

@@ -108,7 +108,7 @@ def figure(
     Args:
         found: From `scored_curves`.
         references: Task -> policies; of the roles static and heuristic, only the best is shown.
-        look: From `styles`.
+        look: From `networld_algos.report.style.styles`.
         columns: Panels per row.
     """
     panels: list[Panel] = list(dict.fromkeys(c.panel for c, _ in found))

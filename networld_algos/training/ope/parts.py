@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from networld_algos.data.episodes import HOLDOUT, Episodes
+from networld_algos.data.episodes import Episodes
 from networld_algos.results.text import count
 
 LEAST = 4
@@ -44,15 +42,10 @@ def divide(
         )
     trained = about.get("data_hashes", {}).get(dataset) == content
     if trained and {"episodes", "seed"} <= set(about):
-        own = data.fraction(about["episodes"] / len(data), about["seed"])
-        fitted, heldout = own.split(HOLDOUT, about["seed"])
+        fitted, heldout = data.training_parts(about["episodes"], about["seed"])
         if heldout is not None and len(heldout) >= LEAST:
-            return _first(fitted, most), _first(heldout, most), "held out of the training"
+            return fitted.first(most), heldout.first(most), "held out of the training"
     fitted, measured = data.split(0.5, seed=0)
     assert measured is not None
     what = "partly in the model's training data" if trained else "of other data than the training's"
-    return _first(fitted, most), _first(measured, most), what
-
-
-def _first(data: Episodes, most: int) -> Episodes:
-    return data.take(np.arange(min(most, len(data))))
+    return fitted.first(most), measured.first(most), what

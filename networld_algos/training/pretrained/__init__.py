@@ -10,8 +10,9 @@ data for `networld drift`. ``make pretrained`` makes them again.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
+
+from networld_algos.results.text import suggestion
 
 SCHEME = "pretrained:"
 ROOT = Path(__file__).parent
@@ -33,8 +34,8 @@ def folder(source: str) -> Path:
     """
     name, known = source.removeprefix(SCHEME), names()
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f" (did you mean {SCHEME}{near[0]}?)" if near else ""
-        valid = ", ".join(SCHEME + other for other in known)
-        raise ValueError(f"there is no model {source!r}{hint}; models of the package: {valid}")
+        valid = [SCHEME + other for other in known]
+        near = suggestion(SCHEME + name, valid)
+        known = ", ".join(valid)
+        raise ValueError(f"there is no model {source!r}{near}; models of the package: {known}")
     return ROOT / name

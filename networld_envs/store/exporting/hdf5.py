@@ -17,7 +17,7 @@ from h5py import h5a, h5d, h5g, h5s, h5t  # pyright: ignore[reportAttributeAcces
 from minari.dataset.minari_storage import MinariStorage
 from numpy.typing import NDArray
 
-from networld_envs.store.reading.content import MAIN_FILE
+from networld_envs.store.reading.sizes import MAIN_FILE
 
 
 def write_episodes(

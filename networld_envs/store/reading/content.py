@@ -28,7 +28,6 @@ from networld_envs.store.ids import DatasetError, listed
 from networld_envs.store.reading.sizes import REOPENED
 
 HASH_VERSION = 2
-MAIN_FILE = "main_data.hdf5"
 
 
 def file_hash(path: Path, episodes: int, steps: int) -> str:

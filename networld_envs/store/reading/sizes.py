@@ -18,7 +18,7 @@ import numpy as np
 from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 from numpy.typing import NDArray
 
-MAIN = "main_data.hdf5"
+MAIN_FILE = "main_data.hdf5"
 LEAST_EPISODE_BYTES = 100  # what an episode takes in any format, and far less than it takes in HDF5
 REOPENED = 100  # episodes, after which a file is opened again: HDF5 keeps what it has read
 LARGEST_RATIO = 1100  # of an array to its compressed form; deflate reaches 1032
@@ -41,11 +41,13 @@ def check_total(data: Path, about: dict[str, Any]) -> None:
             raise ValueError(f"{name} must be an integer of at least 0, got {value!r}")
         if value * bytes_each > size * LARGEST_RATIO:
             raise ValueError(f"{name} is {value}, but all files have only {size} bytes")
-    if (data / MAIN).is_file() and (about["total_episodes"] or (data / MAIN).stat().st_size):
-        with h5py.File(data / MAIN, "r") as file:
+    main = data / MAIN_FILE
+    if main.is_file() and (about["total_episodes"] or main.stat().st_size):
+        with h5py.File(main, "r") as file:
             if len(file) != about["total_episodes"]:
                 raise ValueError(
-                    f"total_episodes is {about['total_episodes']}, but {MAIN} holds {len(file)}"
+                    f"total_episodes is {about['total_episodes']}, but {main.name} holds "
+                    f"{len(file)}"
                 )
 
 
@@ -102,7 +104,7 @@ def episode_lengths(dataset: minari.MinariDataset, numbers: NDArray[np.int_]) ->
 
 def _path(dataset: minari.MinariDataset) -> Path | None:
     """The HDF5 file of a dataset; None if it is stored in another format."""
-    path = Path(dataset.storage.data_path) / MAIN
+    path = Path(dataset.storage.data_path) / MAIN_FILE
     return path if dataset.storage.FORMAT == "hdf5" else None
 
 

@@ -38,6 +38,5 @@ def test_default_latents_are_healthy_and_end_to_end_ones_are_not(toy, trained):
     assert set(good) == set(DIAGNOSTICS)
     assert [name for name, found in good.items() if not found.is_healthy] == []
     bad = trained["end_to_end"].health(held_out)
-    assert not all(found.is_healthy for found in bad.values())
     assert bad["effective_rank"].value < bad["effective_rank"].low == 3.0
     assert bad["inverse_error_noised"].value > good["inverse_error_noised"].value
