@@ -83,7 +83,7 @@ class MACQL(Algorithm):
         "batch_size": (4, 8, 16),
         "conservative_weight": (None, 0.3, 3.0, 30.0),
         "cloning_share": (0.0, 0.2, 0.5),
-        "cloning_weight": (0.0, 0.3, 1.0, 3.0),
+        "cloning_weight": (0.0, 0.3, 1.0, 3.0, 10.0),
         "discount": (0.0, 0.9, 0.99),
         "return_of": ("agent", "neighbourhood"),
         "episode_beta": (0.0, 1.0, 2.0),
