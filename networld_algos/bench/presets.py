@@ -17,7 +17,9 @@ from networld_algos.bench.preset_entries import (
 )
 from networld_algos.bench.suite import Ablation, Condition, Cost, Entry, FewShot, Robustness, Suite
 from networld_algos.bench.tuned import COMMITTED, with_choices
+from networld_algos.plugin import is_plugin
 from networld_algos.registry import ALGORITHMS, BUILT_IN
+from networld_algos.results.text import suggestion
 from networld_algos.training.near import STRENGTH
 from networld_algos.training.tuning.choices import read_choices
 from networld_envs.files import run_file
@@ -219,8 +221,16 @@ def get_suite(name: str) -> Suite:
         ValueError: If there is none of that name; lists the valid ones.
     """
     if name not in SUITES:
-        raise ValueError(f"unknown suite {name!r}; valid suites: {', '.join(SUITES)}")
+        raise ValueError(
+            f"unknown suite {name!r}{suggestion(name, SUITES)}\n"
+            f"valid suites: {', '.join(SUITES)}, or your own: path/to/file.py"
+        )
     return SUITES[name]
+
+
+def find_suite(word: str) -> Suite:
+    """A suite by name, or from ``path/to/file.py``; see `get_suite` and `load_suite`."""
+    return load_suite(word) if is_plugin(word) else get_suite(word)
 
 
 def load_suite(source: str) -> Suite:

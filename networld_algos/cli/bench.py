@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,18 +9,17 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 from tyro.conf import Positional
 
+from networld_algos.cli.bench_archive import bench_pack, bench_unpack
+from networld_algos.cli.bench_submission import bench_check, bench_leaderboard
 from networld_algos.cli.tables import AsJson, Column, Listing, show
 from networld_algos.cli.terminal import command_text, console, say_error, time_span
-from networld_algos.results.text import count, suggestion
+from networld_algos.results.text import count
 
 if TYPE_CHECKING:
     from networld_algos.bench.submission.against import Against
-    from networld_algos.bench.suite import Suite
-    from networld_algos.results.rows import Row
 
 TRY_AGAIN = 75
 """Exit status if the time limit left runs, as EX_TEMPFAIL of sysexits.h."""
-RESULTS = "--results"
 
 
 def bench_run(
@@ -79,26 +75,21 @@ def bench_run(
     """
     from networld_algos.bench import suite_paths
     from networld_algos.bench.backends import RUNS_PER_GPU, expected_device
-    from networld_algos.bench.presets import SUITES, load_suite
+    from networld_algos.bench.presets import find_suite
     from networld_algos.bench.runner import check_options
     from networld_algos.bench.submission.against import against
     from networld_algos.bench.submission.committed import copy_committed
     from networld_algos.bench.suite import Entry
     from networld_algos.bench.tuned import settled
     from networld_algos.cli.progress import run_with_progress, show_plan
-    from networld_algos.plugin import add_algorithm, is_plugin
+    from networld_algos.plugin import add_algorithm
 
     if as_json and not dry_run:
         raise ValueError("--json needs --dry-run: the results of a suite are in its folder")
-    if not is_plugin(suite) and suite not in SUITES:
-        raise ValueError(
-            f"unknown suite {suite!r}{suggestion(suite, SUITES)}\n"
-            f"valid suites: {', '.join(SUITES)}, or your own: path/to/file.py"
-        )
     if not against_committed and (committed is not None or budget is not None):
         raise ValueError("--committed and --budget need --against-committed")
-    added = tuple(map(add_algorithm, algorithm))
-    chosen = load_suite(suite) if is_plugin(suite) else SUITES[suite]
+    added = tuple(map(add_algorithm, algorithm))  # a suite may name them
+    chosen = find_suite(suite)
     versus = None
     if against_committed:
         root = suite_paths(results, chosen).root
@@ -188,75 +179,6 @@ def _say_against(found: Against) -> None:
         console.print(f"does not join {part}: {why}")
 
 
-def bench_pack(folder: Positional[Path], out: Path, max_size: float | None = None) -> int:
-    """Pack a suite's rows and unfinished trainings into one archive, to continue elsewhere.
-
-    Args:
-        folder: Folder of the suite, e.g. results/paper.
-        out: The archive, e.g. paper.zip.
-        max_size: Largest size in MB. Trainings and models that do not fit are left out.
-    """
-    from networld_algos.bench.archive import pack
-
-    if max_size is not None and not max_size > 0:
-        raise ValueError(f"--max-size must be positive, got {max_size:g}")
-    found = pack(folder, out, None if max_size is None else round(1e6 * max_size))
-    console.print(
-        f"{found.archive}: {found.size / 1e6:.2f} MB with the rows of {count(found.rows, 'run')}, "
-        f"{count(len(found.trainings), 'unfinished training')} and "
-        f"{count(len(found.models), 'finished model')}"
-    )
-    _print_left_out(found.left_out)
-    console.print(f"next, elsewhere: {command_text('networld', 'bench', 'unpack', found.archive)}")
-    return 0
-
-
-def bench_unpack(archive: Positional[Path], results: Path = Path("results")) -> int:
-    """Merge an archive of `networld bench pack` with the results that are here.
-
-    Args:
-        archive: The archive.
-        results: Folder for the results; the suite has or gets a subfolder.
-    """
-    from networld_algos.bench.unpacking import unpack
-
-    found = unpack(archive, results)
-    console.print(
-        f"{found.folder}: new are the rows of {count(len(found.rows), 'run')} and "
-        f"{count(len(found.trainings), 'training')}; {count(len(found.kept), 'file')} of the "
-        "archive not used, because what is here is as far or further"
-    )
-    _print_left_out(found.left_out)
-    console.print(f"next: {_resuming(found.folder, results)}")
-    return 0
-
-
-def _resuming(folder: Path, results: Path) -> str:
-    """The last command that ran a suite, for results in this folder; others have other keys."""
-    from networld_algos.results.folder import read_commands
-
-    run = ["networld", "bench", "run"]
-    found = [*run, folder.name]
-    for line in read_commands(folder):
-        with suppress(ValueError):  # quotes that do not match
-            words = shlex.split(line)
-            found = words if words[:3] == run else found
-    if RESULTS in found:
-        del found[found.index(RESULTS) : found.index(RESULTS) + 2]
-    return command_text(*found, RESULTS, results)
-
-
-def _print_left_out(keys: Sequence[str]) -> None:
-    if keys:
-        named = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
-        console.print(
-            f"not in the archive, for lack of room: {count(len(keys), 'training')} ({named}). "
-            "Unfinished ones start again elsewhere, and models are trained again if a run needs "
-            "them",
-            style="yellow",
-        )
-
-
 def bench_list(as_json: AsJson = False) -> int:
     """List the suites that come with the package.
 
@@ -298,84 +220,6 @@ def bench_list(as_json: AsJson = False) -> int:
             f"{GPU_RUNS} runs share."
         )
     show(Listing("suites", columns, rows), as_json=as_json)
-    return 0
-
-
-def _suite(suite: str) -> Suite:
-    """A suite by name or file."""
-    from networld_algos.bench.presets import get_suite, load_suite
-    from networld_algos.plugin import is_plugin
-
-    return load_suite(suite) if is_plugin(suite) else get_suite(suite)
-
-
-def _committed_rows(suite: Suite, committed: Path | None) -> list[Row]:
-    """The committed rows of a suite; none if no folder is given and the package has none."""
-    from networld_algos.bench.submission.committed import find_committed
-    from networld_algos.results.rows import read_rows
-
-    try:
-        folder = find_committed(suite.name, committed)
-    except ValueError:
-        if committed is not None:
-            raise
-        return []
-    return read_rows(folder)
-
-
-def bench_check(folder: Positional[Path], suite: str = "cpu", committed: Path | None = None) -> int:
-    """Accept or refuse a submission: a folder of one algorithm's rows, with submission.toml.
-
-    The exit status is 0 if it is accepted, and 1 if it has faults.
-
-    Args:
-        folder: The submission, e.g. benchmarks/submissions/mine. Subfolders are not read.
-        suite: The suite: a name, or path/to/file.py that defines SUITE.
-        committed: Folder of the committed results of the suite, where the package has none.
-    """
-    from networld_algos.bench.submission.checking import check_submission
-
-    chosen = _suite(suite)
-    rows = _committed_rows(chosen, committed)
-    found = check_submission(folder, chosen, rows)
-    for fault in found.faults:
-        console.print(str(fault))
-    if not rows:
-        console.print(
-            "no committed rows: versions, epochs and minutes were not compared with theirs; give "
-            "their folder with --committed",
-            style="yellow",
-        )
-    if found.faults:
-        console.print(f"refused: {count(len(found.faults), 'fault')}", style="red")
-        return 1
-    parts = ", ".join(dict.fromkeys(row.experiment for row in found.rows))
-    console.print(f"accepted: {count(len(found.rows), 'row')} of {found.label} in {parts}")
-    return 0
-
-
-def bench_leaderboard(
-    suite: str = "cpu",
-    submissions: Path = Path("benchmarks/submissions"),
-    committed: Path | None = None,
-    out: Path = Path("docs/leaderboard.md"),
-) -> int:
-    """Write the leaderboard from submissions and the committed rows.
-
-    Args:
-        suite: The suite: a name, or path/to/file.py that defines SUITE.
-        submissions: Folder with one subfolder for each submission. Faulty ones are not ranked.
-        committed: Folder of the committed results; by default benchmarks/results/SUITE.
-        out: The page, in Markdown.
-    """
-    from networld_algos.bench.submission.committed import find_committed
-    from networld_algos.bench.submission.leaderboard import leaderboard
-    from networld_algos.files import write_text
-
-    chosen = _suite(suite)
-    folder = find_committed(chosen.name, committed)
-    write_text(out, leaderboard(chosen, folder, submissions))
-    console.print(f"wrote {out}")
     return 0
 
 

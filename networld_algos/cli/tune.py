@@ -121,14 +121,14 @@ def _subjects(what: str, tasks: Sequence[str], data: Sequence[str]) -> list[Subj
     Raises:
         ValueError: If they name no algorithm or suite, or say too little.
     """
-    from networld_algos.bench.presets import SUITES, load_suite
+    from networld_algos.bench.presets import SUITES, find_suite
     from networld_algos.bench.tuned import suite_subjects
     from networld_algos.plugin import add_algorithm, is_plugin
     from networld_algos.registry import ALGORITHMS
     from networld_algos.training.tuning.subject import Subject
 
     if _is_suite(what):
-        suite = SUITES[what] if what in SUITES else load_suite(what)
+        suite = find_suite(what)
         if unknown := [task for task in tasks if task not in suite.tasks]:
             raise ValueError(
                 f"suite {suite.name!r} has no task {', '.join(unknown)}; it has "
