@@ -8,6 +8,13 @@ from scipy.stats import t as student_t
 from scipy.stats import trim_mean
 
 from networld_algos.results import curves, stats
+from networld_algos.results.aggregates import (
+    improvement_interval,
+    interquartile_mean,
+    paper_score,
+    pooled_iqm,
+    probability_of_improvement,
+)
 from networld_algos.results.crossed import crossed_estimate, mean_estimate
 from networld_algos.results.profiles import performance_profile, profile_band
 
@@ -146,11 +153,11 @@ def test_paired_interval_is_the_interval_of_the_differences_on_every_network():
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 10, 15])
 def test_interquartile_mean_equals_scipy_trim_mean(n):
     x = np.random.default_rng(n).normal(size=(7, n))
-    assert_allclose(stats.interquartile_mean(x), [trim_mean(row, 0.25) for row in x])
+    assert_allclose(interquartile_mean(x), [trim_mean(row, 0.25) for row in x])
 
 
 def test_interquartile_mean_ignores_outliers():
-    assert stats.interquartile_mean([-1e9, 1.0, 2.0, 1e9]) == 1.5
+    assert interquartile_mean([-1e9, 1.0, 2.0, 1e9]) == 1.5
 
 
 def test_task_mean_weights_tasks_equally():
@@ -181,7 +188,7 @@ def test_bootstrap_resamples_inside_strata_only():
 
 def test_bootstrap_equals_a_loop_over_the_same_draws():
     strata = [np.array([3.0, 9.0, 4.0]), np.array([1.0, 7.0, 8.0, 2.0])]
-    interval = stats.bootstrap(strata, stats.pooled_iqm, np.random.default_rng(5), resamples=300)
+    interval = stats.bootstrap(strata, pooled_iqm, np.random.default_rng(5), resamples=300)
     draws = stats.resample(strata, np.random.default_rng(5), 300)
     looped = [trim_mean(np.concatenate([d[r] for d in draws]), 0.25) for r in range(300)]
     assert_allclose([interval.low, interval.high], np.quantile(looped, [0.025, 0.975]))
@@ -203,19 +210,19 @@ def test_probability_of_improvement_equals_a_loop():
         wins = [1.0 if i > j else 0.5 if i == j else 0.0 for i, j in itertools.product(a, b)]
         tasks.append(sum(wins) / len(wins))
     expected = sum(tasks) / 3
-    assert_allclose(stats.probability_of_improvement(x, y), expected)
-    assert_allclose(stats.probability_of_improvement(y, x), 1 - expected)
-    interval = stats.improvement_interval(x, y, np.random.default_rng(0))
+    assert_allclose(probability_of_improvement(x, y), expected)
+    assert_allclose(probability_of_improvement(y, x), 1 - expected)
+    interval = improvement_interval(x, y, np.random.default_rng(0))
     assert_allclose(interval.value, expected)
     assert interval.low <= expected <= interval.high
 
 
 def test_probability_of_improvement_at_its_limits():
     rng = np.random.default_rng(0)
-    interval = stats.improvement_interval([[5.0, 6.0]], [[1.0, 2.0]], rng)
+    interval = improvement_interval([[5.0, 6.0]], [[1.0, 2.0]], rng)
     assert (interval.low, interval.value, interval.high) == (1.0, 1.0, 1.0)
     with pytest.raises(ValueError, match="same tasks"):
-        stats.improvement_interval([[1.0]], [[1.0], [2.0]], rng)
+        improvement_interval([[1.0]], [[1.0], [2.0]], rng)
 
 
 def test_performance_profile_equals_a_loop():
@@ -267,11 +274,11 @@ def test_paper_score_is_min_max_across_methods():
         "cbf": {"a": 2.0, "b": 6.0, "c": 4.0},
         "rb": {"a": -1.0, "b": -3.0, "c": -2.0, "only here": 9.0},
     }
-    scores = stats.paper_score(means)
+    scores = paper_score(means)
     # On rb, -3 to -1: the method missing from cbf takes no part.
     assert scores == pytest.approx({"a": 50.0, "b": 50.0, "c": 50.0})
-    assert stats.paper_score({}) == {}
-    tied = stats.paper_score({"cbf": {"a": 1.0, "b": 1.0}})
+    assert paper_score({}) == {}
+    tied = paper_score({"cbf": {"a": 1.0, "b": 1.0}})
     assert all(math.isnan(v) for v in tied.values())
 
 

@@ -23,6 +23,7 @@ from networld_algos.report.table import (
     text_cell,
 )
 from networld_algos.results import stats
+from networld_algos.results.aggregates import improvement_interval, paper_score, pooled_iqm
 from networld_algos.results.display import Display
 
 MOST_NAMED = 6
@@ -132,17 +133,17 @@ def aggregates(
             panel: {f.label: f.reward.value for f in group}
             for panel, group in grouped(finals, lambda f: f.panel)
         }
-        paper = stats.paper_score(means)
+        paper = paper_score(means)
         for label, mine in scores.items():
             improvement = Cell(DASH, None)
             if label != against and against in scores:
-                found = stats.improvement_interval(scores[against], mine, rng)
+                found = improvement_interval(scores[against], mine, rng)
                 improvement = interval_cell(found, 2)
             lines.append(
                 [
                     *([text_cell(name)] if len(groups) > 1 else []),
                     text_cell(display.method(label)),
-                    interval_cell(stats.network_bootstrap(tables[label], stats.pooled_iqm, rng), 1),
+                    interval_cell(stats.network_bootstrap(tables[label], pooled_iqm, rng), 1),
                     interval_cell(stats.network_bootstrap(tables[label], stats.task_mean, rng), 1),
                     improvement,
                     number_cell(paper.get(label), 1),
