@@ -169,7 +169,8 @@ def _limits(claim: Claim, estimate: Estimate, confidence: float) -> tuple[float,
     low, high = estimate.limits(confidence)
     if claim.is_share:
         of_networks = share_limits(estimate.value, estimate.networks, confidence)
-        return float(np.fmin(low, of_networks[0])), float(np.fmax(high, of_networks[1]))
+        low, high = np.fmin(low, of_networks[0]), np.fmax(high, of_networks[1])
+        return float(max(low, 0.0)), float(min(high, 100.0))
     return low, high
 
 
