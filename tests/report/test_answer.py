@@ -14,8 +14,9 @@ from networld_algos.report.page import write_report
 from networld_algos.report.scoring import references
 from networld_algos.report.sections import answer, summary_figure
 from networld_algos.report.source import Section, Source, ordered
+from networld_algos.report.table import DASH
 from networld_algos.results.display import Display
-from networld_algos.results.rows import Row
+from networld_algos.results.rows import STATION_MS, Row
 from tests.report.rows import (
     comparison_rows,
     cost_rows,
@@ -87,7 +88,11 @@ def test_the_table_has_one_line_for_each_algorithm_and_variants_are_folded(
     scores, others = found.tables[1:]
     names = [line[0].text for line in scores.lines]
     assert names == ["NetWorld", "BC", "MA-IQL", "MA-CQL", "MA-DT", "MA-DD"]
-    assert [c.name for c in scores.columns][-2:] == ["Training (min)", "One station (ms)"]
+    assert [c.name for c in scores.columns][-1] == "Training (min)"  # decisions were not timed
+    timed = [replace(r, extra={**r.extra, STATION_MS: 3.0}) for r in compared]
+    table = answer.make(source_of(timed, display, tmp_path)).tables[1]
+    assert [c.name for c in table.columns][-2:] == ["Training (min)", "One station (ms)"]
+    assert {line[-1].text for line in table.lines} <= {"3.0", DASH}
     assert not scores.is_folded
     assert others.is_folded
     assert {line[0].text for line in others.lines} == {

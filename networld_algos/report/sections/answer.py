@@ -274,6 +274,8 @@ def _table(
         Column("Training (min)", hint="of the leader, median over seeds"),
         Column("One station (ms)", hint="one decision of one station with the leader"),
     ]
+    if not milliseconds:
+        columns, lines = columns[:-1], [line[:-1] for line in lines]
     return Table("Verdicts", RULE, columns, lines)
 
 

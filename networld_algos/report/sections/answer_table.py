@@ -36,7 +36,7 @@ def table(
     behaviours: Mapping[Panel, Reference],
     display: Display,
 ) -> Table:
-    """Algorithm x (task, data): the score; then what training and a decision cost.
+    """Algorithm x (task, data): the score; then what training and, if timed, a decision cost.
 
     Args:
         finals: Final scores of the comparison.
@@ -71,6 +71,8 @@ def table(
         Column("Training (min)", hint="median over seeds: range over tasks and data"),
         Column("One station (ms)", hint="one decision of one station alone: range over tasks"),
     ]
+    if not milliseconds:  # the suite has not measured them
+        columns, lines = columns[:-1], [line[:-1] for line in lines]
     caption = (
         "Normalised score of the last checkpoint on test networks: mean [95% interval]. Random is "
         "0, the expert 100."
