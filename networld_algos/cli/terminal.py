@@ -6,13 +6,11 @@ colons as emoji, and control characters appear as escapes such as ``\x1b``.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -29,9 +27,6 @@ from rich.table import Column
 from rich.text import Text
 
 from networld_algos.results.text import visible
-
-if TYPE_CHECKING:
-    from networld_algos.base import Diagnostic
 
 PLAIN = {"markup": False, "emoji": False, "highlight": False}  # options of rich
 NARROW, WIDE = 70, 100  # characters of a terminal, between which bars have 20 of them
@@ -211,41 +206,3 @@ def task_name(task: str) -> str:
         return add_task(task)
     task_module(task)
     return task
-
-
-def print_health(diagnostics: Mapping[str, Diagnostic]) -> None:
-    """Print a model's diagnostics, if it has any, and warn about unhealthy ones."""
-    if not diagnostics:
-        return
-    numbers = "  ".join(f"{name} {found.value:.3g}" for name, found in diagnostics.items())
-    console.print(f"health on held-out episodes: {numbers}")
-    for name, found in diagnostics.items():
-        if not found.is_healthy:
-            problem = f"{name} is {found.value:.3g}; healthy range: {found.healthy_range}"
-            console.print(f"unhealthy: {problem}", style="yellow")
-
-
-def refuse_replaced_data(out: Path, before: dict[str, str] | None, now: dict[str, str]) -> None:
-    """Raise if the dataset was replaced since the training in ``out`` began."""
-    from networld_algos.data.identity import refuse_other_data
-
-    if before is None:
-        console.print(
-            f"note: {out} was saved by a version that did not record the content of the data, so "
-            "it is not known whether the data is still the same",
-            style="yellow",
-        )
-        return
-    remedy = "choose another --out to train on it, or put the old data back"
-    refuse_other_data(before, now, str(out), remedy)
-
-
-def obtain_dataset(dataset: str) -> None:
-    """Download or build a missing dataset in one process while the others wait."""
-    from networld_algos.training import distributed
-    from networld_envs import store
-
-    if distributed.is_chief() and not store.is_local(dataset):
-        with progress_bar("episodes") as bar:
-            store.obtain(dataset, os.cpu_count() or 1, shown_in(bar, dataset), say=console.print)
-    distributed.wait()

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from networld_algos.cli.terminal import console, refuse_replaced_data
+from networld_algos.cli.terminal import console, progress_bar, shown_in
 from networld_algos.cli.train.options import TrainOptions
 
 if TYPE_CHECKING:
     from networld_algos.base import Algorithm
     from networld_algos.data.episodes import Episodes
     from networld_algos.training.run import Progress
+
+
+def obtain_dataset(dataset: str) -> None:
+    """Download or build a missing dataset in one process while the others wait."""
+    from networld_algos.training import distributed
+    from networld_envs import store
+
+    if distributed.is_chief() and not store.is_local(dataset):
+        with progress_bar("episodes") as bar:
+            store.obtain(dataset, os.cpu_count() or 1, shown_in(bar, dataset), say=console.print)
+    distributed.wait()
 
 
 def read_data(
@@ -81,7 +93,7 @@ def resume_model(
                     f"{out} was started with {key}={saved.get(key)!r}, not {about[key]!r}; "
                     "choose another --out, or use the same options"
                 )
-        refuse_replaced_data(out, saved.get("data_hashes"), about["data_hashes"])
+        _refuse_replaced_data(out, saved.get("data_hashes"), about["data_hashes"])
         before, now = saved.get("init") or {}, about.get("init") or {}
         if before.get("weights") != now.get("weights"):
             raise ValueError(
@@ -127,3 +139,18 @@ def _refuse_other_kinds(out: Path, saved: dict[str, Any]) -> None:
         f"{out} holds a model that {kind}; choose another --out, and start from this model with "
         f"--init {out}"
     )
+
+
+def _refuse_replaced_data(out: Path, before: dict[str, str] | None, now: dict[str, str]) -> None:
+    """Raise if the dataset was replaced since the training in ``out`` began."""
+    from networld_algos.data.identity import refuse_other_data
+
+    if before is None:
+        console.print(
+            f"note: {out} was saved by a version that did not record the content of the data, so "
+            "it is not known whether the data is still the same",
+            style="yellow",
+        )
+        return
+    remedy = "choose another --out to train on it, or put the old data back"
+    refuse_other_data(before, now, str(out), remedy)

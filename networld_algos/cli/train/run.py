@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 from networld_algos.cli.terminal import (
     command_text,
     console,
-    obtain_dataset,
-    print_health,
     task_name,
     training_bar,
 )
 from networld_algos.cli.train.options import TrainOptions
-from networld_algos.cli.train.resuming import read_data, resume_model
+from networld_algos.cli.train.resuming import obtain_dataset, read_data, resume_model
 
 if TYPE_CHECKING:
-    from networld_algos.base import Algorithm
+    from networld_algos.base import Algorithm, Diagnostic
     from networld_algos.data.episodes import Episodes
     from networld_algos.training.near import Keeper
     from networld_algos.training.run import Progress
@@ -110,7 +109,7 @@ def _train(options: TrainOptions[Any], given: str) -> int:
             console.print("no diagnostics: nothing can be held out of a single episode")
         else:
             health = model.health(heldout)
-            print_health(health)
+            _print_health(health)
             if begun < options.updates:  # otherwise an earlier process has logged it
                 found = {f"health/{name}": number.value for name, number in health.items()}
                 log.log(options.updates, found)
@@ -175,3 +174,15 @@ def _describe(model: Algorithm, data: Episodes, heldout: Episodes | None, out: P
     differ = disagreements(model, data if heldout is None else heldout)
     about = {"weights": checkpoint.weights_file(out), "episodes": len(data)}
     Reference.of_episodes(data, differ, about).save(out)
+
+
+def _print_health(diagnostics: Mapping[str, Diagnostic]) -> None:
+    """Print a model's diagnostics, if it has any, and warn about unhealthy ones."""
+    if not diagnostics:
+        return
+    numbers = "  ".join(f"{name} {found.value:.3g}" for name, found in diagnostics.items())
+    console.print(f"health on held-out episodes: {numbers}")
+    for name, found in diagnostics.items():
+        if not found.is_healthy:
+            problem = f"{name} is {found.value:.3g}; healthy range: {found.healthy_range}"
+            console.print(f"unhealthy: {problem}", style="yellow")
