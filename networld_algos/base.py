@@ -274,9 +274,9 @@ class Algorithm(nn.Module, ABC):
         """Steps ``T`` of the windows that `update` takes."""
 
     @property
-    @abstractmethod
     def batch_size(self) -> int:
-        """Windows ``B`` that `update` takes."""
+        """Windows ``B`` that `update` takes; by default those of the config."""
+        return self.config.batch_size
 
     @abstractmethod
     def prepare(self, episodes: Episodes, total_updates: int) -> None:

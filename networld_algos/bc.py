@@ -92,11 +92,6 @@ class BC(Algorithm):
         """One step."""
         return 1
 
-    @property
-    def batch_size(self) -> int:
-        """See `BCConfig`."""
-        return self.config.batch_size
-
     def prepare(self, episodes: Episodes, total_updates: int) -> None:
         """Fit the feature statistics and the range of the action bins."""
         self.start(episodes, total_updates)

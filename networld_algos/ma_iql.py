@@ -142,11 +142,6 @@ class MAIQL(Algorithm):
         """One transition."""
         return 1
 
-    @property
-    def batch_size(self) -> int:
-        """See `MAIQLConfig`."""
-        return self.config.batch_size
-
     def prepare(self, episodes: Episodes, total_updates: int) -> None:
         """Fit feature statistics and the reward scale."""
         self.start(episodes, total_updates)

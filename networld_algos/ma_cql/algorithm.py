@@ -134,11 +134,6 @@ class MACQL(Algorithm):
         return 1
 
     @property
-    def batch_size(self) -> int:
-        """See `MACQLConfig`."""
-        return self.config.batch_size
-
-    @property
     def alpha(self) -> float:
         """Weight of the conservative loss, see `MACQLConfig`."""
         if self.config.conservative_weight is not None:

@@ -105,11 +105,6 @@ class MADD(Algorithm):
         """H - 1 steps, since a segment has H states."""
         return self.config.horizon - 1
 
-    @property
-    def batch_size(self) -> int:
-        """See `MADDConfig`."""
-        return self.config.batch_size
-
     def rows_per_update(self, spec: TaskSpec) -> tuple[int, int]:
         """The drawn segments."""
         return min(self.config.sequences, self.batch_size * spec.num_agents), self.window

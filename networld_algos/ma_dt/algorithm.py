@@ -121,11 +121,6 @@ class MADT(Algorithm):
         """The context, see `MADTConfig`."""
         return self.config.context
 
-    @property
-    def batch_size(self) -> int:
-        """See `MADTConfig`."""
-        return self.config.batch_size
-
     def rows_per_update(self, spec: TaskSpec) -> tuple[int, int]:
         """The drawn sequences."""
         return min(self.config.sequences, self.batch_size * spec.num_agents), self.window

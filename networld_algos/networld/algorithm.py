@@ -116,11 +116,6 @@ class NetWorld(Algorithm):
         """See `NetWorldConfig.window`."""
         return self.config.window
 
-    @property
-    def batch_size(self) -> int:
-        """See `NetWorldConfig`."""
-        return self.config.batch_size
-
     def rows_per_update(self, spec: TaskSpec) -> tuple[int, int]:
         """The first steps, on which the forecast is trained."""
         return min(self.config.transitions, self.batch_size * spec.num_agents), 1
