@@ -12,7 +12,7 @@ import pytest
 
 from networld_algos.report.page import write_report
 from networld_algos.results.folder import Failure
-from networld_algos.results.rows import read_rows
+from networld_algos.results.rows import SCRATCH, read_rows
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is absent: pip install 'networld[dev]'"
@@ -69,6 +69,10 @@ def report(tmp_path_factory) -> Path:
             replace(row, experiment="ablation"),
             shifted(row, 0.4, experiment="ablation", label="no message"),
         ]
+        for share, episodes in ((1 / 450, 1), (1.0, 450)):
+            few = {"experiment": "fewshot", "fraction": share, "episodes": episodes}
+            rows.append(shifted(row, 0.1 / episodes, **few))
+            rows.append(shifted(row, 0.2 / episodes, label=row.label + SCRATCH, **few))
         for level in (0.0, 0.5, 0.9):
             lost = {"experiment": "robustness", "factor": "message_loss", "level": level}
             rows.append(shifted(row, level, **lost))
