@@ -11,7 +11,6 @@ import tyro
 from tyro.conf import Positional
 
 from networld_algos.cli.terminal import console, task_name
-from networld_algos.deploy.onnx_station import ABOUT
 
 
 def act(
@@ -43,6 +42,7 @@ def act(
         algorithm: File of the model's algorithm if it is your own: path/to/file.py:ClassName.
     """
     from networld_algos.deploy import lines
+    from networld_algos.deploy.onnx_station import ABOUT, load_onnx_station
 
     if isinstance(sys.stdin, io.TextIOWrapper):  # JSON is UTF-8, and a damaged line ends no service
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
@@ -51,8 +51,6 @@ def act(
     if (Path(model) / ABOUT).is_file():
         if number is None:
             raise ValueError(f"{model} is an exported station; give its --number")
-        from networld_algos.deploy.onnx_station import load_onnx_station
-
         station = load_onnx_station(
             model, number, neighbours, message_delay=delay, deadline_ms=deadline_ms, seed=seed
         )

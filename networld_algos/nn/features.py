@@ -98,11 +98,12 @@ class ObsFeatures(nn.Module):
 
     def widen(self, episodes: Episodes) -> None:
         """Extend the range to that of further data; mean and standard deviation stay."""
-        for values in self._chunks(episodes):
-            ends = self._in_training(episodes, values.min(axis=0), values.max(axis=0))
-            low, high = ((torch.from_numpy(x).to(self.mean) - self.mean) / self.std for x in ends)
-            self.low.copy_(torch.minimum(self.low, low - SLACK).clamp(min=-CLIP))
-            self.high.copy_(torch.maximum(self.high, high + SLACK).clamp(max=CLIP))
+        found = [(values.min(axis=0), values.max(axis=0)) for values in self._chunks(episodes)]
+        lows, highs = zip(*found, strict=True)
+        ends = self._in_training(episodes, np.min(lows, axis=0), np.max(highs, axis=0))
+        low, high = ((torch.from_numpy(x).to(self.mean) - self.mean) / self.std for x in ends)
+        self.low.copy_(torch.minimum(self.low, low - SLACK).clamp(min=-CLIP))
+        self.high.copy_(torch.maximum(self.high, high + SLACK).clamp(max=CLIP))
 
     def _in_training(
         self, episodes: Episodes, low: NDArray[np.float64], high: NDArray[np.float64]
@@ -111,20 +112,18 @@ class ObsFeatures(nn.Module):
 
         Training windows are reflected, and few episodes have their entities renumbered.
         """
-        spec, low, high = episodes.spec, low.copy(), high.copy()
+        spec = episodes.spec
         columns = np.arange(spec.obs_dim) if self.columns is None else self.columns.cpu().numpy()
-        halves = [low, high] if self.kind != "both" else [*np.split(low, 2), *np.split(high, 2)]
-        lows, highs = halves[: len(halves) // 2], halves[len(halves) // 2 :]
-        mirrored = np.isin(columns, spec.mirrored_obs)
-        mirrored = mirrored.any(axis=0) if mirrored.ndim > 1 else mirrored
-        renumbered: list[NDArray[np.int64]] = []
+        width = columns.shape[-1]  # each kind of feature has so many columns
+        signs = np.isin(columns, spec.mirrored_obs).reshape(-1, width).any(axis=0)
+        mirrored = np.tile(signs, self.width // width)
+        far = np.maximum(np.abs(low), np.abs(high))
+        low, high = np.where(mirrored, -far, low), np.where(mirrored, far, high)
         if self.columns is None and len(episodes) <= FEW_EPISODES:
-            renumbered = [table for table, _ in Renumbering(spec).groups if len(table)]
-        for least, most in zip(lows, highs, strict=True):  # views: of each kind of feature
-            far = np.maximum(np.abs(least), np.abs(most))
-            least[mirrored], most[mirrored] = -far[mirrored], far[mirrored]
-            for table in renumbered:
-                least[table], most[table] = least[table].min(axis=0), most[table].max(axis=0)
+            for table in (table for table, _ in Renumbering(spec).groups if len(table)):
+                for start in range(0, self.width, width):
+                    at = table + start
+                    low[at], high[at] = low[at].min(axis=0), high[at].max(axis=0)
         return low, high
 
     def _chunks(self, episodes: Episodes) -> Iterator[NDArray[np.float64]]:

@@ -18,7 +18,7 @@ from networld_algos.report.summary import Curve, Final
 from networld_algos.report.svg import data_url
 from networld_algos.report.table import Table
 from networld_algos.results.display import Display
-from networld_algos.results.rows import EXPERIMENTS, QUALITIES, Row
+from networld_algos.results.rows import EXPERIMENTS, FEW, QUALITIES, Row
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,11 @@ class Source:
     def experiments(self) -> list[str]:
         """Experiments with learned rows, in order of appearance."""
         return list(dict.fromkeys(r.experiment for r in self.rows if r.kind == "learned"))
+
+    @property
+    def single_results(self) -> list[str]:
+        """Those of `experiments` in which a seed has one result, not one for each share of data."""
+        return [name for name in self.experiments if name not in FEW]
 
     @cached_property
     def look(self) -> style.Look:

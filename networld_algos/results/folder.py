@@ -163,17 +163,16 @@ def _without_equal_references(folder: Path, by_file: dict[Path, list[Row]]) -> l
     kept: list[Row] = []
     for file, rows in by_file.items():
         for row in rows:
-            key = (row.run, row.eval_seed_set)
-            if row.kind == "reference" and key in seen:
-                other, first = seen[key]
+            if row.kind == "reference":
+                other, first = seen.setdefault((row.run, row.eval_seed_set), (file, row))
                 if first.episode_returns != row.episode_returns:
                     raise ValueError(
                         f"{folder} holds two results of the reference policy {row.label!r} on "
                         f"{row.task}, in {other.name} and {file.name}. Keep the one that was made "
                         f"with the other rows, and move the other to the subfolder {SUPERSEDED!r}"
                     )
-                continue
-            seen[key] = (file, row)
+                if first is not row:
+                    continue
             kept.append(row)
     return kept
 

@@ -52,11 +52,11 @@ Gains below -40 dB are shown as -40 dB. The entries of an empty neighbour slot a
 
 Observation ``csi``, ``4n + 5 + (4 + 2n) U`` values (93)
 --------------------------------------------------------
-Shows the channels of this slot in place of large-scale gains and angles. It begins with its own
-user's ``|h|^2`` (dB / 10), the sum of gains to users not listed, and its own user's ``h / |h|`` in
-its own frame, with canonical phase: real parts, then imaginary parts. The ``1 + 2n`` values
-``|h|^2`` and ``h / |h|`` of each listed user follow. The rest is as in ``angle``, but the reported
-gain is ``|h|^2`` as well.
+Shows the channels of this slot in place of large-scale gains and angles. It begins with the
+station's own user's ``|h|^2`` (dB / 10), the sum of gains to users not listed, and that user's
+``h / |h|`` in the station's own frame, with canonical phase: real parts, then imaginary parts. The
+``1 + 2n`` values ``|h|^2`` and ``h / |h|`` of each listed user follow. The rest is as in ``angle``,
+but the reported gain is ``|h|^2`` as well.
 
 Observation ``ge2020``, ``7 + 11U`` values (62 with the paper's U = 5)
 ---------------------------------------------------------------------

@@ -74,8 +74,8 @@ def _lobes(to_user: NDArray[np.float64], w: NDArray[Any]) -> NDArray[np.float64]
     """Outlines ``(K, P, 2)`` of the field patterns, y down, 1 for full power in one direction.
 
     The field toward azimuth t is ``|sum_n e^{-j n pi (cos t - cos t_own)} w_n| / sqrt(N)``, with
-    the array along x and beamformers in its own frame, see `networld_envs.cbf`. Its square would be
-    the power; the field keeps weak beams visible.
+    the array along x and beamformers in their own frame, see `networld_envs.cbf`. Its square would
+    be the power; the field keeps weak beams visible.
 
     Args:
         to_user: ``(K, 2)`` from each base station to its user.

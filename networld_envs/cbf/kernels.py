@@ -267,8 +267,8 @@ def measure(
 
     Returns:
         Signal ``(E, K)`` and interference plus noise ``(E, K)`` after the step, and ``1 + S / IN``
-        ``(E, K, 1 + U)`` during it: of its own user, then of each listed user without the power
-        that it receives from this station.
+        ``(E, K, 1 + U)`` during it: of the station's own user, then of each listed user
+        without the power that it receives from this station.
     """
     envs, cells, heard = gain.shape
     slots = links.shape[2]

@@ -260,13 +260,11 @@ def describe(
     """
     stations, neighbours, links = kept.stations, kept.neighbours, kept.links
     envs, k, _ = gain.shape
-    row = np.arange(envs)[:, None, None]
     if params.truncated:
         own = radio.electrical_angle(bearing[..., 0])
-        frame = own[row, np.maximum(stations, 0)]  # (E, user, link): the sender's own angle
     else:
         own = radio.electrical_angle(np.diagonal(bearing, axis1=1, axis2=2))  # (E, station)
-        frame = own[:, None, :]
+    frame = _of_sender(params, stations, own)  # the sender's own angle
     angle = bearing[:, None] + np.deg2rad(params.angular_spread_deg) * kept.spread
     phase = (radio.electrical_angle(angle) - frame[:, None]).astype(np.float32)
     phasor = np.empty(phase.shape, np.complex64)
@@ -300,6 +298,13 @@ def describe(
     return phasor, geometry.astype(np.float32)
 
 
+def _of_sender(params: Params, stations: NDArray[np.int32], values: NDArray[Any]) -> NDArray[Any]:
+    """Values ``(E, K)`` of base stations as ``(E, user, link)``, those of the link's sender."""
+    if params.truncated:
+        return values[np.arange(len(values))[:, None, None], np.maximum(stations, 0)]
+    return values[:, None, :]
+
+
 def _db10(params: Params, gain: NDArray[np.float64]) -> NDArray[np.float64]:
     shown = np.log10(np.maximum(gain, 10.0**GAIN_FLOOR_DB10))
     return np.minimum(shown, gain_ceiling_db10(params))
@@ -331,11 +336,7 @@ def move(params: Params, state: State) -> tuple[dict[str, NDArray[Any]], NDArray
     phasor, geometry = describe(params, gain, bearing, state)
     user_m = site_m + offset_m
     turn = np.exp(1j * (own_angle(params, user_m) - own_angle(params, state.user_m)))  # (E, K)
-    if params.truncated:
-        row = np.arange(len(turn))[:, None, None]
-        turn = turn[row, np.maximum(state.stations, 0)]  # (E, user, link): that of the sender
-    else:
-        turn = turn[:, None, :]
+    turn = _of_sender(params, state.stations, turn)
     fields = {
         "user_m": user_m,
         "velocity_mps": velocity,

@@ -46,7 +46,7 @@ def applied_beamformer(actions: NDArray[Any]) -> NDArray[np.complex64]:
 def chosen_beamformer(
     params: Params, state: State, choice: NDArray[np.int64]
 ) -> NDArray[np.complex64]:
-    """Beamformers ``(E, K, n)``, in its own frame, of codebook actions ``(E, K)``."""
+    """Beamformers ``(E, K, n)``, in their own frames, of codebook actions ``(E, K)``."""
     beams = ge2020.unit_beams(params, state.user_m, choice)
     beams *= np.sqrt(ge2020.power_level(params, choice))[..., None]
     parts = beams.view(np.float32)
@@ -102,7 +102,7 @@ def receive(
 
     Returns:
         Own signal ``(E, K)``, interference plus noise ``(E, K)`` as a sum over the others, and the
-        power ``(E, user, link)`` of each other base station, zero for its own one.
+        power ``(E, user, link)`` of each other base station, zero for the user's own one.
     """
     envs, paths, k, links = fading.shape
     flat = (envs, paths, k * links)
@@ -157,7 +157,7 @@ def caused_loss(
         place = place + (np.arange(envs) * (k * links))[:, None, None]
     user = place // links  # (E, station, U)
     others = interference_plus_noise.take(user)
-    others -= power.take(place)  # zero for its own link, so an empty slot loses nothing
+    others -= power.take(place)  # zero for the station's own link, so an empty slot loses nothing
     # The exact value is at least 1, the noise. Less than half of it can only be the rounding error
     # of powers beyond 150 dB.
     np.maximum(others, LEAST_INTERFERENCE_PLUS_NOISE, out=others)

@@ -32,7 +32,7 @@ from networld_algos.report.verdicts import (
     verdicts,
 )
 from networld_algos.results.display import Display
-from networld_algos.results.rows import FEW, STATION_MS, Row
+from networld_algos.results.rows import STATION_MS, Row
 from networld_algos.results.stats import Interval
 from networld_algos.results.text import count, minus
 
@@ -147,7 +147,7 @@ def small(found: Sequence[Verdict], rows: Sequence[Row]) -> str:
 def station_ms(source: Source) -> dict[tuple[str, str], float]:
     """(Task, label) -> milliseconds of one station's decision, where any experiment timed it."""
     found: dict[tuple[str, str], float] = {}
-    for experiment in (e for e in source.experiments if e not in FEW):
+    for experiment in source.single_results:
         for final in source.finals(experiment):
             value = final.extra.get(STATION_MS)
             if value is not None and final.factor_level == scoring.PLAIN:

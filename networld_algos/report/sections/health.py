@@ -16,7 +16,7 @@ from networld_algos.report.table import (
     text_cell,
 )
 from networld_algos.results.display import Display
-from networld_algos.results.rows import FEW, STATION_MS
+from networld_algos.results.rows import STATION_MS
 from networld_algos.results.text import count
 
 COMPARISON = "comparison"
@@ -30,8 +30,7 @@ def make(source: Source) -> Section:
     section.text.append(
         "Mean over training seeds of the values that final rows record besides the rewards."
     )
-    experiments = [e for e in source.experiments if e not in FEW]
-    found = [(e, f) for e in experiments for f in source.finals(e) if f.extra]
+    found = [(e, f) for e in source.single_results for f in source.finals(e) if f.extra]
     compared = [(e, f) for e, f in found if e == COMPARISON]
     if table(compared, source.display) is not None and len(compared) < len(found):
         found = compared  # the others would make the page a tenth larger
