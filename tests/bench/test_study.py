@@ -38,7 +38,8 @@ settings = {layers = 1}
 def study() -> ModuleType:
     """The script as a module."""
     spec = importlib.util.spec_from_file_location("study", BENCHMARKS / "study.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["study"] = module
     spec.loader.exec_module(module)
@@ -58,7 +59,8 @@ def test_lists_stand_for_several_cases(study: ModuleType, tmp_path: Path) -> Non
     ]
     assert cases[-1].seeds == (0, 1)
     settings = study.settings_of(cases[-1])
-    assert settings["layers"] == 1 and settings["learning_rate"] != 1e-3  # that of the search
+    assert settings["layers"] == 1
+    assert settings["learning_rate"] != 1e-3  # that of the search
     assert study.settings_of(cases[0]) == {}
 
 
