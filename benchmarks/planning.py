@@ -6,12 +6,12 @@ A decision is `NetWorld.act`: encode, exchange messages, plan, recover the actio
 of all environments at once. The noise model has the size of the quoted constants: H = 8, 32
 channels, multipliers (1, 2, 4), latents of 32. Rows are solvers (5 and 50 steps), guidance and
 noise models. Columns are a single agent, a team of 19, and 64 teams. Further rows are MA-DT and
-MA-DD at their defaults, and one agent of the Decision Transformer of d3rlpy or transformers with
-context 20.
+MA-DD at their defaults, NetWorld at its defaults on CBF's data, whose observations list other
+users, and one agent of the Decision Transformer of d3rlpy or transformers with context 20.
 
 Rows take turns, and the best turn counts; slow rows get fewer turns. Times are CPU times of this
-process in milliseconds. Weights are untrained, which does not change the times. All rows use
-oneDNN's matrix products; NETWORLD_ONEDNN=0 uses PyTorch's, see `networld_algos.training.cpu`.
+process in milliseconds. Weights are untrained, which does not change the times. The matrix products
+are the faster ones, as everywhere, see `networld_algos.training.cpu`; the file names them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from training import CONTEXT, OBS, synthetic, write_json
 
-from networld_algos import make
+from networld_algos import load_episodes, make
 from networld_algos.ma_dt.config import PAPER
 from networld_algos.networld.config import DIFFUSION
 from networld_algos.training.cpu import configure_cpu
@@ -75,6 +75,21 @@ def decision(name: str, config: dict[str, Any], envs: int, agents: int) -> Decid
     carry = algorithm.initial_carry(envs, data.spec.task)
     for _ in range(CONTEXT if name == "ma-dt" else 1):  # a history of usual length
         _, carry = algorithm.act(obs, table, carry, generator)
+    return lambda: algorithm.act(obs, table, carry, generator)
+
+
+def cbf_decision(envs: int, agents: int) -> Decide:
+    """A decision of NetWorld at its defaults for ``envs`` teams of CBF, or one agent alone."""
+    data = load_episodes("networld/cbf/expert-v0", "cbf", episodes=envs)
+    algorithm = make("networld", data.spec)
+    algorithm.prepare(data, 100)
+    algorithm.eval()
+    generator = torch.Generator().manual_seed(0)
+    obs = torch.from_numpy(np.array(data.obs[:, 0, :agents]))
+    table = torch.from_numpy(data.neighbours[:, :agents].astype(np.int64))
+    if agents == 1:
+        table = torch.full_like(table, -1)  # its neighbours are not in this process
+    carry = algorithm.initial_carry(envs, "cbf")
     return lambda: algorithm.act(obs, table, carry, generator)
 
 
@@ -144,10 +159,14 @@ def rows() -> list[Row]:
     configs["networld, its defaults"] = ("networld", {})
     configs |= {"ma-dd, its defaults": ("ma-dd", {}), "ma-dt, its defaults": ("ma-dt", {})}
     configs["ma-dt, as published"] = ("ma-dt", dict(PAPER))
-    return [
+    found = [
         Row(name, tuple(decision(*config, *team) for team in TEAMS.values()))
         for name, config in configs.items()
-    ] + peers()
+    ]
+    on_cbf = Row(
+        "networld, its defaults, CBF", tuple(cbf_decision(*team) for team in TEAMS.values())
+    )
+    return [*found, on_cbf, *peers()]
 
 
 def best_times(found: list[Row], turns: int, seconds: float) -> list[list[float | None]]:
