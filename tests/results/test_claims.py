@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from networld_algos.bench.preset_entries import MAIN_DEPLOYMENTS
 from networld_algos.bench.presets import get_suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.results import stats
@@ -200,6 +201,45 @@ def test_a_claim_about_the_mean_over_tasks_is_decided_by_the_mean():
     assert one(comparisons, partial, over_tasks=True).verdict is Verdict.NOT_RUN
 
 
+TRANSFER = {claim.key: claim for claim in (*PAPER, *AIMS) if claim.key.startswith("transfer-")}
+
+
+def transfer_rows(claim, **controls):
+    """Rows of a claim about transfer: NetWorld at 90, and every control at 60, or as given."""
+    rows = {}
+    for c in claim.comparisons:
+        for pick in (c.mine, c.other):
+            score = 90.0 if pick is c.mine else 60.0
+            for name, value in controls.items():
+                score = value if name in pick.label else score
+            rows[c.task, pick] = scored(
+                pick.label,
+                score,
+                seeds=3,
+                task=c.task,
+                experiment=pick.experiment,
+                fraction=sum(pick.shares) / 2,
+                factor=pick.factor,
+                level=pick.level,
+            )
+    return [row for found in rows.values() for row in found]
+
+
+@pytest.mark.parametrize("key", TRANSFER)
+def test_transfer_holds_only_above_every_control(key):
+    """More updates, or any frozen networks, may be worth as much as what was learned before."""
+    claim = TRANSFER[key]
+    assert answer(claim, Scores(transfer_rows(claim), ends)).verdict == "holds"
+    for control in ("from scratch", "shuffled", "random frozen"):
+        same = transfer_rows(claim, **{control: 90.0})
+        found = answer(claim, Scores(same, ends))
+        assert found.verdict in ("refuted", "undecided"), control
+        above = transfer_rows(claim, **{control: 99.0})
+        assert answer(claim, Scores(above, ends)).verdict == "refuted", control
+        partial = [r for r in same if control not in r.label]
+        assert answer(claim, Scores(partial, ends)).verdict == "not run", control
+
+
 def test_the_comparison_that_misses_its_limit_by_most_decides():
     limits = [
         Comparison("cbf", NETWORLD, None, rule, note)
@@ -315,9 +355,11 @@ def test_every_claim_is_about_rows_that_the_suite_makes():
 
 
 def test_what_claims_know_of_tasks_is_what_tasks_say():
+    assert aims.CONTROLLED == MAIN_DEPLOYMENTS
     for task in claims_table.TASKS:
         facts = about(task)
         assert set(aims.DEPLOYMENTS[task]) == set(facts.deployments)
+        assert len(set(aims.CONTROLLED) & set(facts.deployments)) == 1
         assert {*AGENTS[task], TRAINED[task]} == set(facts.agent_counts)
         assert not facts.agent_counts[int(TRAINED[task])]
         policies = {b.policy for b in catalog()[f"networld/{task}/legacy-v0"].behaviours}
