@@ -13,7 +13,7 @@ from networld_algos.report.table import Cell, Column, Table, text_cell
 from networld_algos.results import stats
 from networld_algos.results.display import Display
 from networld_algos.results.folder import Failure
-from networld_algos.results.rows import Row
+from networld_algos.results.rows import BEST_UPDATES, Row
 
 
 def notices(rows: Sequence[Row], display: Display) -> list[str]:
@@ -53,7 +53,7 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
         {
             f"{display.method(label)} ({experiment}, {dataset})"
             for (experiment, _, dataset, label, *_), group in groups
-            if len({(r.config_hash, r.updates) for r in group}) > 1
+            if len({_settings(r) for r in group}) > 1
         }
     )
     if mixed:
@@ -89,6 +89,11 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
             "Differences, and verdicts on them, keep Student's t."
         )
     return found
+
+
+def _settings(row: Row) -> tuple[str | None, int | None]:
+    """What seeds have in common; a training that is validated ends after its own updates."""
+    return row.config_hash, None if BEST_UPDATES in row.extra else row.updates
 
 
 def facts(rows: Sequence[Row], failures: Sequence[Failure]) -> list[tuple[str, str]]:

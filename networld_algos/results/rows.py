@@ -37,6 +37,9 @@ QUALITIES = ("expert", "medium", "mixed", "random", "legacy")
 STATION_MS = "decision_ms_one_agent"
 """Key of `Row.extra`: median milliseconds of one decision of one agent alone."""
 
+BEST_UPDATES = "best_updates"
+"""Key of `Row.extra` in a validated training: updates done when the error was smallest."""
+
 EXPERIMENTS = (
     "reference",
     "comparison",
