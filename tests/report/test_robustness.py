@@ -5,7 +5,9 @@ import pytest
 
 from networld_algos.report import summary
 from networld_algos.report.facts import notices
-from networld_algos.report.sections import responses
+from networld_algos.report.sections import responses, robustness
+from networld_algos.report.source import Source
+from networld_algos.results.display import Display
 from tests.report.rows import REFERENCES, reference_rows, robustness_rows, value
 
 
@@ -51,3 +53,32 @@ def test_loss_of_messages_is_scored_by_the_plain_references_and_its_change_is_pa
         assert last is not None
         assert value(r.change) == pytest.approx((last - first).mean())
         assert value(r.change) == pytest.approx(-54 if r.label == "networld" else 0, abs=8)
+
+
+def test_the_focus_is_compared_with_every_other_method_under_each_condition():
+    rng = np.random.default_rng(0)
+    rows = robustness_rows() + reference_rows(20)
+    found = responses.responses(summary.finals(rows, "robustness", rng), rng)
+    table = robustness.focus_table(found, "networld", rng, Display())
+    assert table is not None
+    assert table.title == "Differences from networld under each condition"
+    assert [c.name for c in table.columns] == ["Task", "Condition", "Minus bc"]
+    lines = {(line[0].text, line[1].text): line[2] for line in table.lines}
+    conditions = [f"Lost messages {loss}%" for loss in (0, 30, 60, 90)]
+    assert list(lines) == [(task.upper(), c) for task in REFERENCES for c in conditions]
+    at = {(r.panel[0], r.label): r for r in found if r.factor == "message_loss"}
+    for task in REFERENCES:
+        mine, other = at[task, "networld"], at[task, "bc"]
+        gap = mine.points[-1].value - other.points[-1].value
+        assert lines[task.upper(), "Lost messages 90%"].order == pytest.approx(gap)
+        assert lines[task.upper(), "Lost messages 90%"].strong
+    behind = robustness.focus_table(found, "bc", rng, Display())
+    assert behind is not None
+    assert behind.columns[-1].name == "Minus networld"
+    assert robustness.focus_table(found, "ma-dt", rng, Display()) is None
+
+
+def test_a_focus_without_scores_under_other_conditions_is_said(tmp_path):
+    rows = [*robustness_rows(), *reference_rows(20)]
+    section = robustness.make(Source(rows, tmp_path, 0, {}, Display(), "ma-dt"))
+    assert section.finding == "ma-dt was not scored under these conditions."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -14,7 +15,7 @@ from networld_algos.report.axes import (
     legend,
     title,
 )
-from networld_algos.report.sections import responses
+from networld_algos.report.sections import responses, versus
 from networld_algos.report.sections.responses import Response, response_line
 from networld_algos.report.source import Section, Source
 from networld_algos.report.style import (
@@ -26,13 +27,16 @@ from networld_algos.report.style import (
 )
 from networld_algos.report.table import (
     SCORE_HINT,
+    Cell,
     Column,
     Table,
+    factor_level_cell,
     interval_cell,
     panel_name,
     several_datasets,
     text_cell,
 )
+from networld_algos.report.verdicts import difference
 from networld_algos.results.display import Display
 from networld_algos.results.stats import Interval
 from networld_algos.results.text import slug
@@ -61,13 +65,19 @@ def make(source: Source) -> Section:
             )
         )
         section.parts += [table(part, source.display) for part in _with_equal_levels(group)]
+    rng = source.rng("robustness", "versus")
+    versus_focus = focus_table(found, source.focus, rng, source.display)
+    if versus_focus is not None:
+        section.parts.append(versus_focus)
     return section
 
 
 def finding(found: Sequence[Response], focus: str, display: Display) -> str:
     """The lowest score of the focus method under each factor, beside its rivals'."""
-    if focus not in {r.label for r in found}:
+    if not found or not focus:
         return ""
+    if focus not in {r.label for r in found}:
+        return f"{display.method(focus)} was not scored under these conditions."
     parts = []
     for factor, group in scoring.grouped(found, lambda r: r.factor):
         mine = [(r, level, p) for r in group if r.label == focus for level, p in _levels(r)]
@@ -143,6 +153,50 @@ def table(found: Sequence[Response], display: Display) -> Table:
     )
     tasks = ", ".join(dict.fromkeys(r.panel[0].upper() for r in found))
     return Table(f"{factor_name(factor)}: {tasks}", caption, columns, lines)
+
+
+def focus_table(
+    found: Sequence[Response], focus: str, rng: np.random.Generator, display: Display
+) -> Table | None:
+    """Task x factor x level: score of the focus method minus that of every other method.
+
+    Args:
+        found: From `responses`.
+        focus: Label of the focus method.
+        rng: Source of bootstraps.
+        display: Names of methods.
+
+    Returns:
+        The table; None if the method was not scored, or no other one was beside it.
+    """
+    at = {(r.factor, r.panel, r.label): dict(zip(r.levels, r.finals, strict=True)) for r in found}
+    labels = [label for label in dict.fromkeys(r.label for r in found) if label != focus]
+    several = several_datasets([r.panel for r in found])
+    lines: list[list[Cell]] = []
+    for mine in (r for r in found if r.label == focus):
+        beside = [at.get((mine.factor, mine.panel, label), {}) for label in labels]
+        for level, final in zip(mine.levels, mine.finals, strict=True):
+            others = [finals.get(level) for finals in beside]
+            if any(others):
+                leads = [o and difference(final, o, rng) for o in others]
+                lines.append(
+                    [
+                        text_cell(panel_name(mine.panel, several)),
+                        factor_level_cell((mine.factor, level)),
+                        *map(versus.difference_cell, leads),
+                    ]
+                )
+    if not lines:
+        return None
+    name = display.method(focus)
+    columns = [Column("Task", False), Column("Condition", False)]
+    columns += [Column(f"Minus {display.method(x)}", hint="difference in score") for x in labels]
+    caption = (
+        f"Normalised score of {name} minus that of each other method under the same condition, "
+        f"{versus.PAIRED}"
+    )
+    title = f"Differences from {name} under each condition"
+    return Table(title, caption, columns, lines, folded=True)
 
 
 def _with_equal_levels(found: Sequence[Response]) -> list[list[Response]]:

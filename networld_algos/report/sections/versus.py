@@ -12,7 +12,6 @@ from networld_algos.report.scoring import PLAIN
 from networld_algos.report.source import Source
 from networld_algos.report.summary import Final
 from networld_algos.report.table import (
-    DASH,
     Cell,
     Column,
     Table,
@@ -24,6 +23,13 @@ from networld_algos.report.table import (
 from networld_algos.report.verdicts import MARK_SEEDS, difference
 from networld_algos.results.display import Display
 from networld_algos.results.stats import Interval
+
+PAIRED = (
+    "paired by seed and network: mean [95% interval]. Positive: the first is better. Bold: the "
+    f"interval excludes zero, with at least {MARK_SEEDS} seeds. There is no correction for the "
+    "number of differences."
+)
+"""How to read a table of differences, for captions."""
 
 
 def tables(source: Source, experiment: str) -> list[Table]:
@@ -55,15 +61,15 @@ def table(
     name = display.method(focus)
     every = list(dict.fromkeys(panel for _, panel, _ in pairs))
     several = several_datasets(every)
-    leads = {(label, p): (mine[p], f, difference(mine[p], f, rng)) for label, p, f in pairs}
+    leads = {(label, p): difference(mine[p], f, rng) for label, p, f in pairs}
     lines: list[list[Cell]] = []
     for label in dict.fromkeys(label for label, _, _ in pairs):
         found = [leads.get((label, panel)) for panel in every]
-        signs = [decided(*lead) for lead in found if lead is not None]
+        signs = [decided(lead) for lead in found if lead is not None]
         lines.append(
             [
                 text_cell(display.method(label)),
-                *(_cell(lead) for lead in found),
+                *(difference_cell(lead) for lead in found),
                 Cell(*_share(signs.count(1), len(signs))),
                 Cell(*_share(signs.count(-1), len(signs))),
             ]
@@ -83,18 +89,17 @@ def table(
     return Table(f"Differences from {name}", caption, columns, lines)
 
 
-def decided(first: Final, second: Final, lead: Interval) -> int:
+def decided(lead: Interval) -> int:
     """1 if the first is better than the second, -1 if it is worse, 0 if that is open."""
-    shared = set(first.seeds) & set(second.seeds)
-    if len(shared) < MARK_SEEDS or not math.isfinite(lead.low):
+    if lead.seeds < MARK_SEEDS or not math.isfinite(lead.low):
         return 0
     return int(lead.low > 0) - int(lead.high < 0)
 
 
-def _cell(lead: tuple[Final, Final, Interval] | None) -> Cell:
-    if lead is None:
-        return Cell(DASH, None)
-    return replace(interval_cell(lead[2], 1, sign=True), strong=decided(*lead) != 0)
+def difference_cell(lead: Interval | None) -> Cell:
+    """A paired difference, bold if it is decided; a dash for None."""
+    cell = interval_cell(lead, 1, sign=True)
+    return cell if lead is None else replace(cell, strong=decided(lead) != 0)
 
 
 def _share(count: int, total: int) -> tuple[str, float]:
