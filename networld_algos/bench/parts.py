@@ -181,7 +181,9 @@ class FewShot:
     deployments part, whose models are of the task's default deployment and learn another one, see
     `networld_envs.spec.About.deployments`. The latter start from the model of the comparison that
     has the same settings and seed, or from a pre-training if there is none. The report shows the
-    gain from pre-training for every entry with a counterpart labelled ``"<label> (from scratch)"``.
+    difference of every entry from its controls, which are labelled ``"<label> (from scratch)"``,
+    ``"<label> (random frozen)"``, ``"<label> (shuffled pre-training)"`` or
+    ``"<label> (not tuned)"``.
 
     Attributes:
         entries: Methods to train.

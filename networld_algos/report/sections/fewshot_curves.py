@@ -1,9 +1,9 @@
-"""Few-shot curves: score against the share of target data, and values derived from them."""
+"""Few-shot curves: score against the share of target data, and their means over targets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from networld_algos.report.scoring import (
     method_of,
     scale_of,
 )
-from networld_algos.report.summary import Curve
+from networld_algos.report.summary import Curve, quality
+from networld_algos.report.table import panel_name
+from networld_algos.report.training import has_converged
 from networld_algos.results import networks, stats
 from networld_algos.results.curves import area_under_curve
-from networld_algos.results.rows import SCRATCH, Row
+from networld_algos.results.rows import QUALITIES, SCRATCH, Row
 from networld_algos.results.stats import Floats, Interval
 
 
@@ -35,6 +37,9 @@ class FewShotCurve(Curve):
         by_seed: Seed -> ``(X,)`` scores, for the seeds that have every share.
         area: Area under the curve over log share, in units of the score; None with one share.
         is_constant: Whether the model was not trained on the data, so that it has one score.
+        is_pretrained: Whether it starts from a model that was trained on other data.
+        converged: Share -> (trainings that have converged, trainings of which that is known), see
+            `networld_algos.report.training.has_converged`.
     """
 
     episodes: Floats
@@ -42,6 +47,14 @@ class FewShotCurve(Curve):
     by_seed: dict[int, Floats]
     area: Interval | None
     is_constant: bool = False
+    is_pretrained: bool = False
+    converged: dict[float, tuple[int, int]] = field(default_factory=dict)
+
+
+def place_name(panel: Panel, several: bool) -> str:
+    """Task and deployment, ``"RB, ring6"``; the quality of data too if there are ``several``."""
+    elsewhere = quality(panel) not in QUALITIES
+    return panel_name(panel, several or elsewhere).removesuffix("/expert")
 
 
 def fewshot_curves(
@@ -93,9 +106,26 @@ def fewshot_curves(
                 by_seed=by_seed,
                 area=area,
                 is_constant=all(r.updates == 0 for r in group),
+                is_pretrained=any(map(_starts_from_a_model, group)),
+                converged={f: _count(map(has_converged, at[f])) for f in shares},
             )
         )
     return out
+
+
+def _starts_from_a_model(row: Row) -> bool:
+    """Whether other data than the target's were used before.
+
+    Rows name all data behind a model. In the deployments part, a model whose label does not say
+    that it is from scratch comes from the default deployment.
+    """
+    others = row.data_hashes.keys() - {row.dataset}
+    return not row.label.endswith(SCRATCH) and (row.experiment == "deployments" or bool(others))
+
+
+def _count(answers: Iterable[bool | None]) -> tuple[int, int]:
+    known = [answer for answer in answers if answer is not None]
+    return sum(known), len(known)
 
 
 def average_over_shared(
@@ -106,14 +136,16 @@ def average_over_shared(
     Suites may run controls on some deployments only. If fewer than two panels have every method, it
     is the mean over all panels, of the methods that are in all.
     """
+    shared = shared_panels(curves)
+    return average_over_tasks([c for c in curves if c.panel in shared], rng)
+
+
+def shared_panels(curves: Sequence[FewShotCurve]) -> list[Panel]:
+    """Panels that have every method; all panels if fewer than two have."""
     labels = {c.label for c in curves}
-    whole = {
-        panel
-        for panel, group in grouped(curves, lambda c: c.panel)
-        if {c.label for c in group} == labels
-    }
-    shared = curves if len(whole) < 2 else [c for c in curves if c.panel in whole]
-    return average_over_tasks(shared, rng)
+    groups = grouped(curves, lambda c: c.panel)
+    whole = [panel for panel, group in groups if {c.label for c in group} == labels]
+    return [panel for panel, _ in groups] if len(whole) < 2 else whole
 
 
 def _scores(rows: Sequence[Row], beside: Ends) -> list[Floats]:
@@ -176,48 +208,16 @@ def average_over_tasks(
                 episodes=episodes[0] if same else np.full(len(shares), np.nan),
                 runs={},
                 is_constant=all(c.is_constant for c in group),
+                is_pretrained=all(c.is_pretrained for c in group),
                 by_seed=dict(zip(seeds, table, strict=True)),
                 area=area,
+                converged={
+                    f: (
+                        sum(c.converged[f][0] for c in group),
+                        sum(c.converged[f][1] for c in group),
+                    )
+                    for f in shares
+                },
             )
         )
-    return out
-
-
-@dataclass(frozen=True)
-class Gain:
-    """Gain from pre-training on one panel.
-
-    Attributes:
-        panel: (task, dataset).
-        label: The pre-trained method.
-        x: ``(X,)`` shares of target data.
-        episodes: ``(X,)`` training episodes at each share.
-        points: Score with pre-training minus score without, paired by seed and network.
-    """
-
-    panel: Panel
-    label: str
-    x: Floats
-    episodes: Floats
-    points: list[Interval]
-
-
-def pretraining_gains(curves: Sequence[FewShotCurve], rng: np.random.Generator) -> list[Gain]:
-    """Each pre-trained method minus the same from scratch, at the shares that both have."""
-    twins = {(c.panel, c.label): c for c in curves}
-    out: list[Gain] = []
-    for curve in curves:
-        twin = twins.get((curve.panel, curve.label + SCRATCH))
-        if twin is None:
-            continue
-        kept: list[tuple[float, float, Interval]] = []
-        for share, episodes in zip(curve.x.tolist(), curve.episodes.tolist(), strict=True):
-            seeds = [s for s, f in curve.runs if f == share and (s, share) in twin.runs]
-            if seeds:
-                mine, other = ([c.runs[s, share] for s in seeds] for c in (curve, twin))
-                kept.append((share, episodes, stats.paired_interval(mine, other, rng)))
-        if kept:
-            shares, counts, points = zip(*kept, strict=True)
-            x, episodes = np.array(shares), np.array(counts)
-            out.append(Gain(curve.panel, curve.label, x, episodes, list(points)))
     return out

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from networld_algos.report.sections.fewshot_curves import FewShotCurve
-from networld_algos.report.table import DASH, Cell, episodes_text
+from networld_algos.report.table import DASH, Cell
 from networld_algos.results import stats
 from networld_algos.results.curves import data_to_reach
 from networld_algos.results.rows import SCRATCH
@@ -45,9 +45,9 @@ def reaches(
 ) -> list[Reach]:
     """One `Reach` for each of `TARGETS`.
 
-    The score with all data is that of the same algorithm from scratch; of the curve itself, if the
-    rows have no such curve. Seeds and networks are drawn anew, the same ones for every share and
-    for both curves, since every share was scored on the same networks.
+    The score with all data is that of the same algorithm from scratch, see `full_curve`. Seeds and
+    networks are drawn anew, the same ones for every share and for both curves, since every share
+    was scored on the same networks.
 
     Args:
         curve: The curve.
@@ -55,7 +55,7 @@ def reaches(
         rng: Source of the draws.
     """
     full = full_curve(curve, curves)
-    if not has_all_data(full):
+    if full is None or not has_all_data(full):
         return [Reach(target, math.nan, math.nan, math.nan, False) for target in TARGETS]
     seed = int(rng.integers(1 << 62))
     height = np.array([p.value for p in curve.points])
@@ -75,12 +75,16 @@ def reaches(
     return out
 
 
-def full_curve(curve: FewShotCurve, curves: Sequence[FewShotCurve]) -> FewShotCurve:
-    """The curve whose right end is the score with all data."""
+def full_curve(curve: FewShotCurve, curves: Sequence[FewShotCurve]) -> FewShotCurve | None:
+    """The curve from scratch, whose right end is the score with all data.
+
+    It is the curve itself, if that is from scratch under another name, and None for a model that
+    was trained before, if there is none from scratch beside it.
+    """
     for other in curves:
         if other.panel == curve.panel and other.label == curve.algorithm + SCRATCH:
             return other
-    return curve
+    return None if curve.is_pretrained else curve
 
 
 def has_all_data(curve: FewShotCurve) -> bool:
@@ -113,16 +117,6 @@ def _episodes(share: float, curve: FewShotCurve) -> str:
 def _count(share: float, curve: FewShotCurve) -> float:
     """Episodes of a share; in between, they grow with it on log axes."""
     return math.exp(np.interp(math.log(share), np.log(curve.x), np.log(curve.episodes)))
-
-
-def reach_text(reach: Reach, curve: FewShotCurve) -> str:
-    """Episodes in words, for a sentence."""
-    if not math.isfinite(reach.value):
-        return "no amount of data that was tried"
-    if reach.value == 0.0:
-        return "no data"
-    count = max(1, round(_count(reach.value, curve)))
-    return ("at most " if reach.at_most else "") + episodes_text(count)
 
 
 def _first(curve: FewShotCurve, height: Floats, target: float) -> float:

@@ -85,7 +85,7 @@ def carried(
 
 
 def worth() -> tuple[Comparison, ...]:
-    """NetWorld tuned to other deployments with 4 episodes, above the controls that are run there."""
+    """NetWorld tuned to other deployments with 4 episodes, above the controls run there."""
     found = []
     for control in CONTROLS:
         for pair in carried(4, f"networld ({control})", 4):
