@@ -29,7 +29,7 @@ ANSWERS = {
 def transfer_sentence(
     found: Sequence[Gain], experiment: str, where: str, focus: str, display: Display
 ) -> str:
-    """Whether pre-training helps with few data: the differences from every control.
+    """Whether pre-training helps with few data, by the control with the smallest lead.
 
     It is about the focus method or, if that has no controls here, about the first method that has
     some. Empty if no method has any.
@@ -49,34 +49,38 @@ def transfer_sentence(
     gain = next((gain for gain in mine if gain.is_mean), mine[0])
     wanted = np.log(SHARES[experiment])
     share = float(min(gain.x.tolist(), key=lambda x: abs(np.log(x) - wanted)))
-    answer, _ = gain.verdict(share)
+    answer, control = gain.verdict(share)
     if not answer:
         return ""
     name = display.method(label)
     count = float(gain.episodes[gain.x.tolist().index(share)])
     data = f"{100 * share:.3g}% of the data" if np.isnan(count) else episodes_text(count)
     text = f"{capital(where)}, {ANSWERS[answer].format(name)}: with {data}, its lead is "
-    text += f"{_leads(gain, share)}."
+    text += f"{_leads(gain, share, control)}."
     if missing := [control for control in CONTROLS if control not in gain.against]:
         others = " or ".join(map(_words, missing))
         text += f" These rows do not compare it with {others}, so the cause is open."
     return text
 
 
-def _leads(gain: Gain, share: float) -> str:
-    """``"+9.1 [7.0, 11.2] over training from scratch and ..., on average over 3 targets"``."""
+def _leads(gain: Gain, share: float, decides: str) -> str:
+    """The leads over the first control and over the one that decides.
+
+    ``"+9.1 [7.0, 11.2] over training from scratch and ..., on average over 3 targets"``.
+    """
     found = [
-        (control, of, change)
+        (control, of, lead)
         for control in CONTROLS
-        if (of := gain.against.get(control)) is not None and (change := of.at(share)) is not None
+        if control in (CONTROLS[0], decides)
+        and (of := gain.against.get(control)) is not None
+        and (lead := of.at(share)) is not None
     ]
     counts = {of.panels for _, of, _ in found}
     parts = []
-    for control, of, change in found:
-        text = f"{_signed(interval_text(change, 1))} over {_words(control)}"
+    for control, of, lead in found:
+        text = f"{_signed(interval_text(lead, 1))} over {_words(control)}"
         parts.append(text if len(counts) == 1 else f"{text} ({of.panels} targets)")
-    *first, last = parts
-    text = f"{', '.join(first)} and {last}" if first else last
+    text = " and ".join(parts)
     if not gain.is_mean:
         return f"{text} ({place_name(gain.panel, False)})"
     return text if len(counts) > 1 else f"{text}, on average over {counts.pop()} targets"

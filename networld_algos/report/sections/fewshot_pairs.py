@@ -89,17 +89,18 @@ class Gain:
     def verdict(self, share: float) -> tuple[str, str]:
         """The worst of `VERDICTS` against `CONTROLS` at a share, and the control that decides it.
 
-        Both are empty if it was compared with no control there.
+        Of several that decide, it is the one with the smallest lead. Both are empty if it was
+        compared with no control there.
         """
-        found = [
-            (VERDICTS.index(verdict(change)), control)
+        leads = {
+            control: lead
             for control in CONTROLS
-            if control in self.against and (change := self.against[control].at(share)) is not None
-        ]
-        if not found:
+            if control in self.against and (lead := self.against[control].at(share)) is not None
+        }
+        if not leads:
             return "", ""
-        worst, control = min(found, key=lambda f: f[0])
-        return VERDICTS[worst], control
+        decides = min(leads, key=lambda c: (VERDICTS.index(verdict(leads[c])), leads[c].value))
+        return verdict(leads[decides]), decides
 
 
 def difference(
