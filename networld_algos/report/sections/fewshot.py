@@ -74,8 +74,9 @@ def _finding(
         is_control = name == POSITIVE_CONTROL and len(found) > 1
         at = f"{where}, the positive control" if is_control else where
         sentences.append(transfer_sentence(changes[name], name, at, focus, display))
-    by_where = ({wheres[name]: of[name] for name in wheres} for of in (found, changes))
-    sentences.append(focus_sentence(*by_where, focus, display))
+    curves = {where: found[name] for name, where in wheres.items()}
+    by_where = {where: changes[name] for name, where in wheres.items()}
+    sentences.append(focus_sentence(curves, by_where, focus, display))
     sentences.append(convergence_sentence([c for curves in found.values() for c in curves]))
     return " ".join(filter(None, sentences))
 

@@ -110,11 +110,11 @@ def difference(
 
     A model that was not trained on the data is the same at every share.
     """
-    found = {
-        share: stats.paired_interval(*zip(*runs.values(), strict=True), rng)
-        for share in _shares(first, second)
-        if (runs := _pairs(first, second, share))
-    }
+    found: dict[float, Interval] = {}
+    for share in _shares(first, second):
+        if runs := _pairs(first, second, share):
+            mine, others = zip(*runs.values(), strict=True)
+            found[share] = stats.paired_interval(mine, others, rng)
     return Difference(np.array(list(found)), list(found.values())) if found else None
 
 
