@@ -7,15 +7,16 @@ leads. Its lead over every other method is the paired difference of their scores
 * *beaten*: not level, and the interval lies above zero,
 * *open*: neither, so these rows do not decide between the two.
 
-The leader wins if it beats all others. If it shares fewer than `MARK_SEEDS` seeds with any of them,
-nothing is decided.
+The leader wins if it beats all others. Each lead is judged by itself, at 95%; which of them hold
+after a correction for their number stands beside it (`networld_algos.results.multiple`). If the
+leader shares fewer than `MARK_SEEDS` seeds with any other, nothing is decided.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -23,6 +24,7 @@ import numpy as np
 from networld_algos.report.scoring import Panel, grouped
 from networld_algos.report.summary import Final, pairs
 from networld_algos.results import stats
+from networld_algos.results.multiple import holm, paired_p_value
 from networld_algos.results.stats import MATTERS, Interval
 
 MARK_SEEDS = 3
@@ -55,12 +57,16 @@ class Rival:
         lead: Score of the leader minus its own, paired by seed and network.
         standing: What follows from ``lead``.
         seeds: Number of training seeds that it shares with the leader.
+        p_value: Two-sided p-value of the lead; NaN where nothing is decided.
+        is_confirmed: Whether the lead holds after the correction over all leads of all panels.
     """
 
     final: Final
     lead: Interval
     standing: Standing
     seeds: int
+    p_value: float = math.nan
+    is_confirmed: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,11 @@ class Verdict:
     def seeds(self) -> int:
         """Training seeds that the leader shares with the rival that has the fewest of them."""
         return min((r.seeds for r in self.rivals), default=len(self.leader.seeds))
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the leader is ahead of every other after the correction."""
+        return bool(self.rivals) and all(r.is_confirmed for r in self.rivals)
 
     def outcome_of(self, label: str) -> Outcome | None:
         """The outcome for one method; None if it was not compared here."""
@@ -147,10 +158,32 @@ def verdicts(
         rivals: list[Rival] = []
         for other, seeds in zip(compared[1:], shared, strict=True):
             lead = difference(leader, other, rng)
-            rivals.append(Rival(other, lead, standing(lead) if enough else Standing.OPEN, seeds))
+            if enough:
+                p = paired_p_value(*zip(*pairs(leader, other).values(), strict=True))
+                rivals.append(Rival(other, lead, standing(lead), seeds, p))
+            else:
+                rivals.append(Rival(other, lead, Standing.OPEN, seeds))
         above = ranked[0] if ranked[0] is not leader else None
         out.append(Verdict(panel, leader, rivals, above))
-    return out
+    return _corrected(out)
+
+
+def leads(found: Sequence[Verdict]) -> int:
+    """Number of leads that are judged, which the correction counts."""
+    return sum(not math.isnan(rival.p_value) for v in found for rival in v.rivals)
+
+
+def _corrected(found: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts, with the leads that hold after Holm's correction over all of them."""
+    rivals = [rival for v in found for rival in v.rivals]
+    holds = iter(holm([rival.p_value for rival in rivals]))
+    return [
+        replace(
+            v,
+            rivals=[replace(r, is_confirmed=next(holds) and r.lead.value > 0.0) for r in v.rivals],
+        )
+        for v in found
+    ]
 
 
 def difference(first: Final, second: Final, rng: np.random.Generator) -> Interval:

@@ -67,6 +67,19 @@ def test_the_first_screen_says_who_wins_by_how_much_how_surely_and_at_what_cost(
     assert not made.warning
 
 
+def test_every_win_says_whether_it_holds_among_all_leads(made, compared, display, tmp_path):
+    table = made.tables[0]
+    assert "of all 15 leads" in table.caption  # three cards with five rivals each
+    column = [c.name for c in table.columns].index("Corrected")
+    for card, line in zip(cards_of(made), table.lines, strict=True):
+        said = [text for text in card.lines if text.endswith("when corrected")]
+        assert said == [line[column].text] or (said == [] and line[column].text == DASH)
+        assert bool(said) == (card.kind in ("won", "lost"))
+    assert re.search(r"Corrected for the number of comparisons, .+ holds?\.$", made.finding)
+    found = answer.make(source_of(compared, display, tmp_path, "ma-dd"))
+    assert cards_of(found)[1].lines[-2] in ("holds when corrected", "does not hold when corrected")
+
+
 def test_another_focus_loses_where_networld_wins(compared, display, tmp_path):
     found = answer.make(source_of(compared, display, tmp_path, "ma-dd"))
     assert found.finding.startswith("Of 3 comparisons, MA-DD wins none")

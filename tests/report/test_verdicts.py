@@ -7,6 +7,7 @@ from networld_algos.report.verdicts import (
     Outcome,
     Standing,
     Verdict,
+    leads,
     representatives,
     standing,
     verdicts,
@@ -131,3 +132,26 @@ def test_only_shared_seeds_count(monkeypatch):
 )
 def test_standing_follows_from_the_interval(low, high, expected):
     assert standing(Interval(0.5, low, high, 5, Method.T)) is expected
+
+
+def test_a_lead_that_is_barely_sure_does_not_hold_among_many():
+    """A p-value of 4% decides one comparison; one of five such leads is what chance gives."""
+    near, others = {"a": 90.0, "b": 88.0}, dict.fromkeys("cdef", 89.9)
+    spread = next(
+        s for s in np.arange(0.5, 8.0, 0.1) if 0.02 < decided(near, 5, s).rivals[0].p_value < 0.05
+    )
+    alone, crowd = decided(near, 5, spread), decided(near | others, 5, spread)
+    assert alone.outcome is Outcome.WIN
+    assert alone.is_confirmed
+    assert leads([crowd]) == 5
+    (lead,) = [r for r in crowd.rivals if r.final.label == "b"]
+    assert lead.standing is Standing.BEATEN
+    assert not lead.is_confirmed
+    sure = decided({"a": 90.0} | dict.fromkeys("bcdef", 30.0), 5, spread)
+    assert sure.is_confirmed
+
+
+def test_leads_of_too_few_seeds_are_not_counted():
+    found = decided({"a": 90.0, "b": 60.0}, seeds=2)
+    assert leads([found]) == 0
+    assert not found.is_confirmed

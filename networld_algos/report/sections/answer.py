@@ -12,6 +12,7 @@ from networld_algos.report.sections import answer_table, summary_figure
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Final, quality
 from networld_algos.report.table import (
+    DASH,
     Cell,
     Column,
     Table,
@@ -28,6 +29,7 @@ from networld_algos.report.verdicts import (
     Rival,
     Standing,
     Verdict,
+    leads,
     representatives,
     verdicts,
 )
@@ -42,7 +44,7 @@ RULE = (
     "other algorithm, and there is no tie. Tie: against at least one, the whole interval is within "
     f"{MATTERS:g} point, the smallest difference that matters here, even if it is above zero; all "
     f"others are beaten. Undecided: neither, or fewer than {MARK_SEEDS} seeds. One method stands "
-    "for each algorithm. There is no correction for the number of comparisons."
+    "for each algorithm."
 )
 
 
@@ -94,7 +96,32 @@ def sentence(found: Sequence[Verdict], focus: str, display: Display) -> str:
     text = f"Of {several}, {display.method(focus)} {_listed(decided)}."
     if others := _other_winners(found, focus, display):
         text += f" {others}"
-    return text
+    return f"{text} {_confirmed(found)}".strip()
+
+
+def _confirmed(found: Sequence[Verdict]) -> str:
+    """How many wins of anybody hold after the correction; empty without a win."""
+    wins = [v for v in found if v.outcome is Outcome.WIN]
+    if not wins:
+        return ""
+    held = sum(v.is_confirmed for v in wins)
+    if len(wins) == 1:
+        what = "the win holds" if held else "the win does not hold"
+    else:
+        what = f"{held or 'none'} of the {len(wins)} wins {'holds' if held == 1 else 'hold'}"
+    return f"Corrected for the number of comparisons, {what}."
+
+
+def rule(found: Sequence[Verdict]) -> str:
+    """What the words on the cards mean."""
+    total = leads(found)
+    if not total:
+        return RULE
+    return (
+        f"{RULE} Each lead is judged by itself, at 95%. Corrected: judged by Holm's method, as one "
+        f"of all {total} leads, those of every best method over each other one. The probability "
+        "that any of the leads that then hold is wrong is at most 5%."
+    )
 
 
 def _sentence_of_all(found: Sequence[Verdict], total: str, display: Display) -> str:
@@ -110,7 +137,7 @@ def _sentence_of_all(found: Sequence[Verdict], total: str, display: Display) -> 
         parts.append(f"{outcomes[Outcome.TIE]} end in a tie")
     if outcomes[Outcome.OPEN]:
         parts.append(f"{outcomes[Outcome.OPEN]} are undecided")
-    return f"Of {total}, {_listed(parts)}."
+    return f"Of {total}, {_listed(parts)}. {_confirmed(found)}".strip()
 
 
 def _other_winners(found: Sequence[Verdict], focus: str, display: Display) -> str:
@@ -169,7 +196,7 @@ def cards(
     several = len(data) > 1
     across = len(tasks) if len(panels) == len(tasks) * len(data) else 0
     made = [_card(at[p], focus, milliseconds, display, several or len(tasks) == 1) for p in panels]
-    return Cards(made, across, _table(found, milliseconds, display))
+    return Cards(made, across, _table(found, focus, milliseconds, display))
 
 
 def _card(
@@ -184,6 +211,8 @@ def _card(
     mine = next((r for r in verdict.rivals if r.final.label == focus), None)
     if mine is not None and mine is not verdict.rivals[0]:
         lines.append(f"{display.method(focus)} behind it by {_points(mine.lead)}")
+    if correction := correction_text(verdict, focus):
+        lines.append(correction)
     if verdict.best_variant is not None and verdict.best_variant.score is not None:
         score = f"{verdict.best_variant.score.value:.1f}"
         lines.append(
@@ -212,6 +241,16 @@ def result_text(verdict: Verdict, display: Display) -> str:
     if verdict.outcome is Outcome.TIE:
         return f"Tie: {', '.join(names)}"
     return f"Undecided: {_listed(names, 'or')}"
+
+
+def correction_text(verdict: Verdict, focus: str) -> str:
+    """What is left of a win, or of the loss of the focus method, after the correction."""
+    if verdict.outcome is Outcome.WIN:
+        return f"{'holds' if verdict.is_confirmed else 'does not hold'} when corrected"
+    if verdict.outcome_of(focus) is Outcome.LOSS:
+        mine = next(r for r in verdict.rivals if r.final.label == focus)
+        return f"its loss {'holds' if mine.is_confirmed else 'does not hold'} when corrected"
+    return ""
 
 
 def lead_text(verdict: Verdict, display: Display) -> str:
@@ -244,7 +283,10 @@ def minutes_text(seconds: float) -> str:
 
 
 def _table(
-    found: Sequence[Verdict], milliseconds: Mapping[tuple[str, str], float], display: Display
+    found: Sequence[Verdict],
+    focus: str,
+    milliseconds: Mapping[tuple[str, str], float],
+    display: Display,
 ) -> Table:
     """The cards as a table, for the exports."""
     lines: list[list[Cell]] = []
@@ -259,6 +301,7 @@ def _table(
                 interval_cell(v.leader.score, 1),
                 interval_cell(following.lead, 1, sign=True),
                 text_cell(display.method(following.final.label)),
+                text_cell(correction_text(v, focus) or DASH),
                 Cell(str(v.seeds), float(v.seeds)),
                 number_cell(minutes, 1),
                 number_cell(station, 2),
@@ -270,13 +313,14 @@ def _table(
         Column("Score", hint="of the leader"),
         Column("Lead", hint="over the next best, paired by seed and network"),
         Column("Next best", False),
+        Column("Corrected", False, "for the number of leads"),
         Column("Seeds"),
         Column("Training (min)", hint="of the leader, median over seeds"),
         Column("One station (ms)", hint="one decision of one station with the leader"),
     ]
     if not milliseconds:
         columns, lines = columns[:-1], [line[:-1] for line in lines]
-    return Table("Verdicts", RULE, columns, lines)
+    return Table("Verdicts", rule(found), columns, lines)
 
 
 def _listed(words: Sequence[str], joint: str = "and") -> str:
