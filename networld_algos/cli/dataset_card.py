@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_algos.cli.report import committed_score
 from networld_algos.cli.terminal import number_text
 from networld_algos.files import write_bytes, write_text
 from networld_algos.results import text
+from networld_algos.results.stats import normalised_score
 from networld_algos.results.text import markdown
 from networld_envs import store
 from networld_envs.policies.references import Score, reference_scores
@@ -148,7 +148,7 @@ class Description:
         obs, actions = (_span(self.columns[name]) for name in ("observations", "actions"))
         score = {}
         if "recipe" in self.about:  # simulated, like the references of the scale
-            value = committed_score(self.about["task"], mean)
+            value = _committed_score(self.about["task"], mean)
             score["normalised score"] = f"{value:.1f} (0 random, 100 expert)"
         return {
             "task": f"{self.about['task'].upper()}: {self.facts.title}",
@@ -259,6 +259,16 @@ def write_card(dataset_id: str, folder: Path) -> Path:
         sha256=lines["content"],
     )
     return write_text(page, filled)
+
+
+def _committed_score(task: str, reward: float) -> float:
+    """Normalised score of an average reward at a task's default parameters.
+
+    Its random and expert are the committed ones, which were scored on hundreds of networks: a
+    dataset belongs to no suite, and has other networks than each of them.
+    """
+    scores = reference_scores(task)
+    return float(normalised_score(reward, scores["random"]["mean"], scores["expert"]["mean"]))
 
 
 def _how_made(dataset_id: str, recipe: dict[str, Any], can_build: bool) -> str:

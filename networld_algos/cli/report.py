@@ -8,26 +8,10 @@ from tyro.conf import Positional
 
 from networld_algos.cli.tables import AsJson
 from networld_algos.cli.terminal import Elapsed, Percent, Words, console, make_bar, say_error
-from networld_algos.results.stats import normalised_score
 
 
-def committed_score(task: str, reward: float) -> float:
-    """Normalised score of an average reward per agent and step at a task's default parameters.
-
-    It uses the committed random and expert, scored on hundreds of networks, and not those of a
-    suite, because a dataset has other networks than a suite.
-
-    Raises:
-        ValueError: If the task has no committed scores; the message says how to make them.
-    """
-    from networld_envs.policies.references import reference_scores
-
-    scores = reference_scores(task)
-    return float(normalised_score(reward, scores["random"]["mean"], scores["expert"]["mean"]))
-
-
-def data_scores() -> dict[str, float]:
-    """Dataset -> `committed_score` of the average reward in it, for the datasets of the catalogue.
+def data_rewards() -> dict[str, float]:
+    """Dataset -> average reward per agent and step in it, for the datasets of the catalogue.
 
     They are passed to the report, which must not load an environment.
     """
@@ -36,9 +20,7 @@ def data_scores() -> dict[str, float]:
 
     recipes = catalog()
     return {
-        name: committed_score(recipes[name].task, values["mean_reward"])
-        for name, values in fingerprints().items()
-        if name in recipes
+        name: values["mean_reward"] for name, values in fingerprints().items() if name in recipes
     }
 
 
@@ -87,7 +69,7 @@ def report(
             failures=found.failures,
             commands=found.commands,
             notes=found.notes,
-            data_scores=data_scores(),
+            data_rewards=data_rewards(),
             display=display,
             focus=focus,
             export=export,

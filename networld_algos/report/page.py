@@ -33,7 +33,7 @@ def write_report(
     failures: Sequence[Failure] = (),
     commands: Sequence[str] = (),
     notes: Sequence[str] = (),
-    data_scores: Mapping[str, float] | None = None,
+    data_rewards: Mapping[str, float] | None = None,
     display: Display | None = None,
     focus: str | None = None,
     export: str | PathLike[str] | None = None,
@@ -52,8 +52,8 @@ def write_report(
         failures: Failed runs, from `networld_algos.results.folder.read_failures`.
         commands: The exact commands that made ``rows``.
         notes: What readers must know about copies of committed rows.
-        data_scores: Dataset -> normalised score of its average reward, drawn beside the methods
-            trained on it; see `networld_algos.cli.report.data_scores`.
+        data_rewards: Dataset -> average reward per agent and step in it; its score is drawn
+            beside the methods trained on it. See `networld_algos.cli.report.data_rewards`.
         display: Looks of methods and tasks, from `networld_algos.results.folder.read_suite`;
             without it they have plain names and spare colours.
         focus: Label of the focus method; see `networld_algos.report.focus.focus_of`.
@@ -79,11 +79,11 @@ def write_report(
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"{folder} is a file; give a folder for the report")
     shown = plain.plain_display(display or Display())
-    scores = plain.plain_scores(data_scores or {})
+    rewards = plain.plain_rewards(data_rewards or {})
     centre = focus_of(rows, shown, focus)
     title = one_line((shown.method(centre) or suite) if title is None else title)
     pdf = None if copies is None else copies / FIGURES
-    source = Source(ordered(rows, shown, centre), out, seed, scores, shown, centre, pdf)
+    source = Source(ordered(rows, shown, centre), out, seed, rewards, shown, centre, pdf)
     sections = all_sections(source, on_progress)
     made = [facts.versions(source.rows), facts.origins(source.rows, shown)]
     page = _environment().from_string(_template())

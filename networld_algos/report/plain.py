@@ -44,9 +44,9 @@ def plain_display(display: Display) -> Display:
     return Display(tasks, algorithms)
 
 
-def plain_scores(scores: Mapping[str, float]) -> dict[str, float]:
+def plain_rewards(rewards: Mapping[str, float]) -> dict[str, float]:
     """The same values under the names that `plain_rows` gives to datasets."""
-    return {name(dataset): value for dataset, value in scores.items()}
+    return {name(dataset): value for dataset, value in rewards.items()}
 
 
 def plain_failures(failures: Sequence[Failure]) -> list[Failure]:

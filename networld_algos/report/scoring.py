@@ -81,17 +81,22 @@ def factor_levels(rows: Sequence[Row]) -> list[FactorLevel]:
 
 
 def references(
-    rows: Sequence[Row], factor_level: FactorLevel = PLAIN
+    rows: Sequence[Row], factor_level: FactorLevel = PLAIN, seed_set: str = "test"
 ) -> dict[str, list[Reference]]:
     """Reference policies of each task, from random to genie, by average reward within a role.
+
+    Args:
+        rows: Rows of one suite.
+        factor_level: Where they were scored.
+        seed_set: The networks, ``"test"`` or ``"validation"``.
 
     Raises:
         ValueError: If the rows are of several suites, or two policies have the role random or
             expert.
     """
     one_suite(rows)
-    scale = scales(rows)
-    here = [r for r in _references(rows) if factor_level_of(r) == factor_level]
+    scale = scales(rows, seed_set)
+    here = [r for r in _references(rows, seed_set) if factor_level_of(r) == factor_level]
     out: dict[str, list[Reference]] = {}
     for (task, name), group in grouped(here, lambda r: (r.task, r.algorithm)):
         reward = stats.t_interval([x for r in group for x in r.episode_returns])
@@ -111,19 +116,21 @@ def references(
     return out
 
 
-def behaviours(rows: Sequence[Row], scores: Mapping[str, float]) -> dict[Panel, Reference]:
+def behaviours(rows: Sequence[Row], rewards: Mapping[str, float]) -> dict[Panel, Reference]:
     """Score of each panel's training data, as a reference without an interval.
 
+    Its scale is that of all scores, although a dataset has other networks than a suite.
+
     Args:
-        rows: Rows of one suite, whose random and expert turn the score into an average reward.
-        scores: Dataset -> normalised score of its average reward.
+        rows: Rows of one suite, whose random and expert on test networks make the score.
+        rewards: Dataset -> average reward per agent and step in it.
     """
     scale = scales(rows)
     out: dict[Panel, Reference] = {}
     for panel in dict.fromkeys(panel_of(r) for r in rows if r.kind == "learned"):
-        both, score = scale.get((panel[0], PLAIN)), scores.get(panel[1])
-        if both is not None and score is not None:
-            reward = both[0] + score / 100.0 * (both[1] - both[0])
+        both, reward = scale.get((panel[0], PLAIN)), rewards.get(panel[1])
+        if both is not None and reward is not None:
+            score = float(stats.normalised_score(reward, *both))
             out[panel] = Reference("data", BEHAVIOUR, "data", _bare(reward), _bare(score), None)
     return out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,24 +20,32 @@ from networld_algos.report.table import Table
 from networld_algos.results.display import Display
 from networld_algos.results.rows import EXPERIMENTS, FEW, QUALITIES, Row
 
+PHONE = ("comparison_summary", "comparison_scores")
+"""Figures with a form for phones on the page. The others scroll sideways there: a second form of
+each would make the page half as large again, and take as long to draw as the first."""
+LONGEST_ALT = 700
+"""Longest alternative text: about a minute of a screen reader. The tables have all numbers."""
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure on the page, in a wide and a narrow form.
+    """A figure on the page.
 
     Attributes:
         name: File name without suffix.
         alt: Alternative text: its content in words and numbers.
         caption: How to read it.
         wide: Data URL of the SVG.
-        narrow: Data URL of the form for phones.
+        narrow: Data URL of the form for phones; empty if it has none.
+        is_single: Whether it is one panel wide and fits on a phone as it is.
     """
 
     name: str
     alt: str
     caption: str
     wide: str
-    narrow: str
+    narrow: str = ""
+    is_single: bool = False
 
 
 @dataclass
@@ -75,7 +83,7 @@ class Source:
         rows: All rows of the suite.
         out: Folder of the report.
         seed: Seed of every bootstrap, see `rng`.
-        data_scores: Dataset -> normalised score of its average reward.
+        data_rewards: Dataset -> average reward per agent and step in it.
         display: Looks of methods and tasks.
         focus: Label of the focus method, from `networld_algos.report.focus.focus_of`.
         pdf: Folder for the figures as PDF; None writes none.
@@ -84,7 +92,7 @@ class Source:
     rows: Sequence[Row]
     out: Path
     seed: int
-    data_scores: Mapping[str, float]
+    data_rewards: Mapping[str, float]
     display: Display
     focus: str = ""
     pdf: Path | None = None
@@ -121,13 +129,18 @@ class Source:
 
     @cached_property
     def references(self) -> dict[str, list[Reference]]:
-        """Reference policies of each task where no factor is varied."""
+        """Reference policies of each task where no factor is varied, on test networks."""
         return scoring.references(self.rows)
+
+    @cached_property
+    def validation_references(self) -> dict[str, list[Reference]]:
+        """The same policies on validation networks; earlier rows have none."""
+        return scoring.references(self.rows, seed_set="validation")
 
     @cached_property
     def behaviours(self) -> dict[Panel, Reference]:
         """Score of each panel's training data."""
-        return scoring.behaviours(self.rows, self.data_scores)
+        return scoring.behaviours(self.rows, self.data_rewards)
 
     def rng(self, experiment: str, purpose: str) -> np.random.Generator:
         """A new generator for one quantity of one experiment.
@@ -153,22 +166,54 @@ class Source:
             )
         return self._curves[experiment]
 
+    def forms(self, name: str, draw: Callable[[int | None], Figure]) -> list[Figure]:
+        """A figure as wide as the page and, where it is used, the same in one column.
+
+        A form in one column is used on phones, see `PHONE`, and in an export.
+
+        Args:
+            name: File name without suffix.
+            draw: Draws it with this number of panels per row; None for as many as fit.
+        """
+        wide = draw(None)
+        used = (name in PHONE or self.pdf is not None) and not _is_single(wide)
+        return [wide, draw(1)] if used else [wide]
+
     def picture(self, name: str, figures: Sequence[Figure], alt: str, caption: str) -> Picture:
-        """Write the (wide, narrow) figures, and embed both for the page."""
-        wide, narrow = figures
+        """Write the figures, and embed them for the page.
+
+        Args:
+            name: File name without suffix.
+            figures: From `forms`.
+            alt: Alternative text; cut after `LONGEST_ALT` characters.
+            caption: How to read it.
+        """
+        wide, narrow = figures[0], figures[-1]
         folder = self.out / FIGURES
-        small = svg = axes.save(wide, folder, name)
-        if narrow is not wide:
-            small = axes.save(narrow, folder, f"{name}_narrow", png=False)
+        address, small = _address(axes.save(wide, folder, name)), ""
+        if narrow is not wide and name in PHONE:
+            small = _address(axes.save(narrow, folder, f"{name}_narrow", png=False), True)
         if self.pdf is not None:
             axes.save_pdf(wide, self.pdf, name)
             if narrow is not wide:
                 axes.save_pdf(narrow, self.pdf, f"{name}_narrow")
-        address, small_address = (
-            data_url(file.read_text(encoding="utf-8"), in_srcset=in_srcset)
-            for file, in_srcset in ((svg, False), (small, narrow is not wide))
-        )
-        return Picture(name, alt, caption, address, small_address)
+        return Picture(name, _cut(alt), caption, address, small, _is_single(wide))
+
+
+def _is_single(figure: Figure) -> bool:
+    return figure.get_figwidth() <= style.COLUMN_WIDTH_IN
+
+
+def _address(svg: Path, in_srcset: bool = False) -> str:
+    return data_url(svg.read_text(encoding="utf-8"), in_srcset=in_srcset)
+
+
+def _cut(alt: str) -> str:
+    """The text up to the last part that fits; what is left out is in tables."""
+    if len(alt) <= LONGEST_ALT:
+        return alt
+    whole, _, _ = alt[:LONGEST_ALT].rpartition("; ")
+    return f"{whole or alt[:LONGEST_ALT]}; the rest is in the tables."
 
 
 def ordered(rows: Sequence[Row], display: Display, focus: str = "") -> list[Row]:

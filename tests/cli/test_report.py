@@ -1,19 +1,25 @@
 import subprocess
 import sys
+from pathlib import Path
 
 from networld_algos.cli import command
-from networld_algos.cli.report import data_scores
+from networld_algos.cli.report import data_rewards
+from networld_algos.report.scoring import PLAIN, scales
 from networld_algos.results.display import Display, MethodLook
-from networld_algos.results.folder import record_command, write_display
+from networld_algos.results.folder import read_suite, record_command, write_display
 from networld_algos.results.rows import write_rows
+from networld_algos.results.stats import normalised_score
 from tests.report.rows import REFERENCES, make_row
+
+COMMITTED = Path(__file__).parents[2] / "benchmarks" / "results" / "cpu"
 
 
 def test_datasets_of_the_catalogue_score_in_the_order_of_their_quality():
-    scores = data_scores()
-    for task in REFERENCES:
+    rewards = data_rewards()
+    rows = read_suite(COMMITTED).rows
+    for task, (low, high) in ((t, scales(rows)[t, PLAIN]) for t in REFERENCES):
         random, mixed, medium, expert = (
-            scores[f"networld/{task}/{quality}-v0"]
+            normalised_score(rewards[f"networld/{task}/{quality}-v0"], low, high)
             for quality in ("random", "mixed", "medium", "expert")
         )
         assert abs(random) < 10

@@ -23,7 +23,8 @@ def test_comparison_draws_every_method_and_names_every_reference(rows, display):
     references = scoring.references(rows)
     curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
     look = style.styles([(c.algorithm, c.label) for c in curves], display)
-    figure = comparison_figures.comparison_figure(curves, references, look)
+    policies = {c.panel: references[c.panel[0]] for c in curves}
+    figure = comparison_figures.comparison_figure(curves, policies, look)
     figure.draw_without_rendering()
     assert len(figure.axes) == 3
     for ax, task in zip(figure.axes, REFERENCES, strict=True):
@@ -50,7 +51,8 @@ def test_the_expert_is_always_in_range(display):
     rows = [*reference_rows(5), make_row(episode_returns=(-40.0,))]
     curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
     look = style.styles([("bc", "bc")], display)
-    (ax,) = comparison_figures.comparison_figure(curves, scoring.references(rows), look).axes
+    policies = {c.panel: scoring.references(rows)[c.panel[0]] for c in curves}
+    (ax,) = comparison_figures.comparison_figure(curves, policies, look).axes
     low, high = ax.get_ylim()
     assert low < -40
     assert high > REFERENCES["cbf"]["expert"][1]
@@ -66,7 +68,8 @@ def test_a_far_reference_does_not_flatten_the_curves(display):
         if c.panel[0] == "cbf"
     ]
     look = style.styles([(c.algorithm, c.label) for c in curves], display)
-    (ax,) = comparison_figures.comparison_figure(curves, scoring.references(rows), look).axes
+    policies = {c.panel: scoring.references(rows)[c.panel[0]] for c in curves}
+    (ax,) = comparison_figures.comparison_figure(curves, policies, look).axes
     assert ax.get_ylim()[0] > 0
     assert "far ↓ -500" in {text.get_text() for text in ax.texts}
 

@@ -23,12 +23,12 @@ def test_training_data_is_drawn_on_the_scale_of_the_suite(display):
     middle = (random + expert) / 2
     for u, offset in ((0, -0.5), (9, 0.5)):
         rows.append(make_row(updates=u, is_last=u > 0, episode_returns=(middle + offset,)))
-    assert scoring.behaviours(rows, {"mine": 50.0}) == {}
-    found = scoring.behaviours(rows, {"networld/cbf/expert-v0": 50.0})
+    assert scoring.behaviours(rows, {"mine": middle}) == {}
+    found = scoring.behaviours(rows, {"networld/cbf/expert-v0": middle})
     ((panel, data),) = found.items()
-    assert (panel[0], value(data.score), value(data.reward)) == ("cbf", 50, pytest.approx(middle))
+    assert (panel[0], value(data.score), value(data.reward)) == ("cbf", pytest.approx(50), middle)
     curves = summary.learning_curves(rows, "comparison", np.random.default_rng(0))
     look = style.styles([("bc", "bc")], display)
-    references = scoring.references(rows)
-    (ax,) = comparison_figures.comparison_figure(curves, references, look, behaviours=found).axes
+    policies = {panel: scoring.references(rows)["cbf"]}
+    (ax,) = comparison_figures.comparison_figure(curves, policies, look, behaviours=found).axes
     assert any(list(line.get_ydata()) == [data.reward.value] * 2 for line in ax.lines)

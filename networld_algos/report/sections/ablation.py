@@ -81,7 +81,7 @@ def make(source: Source) -> Section:
         section.parts.append(comparison_tables.details(finals, source.display))
         return section
     section.finding = finding(found, source.display)
-    figures = [figure(found, source.look, c) for c in (None, 1)]
+    figures = source.forms("ablations", lambda columns: figure(found, source.look, columns))
     section.parts.append(
         source.picture(
             "ablations",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from networld_algos.report import summary
-from networld_algos.report.scoring import grouped
+from networld_algos.report.scoring import Panel, Reference, grouped
 from networld_algos.report.sections import comparison_figures, comparison_tables, versus
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Curve, Final
@@ -36,18 +38,19 @@ def make(source: Source) -> Section:
         section.text.append(warning)
     if curves:
         drawn = summary.leading(curves, source.focus)
-        figures = [
-            comparison_figures.comparison_figure(
-                drawn, source.references, source.look, c, source.behaviours
-            )
-            for c in (None, 1)
-        ]
+        policies = beside(drawn, source)
+        figures = source.forms(
+            "comparison",
+            lambda columns: comparison_figures.comparison_figure(
+                drawn, policies, source.look, columns, source.behaviours
+            ),
+        )
         caption = (
             "Average reward per agent and step during training. Lines: mean over training seeds. "
-            "Bands: 95% interval, as in the tables. Horizontal lines: reference policies (dotted: "
-            "random; dashed: static and heuristic; solid: expert; dash-dot: genie, which has "
-            "global or future knowledge"
-            + ("; brown: the training data" if source.behaviours else "")
+            "Bands: 95% interval, as in the tables. Horizontal lines: reference policies on the "
+            "same networks (dotted: random; dashed: static and heuristic; solid: expert; dash-dot: "
+            "genie, which has global or future knowledge"
+            + ("; brown: the training data, on its own networks" if source.behaviours else "")
             + "). An arrow names a reference outside the range."
         )
         if len(drawn) < len(curves):
@@ -58,7 +61,8 @@ def make(source: Source) -> Section:
         if any(c.eval_seed_set == "validation" for c in drawn):
             caption += (
                 " Curves are on validation networks where a method was evaluated on them more "
-                "often than on test networks."
+                "often than on test networks, so they may end at another value than the scores, "
+                "which are on test networks."
             )
         section.parts.append(
             source.picture("comparison", figures, describe_curves(drawn, source.display), caption)
@@ -77,6 +81,20 @@ def make(source: Source) -> Section:
     if finals:
         section.parts.append(comparison_tables.details(finals, source.display))
     return section
+
+
+def beside(curves: Sequence[Curve], source: Source) -> dict[Panel, list[Reference]]:
+    """The policies of each panel on the networks of most of its curves; none if not scored there.
+
+    Networks differ in how much anybody can earn on them, so that lines of other networks would lie
+    too high or too low.
+    """
+    by_set = {"test": source.references, "validation": source.validation_references}
+    found: dict[Panel, list[Reference]] = {}
+    for panel, group in grouped(curves, lambda c: c.panel):
+        ((name, _),) = Counter(c.eval_seed_set for c in group).most_common(1)
+        found[panel] = by_set[name].get(panel[0], [])
+    return found
 
 
 def describe_curves(curves: Sequence[Curve], display: Display) -> str:
@@ -125,10 +143,12 @@ def add_scores(section: Section, finals: Sequence[Final], name: str, source: Sou
     scored = [f for f in finals if f.score is not None]
     if not scored:
         return
-    figures = [
-        comparison_figures.score_figure(scored, source.look, c, source.behaviours)
-        for c in (None, 1)
-    ]
+    figures = source.forms(
+        f"{name}_scores",
+        lambda columns: comparison_figures.score_figure(
+            scored, source.look, columns, source.behaviours
+        ),
+    )
     caption = (
         "Normalised score of the last checkpoint. Marker: mean. Bar: 95% interval. Ticks: single "
         "training seeds. Dotted line: random (0). Solid line: expert (100). Bars may extend beyond "
@@ -199,14 +219,11 @@ def _add_profiles(
         for name, finals in groups.items()
     }
     profiles = {name: found for name, found in profiles.items() if found}
-    wide = comparison_figures.profile_figure(profiles, THRESHOLDS, source.look)
-    narrow = wide
-    if len(profiles) > 1:
-        narrow = comparison_figures.profile_figure(profiles, THRESHOLDS, source.look, 1)
+    draw = partial(comparison_figures.profile_figure, profiles, THRESHOLDS, source.look)
     section.parts.append(
         source.picture(
             "profiles",
-            (wide, narrow),
+            source.forms("profiles", draw),
             describe_profiles(profiles, THRESHOLDS, source.display),
             "Performance profiles over all tasks, one method for each algorithm: share of "
             "training runs whose score exceeds the value on the horizontal axis. Bands: pointwise "

@@ -32,7 +32,7 @@ LOWEST_SCORE = -30.0
 
 def comparison_figure(
     curves: Sequence[Curve],
-    references: Mapping[str, Sequence[Reference]],
+    references: Mapping[Panel, Sequence[Reference]],
     look: Look,
     columns: int | None = None,
     behaviours: Mapping[Panel, Reference] | None = None,
@@ -41,7 +41,7 @@ def comparison_figure(
 
     Args:
         curves: From `networld_algos.report.summary.learning_curves`.
-        references: Task -> policies, from `networld_algos.report.scoring.references`.
+        references: Panel -> policies, on the networks of its curves.
         look: From `networld_algos.report.style.styles`.
         columns: Panels per row; as many as fit by default.
         behaviours: Panel -> average reward of its training data, drawn as a line as well.
@@ -51,7 +51,7 @@ def comparison_figure(
         fig, axes = grid(len(panels), columns)
         for ax, panel in zip(axes, panels, strict=False):
             mine = [c for c in curves if c.panel == panel]
-            policies = list(references.get(panel[0], ()))
+            policies = list(references.get(panel, ()))
             if behaviours and panel in behaviours:
                 policies.append(behaviours[panel])
             experts = [p.reward.value for p in policies if p.role == "expert"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -54,10 +55,11 @@ def make(source: Source) -> Section:
     found = responses.responses(source.finals("robustness"), source.rng("robustness", "responses"))
     section.finding = finding(found, source.focus, source.display)
     for factor, group in scoring.grouped(found, lambda r: r.factor):
-        figures = [figure(group, source.look, c) for c in (None, 1)]
+        name = f"robustness_{slug(factor)}"
+        figures = source.forms(name, partial(figure, group, source.look))
         section.parts.append(
             source.picture(
-                f"robustness_{slug(factor)}",
+                name,
                 figures,
                 responses.describe_responses(group, source.display),
                 f"{factor_name(factor)}: normalised score, mean and 95% interval over training "
