@@ -1,4 +1,8 @@
-"""The summary figure: score during training, one panel for each task, on an axis of minutes."""
+"""The summary figure: score during training, one panel for each task, on an axis of minutes.
+
+Curves are on validation networks, because test networks are looked at once. The scores of cards and
+tables are those on test networks, so they stand in a strip of their own beside the curves.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import blended_transform_factory
 
 from networld_algos.report import scoring
-from networld_algos.report.axes import edge_arrows, grid, legend, limits, lines, reference_lines
+from networld_algos.report.axes import (
+    edge_arrows,
+    grid,
+    legend,
+    limits,
+    lines,
+    marker,
+    reference_lines,
+)
 from networld_algos.report.scoring import Panel, Reference
 from networld_algos.report.sections.comparison_figures import principal
 from networld_algos.report.source import Picture, Source
@@ -26,6 +40,11 @@ SHORT_MIN = 2.0
 """Budgets up to this many minutes are shown in seconds."""
 LINEAR_UP_TO = 3.0
 """Ratio of the longest to the shortest budget above which minutes are on a log axis."""
+STEP = 0.042
+"""Distance of the final scores of two methods, as a share of the width of a panel."""
+
+Ends = Mapping[tuple[Panel, str], Interval]
+"""(Panel, label) -> score of the last checkpoint on test networks."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +67,16 @@ def picture(source: Source, labels: Sequence[str]) -> Picture | None:
         return None
     names = {quality(c.panel) for c, _ in found if c.panel[1]}
     on_minutes = all(b.minutes is not None for _, b in found)
-    figures = [figure(found, source.references, source.look, columns) for columns in (None, 1)]
+    ends = final_scores(source)
+    figures = source.forms(
+        NAME,
+        lambda columns: figure(found, source.references, source.look, columns, ends),
+    )
     sets = {c.eval_seed_set for c, _ in found}
     caption = (
         f"Normalised score during training{_of_data(names)}, on {' and '.join(sorted(sets))} "
-        "networks: mean over training seeds. "
+        "networks: mean over training seeds. Strip on the right: the last checkpoint on test "
+        "networks with its 95% interval, which is the score of the cards and tables. "
         + _of_band([c for c, _ in found], source)
         + (
             "The axis is the time of training, so that budgets compare: a curve ends where the "
@@ -61,9 +85,16 @@ def picture(source: Source, labels: Sequence[str]) -> Picture | None:
             else "The axis is the share of a method's own budget, because the rows do not record "
             "the time of every evaluation. "
         )
-        + f"{_evaluations(found)} An arrow at the edge marks where a curve leaves the panel."
+        + f"{_evaluations(found)} Horizontal lines: reference policies on test networks. An arrow "
+        "at the edge marks where a curve leaves the panel."
     )
-    return source.picture(NAME, figures, describe(found, source.display), caption)
+    return source.picture(NAME, figures, describe(found, ends, source.display), caption)
+
+
+def final_scores(source: Source) -> Ends:
+    """The scores that cards and tables have."""
+    finals = source.finals("comparison")
+    return {(f.panel, f.label): f.score for f in finals if f.score is not None}
 
 
 def scored_curves(source: Source, labels: Sequence[str]) -> list[tuple[Curve, Budgets]]:
@@ -73,6 +104,7 @@ def scored_curves(source: Source, labels: Sequence[str]) -> list[tuple[Curve, Bu
     tasks = list(dict.fromkeys(task for task, _ in every))
     first = {task: next(p for p in every if p[0] == task) for task in tasks[:MOST_PANELS]}
     ends = {name: scoring.scales(source.rows, name) for name in ("test", "validation")}
+    rows = scoring.learned_rows(source.rows, "comparison")
     out: list[tuple[Curve, Budgets]] = []
     for curve in curves:
         task = curve.panel[0]
@@ -80,14 +112,14 @@ def scored_curves(source: Source, labels: Sequence[str]) -> list[tuple[Curve, Bu
         scale = ends[curve.eval_seed_set].get((task, scoring.PLAIN))
         scale = scale or ends["test"].get((task, scoring.PLAIN))
         if first.get(task) == curve.panel and scale is not None and curve.x[-1] > 0:
-            out.append((_normalised(curve, scale), budgets(source.rows, curve)))
+            out.append((_normalised(curve, scale), budgets(rows, curve)))
     return out
 
 
 def budgets(rows: Sequence[Row], curve: Curve) -> Budgets:
-    """What the evaluations of a curve had cost."""
+    """What the evaluations of a curve had cost, from the learned rows of its experiment."""
     seconds: dict[float, list[float | None]] = {float(x): [] for x in curve.x}
-    for row in scoring.learned_rows(rows, "comparison"):
+    for row in rows:
         mine = row.label == curve.label and scoring.panel_of(row) == curve.panel
         if mine and row.eval_seed_set == curve.eval_seed_set and row.updates in seconds:
             seconds[float(row.updates)].append(row.train_seconds)
@@ -102,6 +134,7 @@ def figure(
     references: Mapping[str, Sequence[Reference]],
     look: Look,
     columns: int | None = None,
+    ends: Ends | None = None,
 ) -> Figure:
     """Normalised score against minutes (or seconds) of training, or the share of the budget.
 
@@ -110,7 +143,9 @@ def figure(
         references: Task -> policies; of the roles static and heuristic, only the best is shown.
         look: From `networld_algos.report.style.styles`.
         columns: Panels per row.
+        ends: Scores to draw in a strip beside the curves, from `final_scores`.
     """
+    final = ends or {}
     panels: list[Panel] = list(dict.fromkeys(c.panel for c, _ in found))
     on_minutes = all(b.minutes is not None for _, b in found)
     longest = max((float(b.minutes[-1]) for _, b in found if b.minutes is not None), default=0.0)
@@ -122,10 +157,11 @@ def figure(
             policies = [
                 (p, p.score.value) for p in principal(references.get(panel[0], ())) if p.score
             ]
+            tested = [(c, final[panel, c.label]) for c in drawn if (panel, c.label) in final]
+            core = [*(c.points[-1].value for c in drawn), *(score.value for _, score in tested)]
             values = [p.value for c in drawn for p in c.points]
-            limits(
-                ax, [100.0, *(c.points[-1].value for c in drawn)], values, [v for _, v in policies]
-            )
+            values += [x for _, score in tested for x in (score.low, score.high) if np.isfinite(x)]
+            limits(ax, [100.0, *core], values, [v for _, v in policies])
             if on_minutes and _differ([float(c.x[-1]) for c in drawn]):
                 ax.set_xscale("log")
                 last = max(float(c.x[-1]) for c in drawn)
@@ -138,6 +174,7 @@ def figure(
                 ax.xaxis.set_minor_locator(NullLocator())
             lines(ax, drawn, look, banded=[look.focus])
             edge_arrows(ax, drawn, look)
+            _draw_final(ax, [(c.label, score) for c, score in tested], look)
             reference_lines(fig, ax, policies)
             ax.set_xlabel(f"{unit} of training" if on_minutes else "Share of the budget (%)")
             ax.set_title(look.display.heading(panel[0]), loc="left")
@@ -155,14 +192,50 @@ def evaluations(rows: Sequence[Row]) -> int:
     return max(map(len, runs.values()), default=0)
 
 
-def describe(found: Sequence[tuple[Curve, Budgets]], display: Display) -> str:
+def describe(found: Sequence[tuple[Curve, Budgets]], ends: Ends, display: Display) -> str:
     """Alternative text of the figure."""
-    ends = [
-        f"{display.method(c.label)} {c.points[-1].value:.1f} on {c.panel[0].upper()}"
+    last = [
+        f"{display.method(c.label)} {ends.get((c.panel, c.label), c.points[-1]).value:.1f} "
+        f"on {c.panel[0].upper()}"
         + ("" if b.minutes is None else f" after {b.minutes[-1]:.3g} min")
         for c, b in found
     ]
-    return f"Line charts of the normalised score during training. At the end: {'; '.join(ends)}."
+    return f"Line charts of the normalised score during training. At the end: {'; '.join(last)}."
+
+
+def _draw_final(ax: Axes, tested: Sequence[tuple[str, Interval]], look: Look) -> None:
+    """Add a strip on the right with a marker and an interval for each method, in their order."""
+    if not tested:
+        return
+    first, last = ax.get_xlim()
+    if ax.get_xscale() == "linear":
+        ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    ticks = ax.get_xticks()
+    share = STEP * (len(tested) + 1)
+    grow = 1.0 / (1.0 - share)
+    if ax.get_xscale() == "log":
+        ax.set_xlim(first, first * (last / first) ** grow)
+    else:
+        ax.set_xlim(first, first + (last - first) * grow)
+    ax.set_xticks([x for x in ticks if first <= x <= last])
+    ax.axvspan(last, ax.get_xlim()[1], color="#F4F4F4", lw=0.0, zorder=0.4)
+    place = blended_transform_factory(ax.transAxes, ax.transData)
+    for i, (label, score) in enumerate(tested):
+        x, style = 1.0 - share + STEP * (i + 1), look[label]
+        if np.isfinite(score.low):
+            ax.plot([x, x], [score.low, score.high], color=style["color"], transform=place)
+        size, order = 3.4 * style["weight"] ** 0.5, style["zorder"] + 1.0
+        ax.plot(x, score.value, ls="", ms=size, zorder=order, transform=place, **marker(style))
+    ax.annotate(
+        "test",
+        (1.0 - share / 2, 0.0),
+        xycoords="axes fraction",
+        xytext=(0.0, -6.0),  # level with the tick labels
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=7.0,
+    )
 
 
 def _normalised(curve: Curve, scale: tuple[float, float]) -> Curve:
