@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib
@@ -26,6 +26,7 @@ SPARE_COLOURS = (  # apart from the built-in ones and each other in every colour
     "#C01800",
 )
 SPARE_MARKERS = ("p", ">", "h", "X", "8", "P")
+VARIANT_MARKERS = ("s", "D", "^", "v", "P", "X", "p", "h")  # see `apart`
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.4, 1.2, 1.4)))
 FOCUS_WEIGHT = 1.6
 """How much thicker the lines of the focus method are."""
@@ -161,6 +162,25 @@ def styles(methods: Sequence[tuple[str, str]], display: Display, focus: str = ""
             "weight": FOCUS_WEIGHT if label == focus else 1.0,
         }
     return Look(display, out, focus)
+
+
+def apart(methods: Sequence[tuple[str, str]], look: Look) -> Look:
+    """The looks with a marker of its own for each variant of an algorithm.
+
+    Their colours are close to each other. It is for figures with many variants in one panel.
+
+    Args:
+        methods: The (algorithm, label) pairs of the figure; the first of an algorithm keeps its
+            look.
+        look: From `styles`.
+    """
+    lines, variants = dict(look.lines), dict[str, int]()
+    for algorithm, label in dict.fromkeys(methods):
+        rank = variants[algorithm] = variants.get(algorithm, -1) + 1
+        if rank > 0:
+            shape = VARIANT_MARKERS[(rank - 1) % len(VARIANT_MARKERS)]
+            lines[label] = {**look[label], "marker": shape, "markerfacecolor": "white"}
+    return replace(look, lines=lines)
 
 
 def _filled(

@@ -1,11 +1,22 @@
-import numpy as np
+from dataclasses import replace
 
-from networld_algos.report import summary
-from networld_algos.report.sections import cost, pareto, robustness
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from networld_algos.report import style, summary
+from networld_algos.report.axes import cost_axis
+from networld_algos.report.sections import cost, pareto, robustness, summary_figure
 from networld_algos.report.source import Picture, Source
 from networld_algos.report.style import factor_name, level_text
 from networld_algos.results.display import Display
-from tests.report.rows import learned, reference_rows, robustness_rows
+from tests.report.rows import (
+    comparison_rows,
+    learned,
+    reference_rows,
+    robustness_rows,
+    with_validation,
+)
 
 METHODS = {  # score, ms of one station, minutes of training
     "fast": (60.0, 0.5, 1.0),
@@ -34,34 +45,94 @@ def cost_rows():
     return rows
 
 
-def test_the_front_has_what_no_other_beats_in_both():
+@pytest.fixture
+def points():
     finals = summary.finals(cost_rows(), "cost", np.random.default_rng(0))
-    plain = [f for f in finals if f.factor_level == (None, None)]
-    station, training = pareto.PRICES
-    display = Display({}, {})
-    ((panel, names),) = pareto.on_front(plain, station, display).items()
+    return pareto.station_points(finals)
+
+
+def test_the_front_has_what_no_other_beats_in_both(points):
+    ((panel, names),) = pareto.on_front(points, Display({}, {})).items()
     assert panel[0] == "rb"
-    assert names == ["fast", "good", "too late"]
-    ((_, names),) = pareto.on_front(plain, training, display).items()
-    assert names == ["slow and worse", "fast", "good", "too late"]
-    points = pareto.front(pareto.priced(finals, station))
-    assert [cost for _, cost, _ in points] == sorted(cost for _, cost, _ in points)
-    assert np.all(np.diff([score for _, _, score in points]) > 0)
-    text = pareto.finding(finals, display)
-    assert "RB fast then good then too late" in text
-    assert text.endswith("too late decide too late for a slot of 20 ms.")
-    without = [f for f in finals if f.label != "too late"]
-    assert "every method decides within a slot of 20 ms" in pareto.finding(without, display)
+    assert names == [
+        "fast",
+        "fast at steps 5",
+        "good",
+        "too late",
+        "too late at steps 5",
+    ]
+    front = pareto.front(points)
+    assert [p.cost for p in front] == sorted(p.cost for p in front)
+    assert np.all(np.diff([p.score.value for p in front]) > 0)
 
 
-def test_the_section_of_costs_draws_the_front_for_station_and_training(tmp_path):
+def test_the_sentence_names_the_points_of_the_line_that_is_drawn(points):
+    """Also those with another decision setting, which the line joins as well."""
+    display = Display({}, {})
+    text = pareto.finding(points, display)
+    best = pareto.front(points)[-1]
+    assert best.setting == ("steps", 5.0)
+    assert f"to too late at steps 5 (80 ms, {best.score.value:.1f})" in text
+    assert text.endswith(" too late decides too late for a slot of 20 ms.")
+    look = style.styles([(p.algorithm, p.label) for p in points], display)
+    (ax,) = pareto.figure(points, pareto.STATION, look).axes
+    (line,) = (x for x in ax.lines if x.get_drawstyle() == "steps-post")
+    assert best.score.value in line.get_ydata()
+    assert "steps 5" in {text.get_text() for text in ax.texts}
+    two = [replace(p, label="b" if p.setting == ("steps", 5.0) else p.label) for p in points]
+    assert "b at steps 5 and too late decide too late" in pareto.finding(two, display)
+    early = [p for p in points if p.label != "too late"]
+    assert "every method decides within a slot of 20 ms" in pareto.finding(early, display)
+
+
+def test_variants_of_a_method_have_markers_of_their_own(points):
+    same = [replace(p, algorithm="fast") for p in points]
+    look = style.styles([(p.algorithm, p.label) for p in same], Display({}, {}))
+    (ax,) = pareto.figure(same, pareto.STATION, look).axes
+    drawn = {x.get_marker() for x in ax.lines if x.get_linestyle() == "None"}
+    assert len(drawn) == len({p.label for p in same})
+
+
+def test_minutes_are_those_of_every_evaluation(tmp_path):
+    """Every method of `cpu` trains equally long, so that final scores alone would be one stack."""
+    rows = with_validation(reference_rows(20) + comparison_rows(2, 2))
+    validation = [replace(r, eval_seed_set="validation") for r in reference_rows(8)]
+    timed = [replace(r, experiment="cost") for r in rows if r.is_final]
+    source = Source([*rows, *validation, *timed], tmp_path, 0, {}, Display({}, {}), "networld")
+    section = cost.make(source)
+    pictures = {part.name: part for part in section.parts if isinstance(part, Picture)}
+    assert "at every evaluation on validation networks" in pictures["cost_training"].caption
+    assert "deadline" not in pictures["cost_training"].caption
+    found = summary_figure.scored_curves(source, ["networld", "bc"])
+    points = pareto.training_points(found)
+    for panel in {p.panel for p in points}:
+        mine = [p for p in points if p.panel == panel and p.label == "bc"]
+        assert [p.cost for p in mine] == pytest.approx(np.arange(1, 11) / 10)
+        assert [p.is_main for p in mine] == [False] * 9 + [True]
+    figure = pareto.figure(points, pareto.TRAINING, source.look)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        low, high = ax.get_xlim()
+        assert sum(low <= tick <= high for tick in ax.get_xticks()) >= 2
+
+
+def test_an_axis_of_costs_is_logarithmic_only_where_they_differ_much():
+    for costs, scale in (((1.0, 1.1), "linear"), ((1.0, 9.0), "log"), ((2.0, 900.0), "log")):
+        ax = Figure().add_subplot()
+        cost_axis(ax, costs)
+        low, high = ax.get_xlim()
+        assert ax.get_xscale() == scale
+        assert low < costs[0] < costs[1] < high
+        assert 2 <= sum(low <= tick <= high for tick in ax.get_xticks()) <= 6
+
+
+def test_the_section_of_costs_draws_the_front_of_a_station(tmp_path):
     source = Source(cost_rows(), tmp_path, 0, {}, Display({}, {}), "good")
     section = cost.make(source)
     pictures = {part.name: part for part in section.parts if isinstance(part, Picture)}
-    assert {"cost_station", "cost_training"} <= set(pictures)
+    assert "cost_training" not in pictures  # no evaluations during training
     assert "a deadline of 20 ms, a slot of CBF" in pictures["cost_station"].caption
-    assert "deadline" not in pictures["cost_training"].caption
-    assert section.finding.startswith("From the fastest to the best")
+    assert section.finding.startswith("What nothing beats in both")
 
 
 def test_robustness_says_where_the_method_in_the_centre_is_worst(tmp_path):

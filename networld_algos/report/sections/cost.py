@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
 from networld_algos.report import scoring
 from networld_algos.report.axes import (
     arranged,
+    cost_axis,
     grid,
     legend,
     marker,
     title,
 )
 from networld_algos.report.scoring import Panel
-from networld_algos.report.sections import pareto, responses
+from networld_algos.report.sections import pareto, responses, summary_figure
 from networld_algos.report.sections.responses import Response, response_line
 from networld_algos.report.source import Section, Source
 from networld_algos.report.style import (
     DASHES,
     ROLE_STYLES,
     Look,
+    apart,
     drawing,
     factor_name,
     level_text,
@@ -58,25 +60,30 @@ def make(source: Source) -> Section:
     fixed = [f for f in finals if f.factor_level == scoring.PLAIN]
     if not fixed:
         fixed = [f for f in source.finals("comparison") if f.panel in panels]
-    section.finding = pareto.finding(fixed, source.display)
-    for price in pareto.PRICES:
-        if pareto.priced(fixed, price):
-            every = [*fixed, *settings]
-            figures = [pareto.figure(every, price, source.look, c) for c in (None, 1)]
-            alt = pareto.describe(every, price, source.display)
+    stations = pareto.station_points([*fixed, *settings])
+    section.finding = pareto.finding(stations, source.display)
+    labels = list(dict.fromkeys(f.label for f in fixed))
+    curves = [c for c in summary_figure.scored_curves(source, labels) if c[0].panel in panels]
+    trainings = pareto.training_points(curves)
+    for price, points in ((pareto.STATION, stations), (pareto.TRAINING, trainings)):
+        if points:
             name = f"cost_{price.name}"
-            section.parts.append(source.picture(name, figures, alt, pareto.caption(price)))
+            draw = partial(pareto.figure, points, price, source.look)
+            alt = pareto.describe(points, price, source.display)
+            section.parts.append(
+                source.picture(name, source.forms(name, draw), alt, pareto.caption(price))
+            )
     found = responses.responses(settings, source.rng("cost", "responses"))
     if timed_panels(found, fixed):
         factors = dict.fromkeys(factor_name(r.factor).lower() for r in found)
-        figures = [figure(found, fixed, source.look, c) for c in (None, 1)]
+        figures = source.forms("cost", partial(figure, found, fixed, source.look))
         section.parts.append(
             source.picture(
                 "cost",
                 figures,
                 responses.describe_responses(found, source.display),
-                "Normalised score against the median time of one decision of the whole batch, on "
-                f"a log axis. Lines: one decision setting is varied ({', '.join(factors)}); its "
+                "Normalised score against the median time of one decision of the whole batch. "
+                f"Lines: one decision setting is varied ({', '.join(factors)}); its "
                 "first and last values are at the markers. Single markers: methods with the "
                 "decision settings of the comparison. Vertical bars: 95% interval over training "
                 "seeds and networks.",
@@ -100,13 +107,16 @@ def figure(
     timed = [r for r in found if all(f.latency_p50_ms for f in r.finals)]
     points = [f for f in fixed if f.score is not None and f.latency_p50_ms]
     panels = arranged([x.panel for x in [*timed, *points]])
+    look = apart([(x.algorithm, x.label) for x in [*points, *timed]], look)
     with drawing():
         fig, axes = grid(len(panels), columns, height_in=2.4)
         for ax, panel in zip(axes, panels, strict=True):
-            for f in (f for f in points if f.panel == panel):
+            mine = [f for f in points if f.panel == panel]
+            of_panel = [r for r in timed if r.panel == panel]
+            for f in mine:
                 _point(ax, f.latency_p50_ms or 0.0, f.score, look, f.label)
             drawn: list[str] = []
-            for r in (r for r in timed if r.panel == panel):
+            for r in of_panel:
                 times = [f.latency_p50_ms or 0.0 for f in r.finals]
                 again = drawn.count(r.label)  # further factors of a method get other dashes
                 response_line(ax, r, times, look, DASHES[again % len(DASHES)] if again else None)
@@ -121,15 +131,11 @@ def figure(
                         color=look[r.label]["color"],
                         zorder=6,
                     )
-            ax.set_xscale("log")
+            decided = [*mine, *(f for r in of_panel for f in r.finals)]
+            cost_axis(ax, [f.latency_p50_ms for f in decided if f.latency_p50_ms])
             ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
-            ax.margins(x=0.12, y=0.1)
+            ax.margins(y=0.1)
             ax.set_title(title(panel, panels, look.display), loc="left")
-            low, high = ax.get_xlim()
-            narrow = high < 50.0 * low  # otherwise labels between powers of ten would touch
-            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
-            ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-            ax.xaxis.set_minor_locator(NullLocator())
             ax.set_xlabel("Median decision time (ms)")
             ax.set_ylabel("Normalised score")
         legend(fig, [x.label for x in [*timed, *points]], look, columns)

@@ -1,24 +1,27 @@
-"""Score against a cost, with the methods that no other beats in both."""
+"""Score against a cost, with the points that no other beats in both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
-from networld_algos.report.axes import arranged, grid, legend, limits, marker, title
-from networld_algos.report.scoring import PLAIN, Panel
-from networld_algos.report.style import ROLE_STYLES, Look, drawing
-from networld_algos.report.summary import Final
+from networld_algos.report.axes import arranged, cost_axis, grid, legend, limits, marker, title
+from networld_algos.report.scoring import PLAIN, FactorLevel, Panel, grouped
+from networld_algos.report.sections.summary_figure import Budgets
+from networld_algos.report.style import ROLE_STYLES, Look, apart, drawing, level_text
+from networld_algos.report.summary import Curve, Final
 from networld_algos.report.table import panel_name
 from networld_algos.results.claims.aims import STATION_LIMIT_MS
 from networld_algos.results.display import Display
 from networld_algos.results.rows import STATION_MS
+from networld_algos.results.stats import Interval
 from networld_algos.results.text import minus
 
+NAME_GAP = 0.06
+"""Least distance of two names, as a share of the height of a panel."""
 FRONT = {"color": "#5C5C5C", "linestyle": "-", "linewidth": 0.9, "zorder": 1.8}
 
 
@@ -27,112 +30,178 @@ class Price:
     """A cost of a method.
 
     Attributes:
-        name: Start of the figure's file name.
+        name: End of the figure's file name.
         axis: Label of the axis.
         words: What it is, for captions.
-        of: Its value for a final score; None if it was not measured.
+        small: What small markers are, for captions.
         deadline: Value to draw as a vertical line, or None.
+        has_bars: Whether large markers have their intervals; not where many cost the same.
     """
 
     name: str
     axis: str
     words: str
-    of: Callable[[Final], float | None]
+    small: str
     deadline: float | None = None
+    has_bars: bool = True
 
 
-PRICES = (
-    Price(
-        "station",
-        "One decision of one station (ms)",
-        "the median time of one decision of one station alone",
-        lambda f: f.extra.get(STATION_MS),
-        STATION_LIMIT_MS,
-    ),
-    Price(
-        "training",
-        "Training (minutes)",
-        "the time of training",
-        lambda f: f.train_seconds / 60.0 if f.train_seconds else None,
-    ),
+STATION = Price(
+    "station",
+    "One decision of one station (ms)",
+    "the median time of one decision of one station alone",
+    "other decision settings of the same model, named on the line where there is room",
+    STATION_LIMIT_MS,
+)
+TRAINING = Price(
+    "training",
+    "Training (minutes)",
+    "the minutes of training so far, at every evaluation on validation networks",
+    "evaluations before the last one",
+    has_bars=False,
 )
 
 
-def priced(finals: Sequence[Final], price: Price) -> list[tuple[Final, float, float]]:
-    """Every final score whose cost is known, with cost and score."""
+@dataclass(frozen=True)
+class Point:
+    """A score and what it cost.
+
+    Attributes:
+        panel: (task, dataset).
+        algorithm: Key in ``ALGORITHMS``.
+        label: Name in figures.
+        setting: Decision setting that differs from the comparison.
+        cost: Its cost, above zero.
+        score: The score.
+        is_main: Whether its marker is large.
+    """
+
+    panel: Panel
+    algorithm: str
+    label: str
+    setting: FactorLevel
+    cost: float
+    score: Interval
+    is_main: bool
+
+
+def station_points(finals: Sequence[Final]) -> list[Point]:
+    """Every final score whose milliseconds of one station were measured."""
     return [
-        (f, cost, f.score.value)
+        Point(f.panel, f.algorithm, f.label, f.factor_level, ms, f.score, f.factor_level == PLAIN)
         for f in finals
-        if f.score is not None and (cost := price.of(f)) is not None and cost > 0.0
+        if f.score is not None and (ms := f.extra.get(STATION_MS, 0.0)) > 0.0
     ]
 
 
-def front(points: Sequence[tuple[Final, float, float]]) -> list[tuple[Final, float, float]]:
+def training_points(found: Sequence[tuple[Curve, Budgets]]) -> list[Point]:
+    """Every evaluation whose minutes were recorded: what a shorter training would have bought.
+
+    Args:
+        found: From `networld_algos.report.sections.summary_figure.scored_curves`.
+    """
+    return [
+        Point(c.panel, c.algorithm, c.label, PLAIN, float(minutes), score, score is c.points[-1])
+        for c, budget in found
+        if budget.minutes is not None
+        for minutes, score in zip(budget.minutes, c.points, strict=True)
+        if minutes > 0.0
+    ]
+
+
+def front(points: Sequence[Point]) -> list[Point]:
     """The points that no other beats in cost and score, by increasing cost."""
-    found: list[tuple[Final, float, float]] = []
-    for point in sorted(points, key=lambda p: (p[1], -p[2])):
-        if not found or point[2] > found[-1][2]:
+    found: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.cost, -p.score.value)):
+        if not found or point.score.value > found[-1].score.value:
             found.append(point)
     return found
 
 
-def figure(finals: Sequence[Final], price: Price, look: Look, columns: int | None = None) -> Figure:
+def figure(points: Sequence[Point], price: Price, look: Look, columns: int | None = None) -> Figure:
     """Score against a cost, one panel per task; a stepped line joins the Pareto front.
 
     Args:
-        finals: Methods and, small, further decision settings of them.
+        points: From `station_points` or `training_points`.
         price: The cost.
         look: From `networld_algos.report.style.styles`.
         columns: Panels per row.
     """
-    points = priced(finals, price)
-    panels = arranged([f.panel for f, _, _ in points])
+    panels = arranged([p.panel for p in points])
+    look = apart([(p.algorithm, p.label) for p in points], look)
     with drawing():
         fig, axes = grid(len(panels), columns, height_in=2.4)
         for ax, panel in zip(axes, panels, strict=True):
-            mine = [p for p in points if p[0].panel == panel]
+            mine = [p for p in points if p.panel == panel]
             best = front(mine)
-            ends = [x for _, x, _ in mine] + ([price.deadline] if price.deadline else [])
-            far = max(ends) * 1.3
+            core = [p.score.value for p in best if p.is_main or p is best[-1]]
+            limits(ax, [100.0, *core], [p.score.value for p in mine], [])
+            low = ax.get_ylim()[0]
+            shown = [p.cost for p in mine if p.is_main or p.score.value >= low]
+            cost_axis(ax, [*shown, *([price.deadline] if price.deadline else [])])
+            heights = [p.score.value for p in best]
             ax.plot(
-                [*(x for _, x, _ in best), far],
-                [*(y for _, _, y in best), best[-1][2]],
+                [*(p.cost for p in best), ax.get_xlim()[1]],
+                [*heights, heights[-1]],
                 drawstyle="steps-post",
+                scalex=False,
+                scaley=False,
                 **FRONT,
             )
-            limits(ax, [100.0, *(y for _, _, y in best)], [y for _, _, y in mine], [])
-            for final, x, y in mine:
-                _point(ax, final, x, y, look)
-            ax.set_xscale("log")
-            ax.set_xlim(min(ends) / 1.3, far)
+            for point in mine:
+                _draw(ax, point, look, price.has_bars)
+            _name_settings(ax, best, look)
             ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
             if price.deadline:
                 ax.axvline(price.deadline, color="#B00020", lw=0.9, ls=(0, (4, 2)), zorder=1.5)
             ax.set_title(title(panel, panels, look.display), loc="left")
-            narrow = far < 50.0 * min(ends)
-            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
-            ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-            ax.xaxis.set_minor_locator(NullLocator())
             ax.set_xlabel(price.axis)
             ax.set_ylabel("Normalised score")
-        legend(fig, [f.label for f, _, _ in points], look, columns)
+        legend(fig, [p.label for p in points], look, columns)
     return fig
 
 
-def _point(ax: Axes, final: Final, x: float, y: float, look: Look) -> None:
+def _draw(ax: Axes, point: Point, look: Look, has_bar: bool) -> None:
     """A marker; at the lower edge with its value if it lies below."""
-    style, score = look[final.label], final.score
+    style, score, x = look[point.label], point.score, point.cost
     low, high = ax.get_ylim()
-    if y < low:
-        text = minus(f"{y:.0f}")
-        at = low + 0.03 * (high - low)
-        ax.annotate(f"↓ {text}", (x, at), fontsize=5.8, color=style["color"], clip_on=True)
+    if score.value < low:
+        if point.is_main:
+            at, text = low + 0.03 * (high - low), minus(f"{score.value:.0f}")
+            ax.annotate(f"↓ {text}", (x, at), fontsize=5.8, color=style["color"], clip_on=True)
         return
-    plain = final.factor_level == PLAIN
-    if plain and score is not None:
+    if point.is_main and has_bar:
         ax.vlines([x], score.low, score.high, color=style["color"], lw=0.9, alpha=0.6, zorder=2.5)
-    size = (4.4 if plain else 2.4) * style["weight"] ** 0.5
-    ax.plot(x, y, ls="", ms=size, zorder=style["zorder"], **marker(style))
+    size = (4.4 if point.is_main else 2.8) * style["weight"] ** 0.5
+    ax.plot(x, score.value, ls="", ms=size, zorder=style["zorder"], **marker(style))
+
+
+def _name_settings(ax: Axes, best: Sequence[Point], look: Look) -> None:
+    """Decision settings of the front, left of and above its points, where nothing else is."""
+    low, high = ax.get_ylim()
+    before = high
+    for point in reversed(best):
+        y = point.score.value
+        if point.setting == PLAIN or before - y < NAME_GAP * (high - low):
+            continue
+        before = y
+        ax.annotate(
+            _setting(point),
+            (point.cost, y),
+            xytext=(-3, 2),
+            textcoords="offset points",
+            ha="right",
+            fontsize=5.8,
+            color=look[point.label]["color"],
+        )
+
+
+def _setting(point: Point) -> str:
+    """``"steps 5"``; empty where nothing is varied."""
+    factor, level = point.setting
+    if factor is None or level is None:
+        return ""
+    return f"{factor.replace('_', ' ')} {level_text(factor, level)}".strip()
 
 
 def caption(price: Price) -> str:
@@ -142,55 +211,79 @@ def caption(price: Price) -> str:
         if price.deadline
         else ""
     )
+    bars = " Vertical bars: 95% interval." if price.has_bars else ""
     return (
-        f"Normalised score against {price.words}, on a log axis. No method beats those on the "
-        "stepped line, the Pareto front, in both. Small markers: other decision settings of the "
-        f"same model. Vertical bars: 95% interval.{end}"
+        f"Normalised score against {price.words}. Nothing beats the points on the stepped line, "
+        f"the Pareto front, in both. Small markers: {price.small}.{bars} "
+        f"An arrow gives a score below the panel.{end}"
     )
 
 
-def describe(finals: Sequence[Final], price: Price, display: Display) -> str:
+def describe(points: Sequence[Point], price: Price, display: Display) -> str:
     """Alternative text of the figure: who is on the front."""
     return (
         f"Charts of normalised score against {price.words}. On the front: "
         + "; ".join(
             f"{panel_name(panel, True)}: " + ", ".join(names)
-            for panel, names in on_front(finals, price, display).items()
+            for panel, names in on_front(points, display).items()
         )
         + "."
     )
 
 
-def on_front(
-    finals: Sequence[Final], price: Price, display: Display
-) -> Mapping[Panel, Sequence[str]]:
-    """Panel -> methods on its front, by increasing cost."""
-    points = priced(finals, price)
-    out: dict[Panel, list[str]] = {}
-    for panel in dict.fromkeys(f.panel for f, _, _ in points):
-        best = front([p for p in points if p[0].panel == panel])
-        out[panel] = list(dict.fromkeys(display.method(f.label) for f, _, _ in best))
-    return out
+def on_front(points: Sequence[Point], display: Display) -> Mapping[Panel, Sequence[str]]:
+    """Panel -> methods, with their settings, on its front, by increasing cost."""
+    return {
+        panel: list(dict.fromkeys(_full_name(p, display) for p in front(mine)))
+        for panel, mine in grouped(points, lambda p: p.panel)
+    }
 
 
-def finding(finals: Sequence[Final], display: Display) -> str:
-    """Who is on the front of a station's time and score, and who misses the deadline."""
-    plain = [f for f in finals if f.factor_level == PLAIN]
+def _full_name(point: Point, display: Display) -> str:
+    name, setting = display.method(point.label), _setting(point)
+    return f"{name} at {setting}" if setting else name
+
+
+def finding(points: Sequence[Point], display: Display) -> str:
+    """The ends of the front of a station's time and score, and who misses the deadline.
+
+    Args:
+        points: The points that the figure has, from `station_points`.
+        display: Names of methods.
+    """
     parts = [
-        f"{panel_name(panel, False)} {' then '.join(names)}"
-        for panel, names in on_front(plain, PRICES[0], display).items()
+        f"{panel_name(panel, False)} {_ends(front(mine), display)}"
+        for panel, mine in grouped(points, lambda p: p.panel)
     ]
     if not parts:
         return "No method was timed as it decides alone on one station, so there is no front."
-    late = dict.fromkeys(
-        display.method(f.label)
-        for f, cost, _ in priced(plain, PRICES[0])
-        if cost > STATION_LIMIT_MS
-    )
-    end = f"{', '.join(late)} decide too late for a slot of {STATION_LIMIT_MS:g} ms"
+    late = _late(points, display)
+    verb = "decides" if len(late) == 1 else "decide"
+    end = f"{' and '.join(late)} {verb} too late for a slot of {STATION_LIMIT_MS:g} ms"
     if not late:
         end = f"every method decides within a slot of {STATION_LIMIT_MS:g} ms"
     return (
-        "From the fastest to the best, no method beats these in both a station's time and score: "
+        "What nothing beats in both a station's time and score, from the fastest to the best: "
         f"{'; '.join(parts)}. On the machine of these rows, {end}."
     )
+
+
+def _ends(best: Sequence[Point], display: Display) -> str:
+    """The first and the last point of a front, with their time and score."""
+    texts = [
+        f"{_full_name(p, display)} ({p.cost:.2g} ms, {minus(f'{p.score.value:.1f}')})"
+        for p in (best[0], best[-1])
+    ]
+    return " to ".join(dict.fromkeys(texts))
+
+
+def _late(points: Sequence[Point], display: Display) -> list[str]:
+    """Methods above the deadline, with the settings where not all of them are."""
+    found: dict[str, None] = {}
+    for label, group in grouped(points, lambda p: p.label):
+        late = [p for p in group if p.cost > STATION_LIMIT_MS]
+        if len(late) == len(group):
+            found[display.method(label)] = None
+        else:
+            found.update(dict.fromkeys(_full_name(p, display) for p in late))
+    return list(found)
