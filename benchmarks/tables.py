@@ -1,4 +1,4 @@
-"""Write the tables of numbers of README.md from committed results.
+"""Write the tables of numbers of README.md and REPORT.md from committed results.
 
     python benchmarks/tables.py
 
@@ -7,8 +7,8 @@ A table stands between ``<!-- table NAME -->`` and ``<!-- /table -->``, with the
 * ``references``: the scores of the reference policies, from the table that ``make references``
   measures.
 * ``expert``, ``mixed`` and ``legacy``: the normalised scores of the comparison on data of this
-  quality, from the rows in `ROWS`, as in the report that ``networld report benchmarks/results/cpu``
-  makes.
+  quality with medians and failed networks, from the rows in `ROWS`, as in the report that
+  ``networld report benchmarks/results/cpu`` makes.
 """
 
 from __future__ import annotations
@@ -22,24 +22,38 @@ from pathlib import Path
 
 import numpy as np
 
-from networld_algos.cli.report import data_scores
+from networld_algos.cli.report import data_rewards
 from networld_algos.files import write_text
-from networld_algos.report import scoring, summary
+from networld_algos.report import scoring, summary, training
+from networld_algos.report.sections.answer_table import RISING
 from networld_algos.report.source import ordered
-from networld_algos.report.table import interval_text
+from networld_algos.report.table import DASH, interval_text
 from networld_algos.results.display import Display
 from networld_algos.results.folder import read_suite
+from networld_algos.results.networks import FAILED_BELOW
 from networld_envs.policies import get_policy, usable_policies
 from networld_envs.policies.references import TABLE
 from networld_envs.simulator import BUILT_IN, make_params
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "README.md"
+PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "REPORT.md")
 ROWS = ROOT / "benchmarks" / "results" / "cpu"
 BLOCK = re.compile(r"(<!-- table (\w+) -->\n\n).*?(\n\n<!-- /table -->)", re.DOTALL)
 HEADS = {"cbf": "bit/s/Hz", "rb": "negative cost", "ns": "SLA share"}
 DIGITS = {"cbf": 2, "rb": 2, "ns": 3}
 LAST = ("expert", "genie")
+LEGEND = (
+    "Median: of the scores on single networks, task by task. Failed: networks with a score below "
+    f"{FAILED_BELOW:g}. "
+)
+UNDER_TRAINED = (
+    f"{RISING}: under-trained, the score still rises by more than {training.RISE:g} point over the "
+    "last quarter of the training."
+)
+NONE_UNDER_TRAINED = (
+    f"No score still rises by more than {training.RISE:g} point over the last quarter of the "
+    "training."
+)
 BESIDE = ("networld (plan)",)
 """Variants that the table of scores has beside the methods; the report has all of them."""
 
@@ -69,7 +83,7 @@ def references() -> str:
 
 
 def scores(quality: str) -> str:
-    """Method x task, and the training data; scores and intervals are those of the report.
+    """Method x task, and the training data; numbers are those of the report. A legend follows.
 
     Raises:
         ValueError: If there are no rows on data of this quality.
@@ -82,17 +96,35 @@ def scores(quality: str) -> str:
     if not found:
         raise ValueError(f"{ROWS} has no scores on {quality} data")
     panels = list(dict.fromkeys(final.panel for final in found))
-    cells = {(f.label, f.panel): interval_text(f.score, 1) for f in found if f.score is not None}
+    at = {(f.label, f.panel): f for f in found if f.score is not None}
     labels = [f.label for f in found if f.label in (f.algorithm, *BESIDE)]
     lines = [
-        [display.method(label), *(cells.get((label, panel), "") for panel in panels)]
+        [
+            display.method(label),
+            *(score_text(at.get((label, panel))) for panel in panels),
+            " / ".join(f"{f.median:.1f}" for f in mine),
+            " / ".join(f"{f.failed_percent:.3g}" for f in mine),
+        ]
         for label in dict.fromkeys(labels)
+        if (mine := [at[label, panel] for panel in panels if (label, panel) in at])
     ]
-    data = scoring.behaviours(rows, data_scores())
+    data = scoring.behaviours(rows, data_rewards())
     known = [data[panel].score if panel in data else None for panel in panels]
-    lines.append(["Training data", *("" if s is None else interval_text(s, 1) for s in known)])
+    cells = ["" if score is None else interval_text(score, 1) for score in known]
+    lines.append(["Training data", *cells, DASH, DASH])
     head = f"normalised score, {quality} data [95% interval]"
-    return markdown([head, *(f"`{task}`" for task, _ in panels)], lines)
+    tasks = [f"`{task}`" for task, _ in panels]
+    table = markdown([head, *tasks, "median", "failed, %"], lines)
+    marked = any(f.is_under_trained for f in at.values())
+    return f"{table}\n\n{LEGEND}{UNDER_TRAINED if marked else NONE_UNDER_TRAINED}"
+
+
+def score_text(final: summary.Final | None) -> str:
+    """The score with its interval, and the mark of an under-trained result; empty for None."""
+    if final is None or final.score is None:
+        return ""
+    mark = f" {RISING}" if final.is_under_trained else ""
+    return interval_text(final.score, 1) + mark
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -118,6 +150,7 @@ def replaced(text: str) -> str:
 
 if __name__ == "__main__":
     assert set(HEADS) == set(BUILT_IN)
-    old = PAGE.read_text(encoding="utf-8")
-    write_text(PAGE, replaced(old))
-    print(f"{PAGE.name}: {'no change' if replaced(old) == old else 'new tables'}")
+    for page in PAGES:
+        old = page.read_text(encoding="utf-8")
+        write_text(page, new := replaced(old))
+        print(f"{page.name}: {'no change' if new == old else 'new tables'}")

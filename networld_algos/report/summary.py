@@ -95,6 +95,16 @@ class Final:
         """``(seeds,)`` normalised score of each seed."""
         return None if self.runs is None else np.array([run.mean() for run in self.runs])
 
+    @property
+    def median(self) -> float | None:
+        """Median score over all networks of all seeds."""
+        return None if self.runs is None else networks.median_score(self.runs)
+
+    @property
+    def failed_percent(self) -> float | None:
+        """Percentage of them with a score below `networld_algos.results.networks.FAILED_BELOW`."""
+        return None if self.runs is None else 100.0 * networks.failed_share(self.runs)
+
 
 MOST_CURVES = 8
 

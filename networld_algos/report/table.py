@@ -10,6 +10,7 @@ from typing import Any
 from networld_algos.report.scoring import FactorLevel, Panel
 from networld_algos.report.style import factor_name, level_text
 from networld_algos.report.summary import quality
+from networld_algos.results.networks import FAILED_BELOW
 from networld_algos.results.stats import MATTERS, Interval
 from networld_algos.results.text import capital, markdown, minus
 
@@ -17,6 +18,7 @@ DASH = "\N{EN DASH}"
 LONG = 12
 """Tables with more lines open on a click."""
 SCORE_HINT = "100 (S - random) / (expert - random), mean [95% interval]"
+FAILED_HINT = f"share of networks, of all seeds, with a score below {FAILED_BELOW:g}"
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,9 @@ def test_page_states_the_last_checkpoint_of_every_method(report, rows, display):
             c for c in page.cells if c[:2] == [final.panel[0].upper(), display.method(final.label)]
         )
         assert line[2] == f"{value(final.score):.1f}"
-        assert line[3].replace("\N{MINUS SIGN}", "-") == f"{final.reward.value:.3f}"
-        assert line[4] == "5"
+        assert line[3:5] == [f"{final.median:.1f}", f"{final.failed_percent:.1f}"]
+        assert line[5].replace("\N{MINUS SIGN}", "-") == f"{final.reward.value:.3f}"
+        assert line[6] == "5"
 
 
 def test_page_tells_failures_commands_and_versions(report):
@@ -100,8 +101,9 @@ def test_page_tells_failures_commands_and_versions(report):
 def test_figures_are_written_as_svg_and_png(report):
     names = {p.name for p in (report.parent / "figures").iterdir()}
     stems = {n.removesuffix(".svg") for n in names if n.endswith(".svg")}
-    assert stems >= {"comparison", "comparison_narrow", "fewshot", "comparison_scores", "profiles"}
-    assert stems >= {"comparison_summary", "comparison_summary_narrow"}
+    assert stems >= {"comparison", "fewshot", "comparison_scores", "profiles"}
+    narrow = {s for s in stems if s.endswith("_narrow")}
+    assert narrow == {"comparison_summary_narrow", "comparison_scores_narrow"}
     wide = {s for s in stems if not s.endswith("_narrow")}
     assert names == {f"{s}.svg" for s in stems} | {f"{s}.png" for s in wide}
     with Image.open(report.parent / "figures" / "comparison.png") as image:
@@ -121,9 +123,9 @@ def test_tables_are_written_as_markdown_too(tmp_path):
     text = (tmp_path / "tables.md").read_text()
     assert text.startswith("# A title\n\n## What was decided\n\n### Verdicts\n\nWin: ")
     scores = text.split("### ")[2].splitlines()[4:]
-    assert scores[0] == "| Method | NS | Training (min) |"
-    assert scores[1] == "| --- | ---: | ---: |"
-    assert all(re.fullmatch(r"\|( [^|]+ \|){3}", line) for line in scores[2:8])
+    assert scores[0] == "| Method | NS | Failed (%) | Training (min) |"
+    assert scores[1] == "| --- | ---: | ---: | ---: |"
+    assert all(re.fullmatch(r"\|( [^|]+ \|){4}", line) for line in scores[2:8])
     cells = [Cell("a|b", 1.0, "[0, 2]", strong=True, mark="1")]
     odd = Table("T", "", [Column("x|y")], [cells]).markdown
     assert odd == "### T\n\n| x\\|y |\n| ---: |\n| **a\\|b**<sup>1</sup> [0, 2] |"

@@ -12,6 +12,7 @@ from networld_algos.report.scoring import Panel, Reference
 from networld_algos.report.summary import Final
 from networld_algos.report.table import (
     DASH,
+    FAILED_HINT,
     SCORE_HINT,
     Cell,
     Column,
@@ -23,6 +24,7 @@ from networld_algos.report.table import (
 )
 from networld_algos.report.verdicts import MARK_SEEDS, Standing, Verdict
 from networld_algos.results.display import Display
+from networld_algos.results.networks import FAILED_BELOW
 
 RISING = "\N{UPWARDS ARROW}"
 """Mark of an under-trained result."""
@@ -36,7 +38,9 @@ def table(
     behaviours: Mapping[Panel, Reference],
     display: Display,
 ) -> Table:
-    """Algorithm x (task, data): the score; then what training and, if timed, a decision cost.
+    """Algorithm x (task, data): the score; then failed networks and what it cost.
+
+    Costs are the minutes of training and, if timed, the milliseconds of a station's decision.
 
     Args:
         finals: Final scores of the comparison.
@@ -54,6 +58,7 @@ def table(
         [
             text_cell(display.method(label)),
             *_scores(shown, label, every, strong),
+            _range_cell([f.failed_percent or 0.0 for f in shown if f.label == label]),
             _range_cell(
                 [f.train_seconds / 60 for f in shown if f.label == label and f.train_seconds]
             ),
@@ -64,10 +69,11 @@ def table(
     if behaviours:
         scores = [behaviours[p].score if p in behaviours else None for p in every]
         cells = [interval_cell(score, 1) for score in scores]
-        lines.append([text_cell("Training data"), *cells, Cell(DASH, None), Cell(DASH, None)])
+        lines.append([text_cell("Training data"), *cells, *[Cell(DASH, None)] * 3])
     columns = [
         Column("Method", False),
         *(Column(panel_name(p, several), hint=SCORE_HINT) for p in every),
+        Column("Failed (%)", hint=f"{FAILED_HINT}: range over tasks and data"),
         Column("Training (min)", hint="median over seeds: range over tasks and data"),
         Column("One station (ms)", hint="one decision of one station alone: range over tasks"),
     ]
@@ -75,7 +81,9 @@ def table(
         columns, lines = columns[:-1], [line[:-1] for line in lines]
     caption = (
         "Normalised score of the last checkpoint on test networks: mean [95% interval]. Random is "
-        "0, the expert 100."
+        f"0, the expert 100. Failed: networks on which a method scores less than {FAILED_BELOW:g}, "
+        "as the range over tasks and data; the share of each and the median are in the details of "
+        "the comparison."
     )
     if any(verdict.seeds >= MARK_SEEDS for verdict in found):
         caption += " Bold: the best of a column, and every method that it does not beat."
@@ -85,7 +93,9 @@ def table(
             "the last quarter of its training."
         )
     if behaviours:
-        caption += " Training data: score of the average reward of the dataset."
+        caption += (
+            " Training data: score of the average reward of the dataset, on its own networks."
+        )
     return Table("Scores", caption, columns, lines)
 
 

@@ -12,6 +12,7 @@ from networld_algos.report.scoring import grouped
 from networld_algos.report.summary import Final, network_strata, strata
 from networld_algos.report.table import (
     DASH,
+    FAILED_HINT,
     SCORE_HINT,
     Cell,
     Column,
@@ -25,19 +26,22 @@ from networld_algos.report.table import (
 from networld_algos.results import stats
 from networld_algos.results.aggregates import improvement_interval, paper_score, pooled_iqm
 from networld_algos.results.display import Display
+from networld_algos.results.networks import FAILED_BELOW
 
 MOST_NAMED = 6
 """Most under-trained results that a sentence names."""
 
 
 def details(finals: Sequence[Final], display: Display) -> Table:
-    """(Task, dataset) x method: score, reward, seeds, what training took, latency, bytes."""
+    """(Task, dataset) x method: score, single networks, reward, what training took, latency."""
     several = several_datasets([f.panel for f in finals])
     lines = [
         [
             text_cell(panel_name(f.panel, several)),
             text_cell(display.method(f.label)),
             interval_cell(f.score, 1),
+            number_cell(f.median, 1),
+            number_cell(f.failed_percent, 1),
             interval_cell(f.reward, 3),
             Cell(str(f.reward.seeds), float(f.reward.seeds)),
             number_cell(f.updates, 0),
@@ -55,6 +59,8 @@ def details(finals: Sequence[Final], display: Display) -> Table:
         Column("Task", False),
         Column("Method", False),
         Column("Score", hint=SCORE_HINT),
+        Column("Median", hint="median score over all networks of all seeds"),
+        Column("Failed (%)", hint=FAILED_HINT),
         Column("Average reward", hint="per agent and step, mean [95% interval]"),
         Column("Seeds"),
         Column("Updates", hint="gradient steps"),
@@ -68,14 +74,18 @@ def details(finals: Sequence[Final], display: Display) -> Table:
     ]
     caption = (
         "Last checkpoint of every method: normalised score and average reward, mean [95% "
-        "confidence interval] over training seeds and networks. The best checkpoint is chosen on "
-        "validation networks or, where marked *, on the test networks themselves, which is "
+        "confidence interval] over training seeds and networks. Median and failed: over all "
+        f"networks of all seeds; a method fails where it scores less than {FAILED_BELOW:g}. "
+        "The best checkpoint is chosen on validation networks or, where marked *, on the test "
+        "networks themselves, which is "
         "optimistic; a dash where test networks were scored only once. Updates, "
         "epochs (transitions seen over transitions in the data) and minutes: medians over seeds. "
         f"Last quarter: {training.DEFINITION}. A result whose score rises by more than "
         f"{training.RISE:g} point is under-trained. A dash: not recorded, or too few evaluations."
     )
-    return Table("Rewards, latency, training time", caption, columns, lines, folded=True)
+    return Table(
+        "Medians, failed networks, rewards, training", caption, columns, lines, folded=True
+    )
 
 
 def _rise_cell(final: Final) -> Cell:
