@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -35,15 +38,17 @@ def data_to_reach(fractions: ArrayLike, scores: ArrayLike, target: float) -> flo
         scores: ``(F,)``.
         target: In units of the score.
     """
-    x, y = np.log(_increasing(fractions)), vector(scores)
-    reached = np.flatnonzero(y >= target)
-    if len(reached) == 0:
-        return float("nan")
-    j = int(reached[0])
+    # Plain numbers: a report calls this for every draw of a bootstrap, with a handful of shares.
+    x, y = np.asarray(fractions).tolist(), np.asarray(scores).tolist()
+    if min(x) <= 0 or any(b <= a for a, b in pairwise(x)):
+        raise ValueError(f"fractions must be positive and increasing, got {x}")
+    j = next((j for j, value in enumerate(y) if value >= target), None)
+    if j is None:
+        return math.nan
     if j == 0:
-        return float(np.exp(x[0]))
+        return float(x[0])
     share = (target - y[j - 1]) / (y[j] - y[j - 1])
-    return float(np.exp(x[j - 1] + share * (x[j] - x[j - 1])))
+    return float(x[j - 1] * (x[j] / x[j - 1]) ** share)
 
 
 def _increasing(fractions: ArrayLike) -> Floats:
