@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from networld_algos.report.sections import fewshot_curves
 from networld_algos.report.sections.fewshot_curves import FewShotCurve, place_name, shared_panels
@@ -107,14 +108,14 @@ def _summary(
         for name, curves in means.items()
         for c in curves
     ]
-    figures = [figure(titled, source.references, source.look, c) for c in (None, 1)]
+    draw = partial(figure, titled, source.references, source.look)
     kinds = ". ".join(
         f"{capital(KINDS[name][0])} (mean over {_places(curves)}), models are {KINDS[name][1]}"
         for name, curves in found.items()
     )
     caption = f"Normalised score against the episodes of the target. {kinds}. {BANDS}"
     alt = describe(titled, source.display)
-    return source.picture("fewshot_summary", figures, alt, caption)
+    return source.picture("fewshot_summary", source.forms("fewshot_summary", draw), alt, caption)
 
 
 def _places(curves: Sequence[FewShotCurve]) -> str:
@@ -133,7 +134,7 @@ def _add_kind(
 ) -> None:
     """Append the figure and the tables of one kind."""
     drawn = [*curves, *averaged]
-    figures = [figure(drawn, source.references, source.look, c) for c in (None, 1)]
+    draw = partial(figure, drawn, source.references, source.look)
     how, what = KINDS[name]
     caption = (
         f"{capital(how)}, from models {what}: normalised score at the end of training against "
@@ -145,7 +146,7 @@ def _add_kind(
     if coverage := coverage_sentence(curves, list(compared), source.display):
         caption += f" {coverage}"
     alt = describe(drawn, source.display)
-    section.parts.append(source.picture(name, figures, alt, caption))
+    section.parts.append(source.picture(name, source.forms(name, draw), alt, caption))
     section.parts.append(score_table(drawn, source.display, how, source.rng(name, "reach")))
     if changes:
         section.parts.append(gain_table(changes, source.display, how, what))
