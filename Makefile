@@ -31,8 +31,10 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)  ## run the whole pipeline at small size: datasets, training, evaluation, figures
+	start=$$(date +%s); \
 	$(BIN)/networld bench run demo --jobs $(JOBS) --results $(RESULTS); status=$$?; \
-	$(BIN)/networld report $(RESULTS)/demo --title "NetWorld demo" && exit $$status
+	$(BIN)/networld report $(RESULTS)/demo --title "NetWorld demo" || exit $$?; \
+	took=$$(($$(date +%s) - start)); echo "demo took $$((took / 60)) min $$((took % 60)) s"; exit $$status
 
 test: $(READY)  ## run all tests
 	$(BIN)/pytest -n $(JOBS)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from networld_algos.bench.runs import Condition, Run
+from networld_algos.bench.suite import Suite
 from networld_algos.registry import ALGORITHMS, make_config
 from networld_algos.results.rows import Row
 from networld_envs.simulator import make_params, task_module
@@ -74,6 +75,30 @@ def known_rates(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
     return {key: sum(values) / len(values) for key, values in seconds.items()}
 
 
+def entry_rates(suite: Suite) -> dict[tuple[str, str], float]:
+    """(task, label) -> seconds per update, from the rates of a suite's entries.
+
+    An entry of another part takes the rates that its algorithm has in the comparison. Rates count
+    only if they were measured on this machine, as those of
+    `networld_algos.bench.submission.joining.with_minutes` were.
+    """
+    seconds: dict[tuple[str, str], list[float]] = {}  # (task, algorithm) -> of each data
+    for entry in suite.entries:
+        for key, rate in entry.rates.items():
+            task = key.partition("/")[0]
+            seconds.setdefault((task, entry.algorithm), []).append(60.0 / rate)
+    parts = (suite, suite.fewshot, suite.deployments)
+    return {
+        (task, label): sum(each) / len(each)
+        for (task, algorithm), each in seconds.items()
+        for part in parts
+        if part is not None
+        for entry in part.entries
+        if entry.algorithm == algorithm
+        for label in entry.labels
+    }
+
+
 class Pace:
     """Estimates that are corrected with what this machine needed for its first runs.
 
@@ -86,13 +111,20 @@ class Pace:
         jobs: Number of parallel processes.
         cores: Number of cores; by default, those that this process may use.
         device: ``"cpu"`` or ``"cuda"``, on which the runs train.
+        rates: Seconds per update that were measured here before, see `entry_rates`.
     """
 
-    def __init__(self, jobs: int = 1, cores: int | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        jobs: int = 1,
+        cores: int | None = None,
+        device: str = "cpu",
+        rates: Mapping[tuple[str, str], float] | None = None,
+    ) -> None:
         self.jobs = max(1, jobs)
         self.device = device
         self.crowding = max(1.0, self.jobs / (cores or _cores()))
-        self.rates: dict[tuple[str, str], float] = {}
+        self.rates = dict(rates or {})
         self._finished: dict[str, tuple[Run, float, float]] = {}
         self._running: dict[str, tuple[Run, float, float]] = {}
 
@@ -109,7 +141,7 @@ class Pace:
             rows: Their rows, as far as there are any.
             machine: Only rows of this machine count, see `networld_algos.training.cpu.machine`.
         """
-        self.rates = known_rates(
+        self.rates |= known_rates(
             row for row in rows if row.machine == machine and row.device_kind == self.device
         )
         for run in runs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -75,6 +76,7 @@ def bench_run(
     """
     from networld_algos.bench import suite_paths
     from networld_algos.bench.backends import RUNS_PER_GPU, expected_device
+    from networld_algos.bench.estimate import entry_rates
     from networld_algos.bench.presets import find_suite
     from networld_algos.bench.runner import check_options
     from networld_algos.bench.submission.against import against
@@ -110,9 +112,12 @@ def bench_run(
     if versus is not None and not as_json:
         _say_against(versus)
     fewer = chosen.first_seeds(seeds)
+    rates = None
+    if versus is not None and device == "cpu":
+        rates = entry_rates(chosen)
     if dry_run:
         where = expected_device(device, backend)
-        show_plan(fewer, results, jobs, only, as_json, where, not against_committed)
+        show_plan(fewer, results, jobs, only, as_json, where, not against_committed, rates)
         return 0
     if versus is not None:
         copy_committed(versus.committed, suite_paths(results, chosen).root)
@@ -133,6 +138,7 @@ def bench_run(
         text for name, values in options.items() for v in values for text in (f"--{name}", v)
     ]
     command += ["--against-committed"] * against_committed
+    started = time.monotonic()
     outcomes = run_with_progress(
         chosen,
         results,
@@ -147,12 +153,14 @@ def bench_run(
         runs_per_gpu=share,
         time_limit_s=limit_s,
         references=not against_committed,
+        rates=rates,
     )
     failed = [outcome for outcome in outcomes if outcome.error]
     left = sum(outcome.stopped for outcome in outcomes)
     folder = suite_paths(results, chosen).root
     done = count(len(outcomes) - len(failed) - left, "run")
-    console.print(f"{done} done, {len(failed)} failed; results in {folder}")
+    took = time_span(time.monotonic() - started)
+    console.print(f"{done} done, {len(failed)} failed, in {took}; results in {folder}")
     for outcome in failed:
         console.print(f"failed {outcome.run.title}: {outcome.error}", style="red")
     if left:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from networld_algos.results.text import count
 from networld_algos.training.cpu import machine
 
 POLL_SECONDS = 0.5
+Rates = Mapping[tuple[str, str], float]
 LEAST_SECONDS = 5.0  # a run is watched for this long before its speed counts
 
 
@@ -44,13 +45,11 @@ class _Watch:
     the estimates of the others.
     """
 
-    def __init__(
-        self, paths: Paths, bar: Progress, line: TaskID, jobs: int, device: str = "cpu"
-    ) -> None:
+    def __init__(self, paths: Paths, bar: Progress, line: TaskID, pace: Pace) -> None:
         self.paths = paths
         self.bar = bar
         self.line = line
-        self.pace = Pace(jobs, device=device)
+        self.pace = pace
         self.open: list[Run] = []
         self.finished: list[Run] = []
         self.resumed: set[str] = set()
@@ -114,13 +113,16 @@ def _left(runs: int) -> str:
     return f"{count(runs, 'run')} left" if runs else "no runs left"
 
 
-def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) -> list[Outcome]:
+def run_with_progress(
+    suite: Suite, results: Path, jobs: int, rates: Rates | None = None, **options: Any
+) -> list[Outcome]:
     """`run_suite` with its progress on standard error.
 
     Args:
         suite: What to run.
         results: Folder of results.
         jobs: Number of parallel processes.
+        rates: Rates that are known before any run, see `Pace`.
         **options: Keyword arguments of `run_suite`.
     """
     columns = (Percent(), Elapsed(), TimeLeft())
@@ -128,7 +130,8 @@ def run_with_progress(suite: Suite, results: Path, jobs: int, **options: Any) ->
         line = bar.add_task(suite.name, total=None, visible=False)
         data_line = bar.add_task("datasets", total=None, visible=False)
         device = expected_device(options.get("device", "cpu"), options.get("backend", "local"))
-        watch = _Watch(suite_paths(results, suite), bar, line, jobs, device)
+        pace = Pace(jobs, device=device, rates=rates)
+        watch = _Watch(suite_paths(results, suite), bar, line, pace)
         stop = threading.Event()
 
         def poll() -> None:
@@ -170,12 +173,13 @@ def show_plan(
     as_json: bool,
     device: str,
     references: bool = True,
+    rates: Rates | None = None,
 ) -> None:
     """Print every run still to be done with its estimated time, and the total of each part."""
     paths = suite_paths(results, suite)
-    pace = Pace(jobs, device=device)
-    if paths.root.is_dir():
-        pace.learn(unroll(suite), read_rows(paths.root), machine())
+    pace = Pace(jobs, device=device, rates=rates)
+    rows_here = read_rows(paths.root) if paths.root.is_dir() else []
+    pace.learn(unroll(suite), rows_here, machine())
     todo = unfinished(suite, paths, only, references)
     rows = [
         {"run": run.title, "part": run.experiment, "seconds": pace.seconds(run)} for run in todo
@@ -194,7 +198,7 @@ def show_plan(
         where = "on one core" if device == "cpu" else "one after another"
         console.print(f"{part}: {count(len(each), 'run')}, {time_span(sum(each))} {where}")
     source = (
-        "corrected with the runs that this machine has done"
+        "corrected with what was measured on this machine"
         if pace.is_measured
         else "not measured on this machine yet, so it may be several times as long; "
         "the bar of the suite corrects it after the first runs"

@@ -1,16 +1,21 @@
 """A user's algorithm against committed rows: what is reused, what is refused, what is marked."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from networld_algos import bench
+from networld_algos.bench import Robustness
 from networld_algos.bench.archive import pack
+from networld_algos.bench.estimate import Pace, entry_rates
 from networld_algos.bench.submission import committed, joining
 from networld_algos.bench.submission.against import against as prepare
+from networld_algos.bench.submission.joining import join
 from networld_algos.bench.unpacking import unpack
 from networld_algos.cli.command import main
 from networld_algos.plugin import add_algorithm
@@ -85,6 +90,7 @@ def test_only_the_own_algorithm_is_trained_and_the_report_has_both(theirs, tmp_p
     assert "joins fewshot: filtered-bc from scratch only, because it has no adapt()" in said
     assert "does not join ablation: it compares variants of bc" in said
     assert "note on them" not in said
+    assert re.search(r"5 runs done, 0 failed, in \d+ s; results in ", said)
     assert f"next: networld report {results / 'tiny'} --focus filtered-bc" in said
     assert contents(theirs) == before
     own = [row for path in (results / "tiny").glob("*.jsonl") for row in read_rows(path)]
@@ -136,6 +142,21 @@ def test_budgets_are_those_of_the_suite_or_its_minutes(theirs, tmp_path, mine, m
     pack(tmp_path / "a", tmp_path / "a.zip")  # and goes on with these budgets elsewhere
     root = unpack(tmp_path / "a.zip", tmp_path / "b").folder
     assert of(against(suite, [mine], root, theirs, "minutes")) == of(found)
+
+
+def test_the_estimated_times_use_the_rates_that_were_measured(mine):
+    suite = tiny_suite(minutes={"rb": 2.0}, robustness=Robustness(("bc",), seeds=1, drift=True))
+    joined = join(suite, [mine])
+    assert "drifted traffic or channel" in joined.parts["robustness"]
+    slow = tuple(replace(entry, rates={"rb/expert": 6.0}) for entry in joined.suite.entries)
+    suite = replace(joined.suite, entries=slow)
+    (run,) = [r for r in bench.unroll(suite) if r.experiment == "comparison" and r.seed == 0]
+    (few,) = [r for r in bench.unroll(suite) if r.experiment == "fewshot"]
+    assert run.updates == 12
+    pace = Pace(rates=entry_rates(suite))
+    assert pace.is_measured
+    assert pace.seconds(run) == pytest.approx(120.0, abs=10.0)  # its two minutes
+    assert pace.seconds(few) == pytest.approx(30.0, abs=10.0)
 
 
 def test_a_rate_is_measured(mine):

@@ -241,7 +241,7 @@ def test_a_finished_suite_says_that_nothing_is_left(tmp_path, monkeypatch):
         terminal.Words(), terminal.Percent(), terminal.Elapsed(), terminal.TimeLeft()
     ) as bar:
         line = bar.add_task("smoke", total=None, visible=False)
-        watch = progress._Watch(_Paths(tmp_path), bar, line, 1)
+        watch = progress._Watch(_Paths(tmp_path), bar, line, Pace(1))
         watch.start(runs)
         bar.refresh()
         for run in runs:

@@ -134,6 +134,18 @@ def test_the_script_of_a_release_is_valid_and_names_a_target():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("status", [0, 1])
+def test_the_demo_says_how_long_it_took(status, tmp_path):
+    program = tmp_path / "networld"
+    program.write_text(f'#!/bin/sh\n[ "$1" = report ] || exit {status}\n')
+    program.chmod(0o755)
+    words = ["make", "demo", f"BIN={tmp_path}", f"READY={program}", f"RESULTS={tmp_path}"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].startswith("demo took 0 min ")
+    assert (done.returncode != 0) == bool(status)
+
+
 def test_publishing_runs_what_the_dry_run_prints(capsys, monkeypatch):
     publish = run_file(ROOT / "tools" / "publish.py")
     ran = []

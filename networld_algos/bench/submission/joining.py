@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from networld_algos.base import Algorithm
-from networld_algos.bench.parts import Entry, FewShot
+from networld_algos.bench.parts import Entry, FewShot, Robustness
 from networld_algos.bench.suite import PARTS, Suite
 from networld_algos.data.load import load_episodes
 from networld_algos.registry import ALGORITHMS, make
@@ -63,9 +63,7 @@ def join(suite: Suite, names: Sequence[str]) -> Joined:
         left_out["ablation"] = f"it compares variants of {whose}"
     if suite.robustness is not None:
         changes["robustness"] = replace(suite.robustness, labels=tuple(names))
-        parts["robustness"] = "lost and late messages change nothing if the algorithm sends none"
-        if suite.robustness.agents:
-            parts["robustness"] = "other numbers of agents; " + parts["robustness"]
+        parts["robustness"] = _robustness_words(suite.robustness)
     if suite.cost is not None:
         changes["cost"] = replace(suite.cost, labels=tuple(names), curves={})
         parts["cost"] = "one way to decide: a suite of your own can vary settings of decisions"
@@ -88,6 +86,12 @@ def _few_shot(part: FewShot, tasks: Sequence[str], names: Sequence[str]) -> tupl
             else f"{name} pre-trained on the other tasks, and from scratch"
         )
     return replace(part, entries=tuple(entries)), "; ".join(words)
+
+
+def _robustness_words(part: Robustness) -> str:
+    words = ["other numbers of agents"] * part.agents
+    words += ["drifted traffic or channel"] * part.drift
+    return "; ".join([*words, "lost and late messages change nothing if the algorithm sends none"])
 
 
 def _with_and_without(name: str) -> tuple[Entry, Entry]:
