@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from networld_algos.bench.machine_speed import measured_rate
 from networld_algos.bench.presets import get_suite
-from networld_algos.bench.submission.joining import measured_rate
 from networld_algos.bench.tuned import COMMITTED, main_entry
 from networld_algos.training.tuning.choices import RATE, read_choices, write_choices
 

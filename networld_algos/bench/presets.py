@@ -100,6 +100,7 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             name="demo",
+            fewer_if_slow=True,
             tasks=TASKS,
             entries=EVERY_ALGORITHM,
             seeds=2,

@@ -66,6 +66,9 @@ class Suite:
         ablation: The ablations, or None.
         robustness: Agent-count shift, message loss and delay, or None.
         cost: Latency against score, or None.
+        fewer_if_slow: Train less in the comparison and the few-shot part on a machine that is much
+            slower than that of `Entry.rates`, see `networld_algos.bench.machine_speed`. For suites
+            whose scores nobody compares.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Suite:
     ablation: Ablation | None = None
     robustness: Robustness | None = None
     cost: Cost | None = None
+    fewer_if_slow: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):

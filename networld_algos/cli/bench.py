@@ -17,7 +17,9 @@ from networld_algos.cli.terminal import command_text, console, say_error, time_s
 from networld_algos.results.text import count
 
 if TYPE_CHECKING:
+    from networld_algos.bench.parts import Entry
     from networld_algos.bench.submission.against import Against
+    from networld_algos.bench.suite import Suite
 
 TRY_AGAIN = 75
 """Exit status if the time limit left runs, as EX_TEMPFAIL of sysexits.h."""
@@ -77,6 +79,7 @@ def bench_run(
     from networld_algos.bench import suite_paths
     from networld_algos.bench.backends import RUNS_PER_GPU, expected_device
     from networld_algos.bench.estimate import entry_rates
+    from networld_algos.bench.machine_speed import with_share
     from networld_algos.bench.presets import find_suite
     from networld_algos.bench.runner import check_options
     from networld_algos.bench.submission.against import against
@@ -91,7 +94,7 @@ def bench_run(
     if not against_committed and (committed is not None or budget is not None):
         raise ValueError("--committed and --budget need --against-committed")
     added = tuple(map(add_algorithm, algorithm))  # a suite may name them
-    chosen = find_suite(suite)
+    original = chosen = find_suite(suite)
     versus = None
     if against_committed:
         root = suite_paths(results, chosen).root
@@ -109,7 +112,16 @@ def bench_run(
     check_options(  # before any bar
         chosen, jobs, only, backend, ray_address, log, device, share, limit_s
     )
-    if versus is not None and not as_json:
+    if versus is None:
+        may_measure = not dry_run and device == "cpu" and backend == "local"
+        root = suite_paths(results, chosen).root
+        chosen = with_share(chosen, _share_here(original, root, may_measure))
+        if chosen.updates < original.updates and not as_json:
+            console.print(
+                f"this machine is slow: {chosen.updates} updates per training instead of "
+                f"{original.updates}, so that the suite ends within minutes"
+            )
+    elif not as_json:
         _say_against(versus)
     fewer = chosen.first_seeds(seeds)
     rates = None
@@ -174,6 +186,19 @@ def bench_run(
         focus = [text for name in added[:1] if name in scored for text in ("--focus", name)]
         console.print(f"next: {command_text('networld', 'report', folder, *focus)}")
     return 1 if failed else TRY_AGAIN if left else 0
+
+
+def _share_here(suite: Suite, root: Path, may_measure: bool) -> float:
+    """The share of the suite's updates that suits this machine, see `share_here`."""
+    from networld_algos.bench.machine_speed import measured_rate, share_here
+    from networld_algos.cli.train.resuming import obtain_dataset
+    from networld_algos.results.folder import RATES
+
+    def measure(entry: Entry, task: str, quality: str) -> float:
+        obtain_dataset(f"networld/{task}/{quality}-v0")
+        return measured_rate(entry, task, quality)
+
+    return share_here(suite, root / RATES, measure if may_measure else None)
 
 
 def _say_against(found: Against) -> None:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from networld_algos.base import Algorithm
+from networld_algos.bench.machine_speed import measured_rate
 from networld_algos.bench.parts import Entry, FewShot, Robustness
 from networld_algos.bench.suite import PARTS, Suite
-from networld_algos.data.load import load_episodes
-from networld_algos.registry import ALGORITHMS, make
+from networld_algos.registry import ALGORITHMS
 from networld_algos.results.rows import SCRATCH
-from networld_algos.training.cpu import configure_cpu
-from networld_algos.training.train import train
 from networld_algos.training.tuning.choices import RATE, read_choices, write_choices
-from networld_envs import store
-
-EPISODES = 50  # of a dataset, for the measurement
-WARM_UP, MEASURED = 5, 30  # updates
 
 
 @dataclass(frozen=True)
@@ -151,21 +144,3 @@ def own_minutes(suite: Suite) -> dict[str, float]:
     """``"task/quality"`` -> minutes that the suite itself gives to a training."""
     by_task = {f"{t}/{q}": m for t, m in suite.minutes.items() for q in suite.qualities}
     return {**by_task, **{key: m for key, m in suite.minutes.items() if "/" in key}}
-
-
-def measured_rate(entry: Entry, task: str, quality: str) -> float:
-    """Updates per minute of an entry on some data, in processor time of one core.
-
-    The dataset is built if it is missing.
-    """
-    configure_cpu()
-    dataset_id = f"networld/{task}/{quality}-v0"
-    if not store.is_local(dataset_id):
-        store.obtain(dataset_id)
-    episodes = load_episodes(dataset_id, task, episodes=EPISODES, seed=0)
-    model = make(entry.algorithm, episodes.spec, entry.values_on(task, quality))
-    model.prepare(episodes, WARM_UP + MEASURED)
-    train(model, [episodes], WARM_UP, seed=0)
-    started = time.process_time()
-    train(model, [episodes], WARM_UP + MEASURED, seed=0, first=WARM_UP)
-    return round(60 * MEASURED / (time.process_time() - started), 1)
