@@ -125,6 +125,7 @@ def learned_rows(
                 epochs=_epochs(progress),
                 device=device_name(str(next(algorithm.parameters()).device)),
                 data_hashes=progress.about.get("data_hashes", {}),
+                data_rounded=progress.about.get("data_rounded", {}),
                 extra={**extra, **more},
             )
         )

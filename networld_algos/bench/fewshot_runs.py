@@ -38,11 +38,9 @@ def _few(
 ) -> list[Run]:
     """One run for each share of the data; only the smallest if the model stays as it is."""
     most = _most_updates(suite, part, entry, task)
-    dataset = find_recipe(f"networld/{task}/{suite.qualities[0]}-v0")
-    episodes = min(dataset.episodes, suite.data_episodes or dataset.episodes) * (1.0 - HOLDOUT)
 
     def updates(fraction: float) -> int:
-        limit = part.updates_per_episode * max(1, round(episodes * fraction))
+        limit = episode_limit(suite, part, task, fraction)
         return min(most, limit or most) if entry.tuned else 0
 
     return [
@@ -59,6 +57,13 @@ def _few(
         )
         for fraction in (part.fractions if entry.tuned else (min(part.fractions),))
     ]
+
+
+def episode_limit(suite: Suite, part: FewShot, task: str, fraction: float) -> int:
+    """Largest number of updates on this share of the data; 0 for no limit."""
+    dataset = find_recipe(f"networld/{task}/{suite.qualities[0]}-v0")
+    episodes = min(dataset.episodes, suite.data_episodes or dataset.episodes) * (1.0 - HOLDOUT)
+    return part.updates_per_episode * max(1, round(episodes * fraction))
 
 
 def _most_updates(suite: Suite, part: FewShot, entry: Entry, task: str) -> int:

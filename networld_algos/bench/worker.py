@@ -19,7 +19,7 @@ from networld_algos.bench.job import Job, Outcome, failed
 from networld_algos.bench.paths import FINISHED, Paths
 from networld_algos.bench.runs import Run
 from networld_algos.data.episodes import HOLDOUT, Episodes
-from networld_algos.data.identity import recorded_hashes, refuse_other_data
+from networld_algos.data.identity import recorded_hashes, refuse_other_data, rounded_from
 from networld_algos.data.load import load_episodes
 from networld_algos.data.shuffle import shuffled
 from networld_algos.files import locked, write_text
@@ -128,7 +128,7 @@ def _train_run(job: Job, log: Log) -> bool:
     algorithm, progress = resume(folder, start, device=job.device)
     progress.episodes = episodes
     progress.about["epochs_per_update"] = epochs_per_update(algorithm, fitted)
-    progress.about["data_hashes"] = _data_hashes(run, paths, progress, hashes)
+    progress.about |= _data_identity(run, paths, progress, hashes)
     log.start(progress.updates, run.updates, {"name": run.title, **asdict(run)})
     pull = None
     if run.anchor:
@@ -148,10 +148,13 @@ def _train_run(job: Job, log: Log) -> bool:
     return True
 
 
-def _data_hashes(
+def _data_identity(
     run: Run, paths: Paths, progress: Progress, now: Mapping[str, str]
-) -> dict[str, str]:
+) -> dict[str, dict[str, str]]:
     """Hashes of all data behind a model, that of the model it starts from included.
+
+    Returns:
+        ``data_hashes`` and ``data_rounded`` of `networld_algos.results.rows.Row`.
 
     Raises:
         ValueError: If a dataset was replaced since the run or that model was started.
@@ -161,11 +164,16 @@ def _data_hashes(
     if run.start and checkpoint.exists(start):
         earlier.insert(0, (start, checkpoint.read_extra(start)))
     found: dict[str, str] = {}
+    rounded: dict[str, str] = {}
     for folder, extra in earlier:
         before = extra.get("data_hashes", {})
         refuse_other_data(before, now, str(folder), "remove this folder to start it again")
         found |= before
-    return {**found, **now}
+        rounded |= extra.get("data_rounded", {})
+    return {
+        "data_hashes": {**found, **now},
+        "data_rounded": {**rounded, **rounded_from(run.dataset_ids)},
+    }
 
 
 def _new_model(run: Run, paths: Paths, data: Sequence[Episodes]) -> Algorithm:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from networld_envs import store
+from networld_envs.store.minari_io import own_record
+from networld_envs.store.reading.identity import ROUNDING
 
 SHOWN = 16  # digits of a hash in messages
 
@@ -20,6 +22,12 @@ def recorded_hashes(dataset_ids: Iterable[str]) -> dict[str, str]:
             `networld_envs.store.load`.
     """
     return {i: store.recorded_hash(store.load(i)) for i in dataset_ids}
+
+
+def rounded_from(dataset_ids: Iterable[str]) -> dict[str, str]:
+    """Dataset id -> the catalogue's hash, for local datasets that equal its up to rounding."""
+    found = {i: own_record(store.load(i)).get(ROUNDING, "") for i in dataset_ids}
+    return {dataset_id: sha256 for dataset_id, sha256 in found.items() if sha256}
 
 
 def refuse_other_data(

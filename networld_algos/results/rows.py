@@ -61,7 +61,9 @@ DRIFT = "drift:"
 """Start of the factor of rows in which a parameter of the task has drifted; its name follows."""
 
 
-OPTIONAL = frozenset({"epochs", "machine", "device", "factor", "level", "data_hashes", "extra"})
+OPTIONAL = frozenset(
+    {"epochs", "machine", "device", "factor", "level", "data_hashes", "data_rounded", "extra"}
+)
 """Keys that rows of earlier versions lack."""
 
 SCRATCH = " (from scratch)"
@@ -138,6 +140,8 @@ class Row:
         level: Value of the factor; None exactly when ``factor`` is.
         data_hashes: Dataset id -> content hash, of all data that the model was trained on; empty
             for a reference, and where it was not recorded.
+        data_rounded: Dataset id -> the catalogue's content hash, of those data that were built
+            where numbers round differently and that equal the catalogue's up to rounding.
         extra: Further numbers such as health diagnostics. A value that is not finite is stored
             as null and read back as NaN.
     """
@@ -171,6 +175,7 @@ class Row:
     factor: str | None = None
     level: float | None = None
     data_hashes: dict[str, str] = field(default_factory=dict)
+    data_rounded: dict[str, str] = field(default_factory=dict)
     extra: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -189,10 +194,11 @@ class Row:
         _check(isinstance(self.is_last, bool), "is_last", self)
         returns = _listed(self.episode_returns, "episode_returns")
         self._put("episode_returns", tuple(_finite(x, "episode_returns") for x in returns))
-        hashes = self.data_hashes
-        _check(isinstance(hashes, dict), "data_hashes", self)
-        both = [*hashes, *hashes.values()]
-        _check(all(isinstance(text, str) and text for text in both), "data_hashes", self)
+        for name in ("data_hashes", "data_rounded"):
+            hashes = getattr(self, name)
+            _check(isinstance(hashes, dict), name, self)
+            both = [*hashes, *hashes.values()]
+            _check(all(isinstance(text, str) and text for text in both), name, self)
         _check(isinstance(self.extra, dict), "extra", self)
         self._put("extra", {str(k): _number(v, f"extra[{k!r}]") for k, v in self.extra.items()})
         self._check_values()

@@ -3,11 +3,12 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from networld_algos import bench
-from networld_algos.bench.suite import Entry, FewShot, Suite
+from networld_algos.bench.suite import Entry, FewShot, Robustness, Suite
 from networld_algos.cli.command import main
 from networld_algos.report.facts import notices, versions
 from networld_algos.results.display import Display
@@ -15,6 +16,7 @@ from networld_algos.results.folder import read_suite
 from networld_algos.results.rows import read_rows, write_rows
 from networld_algos.training import checkpoint
 from networld_envs import store
+from networld_envs.store.minari_io import update_record
 from networld_envs.store.reading import identity
 from tests.helpers.catalogue import build_short
 from tests.report.rows import make_row
@@ -64,6 +66,19 @@ def test_rows_hold_the_hash_of_all_data_behind_the_model(tmp_path, build):
         own = {row.dataset: hashes[row.dataset]}
         assert row.data_hashes == (hashes if row.experiment == "fewshot" else own)
     assert all(not r.data_hashes for r in read_rows(tmp_path / "out") if r.kind == "reference")
+
+
+def test_rows_say_which_data_equal_the_catalogue_up_to_rounding(tmp_path, build):
+    build(4)
+    assert not any(run(tmp_path / "exact"))
+    assert not any(row.data_rounded for row in learned(tmp_path / "exact"))
+    folder = Path(store.load(RB).storage.data_path)
+    update_record(folder, **{identity.ROUNDING: "f" * 64})
+    robust = Robustness(("bc",), seeds=1, agents=False, message_loss=(0.5,), message_delay=())
+    assert not any(run(tmp_path / "out", robustness=robust))
+    rows = learned(tmp_path / "out")
+    assert {row.experiment for row in rows} == {"comparison", "robustness"}
+    assert all(row.data_rounded == {RB: "f" * 64} for row in rows)
 
 
 def test_a_suite_does_not_go_on_with_other_data(tmp_path, build):

@@ -3,10 +3,12 @@
 import copy
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from networld_algos.bench.presets import get_suite
+from networld_algos.bench.submission.budgets import Budget, budgets
 from networld_algos.bench.submission.checking import check_submission
 from networld_algos.bench.submission.leaderboard import leaderboard
 from networld_algos.bench.submission.metadata import MetadataError, read_metadata
@@ -141,6 +143,17 @@ SPOILED = {
         lambda f: last(f).update(epochs=20.0, device="cuda, some GPU"),
         "6 updates, 20 epochs and 1 minutes, more than any method",
     ),
+    "few-shot updates": (
+        lambda f: [row.update(updates=900, train_seconds=1200.0) for row in f[FEWSHOT]],
+        "900 updates, 2 epochs and 20 minutes, more than any method of the suite; allowed are 3 "
+        "updates, or 1.5 minutes on a CPU",
+    ),
+    "robustness updates": (
+        lambda f: next(v for n, v in f.items() if n[:3] == "rob")[0].update(
+            updates=900, epochs=9.0, train_seconds=1200.0
+        ),
+        "900 updates, 9 epochs and 20 minutes, more than any method of the suite; allowed are 6 ",
+    ),
     "unequal": (
         lambda f: [row.update(updates=row["updates"] - 1) for row in f[FINAL]],
         "line 3: updates 5, and 6 in line 3 of comparison-",
@@ -189,6 +202,34 @@ def test_a_few_minutes_may_be_used_by_more_updates(tmp_path, committed):
                     row.update(updates=100 * row["updates"], epochs=100 * row["epochs"])
 
     assert faults_of(tmp_path, committed, faster) == []
+
+
+def test_few_episodes_have_a_share_of_the_minutes_and_a_largest_number_of_updates(tmp_path):
+    few = replace(SUITE.fewshot, updates=9, share=0.5, updates_per_episode=2)
+    suite = replace(SUITE, fewshot=few, minutes={"rb": 1.0}, data_episodes=8)
+    limit = budgets(suite, [])["fewshot", "rb", "networld/rb/expert-v0", 1.0]
+    assert limit == Budget(updates=3, minutes=0.5, ceiling=14)  # of 7 episodes
+    assert str(limit) == "3 updates, or 0.75 minutes on a CPU and at most 14 updates"
+    (row,) = [Row.from_dict(values) for values in FILES[FEWSHOT] if values["is_last"]][-1:]
+    for updates, seconds, allowed in ((3, 90.0, True), (14, 40.0, True), (15, 40.0, False),
+                                      (14, 50.0, False)):  # fmt: skip
+        assert limit.allows(replace(row, updates=updates, train_seconds=seconds)) is allowed
+
+
+def test_data_that_differs_by_rounding_are_accepted(tmp_path, committed):
+    """The store has compared them with the fingerprint when it built them."""
+
+    def elsewhere(rounded):
+        def change(files):
+            for rows in files.values():
+                for row in rows:
+                    row["data_hashes"] = dict.fromkeys(row["data_hashes"], "b" * 64)
+                    row["data_rounded"] = dict.fromkeys(row["data_hashes"], rounded)
+
+        return change
+
+    assert faults_of(tmp_path / "a", committed, elsewhere(HASH)) == []
+    assert "not the catalogue's" in faults_of(tmp_path / "b", committed, elsewhere("c" * 64))[0]
 
 
 def test_all_faults_are_listed_at_once(tmp_path, committed):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from networld_algos.bench.fewshot_runs import episode_limit
 from networld_algos.bench.parts import Entry
 from networld_algos.bench.submission.joining import join, own_minutes
 from networld_algos.bench.suite import Suite
@@ -57,44 +58,85 @@ class Budget:
         updates: Gradient steps.
         epochs: Transitions seen over transitions in the data; infinite if it is not known.
         minutes: Minutes of a training on a CPU; 0 if it is not known.
+        ceiling: Gradient steps that are too many in any number of minutes, because the data are
+            few.
     """
 
     updates: float
     epochs: float = float("inf")
     minutes: float = 0.0
+    ceiling: float = float("inf")
 
     def allows(self, row: Row) -> bool:
         """Whether a final row keeps the budget, either in updates and epochs, or in minutes."""
-        steps = (row.updates or 0) <= self.updates and (row.epochs or 0.0) <= self.epochs
+        updates = row.updates or 0
+        steps = updates <= self.updates and (row.epochs or 0.0) <= self.epochs
         minutes = (row.train_seconds or float("inf")) / 60
-        return steps or (row.device_kind == "cpu" and minutes <= SLACK * self.minutes)
+        in_time = row.device_kind == "cpu" and minutes <= SLACK * self.minutes
+        return steps or (in_time and updates <= self.ceiling)
 
     def __str__(self) -> str:
         epochs = "" if self.epochs == float("inf") else f" and {self.epochs:.3g} epochs"
         minutes = f", or {SLACK * self.minutes:.3g} minutes on a CPU" if self.minutes else ""
+        if minutes and self.ceiling < float("inf"):
+            minutes += f" and at most {self.ceiling:g} updates"
         return f"{self.updates:g} updates{epochs}{minutes}"
 
 
-def budgets(suite: Suite, committed: Sequence[Row]) -> dict[tuple[str, str | None], Budget]:
-    """(Task, dataset) -> budget of the comparison.
+Data = tuple[str, str, str | None, float | None]
+"""Part, task, dataset and share of the data of a training."""
+
+
+def trained_on(slot: Slot) -> Data:
+    """The training behind a row; in all other parts it is one of the comparison."""
+    part, task, dataset, _, fraction, *_ = slot
+    return (part, task, dataset, fraction) if part in FEW else ("comparison", task, dataset, 1.0)
+
+
+def budgets(suite: Suite, committed: Sequence[Row]) -> dict[Data, Budget]:
+    """The budget of every training that a submission may have.
 
     Args:
         suite: The suite.
-        committed: Final rows of its comparison.
+        committed: Its final rows.
     """
-    found = {}
-    minutes = own_minutes(suite)
-    for slot, updates in expected_slots(suite).items():
-        if slot[0] == "comparison":
-            task, dataset = slot[1:3]
-            there = [r for r in committed if (r.task, r.dataset) == (task, dataset)]
-            own = minutes.get(data_key(task, str(dataset)), 0.0)
-            found[task, dataset] = Budget(
-                max(updates, _most(there, "updates") or 0),
-                _most(there, "epochs") or float("inf"),
-                max(own, (_most(there, "train_seconds") or 0.0) / 60),
-            )
+    rows: dict[Data, list[Row]] = {}
+    for row in committed:
+        if row.kind == "learned" and row.experiment in ("comparison", *FEW):
+            rows.setdefault(trained_on(slot_of(row)), []).append(row)
+    wanted = {trained_on(slot): updates for slot, updates in expected_slots(suite).items()}
+    found: dict[Data, Budget] = {}
+    for data, updates in wanted.items():  # the comparison first
+        there = rows.get(data, [])
+        budget = Budget(
+            updates=max(updates, _most(there, "updates") or 0),
+            epochs=_most(there, "epochs") or float("inf"),
+            minutes=(_most(there, "train_seconds") or 0.0) / 60,
+        )
+        if data[0] in FEW:
+            found[data] = _on_little_data(suite, data, budget, found)
+        else:
+            own = own_minutes(suite).get(data_key(data[1], str(data[2])), 0.0)
+            found[data] = replace(budget, minutes=max(own, budget.minutes))
     return found
+
+
+def _on_little_data(
+    suite: Suite, data: Data, committed: Budget, found: Mapping[Data, Budget]
+) -> Budget:
+    """A budget with the suite's share of the minutes of the comparison."""
+    name, task, _, fraction = data
+    part = suite.fewshot if name == "fewshot" else suite.deployments
+    assert part is not None
+    assert fraction is not None
+    whole = found.get(("comparison", task, f"networld/{task}/{suite.qualities[0]}-v0", 1.0))
+    share = 0.0 if whole is None else part.share * whole.minutes
+    return replace(
+        committed,
+        epochs=float("inf"),  # committed trainings end early, so theirs are no limit
+        minutes=max(share, committed.minutes),
+        ceiling=episode_limit(suite, part, task, fraction) or float("inf"),
+    )
 
 
 def _most(rows: Sequence[Row], name: str) -> float | None:

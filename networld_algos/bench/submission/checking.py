@@ -18,6 +18,7 @@ from networld_algos.bench.submission.budgets import (
     budgets,
     expected_slots,
     slot_of,
+    trained_on,
 )
 from networld_algos.bench.submission.metadata import (
     METADATA,
@@ -113,7 +114,7 @@ def check_submission(folder: Path, suite: Suite, committed: Iterable[Row] = ()) 
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; give the folder of a submission")
-    committed = [row for row in committed if _is_final(row)]
+    committed = [row for row in committed if row.is_final]
     faults = _Faults()
     metadata = None
     try:
@@ -124,7 +125,8 @@ def check_submission(folder: Path, suite: Suite, committed: Iterable[Row] = ()) 
     lines = _read(folder, faults)
     label = _label(lines, faults)
     own = [line for line in lines if line.row.algorithm == label]
-    _check_each(own, label, suite, {row.version for row in committed} or {__version__}, faults)
+    versions = {row.version for row in committed if _is_final(row)}
+    _check_each(own, label, suite, versions or {__version__}, faults)
     _check_duplicates(own, faults)
     _check_completeness(folder, own, label, suite, faults)
     _check_networks(own, faults)
@@ -218,7 +220,8 @@ def _row_faults(
     if others and row.experiment not in FEW:
         found.append(f"trained on {', '.join(others)} as well; only few-shot parts may do that")
     for dataset_id, sha256 in row.data_hashes.items():
-        if hashes.get(dataset_id, "") not in ("", sha256):
+        equal = ("", sha256, row.data_rounded.get(dataset_id, sha256))
+        if hashes.get(dataset_id, "") not in equal:
             found.append(
                 f"trained on dataset {dataset_id!r} of content {sha256[:SHOWN]}, which is not the "
                 f"catalogue's, {hashes[dataset_id][:SHOWN]}"
@@ -350,8 +353,8 @@ def _check_budgets(
     limits = budgets(suite, committed)
     for line in lines:
         row = line.row
-        limit = limits.get((row.task, row.dataset))
-        if _is_final(row) and limit is not None and not limit.allows(row):
+        limit = limits.get(trained_on(slot_of(row)))
+        if row.is_final and limit is not None and not limit.allows(row):
             faults.add(
                 line.file,
                 f"{row.updates} updates, {row.epochs or 0:.3g} epochs and "
