@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from networld_algos.cli.command import main as networld
 from networld_envs.files import run_file
 from networld_envs.store.recipes import reserved
 from networld_envs.version import __version__
+from tests.helpers.catalogue import build_short
+from tests.helpers.hub import running_hub
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -183,3 +188,44 @@ def test_publishing_stops_at_the_first_failure(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         publish.main(["hf://me", "rb", "nosuch"])
     assert "nothing of nosuch; tasks: cbf, " in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_publishing_ends_with_datasets_and_models_that_others_can_use(tmp_path):
+    """``tools/publish.py`` to its end against a Hub of this machine; then as another user."""
+    pytest.importorskip("huggingface_hub", reason="absent: pip install 'networld[hub]'")
+    dataset = "networld/ns/expert-v0"
+    with running_hub() as hub, pytest.MonkeyPatch.context() as patch:
+        build_short(patch, tmp_path, 2, dataset)  # the others of the task are built on the way
+        mine = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_test"}
+
+        def run(*command, **environment):
+            own = {"HF_HOME": str(tmp_path / environment.pop("home", "home")), **environment}
+            done = subprocess.run(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=mine | own,
+                capture_output=True,
+                text=True,
+                timeout=600,
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        said = run("tools/publish.py", "hf://me", "ns")
+        assert f"networld dataset upload {dataset} --to hf://me" in said
+        again = run("tools/publish.py", "hf://me", "ns")  # replaces them by the same
+        assert "dataset build" not in again
+        ids = {name for name, recipe in reserved().items() if recipe.task == "ns"}
+        stored = hub.repos["datasets/me/networld"]
+        of_data = {f"{name.removeprefix('networld/')}/data/main_data.hdf5" for name in ids}
+        assert of_data <= set(stored)
+        assert set(json.loads(stored["namespace_metadata.json"])["namespaces"]) == {"networld/ns"}
+        assert "checkpoint.json" in hub.repos["me/networld-ns"]
+
+        theirs = {"MINARI_DATASETS_PATH": str(tmp_path / "theirs"), "home": "elsewhere"}
+        networld_ = ("-m", "networld_algos")
+        run(*networld_, "dataset", "download", dataset, "--from", "hf://me", **theirs)
+        assert "has not changed" in run(*networld_, "dataset", "verify", dataset, **theirs)
+        found = run(*networld_, "evaluate", "hf://me/networld-ns", "--episodes", "2", **theirs)
+        assert "normalised score" in found

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import threading
 from contextlib import nullcontext
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
-from urllib.parse import urlparse
 
 import pytest
 import torch
@@ -22,94 +18,7 @@ from networld_algos.cli.command import main
 from networld_algos.training import checkpoint, hub
 from networld_envs.store.recipes import CATALOG_VARIABLE
 from tests.helpers.catalogue import build_short
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Just enough of the Hub for one branch of small files."""
-
-    protocol_version = "HTTP/1.1"
-
-    @property
-    def repos(self):
-        return self.server.repos
-
-    def answer(self, status, body=b"", **headers):
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in {"Content-Length": len(data), **headers}.items():
-            self.send_header(name.replace("_", "-"), str(value))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    def body(self):
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
-    def no_repository(self):
-        self.answer(404, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        self.server.asked.append(f"{self.command} {self.path}")
-        parts = urlparse(self.path).path.strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
-            files = self.repos.get("/".join(parts[2:4]))
-            if files is None:
-                return self.no_repository()
-            if len(parts) > 4 and parts[4] == "tree":
-                rows = [
-                    {"type": "file", "path": k, "size": len(v), "oid": hashlib.sha1(v).hexdigest()}
-                    for k, v in files.items()
-                ]
-                return self.answer(200, rows)
-            found = [{"rfilename": name} for name in files]
-            return self.answer(
-                200, {"id": "/".join(parts[2:4]), "sha": COMMIT, "siblings": found, "tags": []}
-            )
-        files = self.repos.get("/".join(parts[:2]))
-        if files is None:
-            return self.no_repository()
-        name = "/".join(parts[4:])
-        if name not in files:
-            return self.answer(404, b"", X_Error_Code="EntryNotFound")
-        tag = f'"{hashlib.sha1(files[name]).hexdigest()}"'
-        return self.answer(200, files[name], ETag=tag, X_Repo_Commit=COMMIT)
-
-    def do_POST(self):
-        self.server.asked.append(f"POST {self.path}")
-        parts = urlparse(self.path).path.strip("/").split("/")
-        if self.path.startswith("/api/validate-yaml"):
-            self.body()
-            return self.answer(200, {"errors": [], "warnings": []})
-        if parts[:3] == ["api", "repos", "create"]:
-            given = json.loads(self.body())
-            name = f"{given.get('organization') or 'owner'}/{given['name']}"
-            self.repos.setdefault(name, {})
-            return self.answer(200, {"url": f"{self.server.url}/{name}"})
-        name = "/".join(parts[2:4])
-        if parts[4] == "preupload":
-            files = json.loads(self.body())["files"]
-            modes = [
-                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files
-            ]
-            return self.answer(200, {"files": modes})
-        lines = [json.loads(line) for line in self.body().splitlines()]
-        for line in lines:
-            value = line["value"]
-            if line["key"] == "file":
-                self.repos[name][value["path"]] = base64.b64decode(value["content"])
-            elif line["key"] == "deletedFile":
-                del self.repos[name][value["path"]]
-        return self.answer(
-            200, {"commitUrl": f"{self.server.url}/{name}/commit/{COMMIT}", "commitOid": COMMIT}
-        )
-
-    def log_message(self, *args):
-        pass
+from tests.helpers.hub import running_hub
 
 
 @pytest.fixture
@@ -117,16 +26,8 @@ def server(tmp_path, monkeypatch):
     """A Hub without models; ``repos`` is what it stores, ``asked`` what was asked of it."""
     pytest.importorskip("huggingface_hub", reason="absent: pip install 'networld[hub]'")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.daemon_threads = True
-    httpd.url = f"http://127.0.0.1:{httpd.server_address[1]}"
-    httpd.repos, httpd.asked = {}, []
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    yield httpd
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    with running_hub() as hub_here:
+        yield hub_here
 
 
 @pytest.fixture
