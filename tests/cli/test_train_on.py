@@ -8,10 +8,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from networld_algos import make, save
 from networld_algos.cli.command import main
 from networld_algos.training.checkpoint import load, read_extra, weights_file
+from networld_algos.training.online import OnlineConfig
 from networld_algos.training.writer import sole_writer
 from networld_envs import make_vec, store
 from networld_envs.store.importing.logs import import_logs
@@ -242,6 +244,74 @@ def test_held_out_decisions_say_how_much_of_the_change_is_kept(tmp_path, capsys)
     assert "kept" not in read_extra(tmp_path / "third")
 
 
+@pytest.mark.parametrize("algorithm", ["bc", "ma-iql"])  # with and without a validation loss
+def test_a_training_ends_early_and_keeps_its_best_weights(algorithm, tmp_path, capsys, monkeypatch):
+    losses = iter([3.0, 1.0, 2.0, 2.0, *[4.0] * 16])
+
+    def loss(*_, **__):
+        return np.float64(next(losses))
+
+    monkeypatch.setattr("networld_algos.training.run._validation_loss", loss)
+    monkeypatch.setattr("networld_algos.training.run.imitation_errors", loss)
+    out, seen = tmp_path / "model", []
+    from networld_algos.training import run as loop
+
+    keep = loop.keep_best
+
+    def spy(model, validation, seed, folder, updates):
+        keep(model, validation, seed, folder, updates)
+        seen.append((updates, [p.clone() for p in model.parameters()]))
+
+    monkeypatch.setattr(loop, "keep_best", spy)
+    patient = ("--patience", 5)
+    assert train(out, *SMALL, *patient, updates=40, algorithm=algorithm) == 0
+    said = capsys.readouterr().out
+    assert "trained for 12 of 40 updates; kept the weights after 2" in said
+    assert [updates for updates, _ in seen] == [0, 2, 4, 6, 8, 10, 12]
+    model, extra = load(out)
+    assert (extra["ended"], extra["best"]) == (True, {"validation_loss": 1.0, "best_updates": 2})
+    for kept, best in zip(model.parameters(), seen[1][1], strict=True):
+        assert torch.equal(kept, best)
+    assert not (out / "best").exists()
+    weights = weights_file(out)
+    assert train(out, *SMALL, *patient, updates=40, algorithm=algorithm) == 0  # finished
+    assert weights_file(out) == weights
+    assert train(out, *SMALL, *patient, updates=80, algorithm=algorithm) == 2
+    assert "such a training is not extended" in capsys.readouterr().err
+    assert train(out, *SMALL, updates=40, algorithm=algorithm) == 2
+    assert "started with patience=5, not 0" in capsys.readouterr().err
+
+
+def test_patience_that_cannot_be_had_is_refused(tmp_path, capsys):
+    for more, text in (
+        (("--patience", 2, "--episodes", 1), "there is only one; leave it out"),
+        (("--patience", -1), "--patience must be at least 0, got -1"),
+        (("--patience", 2, "--init", tmp_path, "--online", 8), "goes neither with --online"),
+    ):
+        made = make("bc", make_vec("rb", 1).simulator.spec, {"hidden": 8})
+        save(made, tmp_path, {"updates": 0})
+        assert train(tmp_path / "model", *more) == 2
+        assert text in capsys.readouterr().err
+
+
+def test_settings_of_collecting_are_options_with_the_defaults_of_its_config(tmp_path, monkeypatch):
+    made = make("ma-iql", make_vec("ns", 1).simulator.spec, {"hidden": 8, "layers": 1})
+    save(made, tmp_path / "first", {"updates": 0})
+    seen = []
+    monkeypatch.setattr(
+        "networld_algos.training.online.train_online", lambda *args, **_: seen.append(args[2])
+    )
+    words = ("train", "ma-iql", "--task", "ns", "--out", tmp_path / "out")
+    words += ("--init", tmp_path / "first", "--online")
+    assert run(*words, 12) == 0
+    more = ("--updates", 9, "--rounds", 3, "--exploration", 0.3, "--per-offline", 2)
+    assert run(*words, 12, *more) == 0
+    assert seen == [
+        OnlineConfig(episodes=12),
+        OnlineConfig(episodes=12, updates=9, rounds=3, exploration=0.3, per_offline=2),
+    ]
+
+
 def test_a_model_collects_its_own_episodes(tmp_path, capsys, monkeypatch):
     first, out = tmp_path / "first", tmp_path / "second"
     small = ("--config.hidden", 16, "--config.layers", 1)
@@ -260,6 +330,8 @@ def test_a_model_collects_its_own_episodes(tmp_path, capsys, monkeypatch):
     assert "--online needs a model that acts: give it with --init" in capsys.readouterr().err
     assert train(tmp_path / "third", "--deployment", "hotspots") == 2
     assert "--deployment is where --online collects" in capsys.readouterr().err
+    assert train(tmp_path / "third", "--rounds", 3, "--per-offline", 2) == 2
+    assert "--rounds, --per-offline: only for --online" in capsys.readouterr().err
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert train(tmp_path / "third", "--init", first, "--online", 8, algorithm="ma-iql") == 2
     assert "--online runs in one process on the CPU" in capsys.readouterr().err

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config")
 
+UPDATES = 2_000
+"""Gradient steps by default, except with ``--online``."""
 TORCHRUN = (
     "To train one model in several processes, start them with torchrun, e.g. "
     "torchrun --nproc-per-node 2 -m networld_algos train bc ..."
@@ -35,7 +37,8 @@ class TrainOptions(Generic[Config]):
             higher --updates than it has finished, it goes on and its learning rate starts again.
         dataset: Id of a Minari dataset. By default, the task's expert data.
         episodes: Use only this many episodes. A tenth of the episodes is held out for diagnostics.
-        updates: Total number of gradient steps.
+        updates: Total number of gradient steps; by default 2,000, or with --online those of
+            `networld_algos.training.online.OnlineConfig`.
         seed: Seed of weights, batches and noise.
         preset: Named settings from which the algorithm's own options start: default; of networld
             also diffusion and faithful, of ma-dt and ma-cql also paper.
@@ -48,9 +51,18 @@ class TrainOptions(Generic[Config]):
             in --init on a task that it knows. Afterwards, held-out data decides how much of the
             change to keep. 0 turns both off. Not used with --online.
         weight_decay: Weight decay, as in AdamW. Not used with --online.
+        patience: End the training after this many validations in a row without a smaller loss on
+            the episodes that are held out, but not before a quarter of the updates, and keep the
+            weights with the smallest one. There are 20 validations in a whole training. 0 trains to
+            the end.
         online: Collect this many episodes with the model in --init, and train on them and on the
             dataset in turns, see `networld_algos.training.online`.
         deployment: Preset of the network in which --online collects them.
+        rounds: Rounds of collecting and training of --online; 4 by default.
+        exploration: Noise on the actions of --online, as a share of their deviation in the dataset,
+            or the probability of a random choice; 0.1 by default.
+        per_offline: Weight of what --online collects: batches of it for each batch of the dataset;
+            1 by default.
         log: Write the losses to OUT/logs: csv, tensorboard, wandb, or your own:
             path/to/file.py:ClassName. Repeat the option for several. Not used with --online.
         config: The algorithm's own options.
@@ -61,7 +73,7 @@ class TrainOptions(Generic[Config]):
     out: Path
     dataset: str | None = None
     episodes: int | None = None
-    updates: int = 2_000
+    updates: int = UPDATES
     seed: int = 0
     preset: str = "default"
     settings: Path | None = None
@@ -69,8 +81,12 @@ class TrainOptions(Generic[Config]):
     init: str | None = None
     anchor: float = 300.0
     weight_decay: float = 0.0
+    patience: int = 0
     online: int = 0
     deployment: str | None = None
+    rounds: int | None = None
+    exploration: float | None = None
+    per_offline: int | None = None
     log: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     config: Config = tyro.MISSING
 
@@ -91,8 +107,11 @@ def parse(args: Sequence[str]) -> TrainOptions[Any]:
     first.add_argument("--preset", nargs="?", const="")
     first.add_argument("--init", nargs="?", const="")
     first.add_argument("--settings", nargs="?", const="")
+    first.add_argument("--online", nargs="?", const="")
     known, rest = first.parse_known_args(args)
     word, options = (rest[0], rest[1:]) if rest else ("", [])
+    if known.online is not None:
+        options = [*options, "--online", *([known.online] if known.online else [])]
     if word in ("", "-h", "--help"):
         _print_algorithms()
         raise SystemExit(0 if word else 2)
@@ -112,6 +131,10 @@ def parse(args: Sequence[str]) -> TrainOptions[Any]:
     if settings is not None:
         config = replace(config, **_settings_of(settings, name, options))
     how = {"preset": preset, "settings": settings, "init": init, "config": config}
+    if known.online is not None:
+        from networld_algos.training.online import OnlineConfig
+
+        how["updates"] = OnlineConfig.updates
     default = TrainOptions(name, tyro.MISSING, tyro.MISSING, **how)
     with importable():  # the help of options is in the source of their dataclass
         return tyro.cli(

@@ -47,6 +47,7 @@ def read_data(
         "total_updates": options.updates,
         "anchor": options.anchor,
         "weight_decay": options.weight_decay,
+        "patience": options.patience,
         "origin": data_origin(found),
         "data_hashes": {dataset: store.recorded_hash(found)},
     }
@@ -87,7 +88,7 @@ def resume_model(
     model, progress = resume(out, start, task=options.task, device=options.device)
     if is_resumed:
         saved = progress.to_extra()
-        for key in ("dataset", "episodes", "seed", "anchor", "weight_decay"):
+        for key in ("dataset", "episodes", "seed", "anchor", "weight_decay", "patience"):
             if saved.get(key, about[key]) != about[key]:
                 raise ValueError(
                     f"{out} was started with {key}={saved.get(key)!r}, not {about[key]!r}; "
@@ -106,6 +107,11 @@ def resume_model(
             raise ValueError(f"{out} holds {model.name} with {model.config}; choose another --out")
         total = saved.get("total_updates", progress.updates)
         if options.updates != total:
+            if options.patience:
+                raise ValueError(
+                    f"{out} was started with --updates {total} and --patience {options.patience}, "
+                    "and such a training is not extended; choose another --out"
+                )
             if progress.updates < total or options.updates < total:
                 raise ValueError(
                     f"{out} was started with --updates {total} and has done {progress.updates}, so "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from networld_algos.cli.terminal import (
     command_text,
@@ -20,7 +23,7 @@ from networld_algos.cli.train.resuming import obtain_dataset, read_data, resume_
 if TYPE_CHECKING:
     from networld_algos.base import Algorithm, Diagnostic
     from networld_algos.data.episodes import Episodes
-    from networld_algos.training.near import Keeper
+    from networld_algos.training.near import HeldOut, Keeper
     from networld_algos.training.run import Progress
 
 LOGS = "logs"  # folder of the loggers' files beside the checkpoint
@@ -45,6 +48,13 @@ def train(options: TrainOptions[Any]) -> int:
     options = replace(options, task=task_name(given), device=device)
     if options.deployment is not None and not options.online:
         raise ValueError("--deployment is where --online collects episodes; give --online as well")
+    if not options.online and (extra := _online_settings(options)):
+        words = ", ".join(f"--{name.replace('_', '-')}" for name in extra)
+        raise ValueError(f"{words}: only for --online; give --online as well")
+    if options.patience < 0:
+        raise ValueError(f"--patience must be at least 0, got {options.patience}")
+    if options.patience and (options.online or distributed.processes() > 1):
+        raise ValueError("--patience goes neither with --online nor with torchrun")
     if options.online and (device != "cpu" or distributed.processes() > 1):
         raise ValueError("--online runs in one process on the CPU: use --device cpu, no torchrun")
     if options.online and options.log:
@@ -76,8 +86,9 @@ def _train(options: TrainOptions[Any], given: str) -> int:
     if options.online:
         return _online(options, data, about)
     model, progress = resume_model(options, data, about)
+    validation = _validation(options, type(model), heldout)
     keeper = _keeper(options, model, data, heldout)
-    begun = progress.updates
+    begun, was_over = progress.updates, progress.is_over(options.updates)
     with log:
         log.start(begun, options.updates, _named(options, about))
 
@@ -88,7 +99,14 @@ def _train(options: TrainOptions[Any], given: str) -> int:
                 losses = "  ".join(f"{k} {v:.3g}" for k, v in list(metrics.items())[:3])
                 bar.update(line, completed=update, details=losses)
 
-        training = Training([keeper.data], options.updates, options.seed, save_every=SAVE_EVERY)
+        training = Training(
+            [keeper.data],
+            options.updates,
+            options.seed,
+            save_every=SAVE_EVERY,
+            validation=validation,
+            patience=options.patience,
+        )
         with training_bar() as bar:
             bar.console.print(f"{options.algorithm} on {dataset}")
             line = bar.add_task("", total=options.updates, completed=begun)
@@ -102,6 +120,7 @@ def _train(options: TrainOptions[Any], given: str) -> int:
                 f"{options.out}; give the same command again to resume"
             )
             return stop.exit_status
+        _take_best(model, progress, options)
         _keep(keeper, model, progress, options)
         if not distributed.is_chief():
             return 0
@@ -110,9 +129,9 @@ def _train(options: TrainOptions[Any], given: str) -> int:
         else:
             health = model.health(heldout)
             _print_health(health)
-            if begun < options.updates:  # otherwise an earlier process has logged it
+            if not was_over:  # otherwise an earlier process has logged it
                 found = {f"health/{name}": number.value for name, number in health.items()}
-                log.log(options.updates, found)
+                log.log(progress.updates, found)
     _describe(model, data, heldout, options.out)
     own = () if given == options.task else ("--task", given)
     then = command_text("networld", "evaluate", options.out, *own)
@@ -134,11 +153,58 @@ def _online(options: TrainOptions[Any], data: Episodes, about: dict[str, Any]) -
     if options.init is None:
         raise ValueError("--online needs a model that acts: give it with --init")
     found = find_model(options.init, options.algorithm)
-    config = OnlineConfig(episodes=options.online, updates=options.updates)
+    settings = _online_settings(options)
+    config = OnlineConfig(episodes=options.online, updates=options.updates, **settings)
     where = {"seed": options.seed, "about": about, "preset": options.deployment or "default"}
     train_online(found, data, config, options.out, options.config, say=console.print, **where)
     console.print(f"saved {options.out}")
     return 0
+
+
+def _online_settings(options: TrainOptions[Any]) -> dict[str, Any]:
+    """Fields of `OnlineConfig` that were given as options."""
+    names = ("rounds", "exploration", "per_offline")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _validation(
+    options: TrainOptions[Any], kind: type[Algorithm], heldout: Episodes | None
+) -> Episodes | HeldOut | None:
+    """What ``--patience`` measures the loss on.
+
+    An algorithm without a loss for it is judged by its decisions.
+
+    Raises:
+        ValueError: If nothing is held out.
+    """
+    from networld_algos.base import Algorithm
+    from networld_algos.training.near import HeldOut
+
+    if not options.patience:
+        return None
+    if heldout is None:
+        raise ValueError("--patience holds episodes out, and there is only one; leave it out")
+    if kind.validation_loss is not Algorithm.validation_loss:
+        return heldout
+    return HeldOut(heldout, np.arange(heldout.spec.num_agents))
+
+
+def _take_best(model: Algorithm, progress: Progress, options: TrainOptions[Any]) -> None:
+    """After the last update with ``--patience``, go back to the best weights, once."""
+    from networld_algos.training import checkpoint
+    from networld_algos.training.run import BEST, best_model
+
+    best, found = best_model(model, options.out)
+    if not options.patience or found is None:
+        return
+    model.load_state_dict(best.state_dict())
+    progress.best = found
+    checkpoint.save(model, options.out, progress.to_extra())
+    shutil.rmtree(options.out / BEST)
+    console.print(
+        f"trained for {progress.updates} of {options.updates} updates; kept the weights after "
+        f"{found.best_updates}, which have the smallest loss on held-out data"
+    )
 
 
 def _keeper(
