@@ -23,6 +23,7 @@ from networld_algos.nn.messages import (
     MeanField,
     collect,
     drop_messages,
+    features_sent,
 )
 from networld_envs import validate
 from networld_envs.spec import TaskSpec
@@ -41,8 +42,8 @@ class InputsConfig:
         action_dropout: Share of training observations that show another observation's last action,
             see `shuffle_last_action`.
         mean_field: Whether agents exchange messages with their 1-hop neighbours.
-        message: ``"features"`` sends the features; ``"learned"`` sends 64 floats computed from
-            them by a network that the policy's loss trains.
+        message: ``"features"`` sends the features, if they are at most 64 floats; ``"learned"``
+            sends 64 floats computed from them by a network that the policy's loss trains.
         aggregate: How a receiver combines messages: ``"mean"``, ``"softmax"`` or
             ``"difference"``, see `MeanField`. The mean field of the literature is ``"mean"``.
         message_dropout: Share of messages that are lost in training.
@@ -110,10 +111,11 @@ class LocalInputs(nn.Module):
         self.width = self.features.width
         if not config.mean_field:
             return
-        sent = self.own_width
         if config.message == "learned":
             sent = MESSAGE_WIDTH
             self.sender = mlp([self.features.width, SENDER_HIDDEN, sent])
+        else:
+            sent = features_sent(self.own_width, spec.task)
         fixed = config.message == "features"
         out = MESSAGE_WIDTH if fixed and config.aggregate != "mean" else None
         self.field = MeanField(sent, config.aggregate, extremes=fixed, out=out)

@@ -29,7 +29,7 @@ MESSAGE_MAX_AGE = 0
 An old message can be worse than none. On RB it says whose turn it was (`docs/tried.md`)."""
 
 MESSAGE_WIDTH = 64
-"""Floats in a learned message, by default: 256 bytes."""
+"""Floats in a learned message, by default, and the most in a message of features: 256 bytes."""
 
 Aggregate = Literal["mean", "softmax", "difference"]
 
@@ -38,6 +38,21 @@ AGGREGATES: tuple[str, ...] = get_args(Aggregate)
 FIRST_BETA, MAX_BETA = 4.0, 50.0
 NEVER = -1e9  # stands for minus infinity, whose gradient would not be a number
 DEEPEST = 700.0  # exp(-700) is the order of the smallest double
+
+
+def features_sent(width: int, task: str) -> int:
+    """Channels of a message of features, which are all ``width`` of them.
+
+    Raises:
+        ValueError: If they are more than `MESSAGE_WIDTH`.
+    """
+    if width > MESSAGE_WIDTH:
+        raise ValueError(
+            f"message='features' would send {4 * width} bytes per step on task {task!r}, more than "
+            f"{4 * MESSAGE_WIDTH}; send message='learned', or take fewer features: "
+            "features='symlog', or entities='shared' if the task lists entities"
+        )
+    return width
 
 
 class MeanField(nn.Module):

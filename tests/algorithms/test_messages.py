@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from networld_algos import ALGORITHMS
+from networld_algos import ALGORITHMS, make
 from networld_algos.nn.messages import AGGREGATES
 from networld_algos.training.checkpoint import load, save
+from networld_envs import make_vec
 from tests.helpers.algorithms import act, assert_same_state, prepared, train
 
 EVERY = [(name, kind) for name in ALGORITHMS for kind in ("box", "ordered")]
@@ -66,3 +67,15 @@ def test_a_wrong_way_to_combine_is_named(toy):
     for name in ALGORITHMS:
         with pytest.raises(ValueError, match=r"aggregate must be one of .*'difference'"):
             prepared(name, data, aggregate="median")
+
+
+@pytest.mark.parametrize("name", ["bc", "ma-iql", "ma-cql", "ma-dt", "ma-dd"])
+def test_a_message_of_features_has_at_most_256_bytes(name):
+    """All pairs of features of CBF would be 98 floats."""
+    wide = {"message": "features", "features": "both", "entities": "flat"}
+    spec = make_vec("cbf", 1).simulator.spec
+    with pytest.raises(ValueError, match="would send 392 bytes per step on task 'cbf', more than"):
+        make(name, spec, wide)
+    assert make(name, spec, {**wide, "features": "symlog"})
+    assert make(name, spec, {**wide, "entities": "shared"})
+    assert make(name, spec, {**wide, "mean_field": False})
