@@ -28,8 +28,9 @@ from networld_envs.simulator import about
 TASKS = ("cbf", "rb", "ns")
 CPU_MINUTES = {"cbf": 3.0, "rb": 1.25, "ns": 1.0}
 """Minutes of one core for a training, the same for all methods. The updates follow from the rates
-beside the settings that `networld tune` chose. In this time, most methods see the data of CBF and
-RB at least once; on NS, where most are level long before, MA-CQL and MA-DT do not."""
+beside the settings that `networld tune` chose. In this time all methods see all data at least once,
+except two: on NS, where most are level long before, MA-CQL sees half of it and MA-DD 0.7; on the
+mixed data and the logs of RB, MA-DD sees 0.8."""
 CPU_UPDATES = {name: ALGORITHMS[name][1].budget for name in BUILT_IN}
 """Gradient steps where no rate is known, in times of the same order."""
 CPU_PACE = {
