@@ -9,43 +9,6 @@ from typing import Any
 from networld_algos.bench.parts import Entry
 from networld_algos.bench.runs import Condition
 
-LATER: dict[str, Any] = {"weighting": "advantage", "weighting_beta": 0.5}
-"""Advantage weights where a good action shows in later rewards and in those of neighbours: RB."""
-AT_ONCE: dict[str, Any] = {
-    "weighting": "advantage",
-    "weighting_beta": 3.0,
-    "discount": 0.0,
-    "return_of": "agent",
-}
-"""Advantage weights where a good action shows in the agent's next reward. CBF has no queues, and
-its reward includes what neighbours lose to the agent; a split of NS serves the next window."""
-BY_EPISODE: dict[str, Any] = {"episode_beta": 1.0}
-"""Weights by episode, for data of several behaviours."""
-CQL_RATES = {"learning_rate": 1e-3, "actor_learning_rate": 1e-3}
-IQL_AT_ONCE: dict[str, Any] = {"beta": 3.0, "discount": 0.0, "return_of": "agent"}
-BY_DATA: dict[str, dict[str, dict[str, Any]]] = {
-    "networld": {
-        "ns": AT_ONCE,
-        "cbf/medium": AT_ONCE,
-        "cbf/mixed": BY_EPISODE,
-        "cbf/legacy": {**AT_ONCE, "act_by": "slot"},
-        "rb/medium": {**LATER, "learning_rate": 1e-3},
-        "rb/mixed": LATER,
-        "rb/legacy": {**LATER, **BY_EPISODE, "act_by": "slot"},
-    },
-    "bc": {"rb/expert": {"learning_rate": 2e-3}},
-    "ma-cql": {
-        "cbf": {**CQL_RATES, "discount": 0.0, "return_of": "agent"},
-        "ns": CQL_RATES,
-    },
-    "ma-iql": {
-        "cbf": {"learning_rate": 2e-3},
-        "rb/expert": {"learning_rate": 2e-3},
-        "ns": IQL_AT_ONCE,
-    },
-}
-"""Settings of comparison and ablations that depend on the data: advantage weights for data of mixed
-quality, and what suited a task on validation networks (`docs/tried.md`)."""
 PLAN: dict[str, Any] = {
     "planner": "diffusion",
     "horizon": 2,
@@ -60,10 +23,9 @@ PLANNING = "networld (plan)"
 SHARED = {"return_of": "neighbourhood"}
 
 EVERY_ALGORITHM = tuple(
-    Entry(name, config={} if name in ("networld", "bc") else SHARED, by_data=BY_DATA.get(name, {}))
+    Entry(name, config={} if name in ("networld", "bc") else SHARED)
     for name in ("networld", "bc", "ma-iql", "ma-cql", "ma-dt", "ma-dd")
 )
-"""Every algorithm, with its settings by data."""
 FEWSHOT = (
     Entry("networld", pretrained=True),
     Entry("networld", "networld (from scratch)"),
@@ -93,8 +55,8 @@ def comparison(
     All methods combine messages in the same way. The papers of the baselines have no messages:
     entries "(no mean field)" are run on expert data only. "bc (arithmetic mean)" shows there what
     the way of combining is worth. Baselines with a message also learn from the neighbourhood's
-    reward, unless `BY_DATA` says otherwise. "networld (plan)" draws plans with a noise model, which
-    by default does not exist.
+    reward, unless the search chose otherwise. "networld (plan)" draws plans with a noise model,
+    which by default does not exist.
 
     Args:
         updates: Algorithm -> gradient steps of a training.
@@ -106,7 +68,6 @@ def comparison(
             algorithm,
             label,
             config,
-            by_data=BY_DATA.get(algorithm, {}),
             updates=updates[algorithm],
             pace=(pace or {}).get(algorithm, {}),
         )
@@ -201,19 +162,10 @@ def ablations() -> tuple[Entry, ...]:
             "networld",
             label,
             config,
-            by_data=_beside(config),
             rates_of=PLANNING if config.get("planner") == PLAN["planner"] else rates.get(label, ""),
         )
         for label, config in variants.items()
     )
-
-
-def _beside(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """NetWorld's settings by data, without the fields that an ablation sets."""
-    return {
-        data: {name: value for name, value in fields.items() if name not in config}
-        for data, fields in BY_DATA["networld"].items()
-    }
 
 
 def cost_curve() -> tuple[Condition, ...]:

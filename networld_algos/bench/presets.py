@@ -21,7 +21,7 @@ from networld_algos.plugin import is_plugin
 from networld_algos.registry import ALGORITHMS, BUILT_IN
 from networld_algos.results.text import suggestion
 from networld_algos.training.near import STRENGTH
-from networld_algos.training.tuning.choices import read_choices
+from networld_algos.training.tuning.choices import Choices, read_choices
 from networld_envs.files import run_file
 from networld_envs.simulator import about
 
@@ -58,8 +58,21 @@ CONVERGED: dict[str, Any] = {
 """Trainings on little data in `cpu` end when their validation error no longer falls, or after half
 the time of a training of the comparison."""
 
+
+def _with_medium(choices: Choices) -> Choices:
+    """Choices for medium data, of which no search was made: those on the task's mixed data.
+
+    Both kinds of data have actions of several qualities, which is what the searched settings by
+    advantage, by return or by episode are about. Every method gets its settings in this way.
+    """
+    return {
+        name: {**{k.replace("/mixed", "/medium"): dict(v) for k, v in tables.items()}, **tables}
+        for name, tables in choices.items()
+    }
+
+
 SUITES: dict[str, Suite] = {
-    suite.name: with_choices(suite, read_choices(COMMITTED))
+    suite.name: with_choices(suite, _with_medium(read_choices(COMMITTED)))
     for suite in (
         Suite(
             name="smoke",

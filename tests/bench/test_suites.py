@@ -116,6 +116,22 @@ def test_the_suites_of_the_package_have_what_is_promised(capsys):
     assert all(name in said for name in SUITES)
 
 
+def test_on_medium_data_every_method_has_what_was_chosen_for_it_on_mixed_data():
+    paper = get_suite("paper")
+    by_quality = {
+        quality: {
+            (run.label, run.task): run.config
+            for run in unroll(paper, ["comparison"])
+            if run.stage == "train" and run.quality == quality
+        }
+        for quality in ("medium", "mixed")
+    }
+    methods = {(name, task) for name in BUILT_IN for task in paper.tasks}
+    assert set(by_quality["medium"]) == methods
+    for key in methods:
+        assert by_quality["medium"][key] == by_quality["mixed"][key]
+
+
 def test_estimates_grow_with_the_work_and_learn_from_finished_runs(tmp_path):
     suite = Suite("tiny", ("rb",), (Entry("bc"),), seeds=1, updates=4, eval_episodes=2)
     run = next(r for r in unroll(suite) if r.stage == "train")
