@@ -44,7 +44,7 @@ AIMS = {
     "vector_rate": 400e3,  # CBF, agent-steps per second, at least
     "times_smallest": 1.5,  # cost per agent of every size, at most
 }
-TIMES_PEER = {"cbf": 50.0, "rb": 50.0, "ns": 20.0}  # through PettingZoo, at least
+TIMES_PEER = {"cbf": 50.0, "rb": 50.0, "ns": 30.0}  # through PettingZoo, compiled, at least
 SIZES: dict[str, tuple[dict[str, Any], ...]] = {
     "cbf": tuple({"rings": rings, "max_links": 32} for rings in (2, 4, 9, 18)),
     "rb": tuple({"preset": name} for name in ("default", "nodes96", "nodes1000")),
@@ -190,7 +190,7 @@ def aims(rows: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     """Each target, the measured value, and whether it is met."""
     for row in rows["speed"]:
         name, api, loops = row["environment"], row["api"], row["loops"]
-        if name in TIMES_PEER and "times_peer" in row:
+        if name in TIMES_PEER and "times_peer" in row and loops == "numba":
             found, aim = row["times_peer"], TIMES_PEER[name]
             what = f"{name} through PettingZoo, times MPE2 ({loops})"
         elif name == "cbf" and api != "PettingZoo":

@@ -1,11 +1,12 @@
-"""Compiled loops for the steps of CBF and NS, used if numba is installed: same numbers, faster.
+"""Compiled loops for the steps of the tasks, used if numba is installed: same numbers, faster.
 
 With NumPy, a step of one environment spends more time in calls than in arithmetic, and a step of a
 batch spends most of its time on passes over memory. With the extra ``fast``
 (``pip install 'networld[fast]'``), numba compiles loops for the steps of `networld_envs.cbf` with
-``action="box"`` and of the fluid model of `networld_envs.ns`. They are compiled at the first step
-of an environment and kept on disk for later processes. Without numba, or with the environment
-variable ``NETWORLD_COMPILED=0``, all steps run in NumPy.
+``action="box"``, of `networld_envs.rb` with clusters of up to 16 nodes, and of the fluid model of
+`networld_envs.ns`. They are compiled at the first step of an environment and kept on disk for later
+processes. Without numba, or with the environment variable ``NETWORLD_COMPILED=0``, all steps run in
+NumPy.
 
 Results are equal bit for bit. Before loops are used with some parameters, a few steps are run both
 ways and compared. If they differ, because a version of NumPy or a processor rounds differently,
@@ -24,6 +25,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 VARIABLE = "NETWORLD_COMPILED"
@@ -94,8 +96,11 @@ def _agree_on(task: ModuleType, params: Any, compiled: Loops, envs: int) -> bool
     state, other = (task.reset(params, rngs) for rngs in generators)
     draw = np.random.default_rng(0)
     for _ in range(TRIAL_STEPS):
-        shape = (envs, params.num_agents, *space.shape)
-        actions = draw.uniform(space.low, space.high, shape).astype(space.dtype)
+        shape = (envs, params.num_agents, *(space.shape or ()))
+        if isinstance(space, Discrete):
+            actions = draw.integers(space.n, size=shape)
+        else:
+            actions = draw.uniform(space.low, space.high, shape).astype(space.dtype)
         state = task.transition(params, state, actions, generators[0])
         other = compiled.transition(params, other, actions, generators[1])
         seen = task.observe(params, state), compiled.observe(params, other)

@@ -44,6 +44,7 @@ def _logged_reward(
 
 ABOUT = About(
     title="resource-block scheduling",
+    compiled="networld_envs.rb.compiled",
     fallback="cap",
     reward_label="Average reward (negative cost)",
     reward_range=(-6.0, 0.0),
@@ -184,7 +185,9 @@ def transition(
     """
     envs, agents = state.queue.shape
     clusters, nodes, frame = params.num_clusters, params.nodes_per_cluster, params.resource_blocks
-    uniform = np.stack([rng.random(agents + clusters) for rng in rngs])  # tie breaks, then bursts
+    uniform = np.empty((envs, agents + clusters))  # tie breaks, then bursts
+    for e, rng in enumerate(rngs):
+        uniform[e] = rng.random(uniform.shape[1])
     requests = actions.astype(np.int64)
     grouped = (envs, clusters, nodes)
     grants = largest_remainder(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from gymnasium.spaces import Discrete
 
 import networld_envs
 from networld_envs import cbf, compiled, ns, rb
@@ -25,6 +26,17 @@ CASES = {
     "cbf-padded": ("cbf", {"rings": 1, "neighbours": 9}),
     "cbf-no-neighbours": ("cbf", {"neighbours": 0}),
     "cbf-one-cell": ("cbf", {"rings": 0}),
+    "rb": ("rb", {}),
+    "rb-ring": ("rb", {"preset": "ring6"}),
+    "rb-large": ("rb", {"preset": "nodes96", "conflict": 1.0}),
+    "rb-cdmp": ("rb", {"preset": "cdmp"}),
+    "rb-edges": ("rb", {"topology": "edges", "edges": ((0, 1), (1, 2)), "num_clusters": 4}),
+    "rb-many-nodes": (
+        "rb",
+        {"nodes_per_cluster": 16, "load": 3.0, "buffer": 7, "initial_backlog": 3},
+    ),
+    "rb-one-node": ("rb", {"nodes_per_cluster": 1, "conflict": 0.0}),
+    "rb-one-cluster": ("rb", {"num_clusters": 1, "burst_flip": 1.0}),
     "ns": ("ns", {}),
     "ns-hotspots": ("ns", {"preset": "hotspots"}),
     "ns-deadlines": ("ns", {"deadlines_ms": (1, 3, 20), "sub_slots": 37, "load": 1.5}),
@@ -59,11 +71,16 @@ def some_actions(simulator, draw, step):
     """Random ones; now and then some agents do nothing, or all ask for the most."""
     space = simulator.action_space
     shape = (simulator.num_envs, simulator.spec.num_agents, *space.shape)
-    actions = draw.uniform(space.low, space.high, shape).astype(np.float32)
+    if isinstance(space, Discrete):
+        high = space.n - 1
+        actions = draw.integers(0, 4 if step % 4 == 2 else high + 1, shape)  # some fit in a frame
+    else:
+        high = space.high
+        actions = draw.uniform(space.low, high, shape).astype(np.float32)
     if step % 4 == 1:
-        actions[:, ::2] = 0.0
+        actions[:, ::2] = 0
     if step % 4 == 3:
-        actions[:] = space.high
+        actions[:] = high
     return actions
 
 
@@ -98,7 +115,7 @@ def test_the_same_trajectory_to_the_bit(name, envs, numba, monkeypatch):
 
 
 @pytest.mark.interop
-@pytest.mark.parametrize("task", ["cbf", "ns"])
+@pytest.mark.parametrize("task", ["cbf", "rb", "ns"])
 def test_some_environments_of_a_batch(task, numba, monkeypatch):
     fast, plain = pair(task, make_params(task), 4, monkeypatch)
     assert fast.loops.compiled
@@ -112,7 +129,7 @@ def test_some_environments_of_a_batch(task, numba, monkeypatch):
 
 
 @pytest.mark.interop
-@pytest.mark.parametrize("task", ["cbf", "ns"])
+@pytest.mark.parametrize("task", ["cbf", "rb", "ns"])
 def test_one_compilation_serves_all(task, numba):
     """No layout of the arrays that a simulator holds makes numba compile again."""
     for kwargs in (kwargs for name, kwargs in CASES.values() if name == task):
@@ -178,7 +195,7 @@ def test_numpy_where_the_environment_says_so(monkeypatch):
 @pytest.mark.parametrize(
     ("task", "kwargs"),
     [
-        (rb, {}),
+        (rb, {"nodes_per_cluster": 17}),
         (ns, {"preset": "hua2019"}),
         (cbf, {"preset": "ge2020"}),
         (cbf, {"action": "codebook"}),

@@ -9,6 +9,7 @@ import pytest
 
 import networld_envs
 from networld_envs import cbf
+from networld_envs.simulator import Simulator
 
 TASKS = tuple(networld_envs.TASKS)
 each_task = pytest.mark.parametrize("task", TASKS)
@@ -77,6 +78,20 @@ def test_what_a_caller_does_to_its_arrays_changes_no_trajectory(task):
         np.testing.assert_array_equal(obs, expected)
         np.testing.assert_array_equal(own, expected[0])
         np.testing.assert_array_equal(np.stack(list(dicts[0].values())), expected[0])
+
+
+@each_task
+def test_a_step_of_no_environment_changes_nothing(task):
+    """All of a batch may have ended already."""
+    simulator = Simulator(task, networld_envs.make_params(task), 2)
+    simulator.seed(0)
+    before = simulator.reset()
+    shape = (2, simulator.spec.num_agents, *simulator.action_space.shape)
+    actions = np.zeros(shape, simulator.action_space.dtype)
+    step = simulator.step(actions, only=np.zeros(2, np.bool_))
+    np.testing.assert_array_equal(step.obs, before)
+    assert not step.rewards.any()
+    assert not step.truncated.any()
 
 
 @each_task
