@@ -24,13 +24,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 BOUNDS = ("lowest", "highest")
-TOOLS = ("pytest>=8.3", "hypothesis>=6.112")
+EXTRAS = ("render", "tables", "tune")
+"""Extras whose bounds are checked as well."""
+TOOLS = ("pytest>=8.3", "pytest-xdist>=3.6", "hypothesis>=6.112")
 TORCH = ("torch", "safetensors")
 NEED_TORCH = ("tests/envs/test_imports.py", "tests/envs/test_user_task.py")
 TOY = "not outside_of_the_package"  # tests with a fixture that needs torch
 ENVIRONMENTS = ("tests/envs", "--noconftest", "-k", TOY, *(f"--ignore={p}" for p in NEED_TORCH))
-BOTH = ("tests/envs", "tests/nn", "tests/algorithms/test_registry.py", "tests/store/test_files.py")
-SHOWN = ("numpy", "scipy", "gymnasium", "pettingzoo", "minari", "h5py", "torch")
+BOTH = (
+    "tests/envs",
+    "tests/nn",
+    "tests/algorithms/test_registry.py",
+    "tests/store",
+    "tests/cli",
+    "tests/report",
+    "tests/training",
+)
+FAST = "not slow and not network and not gpu and not interop"
+SHOWN = ("numpy", "scipy", "gymnasium", "pettingzoo", "minari", "h5py", "tyro", "torch")
 
 
 def uv(*arguments: str, capture: bool = False) -> str:
@@ -55,9 +66,10 @@ def is_installed(python: str) -> bool:
 
 
 def dependencies(torch: str | None) -> list[str]:
-    """Requirements of pyproject.toml with the extra ``render``; ``torch`` as `main` takes it."""
+    """Requirements of pyproject.toml with `EXTRAS`; ``torch`` as `main` takes it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["render"]]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *(line for name in EXTRAS for line in extras[name])]
     if torch == "none":
         return [line for line in lines if not line.startswith(TORCH)]
     return lines if torch is None else [*lines, f"torch=={torch}"]
@@ -91,8 +103,12 @@ def check(python: str, bound: str, torch: str | None) -> bool:
             "-q",
             "-p",
             "no:cacheprovider",
+            "-n",
+            "auto",
             "-m",
-            "not slow",
+            FAST,
+            # Newer packages that old ones depend on may deprecate what these use.
+            *(["-W", "default::DeprecationWarning"] if bound == "lowest" else []),
             *tests,
         ]
         done = subprocess.run(command, cwd=ROOT)

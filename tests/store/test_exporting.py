@@ -106,7 +106,9 @@ def test_a_flattened_dataset_equals_what_minari_writes(built, task, tmp_path):
     theirs = MinariStorage.new(
         tmp_path / "data", flat.observation_space, flat.action_space, data_format="hdf5"
     )
-    theirs.update_metadata({"dataset_id": "networld/theirs-v0", "minari_version": "0.5.4"})
+    theirs.update_metadata(
+        {"dataset_id": "networld/theirs-v0", "minari_version": minari.__version__}
+    )
     theirs.update_episodes(
         EpisodeBuffer(
             id=number,

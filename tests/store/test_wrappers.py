@@ -2,6 +2,7 @@
 
 import gymnasium
 import h5py
+import minari
 import numpy as np
 import pytest
 from gymnasium.wrappers import (
@@ -77,7 +78,7 @@ def collect(env, local_store, record_infos=True, scale=1.0):
         action_space=env.action_space,
         env_spec=env.spec,
     )
-    storage.update_metadata({"dataset_id": COLLECTED, "minari_version": "0.5.4"})
+    storage.update_metadata({"dataset_id": COLLECTED, "minari_version": minari.__version__})
     buffer = EpisodeBuffer(
         id=0, terminations=[False] * STEPS, infos=infos if record_infos else {}, **steps
     )
