@@ -8,9 +8,8 @@ Two bounds keep a network safe:
 
 * **Known states.** An agent explores only where it knows its state: where the mean square of its
   standardised observation is at most the `Known.QUANTILE` of the data that it was trained on.
-  Elsewhere the trained model acts, without exploration. Every algorithm has this bound; how far
-  the critics of an ensemble disagree would be another one for those that have critics. The two were
-  not compared.
+  Elsewhere the trained model acts, without exploration. A bound on the disagreement of an ensemble
+  would need one; the two bounds were not compared.
 * **Fall back.** The first round belongs to the trained model. If the mean reward of the last round
   is lower by more than one standard error, the trained model is returned.
 """
