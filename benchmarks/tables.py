@@ -1,6 +1,7 @@
 """Write the tables of numbers of README.md and REPORT.md from committed results.
 
-    python benchmarks/tables.py
+    python benchmarks/tables.py                        # writes both pages
+    python benchmarks/tables.py --rows results/cpu     # prints the tables of other rows
 
 A table stands between ``<!-- table NAME -->`` and ``<!-- /table -->``, with these names:
 
@@ -9,10 +10,12 @@ A table stands between ``<!-- table NAME -->`` and ``<!-- /table -->``, with the
 * ``expert``, ``mixed`` and ``legacy``: the normalised scores of the comparison on data of this
   quality with medians and failed networks, from the rows in `ROWS`, as in the report that
   ``networld report benchmarks/results/cpu`` makes.
+* ``legend``: what the columns and marks of these mean.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections.abc import Callable
@@ -42,17 +45,11 @@ BLOCK = re.compile(r"(<!-- table (\w+) -->\n\n).*?(\n\n<!-- /table -->)", re.DOT
 HEADS = {"cbf": "bit/s/Hz", "rb": "negative cost", "ns": "SLA share"}
 DIGITS = {"cbf": 2, "rb": 2, "ns": 3}
 LAST = ("expert", "genie")
+QUALITIES = ("expert", "mixed", "legacy")
 LEGEND = (
     "Median: of the scores on single networks, task by task. Failed: networks with a score below "
-    f"{FAILED_BELOW:g}. "
-)
-UNDER_TRAINED = (
-    f"{RISING}: under-trained, the score still rises by more than {training.RISE:g} point over the "
-    "last quarter of the training."
-)
-NONE_UNDER_TRAINED = (
-    f"No score still rises by more than {training.RISE:g} point over the last quarter of the "
-    "training."
+    f"{FAILED_BELOW:g}.\n{RISING}: under-trained, the score on validation networks still rises by "
+    f"more than {training.RISE:g} point over the last\nquarter of the training."
 )
 BESIDE = ("networld (plan)",)
 """Variants that the table of scores has beside the methods; the report has all of them."""
@@ -82,19 +79,23 @@ def references() -> str:
     return markdown([f"`{task}`, {unit}" for task, unit in HEADS.items()], rows)
 
 
-def scores(quality: str) -> str:
-    """Method x task, and the training data; numbers are those of the report. A legend follows.
+def scores(quality: str, folder: Path = ROWS) -> str:
+    """Method x task, and the training data; numbers are those of the report.
+
+    Args:
+        quality: Quality of the training data.
+        folder: Rows of a suite.
 
     Raises:
         ValueError: If there are no rows on data of this quality.
     """
-    suite = read_suite(ROWS)
+    suite = read_suite(folder)
     display = suite.display or Display()
     rows = ordered(suite.rows, display)
     found = summary.finals(rows, "comparison", np.random.default_rng(0))
     found = [final for final in found if summary.quality(final.panel) == quality]
     if not found:
-        raise ValueError(f"{ROWS} has no scores on {quality} data")
+        raise ValueError(f"{folder} has no scores on {quality} data")
     panels = list(dict.fromkeys(final.panel for final in found))
     at = {(f.label, f.panel): f for f in found if f.score is not None}
     labels = [f.label for f in found if f.label in (f.algorithm, *BESIDE)]
@@ -114,9 +115,7 @@ def scores(quality: str) -> str:
     lines.append(["Training data", *cells, DASH, DASH])
     head = f"normalised score, {quality} data [95% interval]"
     tasks = [f"`{task}`" for task, _ in panels]
-    table = markdown([head, *tasks, "median", "failed, %"], lines)
-    marked = any(f.is_under_trained for f in at.values())
-    return f"{table}\n\n{LEGEND}{UNDER_TRAINED if marked else NONE_UNDER_TRAINED}"
+    return markdown([head, *tasks, "median", "failed, %"], lines)
 
 
 def score_text(final: summary.Final | None) -> str:
@@ -129,7 +128,8 @@ def score_text(final: summary.Final | None) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "references": references,
-    **{quality: partial(scores, quality) for quality in ("expert", "mixed", "legacy")},
+    **{quality: partial(scores, quality) for quality in QUALITIES},
+    "legend": lambda: LEGEND,
 }
 
 
@@ -148,9 +148,20 @@ def replaced(text: str) -> str:
     return BLOCK.sub(new, text)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the pages, or print the tables of other rows."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--rows", type=Path, help="folder of a suite's rows, to print its tables")
+    args = parser.parse_args()
     assert set(HEADS) == set(BUILT_IN)
+    if args.rows is not None:
+        print("\n\n".join([*(scores(quality, args.rows) for quality in QUALITIES), LEGEND]))
+        return
     for page in PAGES:
         old = page.read_text(encoding="utf-8")
         write_text(page, new := replaced(old))
         print(f"{page.name}: {'no change' if new == old else 'new tables'}")
+
+
+if __name__ == "__main__":
+    main()
