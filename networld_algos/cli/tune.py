@@ -38,6 +38,8 @@ def tune(
     pruner: Literal["median", "halving", "none"] = "median",
     seed: int = 0,
     margin: float = 1.0,
+    finalists: int = 3,
+    final_networks: int = 256,
     device: str = "cpu",
     also: tyro.conf.UseAppendAction[tuple[Path, ...]] = (),
 ) -> int:
@@ -63,6 +65,10 @@ def tune(
             lower half of those that came as far, or nothing.
         seed: Seed of trainings and of the choice of settings.
         margin: Points of score by which other settings must be better than those as they are.
+        finalists: After the trials, so many of the best ones, and the first, are trained once more
+            from another seed and scored on FINAL_NETWORKS other networks; these scores decide. With
+            0, the trials decide.
+        final_networks: Validation networks that finalists are scored on.
         device: cpu, cuda, or auto: cuda if there is one.
         also: File of settings, as this command writes it, to try over the best ones so far. They
             count among the trials, so raise --trials. Repeat the option for several trials.
@@ -82,6 +88,8 @@ def tune(
         seed=seed,
         pruner=pruner,
         margin=margin,
+        finalists=finalists,
+        final_networks=final_networks,
         device=resolve_device(device),
     )
     if jobs < 1:

@@ -20,6 +20,7 @@ from networld_algos.bench.tuned import main_entry, suite_subjects, with_choices
 from networld_algos.bench.unroll import unroll
 from networld_algos.cli.command import main
 from networld_algos.cli.train import parse
+from networld_algos.files import DamagedFileError
 from networld_algos.registry import BUILT_IN
 from networld_algos.training.tuning import search as searching
 from networld_algos.training.tuning import study as studies
@@ -34,7 +35,7 @@ from tests.helpers.catalogue import build_short
 
 RB = "networld/rb/expert-v0"
 SUBJECT = Subject("bc", "rb", RB, {"hidden": 16, "batch_size": 8}, ("batch_size", "layers"))
-QUICK = Options(trials=3, updates=4, networks=2, evaluations=2, pruner="none")
+QUICK = Options(trials=3, updates=4, networks=2, evaluations=2, pruner="none", finalists=0)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,15 +91,16 @@ def test_a_range_is_not_empty_and_a_logarithmic_one_is_positive():
         Range(0.0, 1.0, log=True)
 
 
-@pytest.mark.parametrize("networks", [2, 32, 100_000])
+@pytest.mark.parametrize("networks", [2, 32, 50_000])
 def test_validation_networks_are_those_of_no_test_and_no_dataset(networks):
-    seeds = Options(networks=networks).validation_seeds
+    options = Options(networks=networks, final_networks=networks)
+    seeds, finals = options.validation_seeds, options.final_seeds
     most = max(get_suite(name).eval_episodes for name in ("smoke", "demo", "cpu", "paper"))
     assert seeds[0] >= 500_000 > TEST_SEED + 1_000 * most
     first = min(int(line.split("=")[1].replace("_", "")) for line in _seed_lines())
-    assert seeds[-1] < first
+    assert seeds[-1] < finals[0] <= finals[-1] < first
     with pytest.raises(ValueError, match="networks"):
-        Options(networks=100_001)
+        Options(networks=50_001)
 
 
 def _seed_lines():
@@ -261,7 +263,7 @@ def test_all_subjects_get_as_many_trials_and_take_turns(tmp_path, monkeypatch):
     subjects = suite_subjects(
         Suite(name="two", tasks=("rb",), entries=(Entry("bc"), Entry("ma-iql")), seeds=1, updates=1)
     )
-    found = search(subjects, Options(trials=2, networks=2), tmp_path)
+    found = search(subjects, Options(trials=2, networks=2, finalists=0), tmp_path)
     assert order == [("bc", 5.0), ("ma-iql", 5.0)] * 2
     assert {c.trials for c in found} == {2}
     assert read_choices(tmp_path / CHOICES).keys() == {"bc", "ma-iql"}
@@ -287,7 +289,7 @@ def test_the_last_trial_has_what_suited_other_data(tmp_path, monkeypatch):
         return one_trial.Result("complete", 90.0 if len(mine) == 5 else 50.0 - len(mine))
 
     monkeypatch.setattr(one_trial, "_train", train)
-    search(suite_subjects(suite), Options(trials=6, networks=2), tmp_path)
+    search(suite_subjects(suite), Options(trials=6, networks=2, finalists=0), tmp_path)
     assert {len(tried) for tried in params.values()} == {6}
     for name in ("bc", "ma-iql"):
         of_expert, of_mixed = (v for k, v in params.items() if name in k)
@@ -350,6 +352,96 @@ def test_a_choice_that_luck_may_explain_is_not_taken(tmp_path, monkeypatch):
     assert (found.score, found.first) == (90.0, 90.0)
     (found,) = search([SUBJECT], replace(QUICK, trials=3, margin=0.5), tmp_path)
     assert (found.score, found.first) == (90.9, 90.0)
+
+
+def test_finals_on_other_networks_decide(tmp_path, monkeypatch):
+    """Trial 1 was lucky; of those behind it, trial 2 is the best. Trial 3 is in no final."""
+    scores = {False: [50.0, 90.0, 80.0, 20.0], True: [60.0, 40.0, 75.0]}
+    jobs = []
+
+    def train(job):
+        jobs.append(job)
+        if job.number == 2 and len(job.networks) == 4:
+            raise FloatingPointError("cloning_loss is nan")
+        return one_trial.Result("complete", scores[job.is_final][job.number])
+
+    monkeypatch.setattr(one_trial, "_train", train)
+    options = replace(QUICK, trials=4, finalists=2, final_networks=3)
+    started = []
+    (found,) = search([SUBJECT], options, tmp_path, on_start=lambda *counts: started.append(counts))
+    assert started == [(0, 4), (4, 7)]
+    assert (found.score, found.first) == (75.0, 60.0)
+    record = json.loads((tmp_path / TRIALS / f"{SUBJECT.stem}.json").read_text())
+    assert found.params == record["trials"][2]["params"] == record["choice"]["params"]
+    assert {n: final["score"] for n, final in record["finals"].items()} == {
+        "0": 60.0,
+        "1": 40.0,
+        "2": 75.0,
+    }
+    trial, final = jobs[0], jobs[-1]
+    assert trial.training_seed != final.training_seed
+    assert not {*trial.networks} & {*final.networks}
+    assert len(final.networks) == 3
+    assert search([SUBJECT], options, tmp_path) == [found]
+    assert len(jobs) == 7
+    (trials_alone,) = search([SUBJECT], replace(options, finalists=0), tmp_path)
+    assert (trials_alone.score, trials_alone.first) == (90.0, 50.0)
+    # On more networks, the same finals are done again; one that fails is out.
+    (again,) = search([SUBJECT], replace(options, final_networks=4), tmp_path)
+    assert (again.score, again.first) == (60.0, 60.0)
+    record = json.loads((tmp_path / TRIALS / f"{SUBJECT.stem}.json").read_text())
+    assert record["finals"]["2"]["error"] == "FloatingPointError: cloning_loss is nan"
+
+
+def test_an_interrupted_final_goes_on(tmp_path, monkeypatch):
+    options = replace(QUICK, trials=2, finalists=1, final_networks=2)
+    real, seen = one_trial._score, []
+
+    def score(job, model):
+        seen.append((job.is_final, job.number))
+        if len(seen) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return real(job, model)
+
+    monkeypatch.setattr(one_trial, "_score", score)
+    with pytest.raises(KeyboardInterrupt):
+        search([SUBJECT], options, tmp_path)
+    search([SUBJECT], options, tmp_path)
+    assert len(seen) == len({*seen}) + 2  # two evaluations of each trial, one of each final
+    assert not list((tmp_path / RUNNING).iterdir())
+
+
+def test_a_search_goes_on_from_its_committed_files(tmp_path, monkeypatch):
+    numbers = []
+
+    def train(job):
+        numbers.append(job.number)
+        return one_trial.Result("complete", 50.0 + 10 * job.number)
+
+    monkeypatch.setattr(one_trial, "_train", train)
+    options = replace(QUICK, finalists=1)
+    found = search([SUBJECT], options, tmp_path)
+    path = tmp_path / TRIALS / f"{SUBJECT.stem}.json"
+    text = path.read_text()
+    (tmp_path / studies.DATABASE).unlink()
+    # The choice is a suite's setting meanwhile, and a wider list is searched.
+    now = replace(SUBJECT, base={**SUBJECT.base, "learning_rate": 0.0031})
+    monkeypatch.setattr(BC, "search", {**BC.search, "decode": ("argmax", "expectation", "sample")})
+    assert [c.params for c in search([now], options, tmp_path)] == [c.params for c in found]
+    assert path.read_text() == text
+    assert numbers == [0, 1, 2, 2, 0]
+    (more,) = search([now], replace(options, trials=4), tmp_path)
+    assert (more.trials, numbers[5:]) == (4, [3, 3])
+    (tmp_path / studies.DATABASE).unlink()
+    with pytest.raises(ValueError, match=r"holds trials of .* with updates=4, not 5"):
+        search([now], replace(options, updates=5), tmp_path)
+    (tmp_path / studies.DATABASE).unlink()
+    monkeypatch.setattr(BC, "search", {**BC.search, "learning_rate": Range(1e-6, 2e-6)})
+    with pytest.raises(DamagedFileError, match=r"json is damaged .*choose another --out"):
+        search([now], options, tmp_path)
+    path.write_text("{}")
+    with pytest.raises(DamagedFileError, match="json is damaged"):
+        search([SUBJECT], options, tmp_path)
 
 
 @pytest.mark.slow
@@ -497,6 +589,7 @@ def test_errors_of_the_command(args, message, capsys):
 def test_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     args = ["tune", "bc", "--task", "rb", "--trials", "2", "--updates", "4", "--networks", "2"]
+    args += ["--final-networks", "2"]
     assert main(args) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "bc on rb/expert, 2 trials: " in text

@@ -10,8 +10,11 @@ written to files that can be committed::
     choices.toml              settings of the best trials
 
 The first trial has the settings as they are, and the last one those that the same algorithm has
-chosen on other data of the task, since settings often suit both. The best score of several is too
-high an estimate of its own; score the choice on test networks.
+chosen on other data of the task, since settings often suit both. After the trials come finals: the
+best ones and the first are trained once more, from another seed, and scored on many other networks,
+because the best of a dozen scores on few networks is partly luck. Without a database, trials and
+finals are read from their files. The best score of several is too high an estimate of its own;
+score the choice on test networks.
 """
 
 from __future__ import annotations
@@ -51,8 +54,9 @@ def search(
         options: The options, the same for all.
         out: Folder of the search.
         jobs: Number of parallel processes, with one thread each.
-        on_start: Called with the numbers of trials that are done, and of all.
-        on_trial: Called after each trial.
+        on_start: Called with the numbers of trials that are done, and of all; once more, before the
+            finals, with these included.
+        on_trial: Called after each trial and final.
         also: Settings to try, over the best ones so far; one trial of a subject for each element
             that has some for it. They count among the trials.
 
@@ -82,23 +86,30 @@ def search(
         if on_start is not None:
             on_start(total - sum(waiting), total)
         turns = [k for n in range(options.trials) for k, w in enumerate(waiting) if n < w]
-        jobs_of = _Jobs(studies, turns)
         with Workers(perform, jobs) as workers:
-            for job, answer in workers.map(jobs_of):
-                study = jobs_of.study_of(job)
-                if isinstance(answer, WorkerDiedError):
-                    result = Result("failed", error=str(answer))
-                else:
-                    result = answer
-                study.tell(job, result)
-                if study.choice() is not None:
-                    known.setdefault(study.subject.algorithm, {})
-                    known[study.subject.algorithm][study.subject.data] = study.chosen_fields()
-                    write_choices(out / CHOICES, known)
-                if on_trial is not None and result.state != "stopped":
-                    on_trial(study.subject, result)
-                if result.signal:
-                    signal.raise_signal(result.signal)  # the training had taken it
+
+            def work(todo: Sequence[Job]) -> None:
+                for job, answer in workers.map(todo):
+                    study = next(s for s in studies if s.subject == job.subject)
+                    if isinstance(answer, WorkerDiedError):
+                        result = Result("failed", error=str(answer))
+                    else:
+                        result = answer
+                    study.tell(job, result)
+                    if study.choice() is not None:
+                        known.setdefault(study.subject.algorithm, {})
+                        known[study.subject.algorithm][study.subject.data] = study.chosen_fields()
+                        write_choices(out / CHOICES, known)
+                    if on_trial is not None and result.state != "stopped":
+                        on_trial(study.subject, result)
+                    if result.signal:
+                        signal.raise_signal(result.signal)  # the training had taken it
+
+            work(_Jobs(studies, turns))
+            finals = [job for study in studies for job in study.finals()]
+            if on_start is not None and finals:
+                on_start(total, total + len(finals))
+            work(finals)
         return [study.found() for study in studies]
 
 
@@ -120,10 +131,6 @@ class _Jobs(Sequence[Job]):
             study.borrow([other for other in self._studies if are_peers(study, other)])
             self._asked[index] = study.ask()
         return self._asked[index]
-
-    def study_of(self, job: Job) -> Study:
-        """The study that a trial belongs to."""
-        return next(s for s in self._studies if s.subject == job.subject)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from networld_algos.registry import ALGORITHMS, make_config
 from networld_algos.training.cpu import machine, shared_environment
 from networld_algos.training.origin import data_origin, network_for
 from networld_algos.training.tuning.choices import RATE
+from networld_algos.training.tuning.records import record_of, restore
 from networld_algos.training.tuning.storage import pruner_of, trial_id
 from networld_algos.training.tuning.subject import Options, Subject, described, extends, inside
 from networld_algos.training.tuning.trial import Job, Result
@@ -25,7 +26,7 @@ from networld_envs.policies.references import score_ends
 from networld_envs.simulator import added_tasks
 from networld_envs.version import __version__
 
-DATABASE, TRIALS, RUNNING = "trials.db", "trials", ".running"
+DATABASE, TRIALS, RUNNING, FINAL = "trials.db", "trials", ".running", "final"
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Choice:
 
     Attributes:
         subject: The algorithm and its data.
-        score: Score of the chosen trial on validation networks.
-        first: Score of the settings as they were; None if that trial failed or ended early.
+        score: Score of the chosen trial on validation networks, of its final if there was one.
+        first: Score of the settings as they were; None if their training failed or ended early.
         params: The chosen settings: the best ones, see `Options.margin`.
         trials: Number of trials.
         updates_per_minute: How many updates the chosen trial did in a minute; None if its length
@@ -70,12 +71,15 @@ class Study:
         dataset = store.load(subject.dataset)
         network = network_for(subject.task, {"task": subject.task, "origin": data_origin(dataset)})
         self.network = {"preset": network.preset, **network.params}
-        about = {
+        record = {
             **subject.record(),
             **options.record(),
             "data_hash": store.recorded_hash(dataset),
             "version": __version__,
         }
+        about = json.loads(json.dumps(record))
+        if not self.study.trials:
+            restore(optuna, self.study, self.distributions, self._path, about)
         self._check(about)
         ends = self.study.user_attrs.get("ends", 0)
         if ends == 0:
@@ -90,16 +94,23 @@ class Study:
     def _drop_running(self) -> None:
         """Delete unfinished trials of an earlier search, whose numbers had other settings."""
         for folder in (self.out / RUNNING).glob(f"{self.subject.stem}-*"):
-            if folder.name.removeprefix(f"{self.subject.stem}-").isdecimal():
+            name = folder.name.removeprefix(f"{self.subject.stem}-").removeprefix(FINAL)
+            if name.isdecimal():
                 shutil.rmtree(folder)
 
     def _check(self, about: dict[str, Any]) -> None:
         """Record what the search is about, or raise if it was about something else."""
         before = self.study.user_attrs.get("about")
-        about = json.loads(json.dumps(about))
         if before is None:
             self.study.set_user_attr("about", about)
             return
+        # Searched fields may stand elsewhere now, as when a suite has taken over the choice.
+        bases = [
+            {k: v for k, v in a["base"].items() if k not in a["search"]} for a in (before, about)
+        ]
+        if bases[0] == bases[1]:
+            about["base"] = before["base"]
+            self.subject = replace(self.subject, base=before["base"])
         wider = extends(about["search"], before["search"])
         for key in [*before, *about]:
             if before.get(key) != about.get(key) and not (key == "search" and wider):
@@ -188,7 +199,9 @@ class Study:
             n_startup_trials=min(10, max(3, self.options.trials // 3)),
         )
         trial = self.study.ask(self.distributions)
-        origin = trial.user_attrs.get("origin", trial.number)
+        return self._job(trial, str(trial.user_attrs.get("origin", trial.number)))
+
+    def _job(self, trial: Any, folder: str, is_final: bool = False) -> Job:
         return Job(
             subject=self.subject,
             options=self.options,
@@ -196,16 +209,49 @@ class Study:
             number=trial.number,
             params=dict(trial.params),
             updates=trial.user_attrs.get("updates", self.options.updates),
-            folder=self.out / RUNNING / f"{self.subject.stem}-{origin}",
+            folder=self.out / RUNNING / f"{self.subject.stem}-{folder}",
             network=self.network,
             ends=self.ends,
             algorithms=dict(ALGORITHMS),
             tasks=added_tasks(),
             environment=shared_environment(),
+            is_final=is_final,
         )
 
+    def finals(self) -> list[Job]:
+        """The finals that are missing; none before all trials have ended."""
+        known = self._final_scores
+        missing = [trial for trial in self._finalists if trial.number not in known]
+        return [self._job(trial, f"{FINAL}{trial.number}", is_final=True) for trial in missing]
+
+    @property
+    def _finalists(self) -> list[Any]:
+        """The best whole trials, and the first one; none if there is nothing to choose."""
+        whole, first = self._whole()
+        if self.finished < self.options.trials or not self.options.finalists:
+            return []
+        best = sorted(whole, key=lambda t: -t.value)[: self.options.finalists]
+        if first is not None and first not in best:
+            best.append(first)
+        return best if len(best) > 1 else []
+
+    @property
+    def _final_scores(self) -> dict[int, float | None]:
+        """Number of a trial -> score of its final on as many networks; None if it failed."""
+        found = self.study.user_attrs.get("finals", {})
+        return {
+            int(number): final["score"]
+            for number, final in found.items()
+            if final["networks"] == self.options.final_networks
+        }
+
     def tell(self, job: Job, result: Result) -> None:
-        """Record how a trial ended, in the database and in the file of trials."""
+        """Record how a trial or a final ended, in the database and in the file of trials."""
+        if job.is_final:
+            if result.state != "stopped":
+                self._tell_final(job, result)
+                self._write()
+            return
         if result.state == "stopped":
             self._again(self.study.trials[job.number])
             return
@@ -219,29 +265,65 @@ class Study:
             states = self.optuna.trial.TrialState
             state = states.PRUNED if result.state == "pruned" else states.FAIL
             self.study.tell(job.number, state=state)
-        path = self.out / TRIALS / f"{self.subject.stem}.json"
-        write_text(path, json.dumps(self.as_json(), indent=1) + "\n")
+        self._write()
+
+    def _tell_final(self, job: Job, result: Result) -> None:
+        final = {"score": result.score, "networks": self.options.final_networks}
+        final |= {"seconds": result.seconds, "machine": machine()}
+        if result.error:
+            final["error"] = result.error
+        before = self.study.user_attrs.get("finals", {})
+        self.study.set_user_attr("finals", {**before, str(job.number): final})
+
+    @property
+    def _path(self) -> Path:
+        return self.out / TRIALS / f"{self.subject.stem}.json"
+
+    def _write(self) -> None:
+        record = record_of(self.study.user_attrs, self.ended)
+        if (choice := self.choice()) is not None:
+            found = {"score": choice.score, "first": choice.first, "params": choice.params}
+            record["choice"] = found
+        write_text(self._path, json.dumps(record, indent=1) + "\n")
 
     def _note(self, number: int, key: str, value: Any) -> None:
         """Set an attribute of a trial that has not ended."""
         self.storage.set_trial_user_attr(trial_id(self.storage, self.study, number), key, value)
 
     def choice(self) -> Choice | None:
-        """The best whole trial so far; the first one, if no other is better by the margin."""
-        whole = [t for t in self.ended if t.value is not None and t.state.name == "COMPLETE"]
+        """The best whole trial so far; the first one, if no other is better by the margin.
+
+        Once all finals have ended, they decide.
+        """
+        whole, first = self._whole()
         if not whole:
             return None
-        best = max(whole, key=lambda t: t.value)
-        first = next((t for t in whole if t.user_attrs.get("origin", t.number) == 0), None)
+        scores = {trial.number: trial.value for trial in whole}
+        if finalists := self._finalists:
+            found = {t.number: self._final_scores.get(t.number) for t in finalists}
+            passed = {number: score for number, score in found.items() if score is not None}
+            if passed and not self.finals():
+                scores = passed
+        whole = [trial for trial in whole if trial.number in scores]
+        first = first if first in whole else None
+        best = max(whole, key=lambda t: scores[t.number])
         margin = 0.0 if self.ends is None else self.options.margin
-        if first is not None and best.value < first.value + margin:
+        if first is not None and scores[best.number] < scores[first.number] + margin:
             best = first
         done = best.user_attrs.get("updates")
         rate = None
         if done is not None and self.options.updates is None:
             rate = done / self.options.minutes
-        score = None if first is None else first.value
-        return Choice(self.subject, best.value, score, dict(best.params), self.finished, rate)
+        before = None if first is None else scores[first.number]
+        return Choice(
+            self.subject, scores[best.number], before, dict(best.params), self.finished, rate
+        )
+
+    def _whole(self) -> tuple[list[Any], Any]:
+        """Trials that came to their end with a score, and the first one if it is among them."""
+        whole = [t for t in self.ended if t.value is not None and t.state.name == "COMPLETE"]
+        first = next((t for t in whole if t.user_attrs.get("origin", t.number) == 0), None)
+        return whole, first
 
     def found(self) -> Choice:
         """The best trial.
@@ -264,29 +346,6 @@ class Study:
         if choice.updates_per_minute is not None:
             fields[RATE] = round(choice.updates_per_minute, 1)
         return fields
-
-    def as_json(self) -> dict[str, Any]:
-        """All trials as JSON types."""
-        about, choice = dict(self.study.user_attrs["about"]), self.choice()
-        return {
-            **about,
-            "score": "reward" if self.ends is None else "0 random, 100 expert",
-            "ends": self.ends,
-            "trials": [
-                {
-                    "number": t.number,
-                    "state": t.state.name.lower(),
-                    "score": t.value if t.state.name == "COMPLETE" else None,
-                    "scores": [t.intermediate_values[s] for s in sorted(t.intermediate_values)],
-                    "params": t.params,
-                    **{k: v for k, v in t.user_attrs.items() if k != "origin"},
-                }
-                for t in self.ended
-            ],
-            "choice": None
-            if choice is None
-            else {"score": choice.score, "first": choice.first, "params": choice.params},
-        }
 
 
 def are_peers(study: Study, other: Study) -> bool:

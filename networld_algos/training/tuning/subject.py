@@ -14,8 +14,8 @@ from networld_envs import validate
 from networld_envs.policies.references import VALIDATION_SEED
 
 Pruner = Literal["median", "halving", "none"]
-MOST_NETWORKS = 100_000
-"""Validation networks at most, so that their seeds stay below those of all datasets."""
+MOST_NETWORKS = 50_000
+"""Validation networks at most, of trials and of finals, so that no dataset has their seeds."""
 SEED = 1_000_000
 """Training seeds of trials begin here, so that no suite trains the model that was chosen."""
 Space = dict[str, Range | tuple[Any, ...]]
@@ -38,6 +38,10 @@ class Options:
         evaluations: Evaluations during a training, after which it may end early.
         margin: Points of score by which other settings have to be better than those as they are, so
             that luck alone does not change them. It counts where random and expert give a scale.
+        finalists: The best trials that are trained once more, from another seed, and scored on
+            other networks. The choice is among them and the settings as they are. With 0, it is
+            the best trial.
+        final_networks: Validation networks that finalists are scored on.
         device: cpu, or cuda.
     """
 
@@ -49,11 +53,14 @@ class Options:
     pruner: Pruner = "median"
     evaluations: int = 4
     margin: float = 1.0
+    finalists: int = 3
+    final_networks: int = 256
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         validate.integer(self, "trials", "evaluations", low=1)
-        validate.integer(self, "networks", low=2, high=MOST_NETWORKS)
+        validate.integer(self, "networks", "final_networks", low=2, high=MOST_NETWORKS)
+        validate.integer(self, "finalists", low=0)
         validate.integer(self, "seed", low=0, high=10**9)
         validate.real(self, "minutes", above=0.0, high=1e5)
         validate.real(self, "margin", low=0.0, high=1e3)
@@ -67,13 +74,20 @@ class Options:
         return range(VALIDATION_SEED, VALIDATION_SEED + self.networks)
 
     @property
+    def final_seeds(self) -> range:
+        """Seeds of the networks of finals, none of which a trial was scored on."""
+        first = VALIDATION_SEED + MOST_NETWORKS
+        return range(first, first + self.final_networks)
+
+    @property
     def training_seed(self) -> int:
         """Seed of every training, so that settings are compared on equal batches."""
         return SEED + self.seed
 
     def record(self) -> dict[str, Any]:
         """What has to be the same when a search goes on; JSON types."""
-        values = {k: v for k, v in asdict(self).items() if k not in ("trials", "margin", "device")}
+        free = ("trials", "margin", "finalists", "final_networks", "device")
+        values = {k: v for k, v in asdict(self).items() if k not in free}
         del values["minutes" if self.updates is not None else "updates"]
         return values
 

@@ -1,6 +1,7 @@
 """Do one trial: train with its settings, score the model on validation networks, perhaps end early.
 
-A trial that is interrupted has its checkpoint in its folder and goes on from there.
+A final is a trial's training once more, from another seed, scored at its end on other networks. A
+trial or final that is interrupted has its checkpoint in its folder and goes on from there.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -40,7 +41,7 @@ State = Literal["complete", "pruned", "failed", "stopped"]
 
 @dataclass(frozen=True)
 class Job:
-    """One trial, and all that a worker process needs to do it.
+    """One trial or final, and all that a worker process needs to do it.
 
     Attributes:
         subject: The algorithm and its data.
@@ -56,6 +57,7 @@ class Job:
         algorithms: The table of algorithms, with those that the user has added.
         tasks: Name -> file of tasks that the user has added.
         environment: Environment variables to share with workers.
+        is_final: Whether it is a final.
     """
 
     subject: Subject
@@ -70,6 +72,17 @@ class Job:
     algorithms: Mapping[str, Any]
     tasks: Mapping[str, str]
     environment: Mapping[str, str]
+    is_final: bool = False
+
+    @property
+    def training_seed(self) -> int:
+        """Seed of the training."""
+        return self.options.training_seed + self.is_final
+
+    @property
+    def networks(self) -> Sequence[int]:
+        """Seeds of the networks that the model is scored on."""
+        return self.options.final_seeds if self.is_final else self.options.validation_seeds
 
 
 @dataclass(frozen=True)
@@ -107,8 +120,7 @@ def perform(job: Job) -> Result:
 
 
 def _train(job: Job) -> Result:
-    subject, options = job.subject, job.options
-    optuna, seed = load_optuna(), options.training_seed
+    subject, options, seed = job.subject, job.options, job.training_seed
     data = _data(subject.dataset, subject.task, seed)
     config = make_config(subject.algorithm, {**subject.base, **job.params})
 
@@ -118,39 +130,57 @@ def _train(job: Job) -> Result:
         return model.to(options.device)
 
     updates = job.updates or _updates_in(60.0 * options.minutes, start, data, options)
-    with open_storage(job.database) as storage:
-        study = optuna.load_study(
-            study_name=subject.name, storage=storage, pruner=pruner_of(options)
-        )
-        trial = optuna.trial.Trial(study, trial_id(storage, study, job.number))
-        trial.set_user_attr("updates", updates)
+    model, found = resume(job.folder, lambda: start(updates), device=options.device)
+    evaluations = 1 if job.is_final else options.evaluations
+    with _reporting(job, updates) as report:
 
         def score(model: Algorithm, done: Progress) -> list[dict[str, Any]]:
             value, step = _score(job, model), len(done.rows) + 1
-            trial.report(value, step)
-            if step < options.evaluations and trial.should_prune():
-                raise optuna.TrialPruned
+            if report(value, step) and step < evaluations:
+                raise _PrunedError
             return [{"updates": done.updates, "score": value}]
 
-        model, found = resume(job.folder, lambda: start(updates), device=options.device)
         for step, row in enumerate(found.rows, 1):  # of an earlier process
-            trial.report(row["score"], step)
-        training = Training([data], updates, seed, SAVE_EVERY, score, options.evaluations)
+            report(row["score"], step)
+        training = Training([data], updates, seed, SAVE_EVERY, score, evaluations)
         state: State = "pruned"
-        with signals_stop() as stop, suppress(optuna.TrialPruned):
+        with signals_stop() as stop, suppress(_PrunedError):
             done = run_training(training, model, found, job.folder, should_stop=stop)
             state = "complete" if done else "stopped"
     last = found.rows[-1]["score"] if found.rows else None
     return Result(state, last, found.seconds, signal=stop.number)
 
 
+class _PrunedError(Exception):
+    """A trial ends early."""
+
+
+@contextmanager
+def _reporting(job: Job, updates: int) -> Iterator[Callable[[float, int], bool]]:
+    """What records a score, and says whether the trial should end; nothing for a final."""
+    if job.is_final:
+        yield lambda value, step: False
+        return
+    optuna = load_optuna()
+    with open_storage(job.database) as storage:
+        pruner = pruner_of(job.options)
+        study = optuna.load_study(study_name=job.subject.name, storage=storage, pruner=pruner)
+        trial = optuna.trial.Trial(study, trial_id(storage, study, job.number))
+        trial.set_user_attr("updates", updates)
+
+        def report(value: float, step: int) -> bool:
+            trial.report(value, step)
+            return trial.should_prune()
+
+        yield report
+
+
 def _score(job: Job, model: Algorithm) -> float:
-    options = job.options
     result = evaluate(
         model,
         job.subject.task,
-        options.validation_seeds,
-        sampling_seed=options.seed,
+        job.networks,
+        sampling_seed=job.options.seed,
         **job.network,
     )
     if not np.isfinite(result.mean):
