@@ -1,6 +1,6 @@
 """Measure again how many updates per minute the chosen settings of a suite allow.
 
-    python benchmarks/rates.py [--suite cpu] [--rounds 3] [--only LABEL ...] [--file PATH]
+    python benchmarks/rates.py [--suite cpu] [--only LABEL ...] [--data TASK/QUALITY ...] [--file PATH]
 
 `networld tune` measures the rates beside its trials, where other processes may slow the processor
 down. Run this on a quiet machine before a suite is started, because the rates decide its budgets
@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--suite", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", help="methods to measure; all by default")
+    parser.add_argument("--data", nargs="+", help="such as rb/expert; all by default")
     parser.add_argument("--file", type=Path, default=COMMITTED)
     options = parser.parse_args()
     suite, choices = get_suite(options.suite), read_choices(options.file)
@@ -40,6 +41,7 @@ def main() -> None:
         for task in suite.tasks
         for name, entry in entries.items()
         if name in chosen and quality in entry.qualities
+        if not options.data or f"{task}/{quality}" in options.data
     ]
     found: dict[tuple[str, str], list[float]] = {}
     for number in range(options.rounds):
