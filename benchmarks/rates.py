@@ -1,6 +1,7 @@
 """Measure again how many updates per minute the chosen settings of a suite allow.
 
-    python benchmarks/rates.py [--suite cpu] [--only LABEL ...] [--data TASK/QUALITY ...] [--file PATH]
+    python benchmarks/rates.py [--suite cpu] [--only LABEL ...] [--data TASK/QUALITY ...]
+        [--rounds 3] [--file PATH]
 
 `networld tune` measures the rates beside its trials, where other processes may slow the processor
 down. Run this on a quiet machine before a suite is started, because the rates decide its budgets
