@@ -103,12 +103,13 @@ def tune(
         def start(done: int, total: int) -> None:
             bar.update(line, completed=done, total=total)
 
-        def show(subject: Subject, result: Result) -> None:
+        def show(subject: Subject, result: Result, is_final: bool) -> None:
             bar.advance(line)
+            name = f"final of {subject.name}" if is_final else subject.name
             ended = "" if result.state == "complete" else f", {result.state}"
             score = "no score" if result.score is None else number_text(result.score)
             reason = f": {result.error}" if result.error else ""
-            bar.console.print(f"{subject.name}: {score}{ended}{reason}")
+            bar.console.print(f"{name}: {score}{ended}{reason}")
 
         found = search(subjects, options, out, jobs, start, show, suggested)
     _print_choices(found)

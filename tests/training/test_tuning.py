@@ -591,8 +591,10 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     args = ["tune", "bc", "--task", "rb", "--trials", "2", "--updates", "4", "--networks", "2"]
     args += ["--final-networks", "2"]
     assert main(args) == 0
-    text = " ".join(capsys.readouterr().out.split())
+    printed = capsys.readouterr()
+    text = " ".join(printed.out.split())
     assert "bc on rb/expert, 2 trials: " in text
+    assert printed.err.count("final of bc on rb/expert: ") == 2
     assert (
         f"next: networld train bc --task rb --dataset {RB} --settings tuning/choices.toml" in text
     )

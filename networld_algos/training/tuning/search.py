@@ -35,7 +35,8 @@ from networld_envs.store.workers import WorkerDiedError, Workers
 
 CHOICES = "choices.toml"
 
-OnTrial = Callable[[Subject, Result], None]
+OnTrial = Callable[[Subject, Result, bool], None]
+"""Called with what was searched, how a trial or a final ended, and whether it is a final."""
 
 
 def search(
@@ -56,7 +57,7 @@ def search(
         jobs: Number of parallel processes, with one thread each.
         on_start: Called with the numbers of trials that are done, and of all; once more, before the
             finals, with these included.
-        on_trial: Called after each trial and final.
+        on_trial: Called after each trial and each final, see `OnTrial`.
         also: Settings to try, over the best ones so far; one trial of a subject for each element
             that has some for it. They count among the trials.
 
@@ -101,7 +102,7 @@ def search(
                         known[study.subject.algorithm][study.subject.data] = study.chosen_fields()
                         write_choices(out / CHOICES, known)
                     if on_trial is not None and result.state != "stopped":
-                        on_trial(study.subject, result)
+                        on_trial(study.subject, result, job.is_final)
                     if result.signal:
                         signal.raise_signal(result.signal)  # the training had taken it
 
