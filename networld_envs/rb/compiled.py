@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_envs.physics.queueing import finite_queue
 from networld_envs.rb import kernels, task
 from networld_envs.rb.types import Params, State
 
@@ -46,24 +45,7 @@ def transition(
         float(params.burst_flip),
         (float(packets * params.burst_low), float(packets * params.burst_high)),
     )
-    served, arrivals = np.empty_like(sent), np.empty_like(sent)
-    for e, rng in enumerate(rngs):
-        served[e] = rng.binomial(sent[e], success[e])
-        arrivals[e] = rng.poisson(mean[e])
-    queue, dropped = finite_queue(state.queue, served, arrivals, params.buffer)
-    return State(
-        heads=state.heads,
-        conflicts=state.conflicts,
-        weights=state.weights,
-        burst=burst,
-        queue=queue,
-        arrivals=arrivals,
-        requests=requests,
-        grants=grants,
-        sent=sent,
-        served=served,
-        dropped=dropped,
-    )
+    return task.drawn(params, state, rngs, success, mean, requests, grants, sent, burst)
 
 
 def observe(params: Params, state: State) -> NDArray[np.float32]:

@@ -199,6 +199,33 @@ def transition(
     burst = state.burst ^ (uniform[:, agents:] < params.burst_flip)
     mean_arrivals = _mean_arrivals(params, state.weights, burst)
     sent = np.minimum(grants, state.queue)
+    return drawn(params, state, rngs, success, mean_arrivals, requests, grants, sent, burst)
+
+
+def drawn(
+    params: Params,
+    state: State,
+    rngs: Sequence[np.random.Generator],
+    success: NDArray[np.float64],
+    mean_arrivals: NDArray[np.float64],
+    requests: NDArray[np.int64],
+    grants: NDArray[np.int64],
+    sent: NDArray[np.int64],
+    burst: NDArray[np.bool_],
+) -> State:
+    """The state after a frame: draws what is received and what arrives, per node ``(E, N)``.
+
+    Args:
+        params: Parameters of the task.
+        state: State at the start of the frame.
+        rngs: One generator per environment.
+        success: Probability that a packet is received.
+        mean_arrivals: Packets.
+        requests: Resource blocks that were asked for.
+        grants: Resource blocks that were granted.
+        sent: Packets.
+        burst: ``(E, C)`` whether a cluster is in a burst.
+    """
     served = np.empty_like(sent)
     arrivals = np.empty_like(sent)
     for e, rng in enumerate(rngs):

@@ -300,9 +300,9 @@ class Study:
             return None
         scores = {trial.number: trial.value for trial in whole}
         if finalists := self._finalists:
-            found = {t.number: self._final_scores.get(t.number) for t in finalists}
-            passed = {number: score for number, score in found.items() if score is not None}
-            if passed and not self.finals():
+            known, numbers = self._final_scores, [trial.number for trial in finalists]
+            passed = {n: score for n in numbers if (score := known.get(n)) is not None}
+            if passed and known.keys() >= set(numbers):
                 scores = passed
         whole = [trial for trial in whole if trial.number in scores]
         first = first if first in whole else None
