@@ -126,7 +126,8 @@ class Row:
         latency_p50_ms: Median time of one decision of the whole batch.
         latency_p99_ms: 99th percentile of the same.
         bytes_per_step: Bytes sent per agent and step.
-        train_seconds: Wall-clock training time up to this evaluation.
+        train_seconds: Training time up to this evaluation: processor time on one core, wall-clock
+            time elsewhere, see `networld_algos.training.cpu.training_clock`.
         version: Package version.
         git_commit: Commit of the working tree, None outside a checkout.
         epochs: Transitions that the training has seen, over the transitions in its data; None for

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -53,6 +54,20 @@ def configure_cpu(device: str = "cpu") -> Products:
     if forced:
         return _use("oneDNN" if forced == "1" else "default")
     return _use(faster_products())
+
+
+def training_clock(device: str) -> Callable[[], float]:
+    """The clock, in seconds, by which trainings on a device are timed.
+
+    On a CPU with one thread, as `configure_cpu` sets, the time is that of the processor: minutes of
+    one core, to which other programs on the machine add next to nothing. With several threads or
+    another device it is wall-clock time.
+
+    Args:
+        device: Type of the model's device, such as ``"cpu"``.
+    """
+    alone = device == "cpu" and torch.get_num_threads() == 1
+    return time.process_time if alone else time.perf_counter
 
 
 def shared_environment() -> dict[str, str]:

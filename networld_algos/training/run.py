@@ -15,7 +15,6 @@ process.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -29,7 +28,7 @@ from networld_algos.data.batch import WindowSampler
 from networld_algos.data.episodes import Episodes
 from networld_algos.data.streams import Stream
 from networld_algos.training import checkpoint, distributed
-from networld_algos.training.cpu import keep_products
+from networld_algos.training.cpu import keep_products, training_clock
 from networld_algos.training.near import HeldOut, imitation_errors
 from networld_algos.training.train import OnUpdate, ShouldStop, train
 
@@ -60,7 +59,8 @@ class Progress:
 
     Attributes:
         updates: Updates done.
-        seconds: Time spent in updates, including those of interrupted processes.
+        seconds: Time spent in updates, including those of interrupted processes, by
+            `networld_algos.training.cpu.training_clock`.
         episodes: Number of episodes of the target task that the training was given.
         rows: Results of the evaluations so far, as JSON types.
         best: The weights that the last evaluation scored, if they were not the final ones.
@@ -206,12 +206,13 @@ def run_training(
     Raises:
         FloatingPointError: If a metric stops being finite, see `networld_algos.training.train`.
     """
+    clock = training_clock(next(algorithm.parameters()).device.type)
     for mark in training.marks:
         if progress.ended:
             break
         if mark <= progress.updates and checkpoint.exists(folder):
             continue  # done by an earlier process
-        begin = time.perf_counter()
+        begin = clock()
         first = progress.updates
         progress.updates = train(
             algorithm,
@@ -222,7 +223,7 @@ def run_training(
             on_update=on_update,
             should_stop=should_stop,
         )
-        progress.seconds += time.perf_counter() - begin
+        progress.seconds += clock() - begin
         if progress.updates < mark:
             if distributed.is_chief():
                 checkpoint.save(algorithm, folder, progress.to_extra())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -20,6 +22,7 @@ from networld_algos.training.cpu import (
     keep_products,
     machine,
     shared_environment,
+    training_clock,
 )
 from networld_algos.training.run import Training, resume, run_training
 
@@ -80,6 +83,19 @@ def test_a_user_can_say_which(monkeypatch):
     monkeypatch.setenv(SWITCH, "yes")
     with pytest.raises(ValueError, match=f"{SWITCH} must be 0 or 1, or not be set; got 'yes'"):
         configure_cpu()
+
+
+def test_trainings_on_one_core_are_timed_without_what_else_the_machine_does():
+    configure_cpu()
+    processor, wall = training_clock("cpu"), training_clock("cuda")
+    begin = processor(), wall()
+    time.sleep(0.2)  # as if another program had the core
+    assert processor() - begin[0] < 0.1 < 0.2 <= wall() - begin[1]
+    torch.set_num_threads(2)
+    try:
+        assert training_clock("cpu") is wall
+    finally:
+        torch.set_num_threads(1)
 
 
 @needs_onednn

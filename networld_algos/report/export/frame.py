@@ -51,7 +51,7 @@ class Run:
         reward: Average reward per agent and step, mean over networks.
         networks: Number of test networks.
         updates: Gradient steps.
-        minutes: Wall-clock minutes of training.
+        minutes: Minutes of training, see `train_seconds` of the rows.
         epochs: Transitions seen over transitions in the data.
         ms: Median time of one decision of the whole batch, in milliseconds.
         station_ms: Time of one decision of one station alone, in milliseconds.

@@ -188,6 +188,6 @@ def table(finals: Sequence[Final], display: Display) -> Table:
     ]
     caption = (
         "Cost of a score: median decision time, bytes sent per agent and decision, trainable "
-        "parameters and wall-clock training time. Values are medians over training seeds."
+        "parameters and training time. Values are medians over training seeds."
     )
     return Table("Cost", caption, columns, lines)

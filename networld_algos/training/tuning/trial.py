@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from networld_algos.data.episodes import HOLDOUT, Episodes
 from networld_algos.data.load import load_episodes
 from networld_algos.registry import ALGORITHMS, make, make_config
 from networld_algos.results.stats import normalised_score
-from networld_algos.training.cpu import configure_cpu
+from networld_algos.training.cpu import configure_cpu, training_clock
 from networld_algos.training.evaluate import evaluate
 from networld_algos.training.run import Progress, Training, resume, run_training
 from networld_algos.training.stopping import signals_stop
@@ -191,9 +190,9 @@ def _score(job: Job, model: Algorithm) -> float:
 def _updates_in(seconds: float, start: Any, data: Episodes, options: Options) -> int:
     """Number of updates that take ``seconds``, from the time of the first ones.
 
-    On a CPU the processor's time counts, so that other processes change nothing.
+    The time is that of `networld_algos.training.cpu.training_clock`.
     """
-    clock = time.process_time if options.device == "cpu" else time.perf_counter
+    clock = training_clock(options.device)
     begin, first = clock(), 0.0
     limit = min(MEASURE_S, MEASURE * seconds)
     most, ends = 1_000, [0.0]
