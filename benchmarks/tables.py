@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -47,9 +47,12 @@ DIGITS = {"cbf": 2, "rb": 2, "ns": 3}
 LAST = ("expert", "genie")
 QUALITIES = ("expert", "mixed", "legacy")
 LEGEND = (
-    "Median: of the scores on single networks, task by task. Failed: networks with a score below "
-    f"{FAILED_BELOW:g}.\n{RISING}: under-trained, the score on validation networks still rises by "
-    f"more than {training.RISE:g} point over the last\nquarter of the training."
+    "Median: of the scores on single networks, task by task, or once if it is the same on all. "
+    f"Failed: networks with a score below\n{FAILED_BELOW:g}. Seeds: of training. "
+    "‡: two seeds, whose interval is too narrow if they differ by more than networks do. †: one "
+    f"seed, an interval\nover its networks. {RISING}: under-trained, the score on validation "
+    f"networks still rises by more than {training.RISE:g} point over the last\nquarter of the "
+    "training."
 )
 BESIDE = ("networld (plan)",)
 """Variants that the table of scores has beside the methods; the report has all of them."""
@@ -103,19 +106,26 @@ def scores(quality: str, folder: Path = ROWS) -> str:
         [
             display.method(label),
             *(score_text(at.get((label, panel))) for panel in panels),
-            " / ".join(f"{f.median:.1f}" for f in mine),
-            " / ".join(f"{f.failed_percent:.3g}" for f in mine),
+            by_task(mine, lambda f: f"{f.median:.1f}"),
+            by_task(mine, lambda f: f"{f.failed_percent:.3g}"),
+            by_task(mine, lambda f: str(f.reward.seeds)),
         ]
         for label in dict.fromkeys(labels)
-        if (mine := [at[label, panel] for panel in panels if (label, panel) in at])
+        if any(mine := [at.get((label, panel)) for panel in panels])
     ]
     data = scoring.behaviours(rows, data_rewards())
     known = [data[panel].score if panel in data else None for panel in panels]
     cells = ["" if score is None else interval_text(score, 1) for score in known]
-    lines.append(["Training data", *cells, DASH, DASH])
+    lines.append(["Training data", *cells, DASH, DASH, DASH])
     head = f"normalised score, {quality} data [95% interval]"
     tasks = [f"`{task}`" for task, _ in panels]
-    return markdown([head, *tasks, "median", "failed, %"], lines)
+    return markdown([head, *tasks, "median", "failed, %", "seeds"], lines)
+
+
+def by_task(found: Sequence[summary.Final | None], text: Callable[[summary.Final], str]) -> str:
+    """``"96.2 / 99.9 / 99.8"``, or one value if it is the same on all tasks; a dash for None."""
+    values = [DASH if final is None else text(final) for final in found]
+    return values[0] if len(set(values)) == 1 else " / ".join(values)
 
 
 def score_text(final: summary.Final | None) -> str:

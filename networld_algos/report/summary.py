@@ -284,6 +284,15 @@ def pairs(first: Final, second: Final) -> dict[int, tuple[Floats, Floats]]:
     return {seed: (of_first[seed], of_second[seed]) for seed in of_first if seed in of_second}
 
 
+def differences(first: Final, second: Final) -> dict[int, Floats]:
+    """Seed -> score of the first minus the second on every network, for the seeds of both."""
+    found = pairs(first, second)
+    if not found:
+        return {}
+    mine, others = zip(*found.values(), strict=True)
+    return dict(zip(found, stats.differences(mine, others), strict=True))
+
+
 def strata(finals_: Sequence[Final]) -> dict[str, list[Floats]]:
     """Label -> seed scores of every panel, for the methods scored in all panels."""
     return {

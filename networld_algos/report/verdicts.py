@@ -58,7 +58,7 @@ class Rival:
         standing: What follows from ``lead``.
         seeds: Number of training seeds that it shares with the leader.
         p_value: Two-sided p-value of the lead; NaN where nothing is decided.
-        is_confirmed: Whether the lead holds after the correction over all leads of all panels.
+        is_confirmed: Whether the lead holds after the correction for all `comparisons`.
     """
 
     final: Final
@@ -168,15 +168,20 @@ def verdicts(
     return _corrected(out)
 
 
-def leads(found: Sequence[Verdict]) -> int:
-    """Number of leads that are judged, which the correction counts."""
-    return sum(not math.isnan(rival.p_value) for v in found for rival in v.rivals)
+def comparisons(found: Sequence[Verdict]) -> int:
+    """Number of comparisons that the correction counts: all pairs of methods of decided panels.
+
+    Only leads of the best method are judged. But which one is best was seen in the same rows, so
+    every other pair could have been among them.
+    """
+    judged = [sum(not math.isnan(rival.p_value) for rival in v.rivals) for v in found]
+    return sum(math.comb(rivals + 1, 2) for rivals in judged)
 
 
 def _corrected(found: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts, with the leads that hold after Holm's correction over all of them."""
+    """The verdicts, with the leads that hold after Holm's correction for `comparisons`."""
     rivals = [rival for v in found for rival in v.rivals]
-    holds = iter(holm([rival.p_value for rival in rivals]))
+    holds = iter(holm([rival.p_value for rival in rivals], among=comparisons(found)))
     return [
         replace(
             v,

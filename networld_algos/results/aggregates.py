@@ -1,4 +1,4 @@
-"""Statistics over several tasks: interquartile mean, probability of improvement, min-max score.
+"""Statistics over several tasks: means, probability of improvement, min-max score.
 
 Definitions follow Agarwal et al., "Deep reinforcement learning at the edge of the statistical
 precipice", NeurIPS 2021, wherever that paper has one. A *stratum* is the array ``(n,)`` of the
@@ -8,13 +8,73 @@ scores of one method on one task, one value per seed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from networld_algos.results import stats
-from networld_algos.results.stats import Floats
+from networld_algos.results.crossed import crossed_estimate, mean_estimate
+from networld_algos.results.stats import ENOUGH_SEEDS, Floats, Interval, Method
+
+Table = tuple[str, Mapping[int, ArrayLike]]
+"""Task, and seed -> values ``(episodes,)`` of that seed's evaluation."""
+
+
+def mean_interval(
+    tables: Sequence[Table],
+    rng: np.random.Generator,
+    paired: bool = False,
+    confidence: float = 0.95,
+) -> Interval | None:
+    """Mean over targets, with an interval that counts how seeds and networks vary.
+
+    Tasks are independent of each other. Targets of one task, such as its deployments, are not:
+    their trainings start from the same model, and their networks have the same seeds. So they are
+    averaged first, seed by seed and network by network, over the seeds that all of them have. The
+    interval is then that of `networld_algos.results.crossed.mean_estimate`, in which every task
+    has the seeds it has and counts with its number of targets. With two seeds, it is a bootstrap
+    as in `networld_algos.results.stats.seed_interval`.
+
+    Args:
+        tables: One for each target.
+        rng: Used only for a bootstrap.
+        paired: Whether values are differences, whose interval is Student's t with two seeds, too.
+        confidence: Coverage.
+
+    Returns:
+        The mean, without limits if a task has a single seed; None if targets of a task share none.
+    """
+    groups: dict[str, list[Mapping[int, ArrayLike]]] = {}
+    for task, table in tables:
+        groups.setdefault(task, []).append(table)
+    if not all(set.intersection(*map(set, group)) for group in groups.values()):
+        return None
+    weights = [float(len(group)) for group in groups.values()]
+    averaged = [_averaged(group) for group in groups.values()]
+    fewest = min(map(len, averaged))
+    if fewest == 1:
+        value = float(np.average([table.mean() for table in averaged], weights=weights))
+        return Interval(value, np.nan, np.nan, 1, Method.T)
+    if paired or fewest >= ENOUGH_SEEDS:
+        both = mean_estimate([crossed_estimate(table) for table in averaged], weights)
+        return stats.as_interval(both, confidence)
+    return stats.network_bootstrap(averaged, partial(task_mean, weights=weights), rng, confidence)
+
+
+def task_mean(strata: list[Floats], weights: Sequence[float] | None = None) -> Floats:
+    """Mean over tasks of the mean over seeds; each stratum is ``(..., n_k)``."""
+    return np.average([x.mean(axis=-1) for x in strata], axis=0, weights=weights)
+
+
+def _averaged(tables: Sequence[Mapping[int, ArrayLike]]) -> Floats:
+    """Mean ``(S, K)`` over tables; ``(S, 1)`` if their numbers of networks differ."""
+    seeds = sorted(set.intersection(*map(set, tables)))
+    runs = [[stats.vector(table[seed]) for seed in seeds] for table in tables]
+    if len({len(run) for table in runs for run in table}) > 1:
+        runs = [[run.mean(keepdims=True) for run in table] for table in runs]
+    return np.mean(runs, axis=0)
 
 
 def interquartile_mean(values: ArrayLike) -> Floats:
@@ -47,7 +107,7 @@ def improvement_interval(
     rng: np.random.Generator,
     confidence: float = 0.95,
     resamples: int = 1000,
-) -> stats.Interval:
+) -> Interval:
     """`probability_of_improvement` with a stratified bootstrap interval."""
     if len(x) != len(y):
         raise ValueError(f"X and Y must have the same tasks, got {len(x)} and {len(y)}")

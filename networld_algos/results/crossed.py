@@ -140,28 +140,43 @@ def share_limits(percent: float, networks: int, confidence: float = 0.95) -> tup
     return 100.0 * low, 100.0 * high
 
 
-def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
+def mean_estimate(estimates: Sequence[Estimate], weights: Sequence[float] = ()) -> Estimate:
     """Mean of independent estimates, such as those of several tasks.
 
-    Parts of the same kind are added, with Satterthwaite's degrees of freedom. A part that is not
-    known for a task, because it has one network or one seed, counts as zero there. The numbers of
-    seeds and networks are the smallest of all.
+    Parts of the same kind are added, with Satterthwaite's degrees of freedom, because adding the
+    squares of half-widths would give three tasks with three seeds each an interval that is 1.6
+    times too wide. If one task dominates, 95% intervals of three seeds miss in 6% of cases, and
+    smaller errors are up to twice as frequent as they should be
+    (`networld_algos.results.claims.check` allows for it).
+
+    A part that is not known for a task, because it has one network or one seed, counts as zero
+    there. The numbers of seeds and networks are the smallest of all.
+
+    Args:
+        estimates: The estimates.
+        weights: One positive number for each; equal by default.
     """
+    share = np.array(weights or [1.0] * len(estimates))
+    share = share / share.sum()
     return Estimate(
-        float(np.mean([e.value for e in estimates])),
-        _mean_part([e.of_seeds for e in estimates]),
-        _mean_part([e.of_networks for e in estimates]),
+        float(np.dot(share, [e.value for e in estimates])),
+        _mean_part([e.of_seeds for e in estimates], share),
+        _mean_part([e.of_networks for e in estimates], share),
         min(e.seeds for e in estimates),
         min(e.networks for e in estimates),
     )
 
 
-def _mean_part(parts: Sequence[Part | None]) -> Part | None:
-    known = [part for part in parts if part is not None]
-    if not known:
+def _mean_part(parts: Sequence[Part | None], share: Floats) -> Part | None:
+    scaled = [
+        Part(part.variance * float(w) ** 2, part.freedom)
+        for part, w in zip(parts, share, strict=True)
+        if part is not None
+    ]
+    if not scaled:
         return None
-    variance = sum(part.variance for part in known)
+    variance = sum(part.variance for part in scaled)
     if variance == 0.0:
-        return known[0]
-    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in known)
-    return Part(variance / len(parts) ** 2, freedom)
+        return scaled[0]
+    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in scaled)
+    return Part(variance, freedom)

@@ -40,7 +40,7 @@ def paired_p_value(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> float:
     return crossed_estimate(np.stack(found)).p_value
 
 
-def holm(p_values: Sequence[float], error: float = ERROR) -> list[bool]:
+def holm(p_values: Sequence[float], error: float = ERROR, among: int = 0) -> list[bool]:
     """Which comparisons hold after Holm's correction for their number.
 
     The smallest value is compared with ``error / m``, the next with ``error / (m - 1)``, and so on
@@ -49,11 +49,14 @@ def holm(p_values: Sequence[float], error: float = ERROR) -> list[bool]:
     Args:
         p_values: One for each comparison; NaN for one that cannot be decided and does not count.
         error: Probability that any is wrong.
+        among: Number m of comparisons from which these were selected because of what they showed,
+            such as those with the best of several methods; by default they are all.
     """
     known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
+    total = max(among, len(known))
     holds = [False] * len(p_values)
     for done, i in enumerate(sorted(known, key=lambda i: p_values[i])):
-        if p_values[i] > error / (len(known) - done):
+        if p_values[i] > error / (total - done):
             break
         holds[i] = True
     return holds

@@ -12,18 +12,13 @@ precipice", NeurIPS 2021, wherever that paper has one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from networld_algos.results.crossed import (
-    Estimate,
-    Part,
-    crossed_estimate,
-    mean_estimate,
-)
+from networld_algos.results.crossed import Estimate, Part, crossed_estimate
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[list[Floats]], Floats]
@@ -110,10 +105,11 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     x = vector(values)
     if len(x) == 1:
         return Interval(float(x[0]), np.nan, np.nan, 1, Method.T)
-    return _as_interval(crossed_estimate(x[:, None]), confidence)
+    return as_interval(crossed_estimate(x[:, None]), confidence)
 
 
-def _as_interval(estimate: Estimate, confidence: float = 0.95) -> Interval:
+def as_interval(estimate: Estimate, confidence: float = 0.95) -> Interval:
+    """An estimate with its interval, which Student's t gives."""
     method = Method.T if estimate.networks == 1 else Method.CROSSED
     return Interval(estimate.value, *estimate.limits(confidence), estimate.seeds, method)
 
@@ -148,7 +144,7 @@ def seed_interval(
         return t_interval([run.mean() for run in data], confidence)
     table = np.stack(data)
     if len(data) >= ENOUGH_SEEDS:
-        return _as_interval(crossed_estimate(table), confidence)
+        return as_interval(crossed_estimate(table), confidence)
     draws = network_draws(table, rng, RESAMPLES).mean(axis=-1)
     low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Interval(float(table.mean()), float(low), float(high), len(data), Method.NETWORKS)
@@ -199,7 +195,8 @@ def network_bootstrap(
 ) -> Interval:
     """Interval of a statistic of several tasks; seeds and networks of each task are drawn anew.
 
-    Where the seeds of a task were not scored on the same networks, only seeds are drawn.
+    Its count is the smallest number of seeds of a task. Where the seeds of a task were not scored
+    on the same networks, only seeds are drawn.
 
     Args:
         tables: For each task, one entry ``(episodes,)`` per seed.
@@ -214,12 +211,15 @@ def network_bootstrap(
     stacked = [np.stack([vector(run) for run in runs]) for runs in tables]
     draws = statistic([network_draws(table, rng, resamples) for table in stacked])
     low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    count = sum(map(len, means))
+    count = min(map(len, means))
     return Interval(float(statistic(means)), float(low), float(high), count, Method.NETWORKS)
 
 
 def paired_interval(
-    x: Sequence[ArrayLike], y: Sequence[ArrayLike], rng: np.random.Generator
+    x: Sequence[ArrayLike],
+    y: Sequence[ArrayLike],
+    rng: np.random.Generator,
+    confidence: float = 0.95,
 ) -> Interval:
     """Mean of X minus Y, paired by seed and network, with an interval that counts how both vary.
 
@@ -233,8 +233,8 @@ def paired_interval(
     """
     found = differences(x, y)
     if not have_same_networks(found):
-        return seed_interval(found, rng)
-    return _as_interval(crossed_estimate(np.stack(found)))
+        return seed_interval(found, rng, confidence)
+    return as_interval(crossed_estimate(np.stack(found)), confidence)
 
 
 def differences(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> list[Floats]:
@@ -246,30 +246,6 @@ def differences(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> list[Floats]:
     if len({len(values) for pair in pairs for values in pair}) == 1:
         return [a - b for a, b in pairs]
     return [np.array([a.mean() - b.mean()]) for a, b in pairs]
-
-
-def mean_interval(
-    tables: Sequence[Sequence[ArrayLike]], rng: np.random.Generator, paired: bool = False
-) -> Interval:
-    """Mean over tasks, which are independent of each other, of `seed_interval` in each.
-
-    Args:
-        tables: For each task, one entry ``(episodes,)`` per seed, equally many everywhere.
-        rng: Used only for a bootstrap.
-        paired: Whether the entries are `differences`, see `paired_interval`.
-    """
-    data = [[vector(run) for run in runs] for runs in tables]
-    if not all(map(have_same_networks, data)):
-        return t_interval(np.mean([[run.mean() for run in runs] for runs in data], axis=0))
-    if not paired and len(data[0]) < ENOUGH_SEEDS:
-        found = network_bootstrap(data, task_mean, rng)
-        return replace(found, count=len(data[0]))
-    return _as_interval(mean_estimate([crossed_estimate(np.stack(runs)) for runs in data]))
-
-
-def task_mean(strata: list[Floats]) -> Floats:
-    """Mean over tasks of the mean over seeds; each stratum is ``(..., n_k)``."""
-    return np.mean([stratum.mean(axis=-1) for stratum in strata], axis=0)
 
 
 def bootstrap(

@@ -36,25 +36,27 @@ def test_medians_failed_networks_and_under_trained_results_are_those_of_the_repo
         f for f in finals if f.label == "ma-iql" and f.panel == ("rb", "networld/rb/mixed-v0")
     ]
     line = next(x for x in tables.scores("mixed").split("\n") if x.startswith("| MA-IQL "))
-    medians, failed = (cell.split(" / ") for cell in line.split(" | ")[4:])
+    medians, failed = (cell.split(" / ") for cell in line.split(" | ")[4:6])
     assert medians[1] == f"{mine.median:.1f}"
     assert float(failed[1]) == pytest.approx(mine.failed_percent, abs=0.05)
     calm = replace(mine, rise=Interval(0.0, -0.5, 0.5, 5, Method.T))
     rising = replace(mine, rise=Interval(1.5, 1.0, 2.0, 5, Method.T))
     assert tables.score_text(rising) == f"{tables.score_text(calm)} \N{UPWARDS ARROW}"
     assert tables.score_text(None) == ""
+    assert tables.by_task([calm, None, calm], lambda f: f.label) == "ma-iql / \N{EN DASH} / ma-iql"
+    assert tables.by_task([calm, calm], lambda f: f.label) == "ma-iql"
 
 
 def test_the_rows_give_a_table_of_scores(tables, monkeypatch, capsys):
     table = tables.scores("expert")
     head, ruler, *lines = table.split("\n")
-    assert head.split(" | ")[1:] == ["`cbf`", "`rb`", "`ns`", "median", "failed, % |"]
-    assert ruler == "| --- | --- | --- | --- | --- | --- |"
+    assert head.split(" | ")[1:] == ["`cbf`", "`rb`", "`ns`", "median", "failed, %", "seeds |"]
+    assert ruler == "| --- | --- | --- | --- | --- | --- | --- |"
     assert lines[0].startswith("| NetWorld | ")
     assert lines[-1].startswith("| Training data | ")
     assert all(line.count("[") == 3 for line in lines[:-1])
-    assert all(line.count(" / ") == 4 for line in lines[:-1])
-    assert "score below 50" in tables.LEGEND
+    assert all(line.count(" / ") in (2, 4) for line in lines[:-1])
+    assert "score below\n50" in tables.LEGEND
     assert "\N{UPWARDS ARROW}" in tables.LEGEND
     monkeypatch.setattr("sys.argv", ["tables.py", "--rows", str(tables.ROWS)])
     tables.main()

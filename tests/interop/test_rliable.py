@@ -9,6 +9,7 @@ from networld_algos.results.aggregates import (
     improvement_interval,
     pooled_iqm,
     probability_of_improvement,
+    task_mean,
 )
 from networld_algos.results.profiles import performance_profile, profile_band
 
@@ -59,7 +60,7 @@ def assert_equal_intervals(mine, low_high, reps):
 
 @pytest.mark.parametrize(
     ("ours", "reference"),
-    [(pooled_iqm, metrics.aggregate_iqm), (stats.task_mean, metrics.aggregate_mean)],
+    [(pooled_iqm, metrics.aggregate_iqm), (task_mean, metrics.aggregate_mean)],
     ids=["IQM", "mean"],
 )
 def test_aggregates_and_their_intervals(scores, ours, reference):

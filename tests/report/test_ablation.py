@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,9 +15,9 @@ def test_ablations_are_differences_paired_by_seed():
     assert {a.label for a in found} == set(ABLATIONS) - {"networld"}
     assert len(found) == 3 * 4  # three tasks and their mean
     for a in found:
-        assert a.change.value == pytest.approx(a.score.value - a.base.value)
+        assert a.change.value == pytest.approx(a.score.value - a.base_score.value)
         # The spread that seeds share is taken out.
-        change, score, base = (i.high - i.low for i in (a.change, a.score, a.base))
+        change, score, base = (i.high - i.low for i in (a.change, a.score, a.base_score))
         assert change < 0.7 * np.hypot(score, base)
     by_key = {(a.label, a.panel[0]): a for a in found}
     mean = np.mean([by_key["no message", t].change.value for t in REFERENCES])
@@ -23,6 +25,29 @@ def test_ablations_are_differences_paired_by_seed():
     assert table.verdict(by_key["no message", "rb"].change) == "loss"
     assert table.verdict(by_key["no guidance", "cbf"].change) == "undecided"
     assert ablation.ablations([f for f in finals if f.label != "networld"], rng) == []
+
+
+def test_a_change_to_a_variant_is_compared_with_the_variant():
+    labels = ["networld", "plan", "plan, no guidance", "plan, no guidance, 4 steps", "planless"]
+    bases = {label: ablation.base_of(label, "networld", labels) for label in labels}
+    assert bases["plan, no guidance"] == "plan"
+    assert bases["plan, no guidance, 4 steps"] == "plan, no guidance"
+    assert bases["plan"] == bases["planless"] == bases["networld"] == "networld"
+    rng = np.random.default_rng(0)
+    rows = ablation_rows()
+    names = {"no message": "plan", "no guidance": "plan, no guidance"}
+    rows = [replace(row, label=names.get(row.label, row.label)) for row in rows]
+    finals = summary.finals(reference_rows(20) + rows, "ablation", rng)
+    found = ablation.ablations(finals, rng)
+    scores = {(f.label, f.panel): f.score.value for f in finals}
+    for a in found:
+        assert a.base == ("plan" if a.label == "plan, no guidance" else "networld")
+        if a.panel != ablation.MEAN:
+            difference = scores[a.label, a.panel] - scores[a.base, a.panel]
+            assert a.change.value == pytest.approx(difference)
+    # Without the plans beside it, a change to them is one of the full method.
+    alone = ablation.ablations([f for f in finals if f.label != "plan"], rng)
+    assert {a.base for a in alone} == {"networld"}
 
 
 def test_the_finding_counts_changes_and_names_the_largest_loss(display):

@@ -67,9 +67,9 @@ def test_the_first_screen_says_who_wins_by_how_much_how_surely_and_at_what_cost(
     assert not made.warning
 
 
-def test_every_win_says_whether_it_holds_among_all_leads(made, compared, display, tmp_path):
+def test_every_win_says_whether_it_holds_among_all_comparisons(made, compared, display, tmp_path):
     table = made.tables[0]
-    assert "of all 15 leads" in table.caption  # three cards with five rivals each
+    assert "of all 45 comparisons" in table.caption  # three cards, each with 15 pairs of 6 methods
     column = [c.name for c in table.columns].index("Corrected")
     for card, line in zip(cards_of(made), table.lines, strict=True):
         said = [text for text in card.lines if text.endswith("when corrected")]

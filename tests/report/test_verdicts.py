@@ -7,7 +7,7 @@ from networld_algos.report.verdicts import (
     Outcome,
     Standing,
     Verdict,
-    leads,
+    comparisons,
     representatives,
     standing,
     verdicts,
@@ -135,7 +135,7 @@ def test_standing_follows_from_the_interval(low, high, expected):
 
 
 def test_a_lead_that_is_barely_sure_does_not_hold_among_many():
-    """A p-value of 4% decides one comparison; one of five such leads is what chance gives."""
+    """A p-value of 4% decides one comparison; one such lead among 15 pairs is what chance gives."""
     near, others = {"a": 90.0, "b": 88.0}, dict.fromkeys("cdef", 89.9)
     spread = next(
         s for s in np.arange(0.5, 8.0, 0.1) if 0.02 < decided(near, 5, s).rivals[0].p_value < 0.05
@@ -143,7 +143,7 @@ def test_a_lead_that_is_barely_sure_does_not_hold_among_many():
     alone, crowd = decided(near, 5, spread), decided(near | others, 5, spread)
     assert alone.outcome is Outcome.WIN
     assert alone.is_confirmed
-    assert leads([crowd]) == 5
+    assert comparisons([crowd]) == 15
     (lead,) = [r for r in crowd.rivals if r.final.label == "b"]
     assert lead.standing is Standing.BEATEN
     assert not lead.is_confirmed
@@ -153,5 +153,5 @@ def test_a_lead_that_is_barely_sure_does_not_hold_among_many():
 
 def test_leads_of_too_few_seeds_are_not_counted():
     found = decided({"a": 90.0, "b": 60.0}, seeds=2)
-    assert leads([found]) == 0
+    assert comparisons([found]) == 0
     assert not found.is_confirmed

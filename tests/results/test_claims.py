@@ -127,6 +127,10 @@ def test_only_a_refutation_is_corrected_for_the_number_of_comparisons():
     rule = {"rule": ahead(2.3)}
     assert one([above(**rule)], rows).verdict == "refuted"
     assert one([above(**rule) for _ in range(24)], rows).verdict == "undecided"
+    open_ = one([above(**rule) for _ in range(24)], rows).findings[0]
+    assert open_.coverage == many.confidence  # the interval shown is the one that fails to refute
+    assert open_.high > 2.3
+    assert many.findings[0].coverage == pytest.approx(0.95)
     low = one([above(rule=ahead(5.0)) for _ in range(24)], rows)
     assert low.verdict == "refuted"
     widths = [found.findings[0].high - found.findings[0].low for found in (alone, low)]
@@ -161,6 +165,30 @@ def test_wrong_verdicts_of_a_whole_claim_are_as_rare_as_it_says():
     assert np.mean(wrong["refuted"]) < 0.05
     assert np.mean(wrong["holds"]) < 0.05
     assert np.mean(wrong["each"]) > 0.05  # refutations without correction
+
+
+def test_refutations_of_a_mean_are_rare_when_one_task_varies_most():
+    """Degrees of freedom of such a mean are too many; comparisons on tasks count, to allow for it.
+
+    Three seeds, three tasks, four methods as good as NetWorld, and a rule that is exactly met.
+    """
+    rng = np.random.default_rng(0)
+    tasks = {"cbf": 4.0, "rb": 0.8, "ns": 0.8}
+    comparisons = [above(task, label, within(0.0)) for task in tasks for label in "abcd"]
+    claim = Claim("key", "Text", "IV", "expert data", tuple(comparisons), over_tasks=True)
+
+    class Drawn(Scores):
+        def __init__(self):
+            pass
+
+        def scores(self, task, pick):
+            return {s: rng.normal(0, tasks[task]) + rng.normal(0, 1, 8) for s in range(3)}
+
+    wrong = [
+        answer(replace(claim, measure=Drawn.scores), Drawn()).verdict is Verdict.REFUTED
+        for _ in range(400)
+    ]
+    assert np.mean(wrong) < 0.05
 
 
 def test_the_worst_task_decides_and_what_is_missing_is_said():

@@ -1,5 +1,8 @@
+import math
+
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from networld_algos.results.crossed import crossed_estimate
 from networld_algos.results.multiple import holm, paired_p_value
@@ -15,6 +18,30 @@ def test_holm_stops_at_the_first_that_does_not_hold():
 
 def test_what_cannot_be_decided_does_not_count():
     assert holm([0.04, np.nan]) == [True, False]
+
+
+def test_selected_comparisons_are_corrected_for_all_they_were_selected_from():
+    assert holm([0.01, 0.04], among=5) == [True, False]
+    assert holm([0.011, 0.04], among=5) == [False, False]
+    assert holm([0.01, 0.0125], among=5) == [True, True]
+
+
+def test_leads_of_the_best_of_equal_methods_rarely_hold():
+    """Which method is best is seen in the rows that are then tested: leads are the largest."""
+    rng = np.random.default_rng(0)
+    panels, methods, seeds, suites = 9, 6, 5, 1000
+    wrong = {0: 0, panels * math.comb(methods, 2): 0}
+    for _ in range(suites):
+        table = rng.normal(size=(panels, methods, seeds))
+        best = table.mean(axis=-1).argmax(axis=-1)
+        gaps = table[np.arange(panels), best][:, None] - table
+        others = gaps[np.arange(methods) != best[:, None]]
+        p_values = ttest_1samp(others, 0.0, axis=-1).pvalue.tolist()
+        for among in wrong:
+            wrong[among] += any(holm(p_values, among=among))
+    few, all_pairs = wrong.values()
+    assert few > 0.07 * suites  # the 45 leads alone are too few to allow for
+    assert all_pairs < 0.05 * suites
 
 
 def test_the_p_value_is_that_of_the_interval():

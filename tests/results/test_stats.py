@@ -11,9 +11,11 @@ from networld_algos.results import curves, stats
 from networld_algos.results.aggregates import (
     improvement_interval,
     interquartile_mean,
+    mean_interval,
     paper_score,
     pooled_iqm,
     probability_of_improvement,
+    task_mean,
 )
 from networld_algos.results.crossed import crossed_estimate, mean_estimate
 from networld_algos.results.profiles import performance_profile, profile_band
@@ -92,31 +94,69 @@ def test_network_bootstrap_draws_networks_too_with_any_number_of_seeds():
     tables = [
         rng.normal(k, 12, (1, 30)) + rng.normal(0, 1, (5, 1)) + np.zeros((5, 30)) for k in (40, 60)
     ]
-    found = stats.network_bootstrap(tables, stats.task_mean, rng)
+    found = stats.network_bootstrap(tables, task_mean, rng)
     means = [table.mean(axis=1) for table in tables]
     assert found.value == pytest.approx(np.mean(means))
-    assert (found.method, found.count, found.sign) == ("bootstrap over seeds and networks", 10, "")
+    assert (found.method, found.count, found.sign) == ("bootstrap over seeds and networks", 5, "")
     half = 1.96 * np.hypot(*(crossed_estimate(table).error for table in tables)) / 2
     assert_allclose([found.low, found.high], found.value + np.array([-half, half]), atol=0.1 * half)
-    over_seeds = stats.bootstrap(means, stats.task_mean, rng)
+    over_seeds = stats.bootstrap(means, task_mean, rng)
     assert found.high - found.low > 4 * (over_seeds.high - over_seeds.low)
     other = [[[1.0, 3.0], [5.0]], [[2.0], [3.0]]]  # not the same networks in the first task
-    assert stats.network_bootstrap(other, stats.task_mean, rng).method == "bootstrap over seeds"
+    assert stats.network_bootstrap(other, task_mean, rng).method == "bootstrap over seeds"
+
+
+def by_seed(*runs):
+    return dict(enumerate(runs))
 
 
 def test_the_mean_over_tasks_counts_seeds_and_networks_of_every_task():
     rng = np.random.default_rng(0)
     tables = [rng.normal(0, 9, (1, 40)) + rng.normal(k, 2, (4, 40)) for k in (10, 20, 60)]
-    found = stats.mean_interval([list(table) for table in tables], rng)
+    found = mean_interval([(f"task {k}", by_seed(*t)) for k, t in enumerate(tables)], rng)
     expected = mean_estimate([crossed_estimate(table) for table in tables])
     assert_allclose([found.value, found.low, found.high], [expected.value, *expected.limits()])
     assert (found.seeds, found.method) == (4, "t over seeds and networks")
-    two = [list(table[:2]) for table in tables]
-    assert (found2 := stats.mean_interval(two, rng)).sign == "‡"
+    two = [(f"task {k}", by_seed(*t[:2])) for k, t in enumerate(tables)]
+    assert (found2 := mean_interval(two, rng)).sign == "‡"
     assert found2.seeds == 2
-    assert stats.mean_interval(two, rng, paired=True).method == "t over seeds and networks"
-    unequal = [[[1.0, 3.0], [5.0]], [[2.0], [3.0]]]
-    assert stats.mean_interval(unequal, rng) == stats.t_interval([2.0, 4.0])
+    assert mean_interval(two, rng, paired=True).method == "t over seeds and networks"
+
+
+def test_every_task_counts_with_the_seeds_it_has():
+    rng = np.random.default_rng(0)
+    tables = [rng.normal(k, 2, (s, 40)) for k, s in ((10, 5), (20, 3), (60, 4))]
+    dicts = [{s + k: run for s, run in enumerate(t)} for k, t in enumerate(tables)]
+    found = mean_interval([(f"task {k}", t) for k, t in enumerate(dicts)], rng)
+    expected = mean_estimate([crossed_estimate(table) for table in tables])
+    assert_allclose([found.value, found.low, found.high], [expected.value, *expected.limits()])
+    assert found.seeds == 3
+    single = mean_interval([("a", dicts[0]), ("b", {0: [1.0, 2.0]})], rng)
+    assert (single.value, single.seeds) == ((tables[0].mean() + 1.5) / 2, 1)
+    assert math.isnan(single.low)
+
+
+def test_targets_of_one_task_are_averaged_before_they_count_as_one():
+    """They start from the same model, so that a bad seed is bad on all of them."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(0, 3, (3, 1))
+    first, second, other = (shared + rng.normal(0, 1, (3, 40)) for _ in range(3))
+    found = mean_interval(
+        [("rb", by_seed(*first)), ("rb", by_seed(*second)), ("ns", by_seed(*other))], rng
+    )
+    whole = mean_estimate(
+        [crossed_estimate((first + second) / 2), crossed_estimate(other)], weights=[2.0, 1.0]
+    )
+    assert_allclose([found.value, found.low, found.high], [whole.value, *whole.limits()])
+    assert_allclose(found.value, np.mean([first, second, other]))
+    apart = mean_estimate([crossed_estimate(t) for t in (first, second, other)])
+    assert apart.limits()[1] - apart.limits()[0] < 0.7 * (found.high - found.low)
+    # Only their common seeds, and only means where numbers of networks differ.
+    short = mean_interval([("rb", by_seed(*first)), ("rb", {2: second[2], 3: first[0]})], rng)
+    assert (short.seeds, short.value) == (1, np.mean([first[2], second[2]]))
+    uneven = mean_interval([("rb", by_seed([1.0, 3.0], [5.0])), ("rb", by_seed([2.0], [3.0]))], rng)
+    assert (uneven.value, uneven.seeds) == (3.0, 2)
+    assert mean_interval([("rb", {0: [1.0]}), ("rb", {1: [2.0]})], rng) is None
 
 
 def test_seed_interval_falls_back_to_episodes_and_says_so():
@@ -161,16 +201,14 @@ def test_interquartile_mean_ignores_outliers():
 
 
 def test_task_mean_weights_tasks_equally():
-    assert stats.task_mean([np.array([0.0]), np.array([10.0, 10.0, 10.0])]) == 5.0
+    assert task_mean([np.array([0.0]), np.array([10.0, 10.0, 10.0])]) == 5.0
 
 
 def test_bootstrap_enumerates_a_two_seed_stratum():
     # The mean of two draws from {0, 1} is 0, 1/2, 1 with probability 1/4, 1/2, 1/4.
-    interval = stats.bootstrap(
-        [[0.0, 1.0]], stats.task_mean, np.random.default_rng(0), confidence=0.4
-    )
+    interval = stats.bootstrap([[0.0, 1.0]], task_mean, np.random.default_rng(0), confidence=0.4)
     assert (interval.value, interval.low, interval.high) == (0.5, 0.5, 0.5)
-    wide = stats.bootstrap([[0.0, 1.0]], stats.task_mean, np.random.default_rng(0), confidence=0.6)
+    wide = stats.bootstrap([[0.0, 1.0]], task_mean, np.random.default_rng(0), confidence=0.6)
     assert (wide.low, wide.high) == (0.0, 1.0)
 
 
@@ -182,7 +220,7 @@ def test_bootstrap_resamples_inside_strata_only():
     assert set(np.unique(low)) == {1.0, 2.0}
     assert set(np.unique(high)) == {10.0, 20.0, 30.0}
     # Tasks far apart add nothing to the interval when each has no spread.
-    constant = stats.bootstrap([[0.0] * 3, [100.0] * 3], stats.task_mean, rng)
+    constant = stats.bootstrap([[0.0] * 3, [100.0] * 3], task_mean, rng)
     assert (constant.low, constant.high) == (50.0, 50.0)
 
 
@@ -195,7 +233,7 @@ def test_bootstrap_equals_a_loop_over_the_same_draws():
 
 
 def test_bootstrap_depends_on_the_generator_only():
-    args = [[1.0, 2.0, 4.0, 9.0]], stats.task_mean
+    args = [[1.0, 2.0, 4.0, 9.0]], task_mean
     first = stats.bootstrap(*args, np.random.default_rng(0), resamples=50)
     assert first == stats.bootstrap(*args, np.random.default_rng(0), resamples=50)
     assert first != stats.bootstrap(*args, np.random.default_rng(1), resamples=50)

@@ -38,6 +38,7 @@ from networld_algos.report.table import (
     verdict,
 )
 from networld_algos.results import stats
+from networld_algos.results.aggregates import mean_interval
 from networld_algos.results.display import Display
 from networld_algos.results.stats import MATTERS, Floats, Interval
 from networld_algos.results.text import count, minus
@@ -54,16 +55,18 @@ class AblationChange:
         panel: (task, dataset), or `MEAN`.
         algorithm: Key in ``ALGORITHMS``, which is also the label of the full method.
         label: Name of the ablation.
+        base: Name of what it is compared with, see `base_of`.
         score: Its normalised score.
-        base: Normalised score of the full method over the same seeds.
-        change: ``score - base``, paired by seed and network.
+        base_score: Normalised score of ``base`` over the same seeds.
+        change: ``score - base_score``, paired by seed and network.
     """
 
     panel: Panel
     algorithm: str
     label: str
+    base: str
     score: Interval
-    base: Interval
+    base_score: Interval
     change: Interval
 
 
@@ -87,9 +90,9 @@ def make(source: Source) -> Section:
             "ablations",
             figures,
             describe(found, source.display),
-            "Change in normalised score when one part of the method is removed or replaced, "
+            "Change in normalised score when one part of a method is removed or replaced, "
             "paired by training seed and network. Marker: mean. Bar: 95% interval. Left of the "
-            "line: worse than the full method.",
+            "line: worse than the full method or, for a variant of the plans, than the plans.",
         )
     )
     section.parts += [
@@ -120,58 +123,69 @@ def finding(found: Sequence[AblationChange], display: Display) -> str:
 
 
 def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[AblationChange]:
-    """Every ablation on every panel, over the seeds that it shares with the full method.
+    """Every ablation on every panel, over the seeds that it shares with what it is compared with.
 
     With several panels, their mean follows.
     """
-    whole = {(f.panel, f.algorithm): f for f in finals if f.label == f.algorithm}
+    at = {(f.panel, f.algorithm, f.label): f for f in finals}
     out: list[AblationChange] = []
     every = list(dict.fromkeys(f.panel for f in finals))
     for (algorithm, label), group in grouped(finals, lambda f: (f.algorithm, f.label)):
-        by_panel: list[dict[int, tuple[Floats, Floats]]] = []
-        for f in group:
-            base = whole.get((f.panel, algorithm))
-            if base is None or label == algorithm or not (pairs := summary.pairs(f, base)):
-                continue
-            mine, theirs = zip(*pairs.values(), strict=True)
+        base = base_of(label, algorithm, [f.label for f in finals if f.algorithm == algorithm])
+        pairs = [
+            (f, at[f.panel, algorithm, base])
+            for f in group
+            if label != base and (f.panel, algorithm, base) in at
+        ]
+        found = [(f.panel, both) for f, other in pairs if (both := summary.pairs(f, other))]
+        for panel, both in found:
+            mine, theirs = zip(*both.values(), strict=True)
             out.append(
                 AblationChange(
-                    f.panel,
+                    panel,
                     algorithm,
                     label,
+                    base,
                     stats.seed_interval(mine, rng),
                     stats.seed_interval(theirs, rng),
                     stats.paired_interval(mine, theirs, rng),
                 )
             )
-            by_panel.append(pairs)
-        if len(every) > 1 and len(by_panel) == len(every):
-            out += _mean_over_panels(algorithm, label, by_panel, rng)
+        if len(every) > 1 and len(found) == len(every):
+            out += _mean_over_panels(algorithm, label, base, found, pairs, rng)
     return out
+
+
+def base_of(label: str, algorithm: str, labels: Sequence[str]) -> str:
+    """The label that a variant is compared with.
+
+    ``"plan, no guidance"`` is a change to ``"plan"``, if that is one of the labels. All others are
+    changes to the full method, whose label is the algorithm's name.
+    """
+    parts = [other for other in labels if label.startswith(f"{other}, ")]
+    return max(parts, key=len, default=algorithm)
 
 
 def _mean_over_panels(
     algorithm: str,
     label: str,
-    by_panel: Sequence[dict[int, tuple[Floats, Floats]]],
+    base: str,
+    found: Sequence[tuple[Panel, dict[int, tuple[Floats, Floats]]]],
+    pairs: Sequence[tuple[Final, Final]],
     rng: np.random.Generator,
 ) -> list[AblationChange]:
-    """The line of `MEAN`; empty if the panels share no seed."""
-    seeds = sorted(set.intersection(*(set(p) for p in by_panel)))
-    if not seeds:
-        return []
-    mine, theirs = ([[p[s][i] for s in seeds] for p in by_panel] for i in (0, 1))
-    differences = [stats.differences(*pair) for pair in zip(mine, theirs, strict=True)]
-    return [
-        AblationChange(
-            MEAN,
-            algorithm,
-            label,
-            stats.mean_interval(mine, rng),
-            stats.mean_interval(theirs, rng),
-            stats.mean_interval(differences, rng, paired=True),
+    """The line of `MEAN`; empty if panels of one task share no seed."""
+    mine, theirs = (
+        mean_interval(
+            [(panel[0], {s: both[i] for s, both in runs.items()}) for panel, runs in found], rng
         )
-    ]
+        for i in (0, 1)
+    )
+    tables = [(f.panel[0], summary.differences(f, other)) for f, other in pairs]
+    change = mean_interval(tables, rng, paired=True)
+    if mine is None or theirs is None or change is None:
+        return []
+    return [AblationChange(MEAN, algorithm, label, base, mine, theirs, change)]
 
 
 def figure(found: Sequence[AblationChange], look: Look, columns: int | None = None) -> Figure:
@@ -199,7 +213,8 @@ def table(found: Sequence[AblationChange], display: Display) -> Table:
             text_cell(panel_name(a.panel, several)),
             text_cell(display.method(a.label)),
             interval_cell(a.score, 1),
-            interval_cell(a.base, 1),
+            text_cell(display.method(a.base)),
+            interval_cell(a.base_score, 1),
             interval_cell(a.change, 1, sign=True),
             text_cell(verdict(a.change)),
         ]
@@ -209,14 +224,16 @@ def table(found: Sequence[AblationChange], display: Display) -> Table:
         Column("Task", False),
         Column("Ablation", False),
         Column("Score", hint=SCORE_HINT),
-        Column("Full method", hint="score of the full method over the same seeds"),
-        Column("Change", hint="ablation minus full method, paired by seed and network"),
+        Column("Compared with", False),
+        Column("Its score", hint="over the same seeds"),
+        Column("Change", hint="difference of the two scores, paired by seed and network"),
         Column("Verdict", False),
     ]
     caption = (
-        "Normalised score of each ablation and of the full method, and their difference, paired "
-        "by training seed and network: mean [95% interval]. A gain or loss is an interval that "
-        "excludes zero. There is no correction for the number of ablations."
+        "Normalised score of each ablation and of what it changes, the full method or a variant, "
+        "and their difference, paired by training seed and network: mean [95% interval]. Level: "
+        f"the interval is within {MATTERS:g} point of zero. Gain or loss: it is not, and excludes "
+        "zero. There is no correction for the number of ablations."
     )
     return Table("Ablations", caption, columns, lines)
 

@@ -29,7 +29,7 @@ from networld_algos.report.verdicts import (
     Rival,
     Standing,
     Verdict,
-    leads,
+    comparisons,
     representatives,
     verdicts,
 )
@@ -114,13 +114,13 @@ def _confirmed(found: Sequence[Verdict]) -> str:
 
 def rule(found: Sequence[Verdict]) -> str:
     """What the words on the cards mean."""
-    total = leads(found)
+    total = comparisons(found)
     if not total:
         return RULE
     return (
         f"{RULE} Each lead is judged by itself, at 95%. Corrected: judged by Holm's method, as one "
-        f"of all {total} leads, those of every best method over each other one. The probability "
-        "that any of the leads that then hold is wrong is at most 5%."
+        f"of all {total} comparisons of two methods, because any of them could have been the best. "
+        "The probability that any of the leads that then hold is wrong is at most 5%."
     )
 
 
@@ -133,10 +133,10 @@ def _sentence_of_all(found: Sequence[Verdict], total: str, display: Display) -> 
     wins = Counter(display.method(v.leader.label) for v in found if v.outcome is Outcome.WIN)
     parts = [f"{name} wins {times}" for name, times in wins.most_common()]
     outcomes = Counter(v.outcome for v in found)
-    if outcomes[Outcome.TIE]:
-        parts.append(f"{outcomes[Outcome.TIE]} end in a tie")
-    if outcomes[Outcome.OPEN]:
-        parts.append(f"{outcomes[Outcome.OPEN]} are undecided")
+    if ties := outcomes[Outcome.TIE]:
+        parts.append(f"{ties} {'ends' if ties == 1 else 'end'} in a tie")
+    if undecided := outcomes[Outcome.OPEN]:
+        parts.append(f"{undecided} {'is' if undecided == 1 else 'are'} undecided")
     return f"Of {total}, {_listed(parts)}. {_confirmed(found)}".strip()
 
 
@@ -313,7 +313,7 @@ def _table(
         Column("Score", hint="of the leader"),
         Column("Lead", hint="over the next best, paired by seed and network"),
         Column("Next best", False),
-        Column("Corrected", False, "for the number of leads"),
+        Column("Corrected", False, "for the number of comparisons"),
         Column("Seeds"),
         Column("Training (min)", hint="of the leader, median over seeds"),
         Column("One station (ms)", hint="one decision of one station with the leader"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from networld_algos.report import scoring
@@ -9,7 +10,7 @@ from networld_algos.report.source import Section, Source
 from networld_algos.report.table import Cell, Column, Table, text_cell
 from networld_algos.results.claims import table as claims_table
 from networld_algos.results.claims.aims import AIMS
-from networld_algos.results.claims.check import MEAN, ORDER, Answer, answers
+from networld_algos.results.claims.check import MEAN, ORDER, Answer, Finding, answers
 from networld_algos.results.claims.claim import TASKS, Verdict
 from networld_algos.results.claims.paper import PAPER
 from networld_algos.results.claims.scores import Scores
@@ -69,6 +70,7 @@ def details(found: Sequence[Answer], display: Display) -> Table:
             text_cell(finding.place.upper()),
             text_cell(claims_table.name_of(finding, display.method)),
             text_cell(claims_table.difference_text(finding)),
+            _coverage_cell(finding),
             text_cell(answer.claim.unit),
             text_cell(finding.comparison.rule.text),
             text_cell(str(finding.verdict)),
@@ -83,7 +85,8 @@ def details(found: Sequence[Answer], display: Display) -> Table:
         Column("Claim", False),
         Column("Task", False),
         Column("Against", False, "the other method, or what tells the comparison from others"),
-        Column("Difference", False, "with its simultaneous interval"),
+        Column("Difference", False, "with the interval behind the verdict"),
+        Column("Coverage", hint="of the interval"),
         Column("Unit", False),
         Column("Rule", False),
         Column("Verdict", False),
@@ -91,7 +94,15 @@ def details(found: Sequence[Answer], display: Display) -> Table:
         Column("Networks"),
     ]
     caption = (
-        "Every comparison behind the claims. The intervals of one claim hold together in "
-        f"{claims_table.CONFIDENCE:.0%} of cases. What was not run is left out."
+        f"Every comparison behind the claims. Intervals cover {claims_table.CONFIDENCE:.0%}; where "
+        "such an interval is on the wrong side, the wider one is shown that would have to be there "
+        "as well to refute the claim. Limits without a coverage are those of measurements. What "
+        "was not run is left out."
     )
     return Table("Comparisons behind the claims", caption, columns, lines, folded=True)
+
+
+def _coverage_cell(finding: Finding) -> Cell:
+    if math.isnan(finding.coverage):
+        return Cell(claims_table.DASH, None)
+    return Cell(f"{100 * finding.coverage:.3g}%", finding.coverage)

@@ -15,7 +15,7 @@ from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Curve, Final
 from networld_algos.report.table import interval_text, panel_name
 from networld_algos.report.verdicts import representatives
-from networld_algos.results import stats
+from networld_algos.results.aggregates import mean_interval
 from networld_algos.results.display import Display
 from networld_algos.results.profiles import performance_profile, profile_band
 from networld_algos.results.stats import Floats, Interval
@@ -189,18 +189,18 @@ def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], displa
 
 
 def _lead(finals: Sequence[Final], first: str, second: str) -> Interval | None:
-    """Paired difference, mean over panels; None where the two share no seed, or unequally many."""
-    both = (
-        {f.label: f for f in group}
-        for _, group in grouped(
+    """Paired difference, mean over panels; None where the two share no seed."""
+    both = [
+        (panel, {f.label: f for f in group})
+        for panel, group in grouped(
             [f for f in finals if f.label in (first, second)], lambda f: f.panel
         )
-    )
-    found = [summary.pairs(by_label[first], by_label[second]) for by_label in both]
-    if len({len(pairs) for pairs in found}) != 1 or not found[0]:
-        return None
-    leads = [stats.differences(*zip(*pairs.values(), strict=True)) for pairs in found]
-    return stats.mean_interval(leads, np.random.default_rng(0), paired=True)
+    ]
+    tables = [
+        (panel[0], summary.differences(by_label[first], by_label[second]))
+        for panel, by_label in both
+    ]
+    return mean_interval(tables, np.random.default_rng(0), paired=True)
 
 
 def _add_profiles(

@@ -24,10 +24,19 @@ from networld_algos.report.table import (
     text_cell,
 )
 from networld_algos.results import stats
-from networld_algos.results.aggregates import improvement_interval, paper_score, pooled_iqm
+from networld_algos.results.aggregates import (
+    improvement_interval,
+    mean_interval,
+    paper_score,
+    pooled_iqm,
+)
 from networld_algos.results.display import Display
 from networld_algos.results.networks import FAILED_BELOW
+from networld_algos.results.stats import Floats
+from networld_algos.results.text import count
 
+BOOTSTRAP_SEEDS = 10
+"""Fewest seeds from which a bootstrap over seeds covers about what it says."""
 MOST_NAMED = 6
 """Most under-trained results that a sentence names."""
 
@@ -154,7 +163,7 @@ def aggregates(
                     *([text_cell(name)] if len(groups) > 1 else []),
                     text_cell(display.method(label)),
                     interval_cell(stats.network_bootstrap(tables[label], pooled_iqm, rng), 1),
-                    interval_cell(stats.network_bootstrap(tables[label], stats.task_mean, rng), 1),
+                    interval_cell(mean_interval(_by_task(finals, label), rng), 1),
                     improvement,
                     number_cell(paper.get(label), 1),
                 ]
@@ -171,13 +180,20 @@ def aggregates(
     ]
     caption = (
         "Over all tasks: interquartile mean (IQM) of the normalised scores of all runs, mean over "
-        f"tasks, and probability that a run of {display.method(against)} beats a run of the "
-        "method, each with a stratified bootstrap 95% interval. paper_score (min-max across "
-        "methods, averaged over tasks) depends on which methods are compared."
+        "tasks with the 95% interval of single results, and probability that a run of "
+        f"{display.method(against)} beats a run of the method. The IQM and the probability have a "
+        "stratified bootstrap 95% interval. paper_score (min-max across methods, averaged over "
+        "tasks) depends on which methods are compared."
     )
-    if fewest < stats.ENOUGH_SEEDS:
-        caption += (
-            f" With {fewest} seed{'s' if fewest > 1 else ''} per task, bootstrap intervals are too "
-            f"narrow; {stats.ENOUGH_SEEDS} or more seeds are usual."
-        )
+    if fewest < BOOTSTRAP_SEEDS:
+        caption += f" With {count(fewest, 'seed')} per task, bootstrap intervals are too narrow."
     return Table("Over all tasks", caption, columns, lines)
+
+
+def _by_task(finals: Sequence[Final], label: str) -> list[tuple[str, dict[int, Floats]]]:
+    """(Task, seed -> scores on every network) of a method on every panel."""
+    return [
+        (f.panel[0], dict(zip(f.seeds, f.runs, strict=True)))
+        for f in finals
+        if f.label == label and f.runs is not None
+    ]

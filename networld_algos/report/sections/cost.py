@@ -188,6 +188,7 @@ def table(finals: Sequence[Final], display: Display) -> Table:
     ]
     caption = (
         "Cost of a score: median decision time, bytes sent per agent and decision, trainable "
-        "parameters and training time. Values are medians over training seeds."
+        "parameters and training time. Scores are means over training seeds with 95% intervals, "
+        "times of one agent are means, and other values medians."
     )
     return Table("Cost", caption, columns, lines)

@@ -22,6 +22,7 @@ from networld_algos.report.summary import Curve, quality
 from networld_algos.report.table import panel_name
 from networld_algos.report.training import has_converged
 from networld_algos.results import networks, stats
+from networld_algos.results.aggregates import mean_interval
 from networld_algos.results.curves import area_under_curve
 from networld_algos.results.rows import QUALITIES, SCRATCH, Row
 from networld_algos.results.stats import Floats, Interval
@@ -34,7 +35,7 @@ class FewShotCurve(Curve):
     Attributes:
         episodes: ``(X,)`` training episodes at each share.
         runs: (seed, share) -> ``(episodes,)`` scores; empty in an average over tasks.
-        by_seed: Seed -> ``(X,)`` scores, for the seeds that have every share.
+        by_seed: Seed -> ``(X,)`` scores, for the seeds that have every share; empty in the same.
         area: Area under the curve over log share, in units of the score; None with one share.
         is_constant: Whether the model was not trained on the data, so that it has one score.
         is_pretrained: Whether it starts from a model that was trained on other data.
@@ -175,41 +176,44 @@ def average_over_tasks(
     """Mean over panels of the few-shot curves, for the methods and shares present in all.
 
     Intervals count the seeds and the networks of every task, see
-    `networld_algos.results.stats.mean_interval`.
+    `networld_algos.results.aggregates.mean_interval`.
     """
     every = {c.panel for c in curves}
     out: list[FewShotCurve] = []
     for label, group in grouped(curves, lambda c: c.label):
         if {c.panel for c in group} != every:
             continue
-        shares = sorted(set.intersection(*({float(f) for f in c.x} for c in group)))
-        seeds = sorted(set.intersection(*(set(c.by_seed) for c in group)))
-        if not shares or not seeds:
+        means: dict[float, Interval] = {}
+        for share in sorted(set.intersection(*({float(f) for f in c.x} for c in group))):
+            tables = [
+                (c.panel[0], {s: c.runs[s, f] for s, f in c.runs if f == share}) for c in group
+            ]
+            if (mean := mean_interval(tables, rng)) is not None:
+                means[share] = mean
+        if not means:
             continue
-        picked = [np.isin(c.x, shares) for c in group]
-        table = np.array(  # (seeds, tasks, shares)
-            [[c.by_seed[s][p] for c, p in zip(group, picked, strict=True)] for s in seeds]
-        ).mean(axis=1)
-        episodes = np.array([c.episodes[p] for c, p in zip(group, picked, strict=True)])
+        shares = list(means)
+        episodes = np.array([c.episodes[np.isin(c.x, shares)] for c in group])
         same = bool(np.all(episodes == episodes[0]))
-        points = [
-            stats.mean_interval([[c.runs[s, f] for s in seeds] for c in group], rng) for f in shares
-        ]
         area = None
         if len(shares) > 1:
-            area = stats.mean_interval([_areas(c.runs, seeds, shares) for c in group], rng)
+            areas = [
+                dict(zip(c.by_seed, _areas(c.runs, list(c.by_seed), shares), strict=True))
+                for c in group
+            ]
+            area = mean_interval([(c.panel[0], a) for c, a in zip(group, areas, strict=True)], rng)
         out.append(
             FewShotCurve(
                 ("mean over tasks", ""),
                 group[0].algorithm,
                 label,
                 np.array(shares),
-                points,
+                list(means.values()),
                 episodes=episodes[0] if same else np.full(len(shares), np.nan),
                 runs={},
                 is_constant=all(c.is_constant for c in group),
                 is_pretrained=all(c.is_pretrained for c in group),
-                by_seed=dict(zip(seeds, table, strict=True)),
+                by_seed={},
                 area=area,
                 converged={
                     f: (

@@ -16,6 +16,8 @@ import numpy as np
 from networld_algos.report.scoring import Panel
 from networld_algos.report.sections.fewshot_curves import FewShotCurve
 from networld_algos.results import stats
+from networld_algos.results.aggregates import mean_interval
+from networld_algos.results.claims.check import CONFIDENCE, corrected
 from networld_algos.results.claims.paper import CONTROLS
 from networld_algos.results.stats import MATTERS, Floats, Interval
 
@@ -26,17 +28,40 @@ VERDICTS = ("one seed", "loss", "no gain", "undecided", "gain")
 """From the worst to the best; the worst against any control counts."""
 
 
-def verdict(lead: Interval) -> str:
+def verdict(lead: Interval, wide: Interval) -> str:
     """What a lead over a control says, by the rule of the claims about transfer.
 
-    ``"loss"`` if the interval is below zero, otherwise ``"no gain"`` if it is below `MATTERS`,
-    otherwise ``"gain"`` if it is above zero, and otherwise ``"undecided"``.
+    ``"loss"`` if the wide interval is below zero, otherwise ``"no gain"`` if it is below `MATTERS`,
+    otherwise ``"gain"`` if the lead's interval is above zero, and otherwise ``"undecided"``.
+
+    Args:
+        lead: The lead, with an interval that covers 95%.
+        wide: The same with the interval that refutes. One control of many is enough to refute a
+            gain, so it is corrected for their number.
     """
     if lead.is_of_one_seed or not math.isfinite(lead.low):
         return "one seed"
-    if lead.high < MATTERS:
-        return "loss" if lead.high < 0 else "no gain"
-    return "gain" if lead.low > 0 else "undecided"
+    if wide.high < MATTERS:
+        return "loss" if wide.high < 0 else "no gain"
+    return "gain" if lead.low > 0 and lead.high >= MATTERS else "undecided"
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The difference of two curves at one share of the data.
+
+    Attributes:
+        interval: With an interval that covers 95%.
+        wide: With the interval that refutes a gain, see `verdict`.
+    """
+
+    interval: Interval
+    wide: Interval
+
+    @property
+    def verdict(self) -> str:
+        """What it says, see `verdict`."""
+        return verdict(self.interval, self.wide)
 
 
 @dataclass(frozen=True)
@@ -44,18 +69,16 @@ class Difference:
     """One curve minus another, paired by seed and network.
 
     Attributes:
-        x: ``(X,)`` shares of target data that both have.
-        points: ``(X,)``, the difference at each share.
+        leads: Share of target data that both have -> difference.
         panels: Number of targets behind it.
     """
 
-    x: Floats
-    points: list[Interval]
+    leads: dict[float, Lead]
     panels: int = 1
 
     def at(self, share: float) -> Interval | None:
         """The difference at a share; None if the two were not both run there."""
-        return dict(zip(self.x.tolist(), self.points, strict=True)).get(share)
+        return self.leads[share].interval if share in self.leads else None
 
 
 @dataclass(frozen=True)
@@ -93,51 +116,65 @@ class Gain:
         compared with no control there.
         """
         leads = {
-            control: lead
+            control: self.against[control].leads[share]
             for control in CONTROLS
-            if control in self.against and (lead := self.against[control].at(share)) is not None
+            if control in self.against and share in self.against[control].leads
         }
         if not leads:
             return "", ""
-        decides = min(leads, key=lambda c: (VERDICTS.index(verdict(leads[c])), leads[c].value))
-        return verdict(leads[decides]), decides
+        decides = min(
+            leads, key=lambda c: (VERDICTS.index(leads[c].verdict), leads[c].interval.value)
+        )
+        return leads[decides].verdict, decides
 
 
 def difference(
-    first: FewShotCurve, second: FewShotCurve, rng: np.random.Generator
+    first: FewShotCurve, second: FewShotCurve, rng: np.random.Generator, comparisons: int = 1
 ) -> Difference | None:
     """The first curve minus the second at the shares of both; None if no seed has both.
 
     A model that was not trained on the data is the same at every share.
+
+    Args:
+        first: The curve.
+        second: What is subtracted.
+        rng: Source of bootstraps.
+        comparisons: Number of comparisons that `Lead.wide` allows for.
     """
-    found: dict[float, Interval] = {}
+    found: dict[float, Lead] = {}
     for share in _shares(first, second):
         if runs := _pairs(first, second, share):
             mine, others = zip(*runs.values(), strict=True)
-            found[share] = stats.paired_interval(mine, others, rng)
-    return Difference(np.array(list(found)), list(found.values())) if found else None
+            interval, wide = (
+                stats.paired_interval(mine, others, rng, confidence)
+                for confidence in (CONFIDENCE, corrected(comparisons))
+            )
+            found[share] = Lead(interval, wide)
+    return Difference(found) if found else None
 
 
 def mean_difference(
-    pairs: Sequence[tuple[FewShotCurve, FewShotCurve]], rng: np.random.Generator
+    pairs: Sequence[tuple[FewShotCurve, FewShotCurve]],
+    rng: np.random.Generator,
+    comparisons: int = 1,
 ) -> Difference | None:
-    """Mean of `difference` over targets, at the shares and for the seeds of all.
+    """Mean of `difference` over targets, at the shares of all.
 
     Returns:
-        The mean; None if there are fewer than two targets, or no seed and share that all have.
+        The mean; None if there are fewer than two targets, or no share that all have.
     """
     if len(pairs) < 2:
         return None
-    found: dict[float, Interval] = {}
+    found: dict[float, Lead] = {}
     for share in _shares(*(curve for pair in pairs for curve in pair)):
-        runs = [_pairs(*pair, share) for pair in pairs]
-        seeds = sorted(set.intersection(*(set(r) for r in runs)))
-        if seeds:
-            tables = [stats.differences(*zip(*(r[s] for s in seeds), strict=True)) for r in runs]
-            found[share] = stats.mean_interval(tables, rng, paired=True)
-    if not found:
-        return None
-    return Difference(np.array(list(found)), list(found.values()), len(pairs))
+        tables = [(pair[0].panel[0], _differences(*pair, share)) for pair in pairs]
+        interval, wide = (
+            mean_interval(tables, rng, paired=True, confidence=confidence)
+            for confidence in (CONFIDENCE, corrected(comparisons))
+        )
+        if interval is not None and wide is not None:
+            found[share] = Lead(interval, wide)
+    return Difference(found, len(pairs)) if found else None
 
 
 def gains(curves: Sequence[FewShotCurve], rng: np.random.Generator, mean: str) -> list[Gain]:
@@ -152,41 +189,57 @@ def gains(curves: Sequence[FewShotCurve], rng: np.random.Generator, mean: str) -
         mean: Name of the mean.
     """
     at = {(c.panel, c.label): c for c in curves}
+    labels = dict.fromkeys(c.label for c in curves)
+    mine = {label: [c for c in curves if c.label == label] for label in labels}
+    counts = {label: _comparisons(at, mine[label]) for label in labels}
     out: list[Gain] = []
     for curve in curves:
-        pairs = {name: at.get((curve.panel, f"{curve.label} ({name})")) for name in CONTRASTS}
         found = {
             name: change
-            for name, other in pairs.items()
-            if other is not None and (change := difference(curve, other, rng)) is not None
+            for name, other in _contrasts(at, curve).items()
+            if (change := difference(curve, other, rng, counts[curve.label])) is not None
         }
         if found:
             out.append(Gain(curve.panel, curve.label, curve.x, curve.episodes, found))
     for label in dict.fromkeys(gain.label for gain in out):
-        mine = [c for c in curves if c.label == label]
         found = {
             name: change
             for name in CONTRASTS
-            if (change := _mean_against(at, mine, f"{label} ({name})", rng)) is not None
+            if (pairs := _pairs_against(at, mine[label], name))
+            and (change := mean_difference(pairs, rng, counts[label])) is not None
         }
         if found:
-            x = mine[0].x
-            counts = [c.episodes for c in mine if np.array_equal(c.x, x)]
-            same = len(counts) == len(mine) and all(np.array_equal(counts[0], n) for n in counts)
-            episodes = counts[0] if same else np.full(len(x), np.nan)
-            out.append(Gain((mean, ""), label, x, episodes, found))
+            x = mine[label][0].x
+            episodes = [c.episodes for c in mine[label] if np.array_equal(c.x, x)]
+            same = len(episodes) == len(mine[label])
+            same = same and all(np.array_equal(episodes[0], n) for n in episodes)
+            known = episodes[0] if same else np.full(len(x), np.nan)
+            out.append(Gain((mean, ""), label, x, known, found))
     return out
 
 
-def _mean_against(
-    at: dict[tuple[Panel, str], FewShotCurve],
-    mine: Sequence[FewShotCurve],
-    other: str,
-    rng: np.random.Generator,
-) -> Difference | None:
-    return mean_difference(
-        [(curve, at[curve.panel, other]) for curve in mine if (curve.panel, other) in at], rng
-    )
+Curves = dict[tuple[Panel, str], FewShotCurve]
+"""(Target, label) -> curve."""
+
+
+def _contrasts(at: Curves, curve: FewShotCurve) -> dict[str, FewShotCurve]:
+    """Name -> curve of the method under each of `CONTRASTS` that was run on the same target."""
+    keys = {name: (curve.panel, f"{curve.label} ({name})") for name in CONTRASTS}
+    return {name: at[key] for name, key in keys.items() if key in at}
+
+
+def _pairs_against(
+    at: Curves, mine: Sequence[FewShotCurve], name: str
+) -> list[tuple[FewShotCurve, FewShotCurve]]:
+    """The method's curves, each with that of a contrast on the same target."""
+    both = ((curve, _contrasts(at, curve).get(name)) for curve in mine)
+    return [(curve, other) for curve, other in both if other is not None]
+
+
+def _comparisons(at: Curves, mine: Sequence[FewShotCurve]) -> int:
+    """Comparisons of a method with `CONTROLS` at one share: on targets and on their means."""
+    counts = [len(_pairs_against(at, mine, control)) for control in CONTROLS]
+    return sum(count + (count > 1) for count in counts)
 
 
 def _shares(*curves: FewShotCurve) -> list[float]:
@@ -204,3 +257,11 @@ def _pairs(
         for c in (first, second)
     )
     return {seed: (of_first[seed], of_second[seed]) for seed in of_first if seed in of_second}
+
+
+def _differences(first: FewShotCurve, second: FewShotCurve, share: float) -> dict[int, Floats]:
+    """Seed -> the first minus the second on every network, at a share."""
+    runs = _pairs(first, second, share)
+    if not runs:
+        return {}
+    return dict(zip(runs, stats.differences(*zip(*runs.values(), strict=True)), strict=True))

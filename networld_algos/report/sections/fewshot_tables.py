@@ -153,7 +153,8 @@ def gain_table(found: Sequence[Gain], display: Display, how: str, what: str) -> 
     caption = (
         f"Models {what}: their normalised score minus that of the same method under a control, "
         "paired by seed and network: mean [95% interval]. Gain: the interval is above zero and not "
-        f"below {MATTERS:g} point. No gain: it is below {MATTERS:g} point. Loss: it is below zero. "
+        f"below {MATTERS:g} point. No gain: a wider interval, corrected for the number of "
+        f"comparisons with controls, is below {MATTERS:g} point. Loss: that is below zero. "
         "The verdict is the worst against any control that was run, which is named "
         f"({', '.join(CONTROLS)}): a gain over training from scratch alone may come from more "
         "updates, or from networks that merely stay as they are. The difference from a model that "
@@ -199,7 +200,7 @@ def focus_table(
     if not compared:
         return None
     several = several_datasets([panel for panel, _, _ in compared])
-    shares = sorted({x for _, _, change in compared for x in change.x.tolist()})
+    shares = sorted({x for _, _, change in compared for x in change.leads})
     name = display.method(focus)
     lines = [
         [

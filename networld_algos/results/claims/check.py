@@ -8,7 +8,9 @@ whatever the number m of its comparisons:
   interval of that one, which covers 95%, has to be wrong. No correction is needed (the
   intersection-union test; Berger, Technometrics 24, 1982).
 * It is refuted if *any* of its comparisons is. There are m chances of an error, so the intervals
-  that refute cover ``1 - 0.05 / m`` each (Bonferroni).
+  that refute cover ``1 - 0.05 / m`` each (Bonferroni). For a claim about the mean over tasks, the
+  comparisons on single tasks count in m as well. That makes up for the degrees of freedom of a
+  mean, see `networld_algos.results.crossed.mean_estimate`.
 
 Intervals, and not p-values with Holm's correction, because a reader sees from them why. A claim is
 a question of its own, asked before there were rows, so there is no further correction over claims.
@@ -48,9 +50,10 @@ class Finding:
         comparison: The comparison; for a mean over tasks that of the first task.
         place: Task, or `MEAN`.
         estimate: The difference; None if rows are missing.
-        low: Lower limit of the interval behind the verdict: the one that covers 95%, or a wider one
-            that refutes.
+        low: Lower limit of the interval behind the verdict.
         high: Upper limit.
+        coverage: Coverage of that interval: 95% or, where that is on the wrong side, the larger one
+            that refutes or fails to; NaN for the limits of a measurement.
         verdict: What follows. With a single seed it is undecided.
     """
 
@@ -59,6 +62,7 @@ class Finding:
     estimate: Estimate | None
     low: float
     high: float
+    coverage: float
     verdict: Verdict
 
 
@@ -114,6 +118,11 @@ class Answer:
         return sorted({min(found), max(found)}) if found else []
 
 
+def corrected(comparisons: int) -> float:
+    """Coverage of an interval that refutes, as one of so many comparisons (Bonferroni)."""
+    return 1.0 - (1.0 - CONFIDENCE) / max(comparisons, 1)
+
+
 def answer(claim: Claim, scores: Scores) -> Answer:
     """What the rows say about a claim."""
     tables = [differences(c, scores, claim.measure) for c in claim.comparisons]
@@ -123,16 +132,16 @@ def answer(claim: Claim, scores: Scores) -> Answer:
         means = _means(claim, estimates)
         places += [(MEAN, comparison) for comparison, _ in means]
         estimates += [estimate for _, estimate in means]
-    count = sum(estimate is not None for estimate in estimates)
-    confidence = 1.0 - (1.0 - CONFIDENCE) / max(count, 1)
+    confidence = corrected(sum(estimate is not None for estimate in estimates))
     findings: list[Finding] = []
     for i, ((place, comparison), estimate) in enumerate(zip(places, estimates, strict=True)):
         if estimate is None:
-            findings.append(Finding(comparison, place, None, np.nan, np.nan, Verdict.NOT_RUN))
+            missing = Finding(comparison, place, None, np.nan, np.nan, np.nan, Verdict.NOT_RUN)
+            findings.append(missing)
             continue
         table = tables[i] if claim.is_exact else None
-        low, high, verdict = _decide(claim, comparison, estimate, table, confidence)
-        findings.append(Finding(comparison, place, estimate, low, high, verdict))
+        found = _decide(claim, comparison, estimate, table, confidence)
+        findings.append(Finding(comparison, place, estimate, *found))
     return Answer(claim, findings, confidence)
 
 
@@ -142,8 +151,8 @@ def _decide(
     estimate: Estimate,
     table: Floats | None,
     confidence: float,
-) -> tuple[float, float, Verdict]:
-    """The verdict on one comparison, after the limits of the interval that it follows from.
+) -> tuple[float, float, float, Verdict]:
+    """The verdict on one comparison, after the interval that it follows from and its coverage.
 
     Args:
         claim: Says of what kind the values are.
@@ -154,15 +163,16 @@ def _decide(
     """
     if table is not None:
         low, high = float(table.min()), float(table.max())
-        return low, high, comparison.rule.verdict(low, high)
-    wide = _limits(claim, estimate, confidence)
+        return low, high, np.nan, comparison.rule.verdict(low, high)
     low, high = _limits(claim, estimate, CONFIDENCE)
-    if estimate.seeds < 2:
-        return low, high, Verdict.UNDECIDED
-    if comparison.rule.verdict(*wide) is Verdict.REFUTED:
-        return *wide, Verdict.REFUTED
     verdict = comparison.rule.verdict(low, high)
-    return low, high, Verdict.UNDECIDED if verdict is Verdict.REFUTED else verdict
+    if estimate.seeds < 2:
+        return low, high, CONFIDENCE, Verdict.UNDECIDED
+    if verdict is not Verdict.REFUTED:
+        return low, high, CONFIDENCE, verdict
+    low, high = _limits(claim, estimate, confidence)
+    refutes = comparison.rule.verdict(low, high) is Verdict.REFUTED
+    return low, high, confidence, Verdict.REFUTED if refutes else Verdict.UNDECIDED
 
 
 def _limits(claim: Claim, estimate: Estimate, confidence: float) -> tuple[float, float]:

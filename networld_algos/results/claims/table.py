@@ -23,8 +23,13 @@ RULE = (
     '"higher" and "smoother"; as all comparisons of a claim have to hold, this needs no correction '
     "for their number. *Refuted*: the whole interval is on the other side or, for "
     f'"higher", the lead is below {MATTERS:g} point, the smallest difference that matters: a lead '
-    "that is surely smaller is none. As one of m comparisons (tasks and methods counted) is enough "
-    f"to refute a claim, such an interval covers 1 {DASH} {1 - CONFIDENCE:.2f}/m (Bonferroni). "
+    "that is certainly smaller does not count as one. As one of m comparisons (tasks and methods "
+    "counted) is enough to refute a claim, the interval that refutes covers "
+    f"1 {DASH} {1 - CONFIDENCE:.2f}/m (Bonferroni); a cell shows this wider interval where the "
+    f"{CONFIDENCE:.0%} interval alone would refute. "
+    f'A true lead between 0 and {MATTERS:g} is a lead, and too small to matter: "higher" can hold '
+    "for it, or be refuted, with more seeds more often the latter. "
+    f'"Level with" and "never worse" allow {MATTERS:g} point. '
     "Otherwise *undecided*, and so is everything from a "
     "single training seed, except milliseconds, which are from the smallest to the largest of the "
     "seeds. "
@@ -82,10 +87,11 @@ def name_of(finding: Finding, names: Names) -> str:
 
 
 def counts_text(answer: Answer) -> str:
-    """``"5, 100"``, ``"3-5, 32"``, or a dash if nothing was run."""
+    """``"5, 100"``, ``"3-5, 32"``, ``"5"`` for values of whole trainings, or a dash."""
+    networks = [] if answer.networks == [1] else answer.networks
     both = [
         DASH.join(map(str, sorted({min(found), max(found)})))
-        for found in (answer.seeds, answer.networks)
+        for found in (answer.seeds, networks)
         if found
     ]
     return ", ".join(both) or DASH
