@@ -1,7 +1,7 @@
 """How much better than usual a whole episode went: weights for data of several behaviours.
 
 An episode of a dataset is made by one behaviour, and many decisions show only together how good it
-is. So its return counts, less what its first observations let one expect, which no behaviour has
+is. So its return counts, less what its first observations predict, which no behaviour has
 influenced yet (Hong et al., 2023, "Harnessing mixed offline reinforcement learning datasets via
 trajectory weighting")::
 

@@ -50,7 +50,7 @@ class InputsConfig:
         message_max_age: Steps for which a neighbour's last message replaces lost ones; with 0, an
             agent decides by the messages that arrive.
         episode_beta: Above 0, windows are drawn more often from episodes that went better than
-            their first observations let one expect, for data of several behaviours. This is the
+            their first observations predict, for data of several behaviours. This is the
             inverse temperature, see `networld_algos.data.behaviour`.
         entities: ``"shared"``: where a task lists interchangeable entities, one network reads each
             of them, see `networld_algos.nn.entities`. ``"flat"``: their columns are features like

@@ -1,4 +1,4 @@
-"""Which episodes went better than their first observations let one expect."""
+"""Which episodes went better than their first observations predict."""
 
 from __future__ import annotations
 
