@@ -78,6 +78,11 @@ def run_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look up their module here
     try:
         spec.loader.exec_module(module)
+    except SystemExit as error:
+        raise ValueError(
+            f"{path} ends the program when it is imported ({error!r}); move what does so below "
+            'if __name__ == "__main__":'
+        ) from error
     except Exception as error:
         raise ValueError(f"{path} does not run: {type(error).__name__}: {error}") from error
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +15,7 @@ from networld_algos.cli.bench_archive import bench_pack, bench_unpack
 from networld_algos.cli.bench_submission import bench_check, bench_leaderboard
 from networld_algos.cli.tables import AsJson, Column, Listing, show
 from networld_algos.cli.terminal import command_text, console, say_error, time_span
-from networld_algos.results.text import count
+from networld_envs.text import count
 
 if TYPE_CHECKING:
     from networld_algos.bench.parts import Entry
@@ -96,43 +97,45 @@ def bench_run(
     added = tuple(map(add_algorithm, algorithm))  # a suite may name them
     original = chosen = find_suite(suite)
     versus = None
-    if against_committed:
-        root = suite_paths(results, chosen).root
-        say = say_error if as_json else console.print
-        versus = against(
-            chosen, added, root, committed, budget, settings, write=not dry_run, say=say
-        )
-        chosen = versus.suite
-    else:
-        chosen = replace(chosen, entries=(*chosen.entries, *map(Entry, added)))
-        if settings is not None:
-            chosen = settled(chosen, settings)
-    limit_s = None if time_limit is None else 60 * time_limit
-    share = RUNS_PER_GPU if runs_per_gpu is None else runs_per_gpu
-    check_options(  # before any bar
-        chosen, jobs, only, backend, ray_address, log, device, share, limit_s
-    )
-    if versus is None:
-        may_measure = not dry_run and device == "cpu" and backend == "local"
-        root = suite_paths(results, chosen).root
-        chosen = with_share(chosen, _share_here(original, root, may_measure))
-        if chosen.updates < original.updates and not as_json:
-            console.print(
-                f"this machine is slow: {chosen.updates} updates per training instead of "
-                f"{original.updates}, so that the suite ends within minutes"
+    paths = suite_paths(results, chosen)
+    # Below, files of the folder are written, which another process may be using.
+    is_there = not dry_run and paths.root.is_dir()
+    with paths.sole_user() if is_there else nullcontext():
+        if against_committed:
+            say = say_error if as_json else console.print
+            versus = against(
+                chosen, added, paths.root, committed, budget, settings, write=not dry_run, say=say
             )
-    elif not as_json:
-        _say_against(versus)
-    fewer = chosen.first_seeds(seeds)
-    rates = None
-    if versus is not None and device == "cpu":
-        rates = entry_rates(chosen)
-    if dry_run:
-        where = expected_device(device, backend)
-        show_plan(fewer, results, jobs, only, as_json, where, not against_committed, rates)
-        return 0
-    if versus is not None:
-        copy_committed(versus.committed, suite_paths(results, chosen).root)
+            chosen = versus.suite
+        else:
+            chosen = replace(chosen, entries=(*chosen.entries, *map(Entry, added)))
+            if settings is not None:
+                chosen = settled(chosen, settings)
+        limit_s = None if time_limit is None else 60 * time_limit
+        share = RUNS_PER_GPU if runs_per_gpu is None else runs_per_gpu
+        check_options(  # before any bar
+            chosen, jobs, only, backend, ray_address, log, device, share, limit_s
+        )
+        if versus is None:
+            may_measure = not dry_run and device == "cpu" and backend == "local"
+            chosen = with_share(chosen, _share_here(original, paths.root, may_measure))
+            if chosen.updates < original.updates and not as_json:
+                console.print(
+                    f"this machine is slow: {chosen.updates} updates per training instead of "
+                    f"{original.updates}, so that the suite ends within minutes"
+                )
+        elif not as_json:
+            _say_against(versus)
+        fewer = chosen.first_seeds(seeds)
+        rates = None
+        if versus is not None and device == "cpu":
+            rates = entry_rates(chosen)
+        if dry_run:
+            where = expected_device(device, backend)
+            show_plan(fewer, results, jobs, only, as_json, where, not against_committed, rates)
+            return 0
+        if versus is not None:
+            copy_committed(versus.committed, paths.root)
     first = () if seeds is None else (str(seeds),)
     options = {"only": only, "algorithm": algorithm, "seeds": first, "log": log}
     if settings is not None:
@@ -169,7 +172,7 @@ def bench_run(
     )
     failed = [outcome for outcome in outcomes if outcome.error]
     left = sum(outcome.stopped for outcome in outcomes)
-    folder = suite_paths(results, chosen).root
+    folder = paths.root
     done = count(len(outcomes) - len(failed) - left, "run")
     took = time_span(time.monotonic() - started)
     console.print(f"{done} done, {len(failed)} failed, in {took}; results in {folder}")

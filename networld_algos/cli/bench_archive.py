@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from networld_algos.cli.terminal import command_text, console
-from networld_algos.results.text import count
+from networld_envs.text import count
 
 RESULTS = "--results"
 
@@ -25,8 +26,8 @@ def bench_pack(folder: Positional[Path], out: Path, max_size: float | None = Non
     """
     from networld_algos.bench.archive import pack
 
-    if max_size is not None and not max_size > 0:
-        raise ValueError(f"--max-size must be positive, got {max_size:g}")
+    if max_size is not None and not (max_size > 0 and math.isfinite(max_size)):
+        raise ValueError(f"--max-size must be positive and finite, got {max_size:g}")
     found = pack(folder, out, None if max_size is None else round(1e6 * max_size))
     console.print(
         f"{found.archive}: {found.size / 1e6:.2f} MB with the rows of {count(found.rows, 'run')}, "

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from networld_algos.cli.terminal import number_text
 from networld_algos.files import write_bytes, write_text
-from networld_algos.results import text
 from networld_algos.results.stats import normalised_score
-from networld_algos.results.text import markdown
-from networld_envs import store
+from networld_envs import store, text
 from networld_envs.policies.references import Score, reference_scores
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.simulator import about as facts_of
@@ -23,6 +21,7 @@ from networld_envs.spec import About, TaskSpec
 from networld_envs.store.minari_io import open_local
 from networld_envs.store.reading.record import dataset_spec
 from networld_envs.store.recipes import known_recipes
+from networld_envs.text import markdown, paragraph
 from networld_envs.version import __version__
 
 BAR_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -238,7 +237,7 @@ def write_card(dataset_id: str, folder: Path) -> Path:
     is_ours = known is not None and known.record() == recipe  # its texts are those of the package
     filled = CARD.format(
         dataset_id=dataset_id,
-        what=what if is_ours else markdown(what),
+        what=what if is_ours else paragraph(what),
         figure=figure.name,
         table="| | |\n|---|---|\n"
         + "\n".join(f"| {k} | {markdown(v)} |" for k, v in lines.items()),

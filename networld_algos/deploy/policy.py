@@ -142,6 +142,8 @@ class Policy:
     def _table(self, neighbours: ArrayLike, obs: NDArray[np.float32]) -> NDArray[np.int64]:
         given = np.asarray(neighbours)
         table = given if given.ndim == 3 else given[None]
+        if not given.size:  # no agent has a slot for a neighbour; NumPy reads [[]] as real numbers
+            table = table.astype(np.int64)
         if table.ndim != 3 or table.shape[:2] != obs.shape[:2] or table.dtype.kind not in "iu":
             raise ValueError(
                 f"neighbours must be integers of shape (N, D) or (E, N, D) for (E, N) = "

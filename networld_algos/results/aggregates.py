@@ -60,7 +60,8 @@ def mean_interval(
     if paired or fewest >= ENOUGH_SEEDS:
         both = mean_estimate([crossed_estimate(table) for table in averaged], weights)
         return stats.as_interval(both, confidence)
-    return stats.network_bootstrap(averaged, partial(task_mean, weights=weights), rng, confidence)
+    runs = [list(table) for table in averaged]
+    return stats.network_bootstrap(runs, partial(task_mean, weights=weights), rng, confidence)
 
 
 def task_mean(strata: list[Floats], weights: Sequence[float] | None = None) -> Floats:

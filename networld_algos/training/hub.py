@@ -26,9 +26,9 @@ import torch
 from networld_algos.base import Algorithm
 from networld_algos.deploy.monitor.reference import FILE as MONITOR
 from networld_algos.files import reading, write_text
-from networld_algos.results.text import markdown
 from networld_algos.training import checkpoint, pretrained
 from networld_envs.spec import TaskSpec
+from networld_envs.text import markdown
 
 SCHEME = "hf://"
 EVALUATION = "evaluation.json"
@@ -201,10 +201,10 @@ def model_card(folder: Path, repo_id: str) -> str:
     changed = json.dumps(index["config"], sort_keys=True).replace("|", "\\|").replace("`", "'")
     rows.append(f"| configuration | `{changed}` |")
     return CARD_TEXT.format(
-        title=repo_id.split("/")[1],
-        algorithm=index["algorithm"],
-        tasks=" and ".join(f"`{spec.task}`" for spec in tasks),
-        version=index.get("version", ""),
+        title=markdown(repo_id.split("/")[1]),
+        algorithm=markdown(index["algorithm"]),
+        tasks=" and ".join(markdown(spec.task) for spec in tasks),
+        version=markdown(str(index.get("version", ""))),
         rows="\n".join(rows),
         repo_id=repo_id,
         scheme=SCHEME,

@@ -17,6 +17,7 @@ standard error is rather too small.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -52,8 +53,10 @@ class Pull:
     """
 
     def __init__(self, model: Algorithm, targets: Mapping[str, Tensor], strength: float) -> None:
-        if strength < 0.0:
-            raise ValueError(f"the strength of a pull must be at least 0, got {strength}")
+        if not (math.isfinite(strength) and strength >= 0.0):
+            raise ValueError(
+                f"the strength of a pull must be finite and at least 0, got {strength:g}"
+            )
         self.strength = strength
         names = {id(p): name for name, p in model.named_parameters()}
         self._groups: list[tuple[dict[str, Any], list[Tensor], list[Tensor]]] = []

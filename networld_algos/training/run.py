@@ -205,7 +205,10 @@ def run_training(
 
     Raises:
         FloatingPointError: If a metric stops being finite, see `networld_algos.training.train`.
+        ValueError: If a model that is not of this training is where its best weights are kept.
     """
+    if training.validation is not None:
+        _refuse_other_model(folder / BEST)
     clock = training_clock(next(algorithm.parameters()).device.type)
     for mark in training.marks:
         if progress.ended:
@@ -281,6 +284,17 @@ def finish(algorithm: Algorithm, progress: Progress, folder: Path) -> None:
         optimizer.state.clear()  # most of the file
     checkpoint.save(algorithm, folder, progress.to_extra())
     shutil.rmtree(folder / BEST, ignore_errors=True)
+
+
+def _refuse_other_model(folder: Path) -> None:
+    """Refuse to keep the best weights where somebody keeps a model."""
+    if checkpoint.exists(folder) and checkpoint.read_extra(folder).keys() != {
+        field.name for field in fields(Best)
+    }:
+        raise ValueError(
+            f"{folder} holds the model of another training, and the best weights of this one are "
+            "kept there while it runs; train into another folder, or move that model"
+        )
 
 
 def best_model(algorithm: Algorithm, folder: Path) -> tuple[Algorithm, Best | None]:

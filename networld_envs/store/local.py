@@ -131,11 +131,16 @@ def local_datasets() -> dict[str, Summary]:
     """The datasets in Minari's local store, by id.
 
     A dataset that is damaged, is not of a NetWorld task, or has an id that Minari cannot read is
-    listed with its fault, and the others are still listed. Arrays are not read.
+    listed with its fault, and the others are still listed. Arrays are not read. Links to folders
+    are followed, except to one that they are in.
     """
     root = get_dataset_path()
     found = {}
-    for folder, below, _ in os.walk(root):
+    for folder, below, _ in os.walk(root, followlinks=True):
+        here = Path(folder)
+        if here.is_symlink() and here.resolve() in map(Path.resolve, here.parents):
+            below.clear()
+            continue
         if Path(folder) != root and DATA in below:
             dataset_id = Path(folder).relative_to(root).as_posix()
             found[dataset_id] = _summary(dataset_id)

@@ -125,10 +125,25 @@ def read_index(
             limits.silence_s,
             too_large=" at most; --max-index-mb allows more",
         )
-        index = json.loads(text.getvalue())
+        return _datasets(text.getvalue(), url)
+    except requests.RequestException as error:
+        raise DatasetError(f"cannot reach the mirror: {printable(error)}") from error
+    except LimitError as error:
+        raise DatasetError(f"cannot read {url}: {printable(error)}") from error
+
+
+def _datasets(text: bytes, place: str) -> dict[str, dict[str, Any]]:
+    """The datasets of an index, checked for what is used of them.
+
+    Raises:
+        DatasetError: Names the place and what is wrong.
+    """
+    try:
+        index = json.loads(text)
         if index["format"] != INDEX_FORMAT:
             raise DatasetError(
-                f"{url} has format {index['format']!r}; this version reads format {INDEX_FORMAT}"
+                f"the index has format {index['format']!r}; this version reads format "
+                f"{INDEX_FORMAT}"
             )
         for dataset_id, entry in index["datasets"].items():
             check_entry(dataset_id, entry)
@@ -136,15 +151,11 @@ def read_index(
                 _need(entry["files"][name], {"sha256": is_hash, "bytes": is_count})
         return index["datasets"]
     except DatasetError as error:
-        raise DatasetError(f"{url}: {error}") from error
-    except requests.RequestException as error:
-        raise DatasetError(f"cannot reach the mirror: {printable(error)}") from error
-    except LimitError as error:
-        raise DatasetError(f"cannot read {url}: {printable(error)}") from error
+        raise DatasetError(f"{place}: {error}") from error
     except json.JSONDecodeError as error:
-        raise DatasetError(f"{url} is not JSON: {error}") from error
+        raise DatasetError(f"{place} is not JSON: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DatasetError(f"{url} is not an index of datasets: {error!r}") from error
+        raise DatasetError(f"{place} is not an index of datasets: {error!r}") from error
 
 
 def check_entry(dataset_id: str, entry: dict[str, Any]) -> None:
@@ -165,10 +176,16 @@ def check_entry(dataset_id: str, entry: dict[str, Any]) -> None:
 
 
 def add(dataset: minari.MinariDataset, mirror: Path) -> None:
-    """Copy the dataset's files into the mirror and enter them into its index."""
+    """Copy the dataset's files into the mirror and enter them into its index.
+
+    Raises:
+        DatasetError: If the folder has an index that is not one of a mirror; nothing is copied.
+    """
     source = dataset_folder(dataset.id)
     mirror.mkdir(parents=True, exist_ok=True)
     with locked(mirror / f".{INDEX}.lock"):
+        path = mirror / INDEX
+        datasets = _datasets(path.read_bytes(), str(path)) if path.is_file() else {}
         files = {}
         for name in FILES:
             target = mirror / dataset.id / name
@@ -176,14 +193,8 @@ def add(dataset: minari.MinariDataset, mirror: Path) -> None:
             with (source / name).open("rb") as original, replacing(target) as copy:
                 shutil.copyfileobj(original, copy, CHUNK_BYTES)
             files[name] = {"sha256": pooch.file_hash(str(target)), "bytes": target.stat().st_size}
-        path = mirror / INDEX
-        index = (
-            json.loads(path.read_text(encoding="utf-8"))
-            if path.is_file()
-            else {"format": INDEX_FORMAT, "datasets": {}}
-        )
-        entry = {**summary(dataset.storage.metadata), "files": files}
-        index["datasets"] = dict(sorted({**index["datasets"], dataset.id: entry}.items()))
+        datasets[dataset.id] = {**summary(dataset.storage.metadata), "files": files}
+        index = {"format": INDEX_FORMAT, "datasets": dict(sorted(datasets.items()))}
         replace_text(path, json.dumps(index, indent=1) + "\n")
 
 

@@ -111,6 +111,11 @@ def test_it_runs_in_a_suite_beside_the_others(tmp_path):
         ("from networld_algos.base import Algorithm\nclass X(Algorithm): pass", "X", "lacks: act"),
         ("1/0", "X", "does not run: ZeroDivisionError"),
         (
+            "import sys; sys.exit(0)",
+            "X",
+            r"ends the program when it is imported \(SystemExit\(",
+        ),
+        (
             "from networld_algos.bc import BC\nclass X(BC): pass",
             "X",
             "the name of a built-in algorithm, .bc.;",

@@ -13,6 +13,7 @@ from networld_algos import bench
 from networld_algos.bench import Robustness
 from networld_algos.bench.archive import pack
 from networld_algos.bench.estimate import Pace, entry_rates
+from networld_algos.bench.paths import Paths
 from networld_algos.bench.submission import committed, joining
 from networld_algos.bench.submission.against import against as prepare
 from networld_algos.bench.submission.joining import join
@@ -120,6 +121,24 @@ def test_only_the_own_algorithm_is_trained_and_the_report_has_both(theirs, tmp_p
     # A run of the whole suite would write a second result of each committed run.
     assert main(["bench", "run", str(suite), "--results", str(results)]) == 2
     assert "go on with --against-committed" in capsys.readouterr().err
+
+
+def test_a_refused_command_changes_nothing_in_a_folder_that_is_in_use(theirs, tmp_path, capsys):
+    suite = tmp_path / "suite.py"
+    suite.write_text(SUITE)
+    root = tmp_path / "results" / "tiny"
+    (root / COMMITTED).mkdir(parents=True)
+    (root / COMMITTED / "kept.jsonl").write_text("")
+    words = ["bench", "run", str(suite), "--algorithm", EXAMPLE, "--against-committed"]
+    words += ["--committed", str(theirs), "--results", str(tmp_path / "results")]
+    words += ["--budget", "updates"]
+    try:
+        with Paths(root).sole_user():
+            assert main(words) == 2
+            assert "another process is running the suite" in capsys.readouterr().err
+            assert [p.name for p in (root / COMMITTED).iterdir()] == ["kept.jsonl"]
+    finally:
+        ALGORITHMS.pop("filtered-bc", None)
 
 
 def test_budgets_are_those_of_the_suite_or_its_minutes(theirs, tmp_path, mine, monkeypatch):

@@ -125,6 +125,8 @@ def test_an_archive_stays_below_its_size_and_says_what_is_left_out(suite, tmp_pa
     assert "new are the rows of 1 run and 1 training" in said
     assert main([*command, "0.0001"]) == 2
     assert "more than the limit of" in capsys.readouterr().err
+    assert main([*command, "inf"]) == 2
+    assert "--max-size must be positive and finite, got inf" in capsys.readouterr().err
 
 
 def test_unpacking_says_how_to_go_on_with_the_same_settings(suite, tmp_path, capsys):

@@ -294,6 +294,35 @@ def test_patience_that_cannot_be_had_is_refused(tmp_path, capsys):
         assert text in capsys.readouterr().err
 
 
+def test_a_model_where_the_best_weights_are_kept_is_neither_taken_nor_deleted(tmp_path, capsys):
+    out = tmp_path / "model"
+    assert train(out / "best", *SMALL) == 0
+    kept = weights_file(out / "best")
+    assert train(out, *SMALL) == 0  # without patience nothing is kept there
+    other = tmp_path / "patient"
+    (out / "best").rename(tmp_path / "best")
+    other.mkdir()
+    (tmp_path / "best").rename(other / "best")
+    assert train(other, *SMALL, "--patience", 2) == 2
+    assert "best holds the model of another training" in " ".join(capsys.readouterr().err.split())
+    assert weights_file(other / "best") == kept
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("--weight-decay", "nan", "--weight-decay must be finite and at least 0, got nan"),
+        ("--weight-decay", "-1", "--weight-decay must be finite and at least 0, got -1"),
+        ("--anchor", "inf", "--anchor must be finite and at least 0, got inf"),
+        ("--seed", "-1", "--seed must be at least 0, got -1"),
+    ],
+)
+def test_numbers_that_no_training_can_use_are_refused(tmp_path, capsys, option, value, text):
+    assert train(tmp_path / "model", f"{option}={value}") == 2
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
 def test_settings_of_collecting_are_options_with_the_defaults_of_its_config(tmp_path, monkeypatch):
     made = make("ma-iql", make_vec("ns", 1).simulator.spec, {"hidden": 8, "layers": 1})
     save(made, tmp_path / "first", {"updates": 0})

@@ -50,6 +50,14 @@ def test_a_network_decides_line_by_line(toy, model, monkeypatch, capsys):
     assert all(word in error for word, error in zip(words, errors, strict=True)), errors
 
 
+def test_agents_may_have_no_slot_for_a_neighbour(toy, model, monkeypatch, capsys):
+    obs = toy("box").obs(1)[0]
+    request = {"observations": obs.tolist(), "neighbours": [[] for _ in obs]}
+    (answer,) = talk(monkeypatch, capsys, [model], request)
+    expected = Policy.load(model).act(obs, np.empty((len(obs), 0), np.int64))
+    assert np.array_equal(np.float32(answer["actions"]), expected)
+
+
 def test_a_station_decides_line_by_line(toy, model, monkeypatch, capsys):
     obs = toy("box").obs(1)[0]
     neighbour = Station.load(model, 1, [0], message_delay=1)

@@ -18,6 +18,8 @@ from networld_envs.store.exporting.folder import new_folder
 from networld_envs.store.exporting.lerobot import export_lerobot
 from networld_envs.store.exporting.tables import export_hugging_face, export_parquet
 from networld_envs.store.flatten import flatten_agents
+from networld_envs.store.importing.logs import import_logs
+from tests.helpers.log_files import logs
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="pip install 'networld[tables]'")
 TASKS = tuple(networld_envs.TASKS)
@@ -172,6 +174,25 @@ def test_hugging_face_rows_are_whole_episodes(built, task, tmp_path):
         for name, values in episode.items():
             np.testing.assert_array_equal(np.array(row[name], values.dtype), values)
     assert "data/*.parquet" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_texts_of_a_card_are_not_interpreted(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    np.savez(tmp_path / "log.npz", **logs("rb"))
+    hostile = "# Title\n![t](https://example.org/p.png) <b>hi</b>\n---"
+    dataset = import_logs(
+        tmp_path / "log.npz",
+        "networld/mine/card-v0",
+        "rb",
+        policy="x` **bold**",
+        description=hostile,
+        licence="*any*",
+    )
+    export_hugging_face(dataset, tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    for text in ("\\# Title ![t\\](https", "&lt;b>hi", "x\\` \\*\\*bold", "Licence: \\*any"):
+        assert text in card
+    assert card.count("\n---\n") == 1  # the end of the front matter
 
 
 @each_task

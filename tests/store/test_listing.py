@@ -80,6 +80,16 @@ def test_folders_that_are_no_datasets_do_not_hide_the_datasets(local_store, caps
     assert NEW in capsys.readouterr().out
 
 
+def test_datasets_behind_links_are_listed(local_store, tmp_path):
+    store.build(recipe())
+    (local_store / "networld").rename(tmp_path / "elsewhere")
+    (local_store / "networld").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "loop").symlink_to(local_store)
+    found = store.local_datasets()
+    assert set(found) == {NEW}
+    assert not found[NEW].fault
+
+
 def test_data_of_others_are_listed_as_foreign(local_store, capsys):
     store.build(recipe())
     shutil.copytree(local_store / NEW, local_store / "d4rl" / "door-v0")

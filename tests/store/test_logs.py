@@ -1,5 +1,6 @@
 """Logs of real networks: a good file becomes a dataset, a bad one an error that says where."""
 
+import h5py
 import minari
 import numpy as np
 import pytest
@@ -219,6 +220,21 @@ def test_other_bad_files(tmp_path):
             import_logs(tmp_path / "log.npz", name, "rb")
 
 
+def test_members_that_would_not_be_read_are_refused(tmp_path):
+    arrays = logs("rb")
+    padded = {name.replace("episode_", "episode_00"): array for name, array in arrays.items()}
+    with pytest.raises(store.DatasetError, match=r"leading zeros; rename it to 'episode_0/"):
+        import_logs(save(tmp_path / "log.npz", padded), MINE, "rb")
+    path = save(tmp_path / "log.h5", arrays)
+    with h5py.File(path, "r+") as file:
+        file.move("episode_1", "elsewhere")
+        file["episode_1"] = h5py.SoftLink("/elsewhere")
+    with pytest.raises(store.DatasetError, match=r"log\.h5: 'episode_1' is a link"):
+        import_logs(path, MINE, "rb")
+    path = save(tmp_path / "log.h5", arrays)
+    assert len(import_logs(path.rename(tmp_path / "LOG.H5"), MINE, "rb")) == 2
+
+
 def test_the_commands_import_show_and_export(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     path = save(tmp_path / "log.npz", logs("ns"))
@@ -234,8 +250,10 @@ def test_the_commands_import_show_and_export(tmp_path, capsys, monkeypatch):
     assert "normalised score" not in out
     assert command.main(["dataset", "list"]) == 0
     assert MINE in capsys.readouterr().out
-    assert command.main(["dataset", "export", MINE, "--out", str(tmp_path / "out.npz")]) == 0
-    with np.load(path) as want, np.load(tmp_path / "out.npz") as found:
+    assert (
+        command.main(["dataset", "export", MINE, "--out", str(tmp_path / "new" / "out.npz")]) == 0
+    )
+    with np.load(path) as want, np.load(tmp_path / "new" / "out.npz") as found:
         for name in want.files:
             np.testing.assert_array_equal(found[name], want[name].astype(found[name].dtype))
     assert command.main(["dataset", "card", MINE, "--out", str(tmp_path / "cards")]) == 0

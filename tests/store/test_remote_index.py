@@ -9,7 +9,7 @@ from networld_algos.cli import command
 from networld_envs import store
 from networld_envs.store import remote
 from networld_envs.store.arrival import FILES
-from tests.store.test_remote import local_store, mirror  # noqa: F401
+from tests.store.test_remote import local_store, mirror, recipe  # noqa: F401
 
 
 @pytest.mark.parametrize("way", ["download", "load"])
@@ -73,6 +73,18 @@ def test_a_hostile_index_is_one_clear_line(mirror, capsys, text):
     assert "networld/rb/expert-v0" in out  # what is here is listed all the same
     assert "Traceback" not in out + err
     assert "\x1b" not in out + err
+
+
+@pytest.mark.parametrize("text", INDICES.values(), ids=INDICES)
+def test_nothing_is_uploaded_into_a_folder_whose_index_is_none(mirror, local_store, text):
+    path = mirror.folder / "index.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    store.build(recipe("networld/rb/other-v0"))
+    before = path.read_bytes()
+    with pytest.raises(store.DatasetError, match=r"index\.json"):
+        remote.upload("networld/rb/other-v0", str(mirror.folder))
+    assert path.read_bytes() == before
+    assert not (mirror.folder / "networld/rb/other-v0").exists()
 
 
 def test_what_an_index_says_is_not_interpreted(mirror, capsys, monkeypatch):

@@ -1,7 +1,9 @@
 """Tables with the disorder of real logs: mended if the mapping says so, otherwise named."""
 
+import csv
 import dataclasses
 import datetime
+import gzip
 import sys
 
 import numpy as np
@@ -253,6 +255,32 @@ def test_other_encodings_and_delimiters_are_named(table, tmp_path):
     line = table.set("d0", 3, "n1", "node", "Köln")
     with pytest.raises(store.DatasetError, match=rf"log\.csv, line {line}: the text is not in"):
         table.load()
+
+
+def test_files_that_were_copied_in_part_or_have_an_open_quote_are_named(table, tmp_path):
+    text = table.write().read_text()
+    mapping = tmp_path / "mapping.toml"
+    whole = gzip.compress(text.encode())
+    for data in (whole[: len(whole) // 2], b"no gzip"):
+        (tmp_path / "log.csv.gz").write_bytes(data)
+        with pytest.raises(store.DatasetError, match=r"log\.csv\.gz cannot be .*copy it again"):
+            import_logs(tmp_path / "log.csv.gz", MINE, "rb", mapping=mapping)
+    (tmp_path / "log.csv").write_text('"' + text + "x" * csv.field_size_limit())
+    with pytest.raises(store.DatasetError, match=r"log\.csv, line 1: .* quotation mark is not"):
+        import_logs(tmp_path / "log.csv", MINE, "rb", mapping=mapping)
+
+
+@pytest.mark.parametrize("zone", ["", "+00:00"])
+def test_times_in_errors_are_dates_if_the_log_has_dates(table, zone):
+    for row in table.rows[1:]:
+        row[1] = f"2026-01-31 12:00:{float(row[1]):05.2f}{zone}"
+    table.rows = [row for row in table.rows if not row[1].startswith("2026-01-31 12:00:00.04")]
+    table.mapping["time"]["format"] = "timestamp"
+    first, second = (f"2026-01-31 12:00:00.0{n}0000{zone and ' UTC'}" for n in (2, 6))
+    with pytest.raises(store.DatasetError) as error:
+        table.load()
+    assert f"between time {first} (log.csv, line " in str(error.value)
+    assert f" and {second}: 1 steps of 0.02 are missing" in str(error.value)
 
 
 def test_a_unit_needs_one_of_the_task(table, tmp_path):

@@ -1,6 +1,7 @@
 """Tables as logs: CSV and Parquet become the same dataset as arrays do, whatever their order."""
 
 import gzip
+import math
 
 import gymnasium
 import numpy as np
@@ -93,6 +94,49 @@ def test_a_compressed_file_and_a_folder_of_days(table, tmp_path):
     (days / "d1.csv").write_text((days / "d1.csv").read_text().replace("n3", "n9", 1))
     with pytest.raises(store.DatasetError, match=r"'n9', first named in d1\.csv, line 5, has no"):
         import_logs(days, MINE, "rb", mapping=tmp_path / "mapping.toml", force=True)
+
+
+def test_nothing_of_a_folder_is_left_out_without_a_word(table, tmp_path):
+    header, *lines = table.write().read_text().splitlines()
+    days, mapping = tmp_path / "days", tmp_path / "days" / "mapping.toml"
+    days.mkdir()
+    for name in ("mapping.toml", "neighbours.csv"):  # may lie beside the tables
+        (tmp_path / name).rename(days / name)
+    for day, name in (("d0", "d0.csv"), ("d1", "d1.CSV")):
+        own = [line for line in lines if line.startswith(day)]
+        (days / name).write_text("\n".join([header, *own]))
+    (days / "_SUCCESS").touch()
+    same(import_logs(days, MINE, "rb", mapping=mapping), table)
+    packed = tmp_path / "LOG.CSV.GZ"
+    packed.write_bytes(gzip.compress("\n".join([header, *lines]).encode()))
+    same(import_logs(packed, MINE, "rb", mapping=mapping, force=True), table)
+    (days / "more").mkdir()
+    (days / "day2.csv.bz2").touch()
+    with pytest.raises(store.DatasetError, match=r"also holds day2\.csv\.bz2, more/, which would"):
+        import_logs(days, MINE, "rb", mapping=mapping, force=True)
+
+
+def test_labels_of_numbers_with_empty_cells(table, tmp_path):
+    frame = pa.csv.read_csv(table.write())
+    at = frame.column_names.index("day")
+
+    def load(days, kind=None):
+        path = tmp_path / "log.parquet"
+        pa.parquet.write_table(frame.set_column(at, "day", pa.array(days, kind)), path)
+        return import_logs(path, MINE, "rb", mapping=tmp_path / "mapping.toml")
+
+    numbers = [float(day[1:]) for day in frame.column("day").to_pylist()]
+    for missing in (None, math.nan):
+        broken = [*numbers[:7], missing, *numbers[8:]]
+        with pytest.raises(store.DatasetError, match=r"row 8, column 'day': the cell is empty"):
+            load(broken)
+    with pytest.raises(store.DatasetError, match=r"row 1, column 'day': an infinite number"):
+        load([math.inf, *numbers[1:]])
+    with pytest.raises(store.DatasetError, match=r"log\.parquet: column 'day' has type list<"):
+        load([[x] for x in numbers])
+    with pytest.raises(store.DatasetError, match=r"log\.parquet: column 'day' .*cannot be read"):
+        load([1e30, *numbers[1:]])
+    same(load(numbers), table)
 
 
 def test_units_scales_constants_and_values_of_the_next_row(table):

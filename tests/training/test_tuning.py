@@ -212,6 +212,14 @@ def test_a_new_search_does_not_resume_trials_of_an_old_one(tmp_path):
     assert other.exists()
 
 
+def test_subjects_never_share_files():
+    ids = ["site/a-b-v0", "site/a_b-v0", "site/a/b-v0", "日本/東京-v0", "日本/大阪-v0", RB]
+    subjects = [replace(SUBJECT, dataset=i) for i in ids]
+    subjects += [replace(s, algorithm=name) for s in subjects for name in ("my-own", "my_own")]
+    assert len({subject.stem for subject in subjects}) == len(subjects)
+    assert SUBJECT.stem == "bc-rb-expert"
+
+
 def test_trials_that_fail_or_end_early_are_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
     def train(job):
         if job.number == 0:
@@ -241,7 +249,7 @@ def test_a_bad_trial_is_pruned(tmp_path, monkeypatch):
 
 def test_minutes_become_updates_by_the_time_of_the_first_ones(monkeypatch):
     now = iter(np.arange(0.0, 1e4, 0.5))
-    monkeypatch.setattr(one_trial.time, "process_time", lambda: next(now))
+    monkeypatch.setattr(one_trial, "training_clock", lambda device: lambda: next(now))
 
     def train(model, data, most, seed, should_stop):
         return next(n for n in range(1, most) if should_stop())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -61,6 +62,11 @@ def train(options: TrainOptions[Any]) -> int:
         raise ValueError("--log does not go with --online, which has no single training to log")
     if options.updates < 1:
         raise ValueError(f"--updates must be at least 1, got {options.updates}")
+    if options.seed < 0:
+        raise ValueError(f"--seed must be at least 0, got {options.seed}")
+    for name, value in (("anchor", options.anchor), ("weight-decay", options.weight_decay)):
+        if not (math.isfinite(value) and value >= 0.0):
+            raise ValueError(f"--{name} must be finite and at least 0, got {value:g}")
     if hasattr(options.config, "batch_size"):
         distributed.check_batch_size(options.config.batch_size, distributed.processes())
     distributed.start(device)
@@ -194,8 +200,10 @@ def _take_best(model: Algorithm, progress: Progress, options: TrainOptions[Any])
     from networld_algos.training import checkpoint
     from networld_algos.training.run import BEST, best_model
 
+    if not options.patience:
+        return
     best, found = best_model(model, options.out)
-    if not options.patience or found is None:
+    if found is None:
         return
     model.load_state_dict(best.state_dict())
     progress.best = found

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from networld_algos.base import Range
 from networld_algos.registry import ALGORITHMS, make_config
-from networld_algos.results.text import file_stem
 from networld_algos.training.tuning.choices import data_key
 from networld_envs import validate
 from networld_envs.policies.references import VALIDATION_SEED
+from networld_envs.text import file_stem
 
 Pruner = Literal["median", "halving", "none"]
 MOST_NETWORKS = 50_000
@@ -122,8 +123,15 @@ class Subject:
 
     @property
     def stem(self) -> str:
-        """Start of the names of its files."""
-        return file_stem(f"{self.algorithm} {self.data}")
+        """Start of the names of its files, unique in a search.
+
+        Names of algorithms and of the catalogue's data differ without the characters that a file
+        name lacks. Other names may not, so they are followed by a part of their hash.
+        """
+        stem = file_stem(f"{self.algorithm} {self.data}")
+        if self.data != self.dataset and file_stem(self.algorithm) == self.algorithm:
+            return stem
+        return f"{stem}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
 
     @property
     def space(self) -> Space:

@@ -28,6 +28,12 @@ class ArrayLog:
         self._arrays = arrays
         grouped = [m for m in (re.fullmatch(r"episode_(\d+)/(.*)", n) for n in arrays) if m]
         self._stacked = not grouped
+        for m in grouped:
+            if m[1] != str(int(m[1])):
+                raise DatasetError(
+                    f"{m[0]!r}: numbers of episodes have no leading zeros; rename it to "
+                    f"'episode_{int(m[1])}/{m[2]}'"
+                )
         known = {m[0]: m[2] for m in grouped} or {n: n for n in arrays}
         for name in arrays:
             if known.get(name) not in FIELDS:
@@ -87,21 +93,34 @@ class _Member:
         return self._kept
 
 
+def _members(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5py.Dataset]]:
+    """Name and array of everything below a group.
+
+    Raises:
+        DatasetError: For a link, which may lead to another file or nowhere.
+    """
+    for name in group:
+        path = f"{above}{name}"
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise DatasetError(f"{path!r} is a link, and links are not read; copy what it leads to")
+        member = group[name]
+        if isinstance(member, h5py.Group):
+            yield from _members(member, f"{path}/")
+        elif isinstance(member, h5py.Dataset):
+            yield path, member
+
+
 @contextmanager
 def open_arrays(path: Path) -> Iterator[ArrayLog]:
     """Open a log file; the message of every error in the block begins with the file's name."""
     try:
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             # NumPy leaves a damaged file open if it is given the path.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 yield ArrayLog({name: _Member(file, name) for name in file.files})
-        elif path.suffix in (".h5", ".hdf5"):
+        elif path.suffix.lower() in (".h5", ".hdf5"):
             with h5py.File(path, "r") as file:
-                arrays: dict[str, Any] = {}
-                file.visititems(
-                    lambda n, item: arrays.update({n: item}) if hasattr(item, "dtype") else None
-                )
-                yield ArrayLog(arrays)
+                yield ArrayLog(dict(_members(file)))
         else:
             raise DatasetError(
                 "logs are .npz, .h5, .hdf5, .csv, .csv.gz or .parquet files, or a folder of tables"

@@ -190,6 +190,7 @@ def export_npz(dataset: minari.MinariDataset, path: Path) -> int:
         raise DatasetError(f"the name of an export must end in .npz, got {path.name!r}")
     if path.exists():
         raise DatasetError(f"{path} already exists")
+    path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with (
         replacing(path) as whole,

@@ -79,9 +79,15 @@ def labels(cells: Any, known: dict[str, int]) -> NDArray[np.int64]:
     pa = arrow()
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()
+    if pa.types.is_nested(cells.type):
+        raise CellError(None, f"has type {cells.type}, which is no name")
     if pa.types.is_floating(cells.type):  # whole numbers of a column that had empty cells
         values = cells.to_numpy(zero_copy_only=False)
-        if (values == np.floor(values)).all():
+        empty = np.isnan(values)  # a missing number
+        if np.isinf(values).any():
+            raise CellError(int(np.argmax(np.isinf(values))), "an infinite number is no name")
+        cells = pa.array(values, mask=empty)
+        if (values[~empty] == np.floor(values[~empty])).all():
             cells = cells.cast(pa.int64())
     if not pa.types.is_string(cells.type):
         cells = cells.cast(pa.string())

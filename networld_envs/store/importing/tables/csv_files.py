@@ -39,7 +39,7 @@ def csv_batches(file: Path, needed: Sequence[str], options: Csv, mapping: str) -
         return "skip"
 
     try:
-        with pa.input_stream(str(file), compression="detect") as stream:
+        with _opened(file) as stream:
             batches = pa.csv.open_csv(
                 stream,
                 pa.csv.ReadOptions(
@@ -67,6 +67,8 @@ def csv_batches(file: Path, needed: Sequence[str], options: Csv, mapping: str) -
             _refuse_ragged(file, wrong)
     except UnicodeDecodeError as error:
         _fail_encoding(file, options.encoding, error)
+    except OSError as error:
+        _fail_reading(file, error)
     except pa.ArrowException as error:
         if "UTF8" in str(error):
             _fail_encoding(file, options.encoding, error)
@@ -74,6 +76,12 @@ def csv_batches(file: Path, needed: Sequence[str], options: Csv, mapping: str) -
         empty = ("Empty CSV", "Could not skip initial")  # no line below the header
         if not any(text in str(error) for text in empty):
             raise DatasetError(f"{file.name}: {error}") from error
+
+
+def _opened(file: Path) -> Any:
+    """The bytes of a CSV file, which are decompressed if its name ends in ``.gz``."""
+    compression = "gzip" if file.name.lower().endswith(".gz") else None
+    return arrow().input_stream(str(file), compression=compression)
 
 
 def check_names(file: Path, names: Sequence[str], needed: Sequence[str], mapping: str) -> None:
@@ -97,7 +105,7 @@ def _header(file: Path, needed: Sequence[str], options: Csv, mapping: str) -> li
     bare = options.encoding.lower().replace("_", "-") in ("utf-8", "utf8")
     try:
         with (
-            arrow().input_stream(str(file), compression="detect") as stream,
+            _opened(file) as stream,
             io.TextIOWrapper(
                 stream, encoding="utf-8-sig" if bare else options.encoding, newline=""
             ) as text,
@@ -105,6 +113,13 @@ def _header(file: Path, needed: Sequence[str], options: Csv, mapping: str) -> li
             names = next(csv.reader(text, delimiter=options.delimiter), [])
     except UnicodeError as error:
         _fail_encoding(file, options.encoding, error)
+    except csv.Error as error:
+        raise DatasetError(
+            f"{file.name}, line 1: the names of the columns cannot be read ({error}); most likely "
+            "a quotation mark is not closed"
+        ) from error
+    except OSError as error:
+        _fail_reading(file, error)
     names = [name.strip() for name in names]
     if not names:
         raise DatasetError(f"{file.name} is empty; its first line must name the columns")
@@ -129,16 +144,25 @@ def _refuse_ragged(file: Path, wrong: Sequence[Any]) -> None:
         )
 
 
+def _fail_reading(file: Path, error: OSError) -> NoReturn:
+    raise DatasetError(
+        f"{file.name} cannot be read ({error}); if it was copied only in part, copy it again"
+    ) from error
+
+
 def _fail_encoding(file: Path, encoding: str, error: Exception) -> NoReturn:
     """Name the first line that cannot be decoded."""
     line = 0
-    with io.BufferedReader(arrow().input_stream(str(file), compression="detect")) as raw:
-        for text in raw:
-            line += 1
-            try:
-                text.decode(encoding)
-            except UnicodeError:
-                break
+    try:
+        with io.BufferedReader(_opened(file)) as raw:
+            for text in raw:
+                line += 1
+                try:
+                    text.decode(encoding)
+                except UnicodeError:
+                    break
+    except OSError as fault:
+        _fail_reading(file, fault)
     raise DatasetError(
         f"{file.name}, line {line}: the text is not in {encoding}; save the file as UTF-8, or set "
         'encoding in [csv], e.g. encoding = "latin-1"'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from networld_envs.store.ids import DatasetError
 from networld_envs.store.importing.tables.grid import Grid, of_steps
 from networld_envs.store.importing.tables.mapping import Mapping, Source
+from networld_envs.store.importing.tables.reading import TableReader
 
 REMEDY = (
     'add what is missing, or set gaps = "split" in [rows], which cuts the episode there and leaves '
@@ -24,7 +25,7 @@ class Faults:
         mapping: What the columns mean.
         agents: Labels of the agents, in the order of the dataset.
         first_lines: The row of the table that first names each of them.
-        place: Where a row is, as text.
+        reader: Knows where a row is, and how times are written.
     """
 
     def __init__(
@@ -32,10 +33,10 @@ class Faults:
         mapping: Mapping,
         agents: Sequence[str],
         first_lines: Sequence[int],
-        place: Callable[[int], str],
+        reader: TableReader,
     ) -> None:
-        self._mapping, self._agents, self._place = mapping, agents, place
-        self._first_lines = first_lines
+        self._mapping, self._agents, self._first_lines = mapping, agents, first_lines
+        self._place, self._time = reader.place, reader.time_text
 
     def gap(self, grid: Grid, at: int, label: str) -> DatasetError:
         """Why the step from row ``at`` of a grid to the next is not complete.
@@ -50,9 +51,9 @@ class Faults:
             before, after = (int(grid.lines[i].max()) for i in (at, at + 1))
             text = (
                 f"{self._place(after)}, column {self._mapping.time.column!r}: no agent has a row "
-                f"between time {grid.times[at]:.10g} ({self._place(before)}) and "
-                f"{grid.times[at + 1]:.10g}: {missing} steps of {self._mapping.time.step:g} are "
-                f"missing; correct step in [time], {REMEDY}"
+                f"between time {self._time(grid.times[at])} ({self._place(before)}) and "
+                f"{self._time(grid.times[at + 1])}: {missing} steps of "
+                f"{self._mapping.time.step:g} are missing; correct step in [time], {REMEDY}"
             )
             return DatasetError(text)
         for i in (at, at + 1):
@@ -83,14 +84,14 @@ class Faults:
                 f"empty; {remedy}"
             )
         there = grid.lines[:, agent] >= 0
-        where = f"time {grid.times[row]:.10g}"
+        where = f"time {self._time(grid.times[row])}"
         if not there.any():
             first = self._place(self._first_lines[agent])
             how = f"agent {name!r}, first named in {first}, has no row in episode {label!r}"
         elif not there[:row].any():
             first = int(np.argmax(there))
             how = (
-                f"agent {name!r} appears only at time {grid.times[first]:.10g} "
+                f"agent {name!r} appears only at time {self._time(grid.times[first])} "
                 f"({self._place(int(grid.lines[first, agent]))}), later than others in episode "
                 f"{label!r}"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from networld_envs.store.ids import DatasetError
 from networld_envs.store.importing.tables.mapping import Mapping, Source
+from networld_envs.store.importing.tables.reading import TableReader
 
 LINE, AGENT, TIME, FIRST_VALUE = range(4)
 """Columns of the rows that `Gridder.grid` takes; values follow."""
@@ -49,7 +50,7 @@ class Gridder:
         mapping: What the columns mean, and what to do about faults.
         agents: Labels of the agents, in the order of the dataset.
         order: Index of each agent code of the table in ``agents``.
-        place: Where a row is, as text.
+        reader: Knows where a row is, and how times are written.
     """
 
     def __init__(
@@ -57,9 +58,9 @@ class Gridder:
         mapping: Mapping,
         agents: Sequence[str],
         order: NDArray[np.int64],
-        place: Callable[[int], str],
+        reader: TableReader,
     ) -> None:
-        self._mapping, self._agents, self._order, self._place = mapping, agents, order, place
+        self._mapping, self._agents, self._order, self._reader = mapping, agents, order, reader
         self._column = {name: i for i, name in enumerate(mapping.columns)}
 
     def grid(self, label: str, rows: NDArray[np.float64]) -> Grid:
@@ -148,11 +149,13 @@ class Gridder:
             i = int(np.argmin(np.where(wrong, rows[:, LINE], np.inf)))
             own = np.sort(time[rows[:, AGENT] == rows[i, AGENT]])
             spacing = f"{np.median(np.diff(own)):g}" if len(own) > 1 else "unknown"
+            written = self._reader.time_text
             raise DatasetError(
-                f"{self._at(rows[i])}, column {m.column!r}: time {time[i]:.10g} is {off[i]:.2f} "
-                f"steps from the nearest step {start + m.step * step[i]:.10g}, which is more than "
-                f"tolerance = {m.tolerance:g}. The median spacing of this agent's rows is "
-                f'{spacing}; in [time], correct step = {m.step:g}, or set irregular = "resample"'
+                f"{self._at(rows[i])}, column {m.column!r}: time {written(time[i])} is "
+                f"{off[i]:.2f} steps from the nearest step {written(start + m.step * step[i])}, "
+                f"which is more than tolerance = {m.tolerance:g}. The median spacing of this "
+                f"agent's rows is {spacing}; in [time], correct step = {m.step:g}, or set "
+                'irregular = "resample"'
             )
         return step.astype(np.int64), start, 0
 
@@ -188,8 +191,9 @@ class Gridder:
         how = f"differs in column {list(self._column)[where[0]]!r}" if len(where) else "is equal"
         remedy = '"last" keeps the last row' if len(where) else '"equal" drops exact copies'
         raise DatasetError(
-            f"{self._at(second[i])}: a second row of this agent at time {second[i, TIME]:.10g}; "
-            f"the first, {self._place(int(first[i, LINE]))}, {how}. Remove one, or set duplicates "
+            f"{self._at(second[i])}: a second row of this agent at time "
+            f"{self._reader.time_text(second[i, TIME])}; the first, "
+            f"{self._reader.place(int(first[i, LINE]))}, {how}. Remove one, or set duplicates "
             f"in [rows]: {remedy}"
         )
 
@@ -222,7 +226,7 @@ class Gridder:
 
     def _at(self, row: NDArray[np.float64]) -> str:
         agent = self._agents[self._order[int(row[AGENT])]]
-        return f"{self._place(int(row[LINE]))} (agent {agent!r})"
+        return f"{self._reader.place(int(row[LINE]))} (agent {agent!r})"
 
 
 def complete(grid: Grid, mapping: Mapping) -> NDArray[np.bool_]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from networld_envs.store.ids import DatasetError
+from networld_envs.store.ids import DatasetError, listed
 from networld_envs.store.importing.tables import cells
 from networld_envs.store.importing.tables.cells import CellError, arrow
 from networld_envs.store.importing.tables.csv_files import check_names, csv_batches
@@ -46,23 +47,41 @@ class Block:
 
 def is_table(path: Path) -> bool:
     """Whether a path is a table by its name, or a folder, which may hold some."""
-    return path.name.endswith(ENDINGS) or path.is_dir()
+    return path.name.lower().endswith(ENDINGS) or path.is_dir()
 
 
-def table_files(path: Path) -> list[Path]:
+def is_csv(file: Path) -> bool:
+    """Whether a table is a CSV file by its name, and not a Parquet file."""
+    return file.name.lower().endswith(CSV)
+
+
+def table_files(path: Path, beside: Sequence[Path] = ()) -> list[Path]:
     """The file itself, or the tables of a folder in the order of their names.
 
+    Names that begin with a dot or an underscore, such as ``_SUCCESS``, are not read.
+
+    Args:
+        path: File or folder.
+        beside: Files that are no part of the table and may be in the folder, such as the mapping.
+
     Raises:
-        DatasetError: If there is none, or the folder holds both kinds.
+        DatasetError: If there is no table, or the folder holds both kinds or anything else.
     """
     if not path.is_dir():
         if not path.is_file():
             raise DatasetError(f"there is no file {path}")
         return [path]
-    files = sorted(p for p in path.iterdir() if p.is_file() and p.name.endswith(ENDINGS))
+    known = {file.resolve() for file in beside}
+    found = sorted(p for p in path.iterdir() if p.name[0] not in "._" and p.resolve() not in known)
+    files = [p for p in found if p.is_file() and p.name.lower().endswith(ENDINGS)]
     if not files:
         raise DatasetError(f"the folder {path} holds no table; tables end in {', '.join(ENDINGS)}")
-    if len({p.name.endswith(".parquet") for p in files}) > 1:
+    if others := [f"{p.name}/" if p.is_dir() else p.name for p in found if p not in files]:
+        raise DatasetError(
+            f"the folder {path} also holds {listed(others)}, which would not be read; tables end "
+            f"in {', '.join(ENDINGS)} and lie in the folder itself; move the rest elsewhere"
+        )
+    if len(set(map(is_csv, files))) > 1:
         raise DatasetError(f"the folder {path} holds CSV and Parquet files; import one kind")
     return files
 
@@ -101,8 +120,15 @@ class TableReader:
     def place(self, line: int) -> str:
         """A row of `Block.lines` as text: file and line (CSV) or row (Parquet), from 1."""
         i = bisect.bisect_right(self._starts, line - 1) - 1
-        word = "line" if self._files[i].name.endswith(CSV) else "row"
+        word = "line" if is_csv(self._files[i]) else "row"
         return f"{self._files[i].name}, {word} {line - self._starts[i]}"
+
+    def time_text(self, seconds: float) -> str:
+        """A time of `Block.time` as text: a date, if the table has dates."""
+        if self._zoned is None:
+            return f"{seconds:.15g}"
+        date = np.datetime64(round(1e6 * seconds), "us").astype(datetime)
+        return f"{date.isoformat(' ')}{' UTC' if self._zoned else ''}"
 
     def blocks(self) -> Iterator[Block]:
         """All rows of all files, in their order.
@@ -113,9 +139,8 @@ class TableReader:
         end = 0
         for file in self._files:
             self._starts.append(end)
-            is_csv = file.name.endswith(CSV)
-            line = end + (2 if is_csv else 1)  # below the header
-            for batch in self._csv(file) if is_csv else self._parquet(file):
+            line = end + (2 if is_csv(file) else 1)  # below the header
+            for batch in self._csv(file) if is_csv(file) else self._parquet(file):
                 block = self._block(batch, np.arange(line, line + batch.num_rows))
                 line += batch.num_rows
                 if len(block.lines):
@@ -179,12 +204,18 @@ class TableReader:
                 file = self._files[len(self._starts) - 1].name
                 raise DatasetError(f"{file}: column {name!r} {error}") from error
             self._fail(int(lines[error.index]), name, str(error))
+        except arrow().ArrowException as error:
+            file = self._files[len(self._starts) - 1].name
+            raise DatasetError(
+                f"{file}: column {name!r} has type {batch.column(name).type} and a value that "
+                f"cannot be read: {error}"
+            ) from error
 
     def _numbers(self, column: Any) -> NDArray[np.float64]:
         # In a CSV file, cells without a value have been found when it was parsed.
-        is_csv = self._files[0].name.endswith(CSV)
         options = self._mapping.csv
-        return cells.numbers(column, options.decimal, () if is_csv else ("", *options.missing))
+        missing = () if is_csv(self._files[0]) else ("", *options.missing)
+        return cells.numbers(column, options.decimal, missing)
 
     def _time(self, column: Any) -> NDArray[np.float64]:
         """Time of each row, in seconds if it is a date."""

@@ -62,7 +62,7 @@ class TableLog:
         self._params, self._facts = params, facts
         if mapping.reward.task:
             self._check_reward()
-        files = table_files(path)
+        files = table_files(path, (mapping.path, mapping.path.parent / mapping.neighbours.file))
         self._reader = TableReader(files, mapping)
         self._spool = Spool(folder / "rows", 3 + len(mapping.columns))
         self._grid: tuple[int, Grid] | None = None
@@ -95,9 +95,9 @@ class TableLog:
             list(dict.fromkeys(self._labels.values())),
         )
         self._table_of = {code: tables[label] for code, label in self._labels.items()}
-        self._gridder = Gridder(mapping, self.agents, order, reader.place)
+        self._gridder = Gridder(mapping, self.agents, order, reader)
         first_lines = [reader.first_lines[reader.agents[label]] for label in self.agents]
-        self._faults = Faults(mapping, self.agents, first_lines, reader.place)
+        self._faults = Faults(mapping, self.agents, first_lines, reader)
         self._pieces = [(code, 0, 0) for code in self._spool.episodes]
         if mapping.rows.gaps == "split":
             self._pieces = self._split()

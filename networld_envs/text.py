@@ -1,9 +1,9 @@
 """Text that a user wrote, as it is shown: never as markup, one function for each place.
 
 Labels, policies, ids, titles, paths and factors may hold any character. A terminal gets `visible`
-text, a figure gets a `name`, prose gets `one_line`, a Markdown page gets `markdown`, a paper gets
-`latex`, a spreadsheet gets `spreadsheet`, and a file name or an anchor gets a `slug`. HTML is
-escaped by the template.
+text, a figure gets a `name`, prose gets `one_line`, a Markdown page gets `markdown` or, where
+nothing stands before it, a `paragraph`, a paper gets `latex`, a spreadsheet gets `spreadsheet`, and
+a file name or an anchor gets a `slug`. HTML is escaped by the template.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ MARKDOWN = re.compile(
 )
 
 
+BLOCK = re.compile(r"^(\d*)([#>+=.)-])")
+"""What makes a line a heading, quotation, list item or rule: a sign, perhaps after a number."""
 LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -95,6 +97,12 @@ def markdown(text: str) -> str:
     """Text in one line of Markdown that is read as this text, also in a cell or a heading."""
     plain = re.sub(r"&(?=#?\w+;)", "&amp;", one_line(text)).replace("<", "&lt;")
     return MARKDOWN.sub(r"\\\g<0>", plain)
+
+
+def paragraph(text: str) -> str:
+    """`markdown` that stands alone: no heading, list, quotation or rule by how it begins."""
+    plain = markdown(text)
+    return BLOCK.sub(r"\g<1>\\\g<2>", plain, count=1)
 
 
 def latex(text: str) -> str:
