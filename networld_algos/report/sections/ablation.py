@@ -40,7 +40,7 @@ from networld_algos.report.table import (
 from networld_algos.results import stats
 from networld_algos.results.aggregates import mean_interval
 from networld_algos.results.display import Display
-from networld_algos.results.stats import MATTERS, Floats, Interval
+from networld_algos.results.stats import MATTERS, Interval
 from networld_envs.text import count, minus
 
 MEAN: Panel = ("mean over tasks", "")
@@ -151,8 +151,9 @@ def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablatio
                     stats.paired_interval(mine, theirs, rng),
                 )
             )
-        if len(every) > 1 and len(found) == len(every):
-            out += _mean_over_panels(algorithm, label, base, found, pairs, rng)
+        is_everywhere = len(found) == len(every) > 1
+        if is_everywhere and (mean := _mean_over_panels(algorithm, label, base, pairs, rng)):
+            out.append(mean)
     return out
 
 
@@ -170,22 +171,20 @@ def _mean_over_panels(
     algorithm: str,
     label: str,
     base: str,
-    found: Sequence[tuple[Panel, dict[int, tuple[Floats, Floats]]]],
     pairs: Sequence[tuple[Final, Final]],
     rng: np.random.Generator,
-) -> list[AblationChange]:
-    """The line of `MEAN`; empty if panels of one task share no seed."""
+) -> AblationChange | None:
+    """The line of `MEAN`; None if panels of one task share no seed."""
+    both = [(f.panel[0], summary.pairs(f, other)) for f, other in pairs]
     mine, theirs = (
-        mean_interval(
-            [(panel[0], {s: both[i] for s, both in runs.items()}) for panel, runs in found], rng
-        )
+        mean_interval([(task, {s: x[i] for s, x in runs.items()}) for task, runs in both], rng)
         for i in (0, 1)
     )
-    tables = [(f.panel[0], summary.differences(f, other)) for f, other in pairs]
-    change = mean_interval(tables, rng, paired=True)
+    changes = [(f.panel[0], summary.differences(f, other)) for f, other in pairs]
+    change = mean_interval(changes, rng, paired=True)
     if mine is None or theirs is None or change is None:
-        return []
-    return [AblationChange(MEAN, algorithm, label, base, mine, theirs, change)]
+        return None
+    return AblationChange(MEAN, algorithm, label, base, mine, theirs, change)
 
 
 def figure(found: Sequence[AblationChange], look: Look, columns: int | None = None) -> Figure:
