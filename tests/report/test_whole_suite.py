@@ -9,8 +9,12 @@ from networld_algos.cli.report import data_rewards
 from networld_algos.report import scoring, summary
 from networld_algos.report.page import write_report
 from networld_algos.report.sections import comparison, comparison_figures, pareto, summary_figure
+from networld_algos.report.sections.claims import checked
+from networld_algos.report.sections.fewshot_curves import fewshot_curves
+from networld_algos.report.sections.fewshot_pairs import gains
 from networld_algos.report.source import LONGEST_ALT, Source, ordered
 from networld_algos.report.verdicts import representatives
+from networld_algos.results.claims.check import MEAN
 from networld_algos.results.networks import failed_share, median_score
 from networld_algos.results.stats import normalised_score
 from tests.report.rows import value
@@ -127,3 +131,19 @@ def test_minutes_of_equal_budgets_are_no_stack(source):
         costs = {round(p.cost, 3) for p in points if p.panel == panel}
         assert len(costs) >= 10
     assert np.all([p.cost > 0 for p in points])
+
+
+def test_the_few_shot_section_never_contradicts_the_claims(source, rows):
+    """Both decide on the mean over tasks at one thirtieth of the data, against every control."""
+    curves = fewshot_curves(source.rows, source.rng("fewshot", "curves"))
+    found = gains(curves, source.rng("fewshot", "gains"), "mean over tasks")
+    (mean,) = [gain for gain in found if gain.is_mean and gain.label == "networld"]
+    share = min(mean.x.tolist(), key=lambda x: abs(x - 1 / 30))
+    (claim,) = [a for a in checked(rows) if a.claim.key == "transfer-layers"]
+    said = {"gain": "holds", "no gain": "refuted", "loss": "refuted", "undecided": "undecided"}
+    for finding in claim.at(MEAN):
+        lead = mean.against[finding.comparison.note].leads[share]
+        assert said[lead.verdict] == finding.verdict
+        assert finding.estimate is not None
+        assert lead.interval.value == pytest.approx(finding.estimate.value)
+    assert said[mean.verdict(share)[0]] == claim.verdict
