@@ -19,11 +19,11 @@ from networld_algos.bench.suite import Ablation, Condition, Cost, Entry, FewShot
 from networld_algos.bench.tuned import COMMITTED, with_choices
 from networld_algos.plugin import is_plugin
 from networld_algos.registry import ALGORITHMS, BUILT_IN
+from networld_algos.results.text import suggestion
 from networld_algos.training.near import STRENGTH
 from networld_algos.training.tuning.choices import Choices, read_choices
 from networld_envs.files import run_file
 from networld_envs.simulator import about
-from networld_envs.text import suggestion
 
 TASKS = ("cbf", "rb", "ns")
 CPU_MINUTES = {"cbf": 3.0, "rb": 1.25, "ns": 1.0}

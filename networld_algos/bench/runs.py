@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from networld_algos.registry import make_config
 from networld_algos.results.rows import FEW
+from networld_algos.results.text import file_stem
 from networld_envs.store.recipes import deployment_id
-from networld_envs.text import file_stem
 from networld_envs.version import __version__
 
 Stage = Literal["reference", "pretrain", "train", "evaluate"]

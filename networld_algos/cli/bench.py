@@ -15,7 +15,7 @@ from networld_algos.cli.bench_archive import bench_pack, bench_unpack
 from networld_algos.cli.bench_submission import bench_check, bench_leaderboard
 from networld_algos.cli.tables import AsJson, Column, Listing, show
 from networld_algos.cli.terminal import command_text, console, say_error, time_span
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 if TYPE_CHECKING:
     from networld_algos.bench.parts import Entry

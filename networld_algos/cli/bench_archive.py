@@ -11,7 +11,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from networld_algos.cli.terminal import command_text, console
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 RESULTS = "--results"
 

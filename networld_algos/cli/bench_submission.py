@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from networld_algos.cli.terminal import console
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 if TYPE_CHECKING:
     from networld_algos.bench.suite import Suite

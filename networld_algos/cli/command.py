@@ -28,7 +28,7 @@ from networld_algos.cli import (
 )
 from networld_algos.cli.signals import exit_status, sigterm_interrupts
 from networld_algos.cli.terminal import console, say_error
-from networld_envs.text import suggestion
+from networld_algos.results.text import suggestion
 
 
 def _group(prog: str, verbs: Mapping[str, Callable[..., int]], args: Sequence[str]) -> int:

@@ -21,11 +21,11 @@ from networld_algos.cli.terminal import (
     say_error,
     shown_in,
 )
+from networld_algos.results.text import count
 from networld_envs import store
 from networld_envs.store.fingerprint import fingerprint, fingerprints, record_fingerprint
 from networld_envs.store.remote import download, list_remote, upload
 from networld_envs.store.transfer import Limits
-from networld_envs.text import count
 
 LIST_COLUMNS = (
     Column("dataset"),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from networld_algos.cli.terminal import number_text
 from networld_algos.files import write_bytes, write_text
 from networld_algos.results.stats import normalised_score
+from networld_algos.results.text import markdown, paragraph
 from networld_envs import store, text
 from networld_envs.policies.references import Score, reference_scores
 from networld_envs.policies.rollout import Behaviour
@@ -21,7 +22,6 @@ from networld_envs.spec import About, TaskSpec
 from networld_envs.store.minari_io import open_local
 from networld_envs.store.reading.record import dataset_spec
 from networld_envs.store.recipes import known_recipes
-from networld_envs.text import markdown, paragraph
 from networld_envs.version import __version__
 
 BAR_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")

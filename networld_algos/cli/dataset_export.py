@@ -9,8 +9,8 @@ import tyro
 from tyro.conf import Positional
 
 from networld_algos.cli.terminal import console, progress_bar, shown_in
+from networld_algos.results.text import count
 from networld_envs import store
-from networld_envs.text import count
 
 Format = Literal["npz", "parquet", "hf", "lerobot"]
 

@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import Positional
 
 from networld_algos.cli.terminal import command_text, console, task_name
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 
 def import_(

@@ -16,7 +16,7 @@ from tyro.conf import Positional
 from networld_algos.cli.model import add_algorithms
 from networld_algos.cli.tables import AsJson, Column, Listing, show
 from networld_algos.cli.terminal import console, number_text, task_name
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 if TYPE_CHECKING:
     from networld_algos.base import Algorithm

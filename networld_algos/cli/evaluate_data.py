@@ -7,7 +7,7 @@ from typing import Any
 from networld_algos.base import Algorithm
 from networld_algos.cli.tables import Column, Listing, show
 from networld_algos.cli.terminal import console, number_text, progress_bar
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 QUANTITIES = (
     Column("quantity"),

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from networld_algos.cli.tables import AsJson, Column, Listing, show
 from networld_algos.cli.terminal import console, interval_text, progress_bar, say_error, task_name
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 EVALUATED = (
     Column("policy"),

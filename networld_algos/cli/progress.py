@@ -30,8 +30,8 @@ from networld_algos.cli.terminal import (
     time_span,
 )
 from networld_algos.results.rows import SUPERSEDED, read_rows
+from networld_algos.results.text import count
 from networld_algos.training.cpu import machine
-from networld_envs.text import count
 
 POLL_SECONDS = 0.5
 Rates = Mapping[tuple[str, str], float]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from networld_algos.cli.tables import AsJson, Column, Listing, show
 from networld_algos.cli.terminal import console, interval_text, progress_bar, task_name
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 if TYPE_CHECKING:
     from networld_envs.policies.references import Score

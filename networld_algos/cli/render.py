@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from networld_algos.cli.terminal import console, task_name
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 
 def render(

@@ -20,7 +20,7 @@ from rich.cells import cell_len
 from rich.table import Table
 
 from networld_algos.cli import terminal
-from networld_envs.text import visible
+from networld_algos.results.text import visible
 
 AsJson = Annotated[bool, tyro.conf.arg(name="json")]
 """Type of the option ``--json``."""

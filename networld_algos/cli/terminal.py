@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from networld_envs.text import visible
+from networld_algos.results.text import visible
 
 PLAIN = {"markup": False, "emoji": False, "highlight": False}  # options of rich
 NARROW, WIDE = 70, 100  # characters of a terminal, between which bars have 20 of them

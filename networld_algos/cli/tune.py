@@ -18,7 +18,7 @@ from networld_algos.cli.terminal import (
     shown_in,
     task_name,
 )
-from networld_envs.text import count, suggestion
+from networld_algos.results.text import count, suggestion
 
 if TYPE_CHECKING:
     from networld_algos.training.tuning.search import Choice

@@ -14,7 +14,7 @@ import numpy as np
 from networld_algos.report.scoring import grouped, panel_of
 from networld_algos.results.display import BUILT_IN, Display
 from networld_algos.results.rows import EXPERIMENTS, Row
-from networld_envs.text import name, suggestion
+from networld_algos.results.text import name, suggestion
 
 DEFAULT = "networld"
 """The focus of rows that hold it, unless another is chosen."""

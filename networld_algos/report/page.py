@@ -22,7 +22,7 @@ from networld_algos.report.source import Section, Source, ordered
 from networld_algos.results.display import Display
 from networld_algos.results.folder import Failure
 from networld_algos.results.rows import Row
-from networld_envs.text import markdown, one_line, visible
+from networld_algos.results.text import markdown, one_line, visible
 
 
 def write_report(

@@ -1,7 +1,7 @@
 """Everything in a report that a user wrote, made printable before anything is drawn or written.
 
 Labels, tasks, datasets, versions and errors come from files of results, and may hold any
-character. `networld_envs.text` says what becomes of them. Figures do not read ``$`` as
+character. `networld_algos.results.text` says what becomes of them. Figures do not read ``$`` as
 maths (`networld_algos.report.style.STYLE`), and the template escapes HTML.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from networld_algos.results.display import Display
 from networld_algos.results.folder import Failure
 from networld_algos.results.rows import Row
-from networld_envs.text import name, visible
+from networld_algos.results.text import name, visible
 
 TEXTS = tuple(f.name for f in fields(Row) if f.name not in ("kind", "role", "eval_seed_set"))
 

@@ -15,7 +15,7 @@ import matplotlib
 
 from networld_algos.results.display import Display
 from networld_algos.results.rows import DEPLOYMENT, DRIFT
-from networld_envs.text import capital
+from networld_algos.results.text import capital
 
 SPARE_COLOURS = (  # apart from the built-in ones and each other in every colour vision (tested)
     "#A81848",

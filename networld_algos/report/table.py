@@ -12,7 +12,7 @@ from networld_algos.report.style import factor_name, level_text
 from networld_algos.report.summary import quality
 from networld_algos.results.networks import FAILED_BELOW
 from networld_algos.results.stats import MATTERS, Interval
-from networld_envs.text import capital, markdown, minus
+from networld_algos.results.text import capital, markdown, minus
 
 DASH = "\N{EN DASH}"
 LONG = 12

@@ -26,9 +26,9 @@ import torch
 from networld_algos.base import Algorithm
 from networld_algos.deploy.monitor.reference import FILE as MONITOR
 from networld_algos.files import reading, write_text
+from networld_algos.results.text import markdown
 from networld_algos.training import checkpoint, pretrained
 from networld_envs.spec import TaskSpec
-from networld_envs.text import markdown
 
 SCHEME = "hf://"
 EVALUATION = "evaluation.json"

@@ -20,7 +20,7 @@ from networld_algos.report.table import Cell, Column, Table, interval_cell
 from networld_algos.results import networks
 from networld_algos.results.rows import write_rows
 from networld_algos.results.stats import Interval, Method
-from networld_envs.text import latex, spreadsheet
+from networld_algos.results.text import latex, spreadsheet
 from tests.report.rows import comparison_rows, make_row, reference_rows
 
 FORMULA = '=HYPERLINK("https://example.org";"x")'

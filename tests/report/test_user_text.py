@@ -15,7 +15,7 @@ from networld_algos.report.page import write_report
 from networld_algos.results.display import Display, MethodLook, TaskLook
 from networld_algos.results.folder import Failure, write_failure
 from networld_algos.results.rows import read_rows, write_rows
-from networld_envs.text import name
+from networld_algos.results.text import name
 from tests.report.rows import (
     ablation_rows,
     comparison_rows,

@@ -190,7 +190,7 @@ def test_texts_of_a_card_are_not_interpreted(tmp_path, monkeypatch):
     )
     export_hugging_face(dataset, tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
-    for text in ("\\# Title ![t\\](https", "&lt;b>hi", "x\\` \\*\\*bold", "Licence: \\*any"):
+    for text in ("\\# Title !\\[t\\](https", "\\<b\\>hi", "x\\` \\*\\*bold", "Licence: \\*any"):
         assert text in card
     assert card.count("\n---\n") == 1  # the end of the front matter
 

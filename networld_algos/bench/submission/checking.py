@@ -30,8 +30,8 @@ from networld_algos.bench.suite import Suite
 from networld_algos.data.identity import SHOWN
 from networld_algos.registry import BUILT_IN
 from networld_algos.results.rows import FEW, SCRATCH, Row
+from networld_algos.results.text import count, one_line
 from networld_envs.store.recipes import catalog
-from networld_envs.text import count, one_line
 from networld_envs.version import __version__
 
 

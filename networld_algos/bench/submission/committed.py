@@ -26,6 +26,7 @@ from networld_algos.data.identity import SHOWN
 from networld_algos.files import write_bytes, write_text
 from networld_algos.results.folder import COMMANDS, COMMITTED, NOTES, RATES, read_suite
 from networld_algos.results.rows import Row, read_rows
+from networld_algos.results.text import count
 from networld_algos.training.cpu import machine
 from networld_algos.training.tuning.choices import data_key
 from networld_envs import store
@@ -33,7 +34,6 @@ from networld_envs.policies.references import TEST_SEED, reference_rewards
 from networld_envs.store.minari_io import own_record
 from networld_envs.store.reading.identity import ROUNDING
 from networld_envs.store.recipes import catalog
-from networld_envs.text import count
 from networld_envs.version import __version__
 
 CHECKOUT = Path(__file__).resolve().parents[3]

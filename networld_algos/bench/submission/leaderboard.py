@@ -21,7 +21,7 @@ from networld_algos.results.display import Display
 from networld_algos.results.folder import read_suite
 from networld_algos.results.rows import Row
 from networld_algos.results.stats import Interval
-from networld_envs.text import capital, count, markdown
+from networld_algos.results.text import capital, count, markdown
 
 COLUMNS = ("method", "score", "seeds", "updates", "epochs", "minutes", "by", "date", "link")
 SEED = 0  # of the intervals that are bootstraps

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from networld_envs.text import name as printable
-from networld_envs.text import suggestion
+from networld_algos.results.text import name as printable
+from networld_algos.results.text import suggestion
 
 METADATA = "submission.toml"
 """Name of the file."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import tyro
 
 from networld_algos.cli.terminal import console, task_name
-from networld_envs.text import suggestion
+from networld_algos.results.text import suggestion
 
 if TYPE_CHECKING:
     from networld_algos.base import Algorithm

@@ -1,7 +1,7 @@
 """Tables as CSV, for programs and spreadsheets.
 
 Texts stand in quotes, and a text that a spreadsheet would read as a formula starts with an
-apostrophe, see `networld_envs.text.spreadsheet`. Numbers have all their digits.
+apostrophe, see `networld_algos.results.text.spreadsheet`. Numbers have all their digits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from networld_algos.report.table import DASH, Cell, Column, Table
-from networld_envs.text import name, spreadsheet
+from networld_algos.results.text import name, spreadsheet
 
 Value = str | int | float | None
 

@@ -11,7 +11,7 @@ from networld_algos.report.export.frame import write_frame
 from networld_algos.report.export.latex import table_latex
 from networld_algos.report.table import Table
 from networld_algos.results.rows import Row
-from networld_envs.text import file_stem
+from networld_algos.results.text import file_stem
 
 FIGURES, TABLES = "figures", "tables"
 

@@ -6,7 +6,7 @@ Names that a user chose are escaped, so that none of their characters is a comma
 from __future__ import annotations
 
 from networld_algos.report.table import Cell, Table
-from networld_envs.text import latex, one_line
+from networld_algos.results.text import latex, one_line
 
 PAGE_LINES = 40
 """Lines of a table that fit on a page of paper."""

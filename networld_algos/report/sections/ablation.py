@@ -41,7 +41,7 @@ from networld_algos.results import stats
 from networld_algos.results.aggregates import mean_interval
 from networld_algos.results.display import Display
 from networld_algos.results.stats import MATTERS, Interval
-from networld_envs.text import count, minus
+from networld_algos.results.text import count, minus
 
 MEAN: Panel = ("mean over tasks", "")
 """Stands for the average over panels."""

@@ -36,7 +36,7 @@ from networld_algos.report.verdicts import (
 from networld_algos.results.display import Display
 from networld_algos.results.rows import STATION_MS, Row
 from networld_algos.results.stats import Interval
-from networld_envs.text import count, minus
+from networld_algos.results.text import count, minus
 
 EXPERIMENT = "comparison"
 RULE = (

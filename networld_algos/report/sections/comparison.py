@@ -19,7 +19,7 @@ from networld_algos.results.aggregates import mean_interval
 from networld_algos.results.display import Display
 from networld_algos.results.profiles import performance_profile, profile_band
 from networld_algos.results.stats import Floats, Interval
-from networld_envs.text import minus
+from networld_algos.results.text import minus
 
 THRESHOLDS = np.linspace(0.0, 120.0, 61)
 

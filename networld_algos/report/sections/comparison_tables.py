@@ -33,7 +33,7 @@ from networld_algos.results.aggregates import (
 from networld_algos.results.display import Display
 from networld_algos.results.networks import FAILED_BELOW
 from networld_algos.results.stats import Floats
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 BOOTSTRAP_SEEDS = 10
 """Fewest seeds from which a bootstrap over seeds covers about what it says."""

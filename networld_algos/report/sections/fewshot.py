@@ -19,7 +19,7 @@ from networld_algos.report.sections.fewshot_pairs import Gain, gains
 from networld_algos.report.sections.fewshot_tables import focus_table, gain_table, score_table
 from networld_algos.report.source import Picture, Section, Source
 from networld_algos.report.table import several_datasets
-from networld_envs.text import capital
+from networld_algos.results.text import capital
 
 KINDS = {
     "fewshot": ("across layers", "pre-trained on the other tasks"),

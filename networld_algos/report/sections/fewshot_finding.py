@@ -12,7 +12,7 @@ from networld_algos.report.sections.fewshot_pairs import Gain
 from networld_algos.report.table import episodes_text, interval_text, several_datasets
 from networld_algos.results.claims.paper import CONTROLS
 from networld_algos.results.display import Display
-from networld_envs.text import capital, minus
+from networld_algos.results.text import capital, minus
 
 SHARES = {"fewshot": 1 / 30, "deployments": 4 / 450}
 """Experiment -> share of the data that the finding is about: that of the claims about transfer."""

@@ -17,7 +17,7 @@ from networld_algos.report.table import (
 )
 from networld_algos.results.display import Display
 from networld_algos.results.rows import STATION_MS
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 COMPARISON = "comparison"
 FIXED = ("Experiment", "Task", "Method")

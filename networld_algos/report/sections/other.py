@@ -11,7 +11,7 @@ from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Final
 from networld_algos.report.table import panel_name, several_datasets
 from networld_algos.results.display import Display
-from networld_envs.text import capital, minus, slug
+from networld_algos.results.text import capital, minus, slug
 
 TAKEN = ("answer", "claims", "references", "health", "failures", "made")
 """Anchors of the page that are not experiments."""

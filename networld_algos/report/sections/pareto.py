@@ -18,7 +18,7 @@ from networld_algos.results.claims.aims import STATION_LIMIT_MS
 from networld_algos.results.display import Display
 from networld_algos.results.rows import STATION_MS
 from networld_algos.results.stats import Interval
-from networld_envs.text import minus
+from networld_algos.results.text import minus
 
 NAME_GAP = 0.06
 """Least distance of two names, as a share of the height of a panel."""

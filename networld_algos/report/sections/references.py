@@ -16,7 +16,7 @@ from networld_algos.report.table import (
     number_cell,
     text_cell,
 )
-from networld_envs.text import minus
+from networld_algos.results.text import minus
 
 
 def make(source: Source) -> Section:

@@ -40,7 +40,7 @@ from networld_algos.report.table import (
 from networld_algos.report.verdicts import difference
 from networld_algos.results.display import Display
 from networld_algos.results.stats import Interval
-from networld_envs.text import slug
+from networld_algos.results.text import slug
 
 
 def make(source: Source) -> Section:

@@ -9,7 +9,7 @@ from networld_algos.results.claims.check import CONFIDENCE, MEAN, Answer, Findin
 from networld_algos.results.claims.claim import TASKS, Verdict
 from networld_algos.results.claims.scores import Pick
 from networld_algos.results.stats import MATTERS
-from networld_envs.text import markdown, minus
+from networld_algos.results.text import markdown, minus
 
 Names = Callable[[str], str]
 """Label in rows -> name as printed, see `networld_algos.results.display.Display.method`."""

@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from networld_algos.results import text
 from networld_algos.results.loggers.interface import Logger, Values
 from networld_algos.results.rows import Row
-from networld_envs import text
 from networld_envs.files import run_file
 
 LOGGERS: dict[str, str] = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from networld_algos.data.episodes import Episodes
-from networld_envs.text import count
+from networld_algos.results.text import count
 
 LEAST = 4
 """Fewest episodes of a dataset, and fewest held-out episodes that are measured on alone."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from networld_envs.text import suggestion
+from networld_algos.results.text import suggestion
 
 SCHEME = "pretrained:"
 ROOT = Path(__file__).parent

@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args
 
 from networld_algos.base import Range
 from networld_algos.registry import ALGORITHMS, make_config
+from networld_algos.results.text import file_stem
 from networld_algos.training.tuning.choices import data_key
 from networld_envs import validate
 from networld_envs.policies.references import VALIDATION_SEED
-from networld_envs.text import file_stem
 
 Pruner = Literal["median", "halving", "none"]
 MOST_NETWORKS = 50_000

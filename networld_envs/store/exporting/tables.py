@@ -34,13 +34,13 @@ from numpy.typing import NDArray
 
 from networld_envs.spec import TaskSpec
 from networld_envs.store.exporting.arrays import agents_first, opened
+from networld_envs.store.exporting.cards import plain
 from networld_envs.store.exporting.extras import optional
 from networld_envs.store.exporting.folder import new_folder
 from networld_envs.store.importing.log_checks import Raw
 from networld_envs.store.minari_io import METADATA_KEY, metadata
 from networld_envs.store.reading.checked import checked_episodes
 from networld_envs.store.recipes import Progress
-from networld_envs.text import markdown, paragraph
 
 GROUP_ROWS = 200_000  # of agents and steps that are written at a time
 EXTRA = "tables"
@@ -278,13 +278,13 @@ configs:
     path: data/*.parquet
 ---
 
-# {markdown(about["dataset"])}
+# {about["dataset"]}
 
-{paragraph(about["description"])}
+{plain(about["description"])}
 
-{episodes} episodes of the task {markdown(about["task"])} (preset {markdown(about["preset"])}),
-recorded with the policy {markdown(about["policy"])}. Each row is an episode of `T` steps with `N`
-agents: `observations` `(T+1, N, O)`, `actions` `(T, N, A)` or `(T, N)`, `agent_rewards` `(T, N)`,
+{episodes} episodes of the task {plain(about["task"])} (preset {plain(about["preset"])}), recorded
+with the policy {plain(about["policy"])}. Each row is an episode of `T` steps with `N` agents:
+`observations` `(T+1, N, O)`, `actions` `(T, N, A)` or `(T, N)`, `agent_rewards` `(T, N)`,
 `neighbours` `(N, D)` (padded with -1), `terminations` and `truncations` `(T,)`. `dataset.json`
-names the columns, with their units and ranges. Licence: {markdown(about["licence"])}.
+names the columns, with their units and ranges. Licence: {plain(about["licence"])}.
 """
