@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from networld_algos.cli.terminal import number_text
 from networld_algos.files import write_bytes, write_text
+from networld_algos.results import text
 from networld_algos.results.stats import normalised_score
 from networld_algos.results.text import markdown, paragraph
-from networld_envs import store, text
+from networld_envs import store
 from networld_envs.policies.references import Score, reference_scores
 from networld_envs.policies.rollout import Behaviour
 from networld_envs.simulator import about as facts_of

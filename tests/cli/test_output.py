@@ -17,8 +17,9 @@ from networld_algos.cli import command, completion, progress, terminal
 from networld_algos.cli.command import main
 from networld_algos.cli.tables import Column, Listing, show
 from networld_algos.registry import ALGORITHMS
+from networld_algos.results import text
 from networld_algos.results.loggers import Log
-from networld_envs import store, text
+from networld_envs import store
 from networld_envs.render.canvas import INK, Canvas
 from tests.report.rows import make_row
 
