@@ -7,7 +7,6 @@ is stored in the suite's folder, so every later call finds the same budgets and 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from networld_algos.bench.parts import Entry
 from networld_algos.bench.suite import Suite
 from networld_algos.data.load import load_episodes
 from networld_algos.registry import make
-from networld_algos.training.cpu import configure_cpu
+from networld_algos.training.cpu import configure_cpu, training_clock
 from networld_algos.training.train import train
 from networld_algos.training.tuning.choices import RATE, read_choices, write_choices
 from networld_envs import store
@@ -43,9 +42,10 @@ def measured_rate(entry: Entry, task: str, quality: str) -> float:
     model = make(entry.algorithm, episodes.spec, entry.values_on(task, quality))
     model.prepare(episodes, WARM_UP + MEASURED)
     train(model, [episodes], WARM_UP, seed=0)
-    started = time.process_time()
+    clock = training_clock("cpu")
+    started = clock()
     train(model, [episodes], WARM_UP + MEASURED, seed=0, first=WARM_UP)
-    return round(60 * MEASURED / (time.process_time() - started), 1)
+    return round(60 * MEASURED / (clock() - started), 1)
 
 
 def share_here(

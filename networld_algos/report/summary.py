@@ -91,6 +91,11 @@ class Final:
         return self.rise is not None and self.rise.value > training.RISE
 
     @property
+    def by_seed(self) -> dict[int, Floats]:
+        """Seed -> scores on every network; empty without references."""
+        return {} if self.runs is None else dict(zip(self.seeds, self.runs, strict=True))
+
+    @property
     def seed_scores(self) -> Floats | None:
         """``(seeds,)`` normalised score of each seed."""
         return None if self.runs is None else np.array([run.mean() for run in self.runs])
@@ -280,17 +285,8 @@ def learning_curves(rows: Sequence[Row], experiment: str, rng: np.random.Generat
 
 def pairs(first: Final, second: Final) -> dict[int, tuple[Floats, Floats]]:
     """Seed -> scores of both methods on every network, for the seeds that both have."""
-    of_first, of_second = (dict(zip(f.seeds, f.runs or [], strict=False)) for f in (first, second))
-    return {seed: (of_first[seed], of_second[seed]) for seed in of_first if seed in of_second}
-
-
-def differences(first: Final, second: Final) -> dict[int, Floats]:
-    """Seed -> score of the first minus the second on every network, for the seeds of both."""
-    found = pairs(first, second)
-    if not found:
-        return {}
-    mine, others = zip(*found.values(), strict=True)
-    return dict(zip(found, stats.differences(mine, others), strict=True))
+    mine, others = first.by_seed, second.by_seed
+    return {seed: (mine[seed], others[seed]) for seed in mine if seed in others}
 
 
 def strata(finals_: Sequence[Final]) -> dict[str, list[Floats]]:

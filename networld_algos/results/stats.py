@@ -11,7 +11,7 @@ precipice", NeurIPS 2021, wherever that paper has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -246,6 +246,12 @@ def differences(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> list[Floats]:
     if len({len(values) for pair in pairs for values in pair}) == 1:
         return [a - b for a, b in pairs]
     return [np.array([a.mean() - b.mean()]) for a, b in pairs]
+
+
+def seed_differences(pairs: Mapping[int, tuple[ArrayLike, ArrayLike]]) -> dict[int, Floats]:
+    """`differences` by seed: seed -> X minus Y, for seed -> values of X and of Y."""
+    both = [x for x, _ in pairs.values()], [y for _, y in pairs.values()]
+    return dict(zip(pairs, differences(*both), strict=True))
 
 
 def bootstrap(

@@ -133,14 +133,14 @@ def slug(words: str, reserved: Iterable[str] = ()) -> str:
     """
     plain = re.sub(r"[^a-z0-9]+", "-", words.lower())[:60].strip("-")
     if plain in reserved or not plain or plain != words.replace("_", "-"):
-        plain = f"{plain}-{_digest(words)}".strip("-")
+        plain = f"{plain}-{digest(words)}".strip("-")
     return plain
 
 
 def file_stem(words: str, longest: int = 120) -> str:
     """Words joined with hyphens, at most ``longest`` characters, as the start of a file name."""
     stem = re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")
-    return stem if len(stem) <= longest else f"{stem[: longest - 9]}-{_digest(words)}"
+    return stem if len(stem) <= longest else f"{stem[: longest - 9]}-{digest(words)}"
 
 
 def count(number: int, noun: str, several: str | None = None) -> str:
@@ -154,7 +154,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """A short hash, for names that must differ where their readable part may not."""
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8]
 
 

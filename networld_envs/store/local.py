@@ -141,8 +141,8 @@ def local_datasets() -> dict[str, Summary]:
         if here.is_symlink() and here.resolve() in map(Path.resolve, here.parents):
             below.clear()
             continue
-        if Path(folder) != root and DATA in below:
-            dataset_id = Path(folder).relative_to(root).as_posix()
+        if here != root and DATA in below:
+            dataset_id = here.relative_to(root).as_posix()
             found[dataset_id] = _summary(dataset_id)
             below.clear()
         below[:] = [name for name in below if not name.startswith(".")]

@@ -40,7 +40,7 @@ from networld_algos.report.table import (
 from networld_algos.results import stats
 from networld_algos.results.aggregates import mean_interval
 from networld_algos.results.display import Display
-from networld_algos.results.stats import MATTERS, Interval
+from networld_algos.results.stats import MATTERS, Floats, Interval
 from networld_algos.results.text import count, minus
 
 MEAN: Panel = ("mean over tasks", "")
@@ -132,12 +132,13 @@ def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablatio
     every = list(dict.fromkeys(f.panel for f in finals))
     for (algorithm, label), group in grouped(finals, lambda f: (f.algorithm, f.label)):
         base = base_of(label, algorithm, [f.label for f in finals if f.algorithm == algorithm])
-        pairs = [
-            (f, at[f.panel, algorithm, base])
+        found = [
+            (f.panel, both)
             for f in group
-            if label != base and (f.panel, algorithm, base) in at
+            if label != base
+            and (other := at.get((f.panel, algorithm, base))) is not None
+            and (both := summary.pairs(f, other))
         ]
-        found = [(f.panel, both) for f, other in pairs if (both := summary.pairs(f, other))]
         for panel, both in found:
             mine, theirs = zip(*both.values(), strict=True)
             out.append(
@@ -152,7 +153,7 @@ def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablatio
                 )
             )
         is_everywhere = len(found) == len(every) > 1
-        if is_everywhere and (mean := _mean_over_panels(algorithm, label, base, pairs, rng)):
+        if is_everywhere and (mean := _mean_over_panels(algorithm, label, base, found, rng)):
             out.append(mean)
     return out
 
@@ -171,16 +172,17 @@ def _mean_over_panels(
     algorithm: str,
     label: str,
     base: str,
-    pairs: Sequence[tuple[Final, Final]],
+    found: Sequence[tuple[Panel, dict[int, tuple[Floats, Floats]]]],
     rng: np.random.Generator,
 ) -> AblationChange | None:
     """The line of `MEAN`; None if panels of one task share no seed."""
-    both = [(f.panel[0], summary.pairs(f, other)) for f, other in pairs]
     mine, theirs = (
-        mean_interval([(task, {s: x[i] for s, x in runs.items()}) for task, runs in both], rng)
+        mean_interval(
+            [(panel[0], {s: x[i] for s, x in both.items()}) for panel, both in found], rng
+        )
         for i in (0, 1)
     )
-    changes = [(f.panel[0], summary.differences(f, other)) for f, other in pairs]
+    changes = [(panel[0], stats.seed_differences(both)) for panel, both in found]
     change = mean_interval(changes, rng, paired=True)
     if mine is None or theirs is None or change is None:
         return None

@@ -15,6 +15,7 @@ from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Curve, Final
 from networld_algos.report.table import interval_text, panel_name
 from networld_algos.report.verdicts import representatives
+from networld_algos.results import stats
 from networld_algos.results.aggregates import mean_interval
 from networld_algos.results.display import Display
 from networld_algos.results.profiles import performance_profile, profile_band
@@ -190,16 +191,12 @@ def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], displa
 
 def _lead(finals: Sequence[Final], first: str, second: str) -> Interval | None:
     """Paired difference, mean over panels; None where the two share no seed."""
-    both = [
-        (panel, {f.label: f for f in group})
-        for panel, group in grouped(
-            [f for f in finals if f.label in (first, second)], lambda f: f.panel
-        )
+    at = {(f.panel, f.label): f for f in finals}
+    pairs = [
+        (panel[0], summary.pairs(at[panel, first], at[panel, second]))
+        for panel in dict.fromkeys(f.panel for f in finals)
     ]
-    tables = [
-        (panel[0], summary.differences(by_label[first], by_label[second]))
-        for panel, by_label in both
-    ]
+    tables = [(task, stats.seed_differences(both)) for task, both in pairs]
     return mean_interval(tables, np.random.default_rng(0), paired=True)
 
 

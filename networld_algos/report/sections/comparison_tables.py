@@ -32,7 +32,6 @@ from networld_algos.results.aggregates import (
 )
 from networld_algos.results.display import Display
 from networld_algos.results.networks import FAILED_BELOW
-from networld_algos.results.stats import Floats
 from networld_algos.results.text import count
 
 BOOTSTRAP_SEEDS = 10
@@ -146,6 +145,10 @@ def aggregates(
     fewest = min((f.reward.seeds for finals in groups.values() for f in finals), default=0)
     for name, finals in groups.items():
         scores, tables = strata(finals), network_strata(finals)
+        by_task = {
+            label: [(f.panel[0], f.by_seed) for f in group]
+            for label, group in grouped(finals, lambda f: f.label)
+        }
         if len(scores) < 2:
             continue
         means = {
@@ -163,7 +166,7 @@ def aggregates(
                     *([text_cell(name)] if len(groups) > 1 else []),
                     text_cell(display.method(label)),
                     interval_cell(stats.network_bootstrap(tables[label], pooled_iqm, rng), 1),
-                    interval_cell(mean_interval(_by_task(finals, label), rng), 1),
+                    interval_cell(mean_interval(by_task[label], rng), 1),
                     improvement,
                     number_cell(paper.get(label), 1),
                 ]
@@ -188,12 +191,3 @@ def aggregates(
     if fewest < BOOTSTRAP_SEEDS:
         caption += f" With {count(fewest, 'seed')} per task, bootstrap intervals are too narrow."
     return Table("Over all tasks", caption, columns, lines)
-
-
-def _by_task(finals: Sequence[Final], label: str) -> list[tuple[str, dict[int, Floats]]]:
-    """(Task, seed -> scores on every network) of a method on every panel."""
-    return [
-        (f.panel[0], dict(zip(f.seeds, f.runs, strict=True)))
-        for f in finals
-        if f.label == label and f.runs is not None
-    ]

@@ -28,31 +28,14 @@ VERDICTS = ("one seed", "loss", "no gain", "undecided", "gain")
 """From the worst to the best; the worst against any control counts."""
 
 
-def verdict(lead: Interval, wide: Interval) -> str:
-    """What a lead over a control says, by the rule of the claims about transfer.
-
-    ``"loss"`` if the wide interval is below zero, otherwise ``"no gain"`` if it is below `MATTERS`,
-    otherwise ``"gain"`` if the lead's interval is above zero, and otherwise ``"undecided"``.
-
-    Args:
-        lead: The lead, with an interval that covers 95%.
-        wide: The same with the interval that refutes. One control of many is enough to refute a
-            gain, so it is corrected for their number.
-    """
-    if lead.is_of_one_seed or not math.isfinite(lead.low):
-        return "one seed"
-    if wide.high < MATTERS:
-        return "loss" if wide.high < 0 else "no gain"
-    return "gain" if lead.low > 0 and lead.high >= MATTERS else "undecided"
-
-
 @dataclass(frozen=True)
 class Lead:
     """The difference of two curves at one share of the data.
 
     Attributes:
         interval: With an interval that covers 95%.
-        wide: With the interval that refutes a gain, see `verdict`.
+        wide: With the interval that refutes a gain. One control of many is enough to refute one,
+            so it is corrected for their number.
     """
 
     interval: Interval
@@ -60,8 +43,18 @@ class Lead:
 
     @property
     def verdict(self) -> str:
-        """What it says, see `verdict`."""
-        return verdict(self.interval, self.wide)
+        """What a lead over a control says, by the rule of the claims about transfer.
+
+        ``"loss"`` if the wide interval is below zero, otherwise ``"no gain"`` if it is below
+        `MATTERS`, otherwise ``"gain"`` if the interval is above zero and not below `MATTERS`, and
+        otherwise ``"undecided"``.
+        """
+        lead = self.interval
+        if lead.is_of_one_seed or not math.isfinite(lead.low):
+            return "one seed"
+        if self.wide.high < MATTERS:
+            return "loss" if self.wide.high < 0 else "no gain"
+        return "gain" if lead.low > 0 and lead.high >= MATTERS else "undecided"
 
 
 @dataclass(frozen=True)
@@ -167,7 +160,9 @@ def mean_difference(
         return None
     found: dict[float, Lead] = {}
     for share in _shares(*(curve for pair in pairs for curve in pair)):
-        tables = [(pair[0].panel[0], _differences(*pair, share)) for pair in pairs]
+        tables = [
+            (pair[0].panel[0], stats.seed_differences(_pairs(*pair, share))) for pair in pairs
+        ]
         interval, wide = (
             mean_interval(tables, rng, paired=True, confidence=confidence)
             for confidence in (CONFIDENCE, corrected(comparisons))
@@ -196,8 +191,9 @@ def gains(curves: Sequence[FewShotCurve], rng: np.random.Generator, mean: str) -
     for curve in curves:
         found = {
             name: change
-            for name, other in _contrasts(at, curve).items()
-            if (change := difference(curve, other, rng, counts[curve.label])) is not None
+            for name in CONTRASTS
+            for pair in _pairs_against(at, [curve], name)
+            if (change := difference(*pair, rng, counts[curve.label])) is not None
         }
         if found:
             out.append(Gain(curve.panel, curve.label, curve.x, curve.episodes, found))
@@ -222,18 +218,12 @@ Curves = dict[tuple[Panel, str], FewShotCurve]
 """(Target, label) -> curve."""
 
 
-def _contrasts(at: Curves, curve: FewShotCurve) -> dict[str, FewShotCurve]:
-    """Name -> curve of the method under each of `CONTRASTS` that was run on the same target."""
-    keys = {name: (curve.panel, f"{curve.label} ({name})") for name in CONTRASTS}
-    return {name: at[key] for name, key in keys.items() if key in at}
-
-
 def _pairs_against(
     at: Curves, mine: Sequence[FewShotCurve], name: str
 ) -> list[tuple[FewShotCurve, FewShotCurve]]:
-    """The method's curves, each with that of a contrast on the same target."""
-    both = ((curve, _contrasts(at, curve).get(name)) for curve in mine)
-    return [(curve, other) for curve, other in both if other is not None]
+    """The method's curves, each with that of one of `CONTRASTS` that was run on the same target."""
+    keys = ((curve, (curve.panel, f"{curve.label} ({name})")) for curve in mine)
+    return [(curve, at[key]) for curve, key in keys if key in at]
 
 
 def _comparisons(at: Curves, mine: Sequence[FewShotCurve]) -> int:
@@ -257,11 +247,3 @@ def _pairs(
         for c in (first, second)
     )
     return {seed: (of_first[seed], of_second[seed]) for seed in of_first if seed in of_second}
-
-
-def _differences(first: FewShotCurve, second: FewShotCurve, share: float) -> dict[int, Floats]:
-    """Seed -> the first minus the second on every network, at a share."""
-    runs = _pairs(first, second, share)
-    if not runs:
-        return {}
-    return dict(zip(runs, stats.differences(*zip(*runs.values(), strict=True)), strict=True))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from networld_algos.base import Range
 from networld_algos.registry import ALGORITHMS, make_config
-from networld_algos.results.text import file_stem
+from networld_algos.results.text import digest, file_stem
 from networld_algos.training.tuning.choices import data_key
 from networld_envs import validate
 from networld_envs.policies.references import VALIDATION_SEED
@@ -131,7 +130,7 @@ class Subject:
         stem = file_stem(f"{self.algorithm} {self.data}")
         if self.data != self.dataset and file_stem(self.algorithm) == self.algorithm:
             return stem
-        return f"{stem}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
+        return f"{stem}-{digest(self.name)}"
 
     @property
     def space(self) -> Space:

@@ -73,7 +73,7 @@ def table_files(path: Path, beside: Sequence[Path] = ()) -> list[Path]:
         return [path]
     known = {file.resolve() for file in beside}
     found = sorted(p for p in path.iterdir() if p.name[0] not in "._" and p.resolve() not in known)
-    files = [p for p in found if p.is_file() and p.name.lower().endswith(ENDINGS)]
+    files = [p for p in found if p.is_file() and is_table(p)]
     if not files:
         raise DatasetError(f"the folder {path} holds no table; tables end in {', '.join(ENDINGS)}")
     if others := [f"{p.name}/" if p.is_dir() else p.name for p in found if p not in files]:
