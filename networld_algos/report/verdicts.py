@@ -8,8 +8,9 @@ leads. Its lead over every other method is the paired difference of their scores
 * *open*: neither, so these rows do not decide between the two.
 
 The leader wins if it beats all others. Each lead is judged by itself, at 95%; which of them hold
-after a correction for their number stands beside it (`networld_algos.results.multiple`). If the
-leader shares fewer than `MARK_SEEDS` seeds with any other, nothing is decided.
+after a correction for their number stands beside it (`networld_algos.results.multiple`). Methods
+with fewer than `MARK_SEEDS` seeds do not compete where at least two others have as many. If the
+leader shares fewer seeds than that with any other that competes, nothing is decided.
 """
 
 from __future__ import annotations
@@ -78,12 +79,14 @@ class Verdict:
         leader: The method with the highest mean score.
         rivals: All others, from the second best to the worst.
         best_variant: The best method that represents no algorithm, if it is above the leader.
+        few_seeds: Methods that do not compete, because they have too few seeds.
     """
 
     panel: Panel
     leader: Final
     rivals: list[Rival] = field(default_factory=list)
     best_variant: Final | None = None
+    few_seeds: list[Final] = field(default_factory=list)
 
     @property
     def outcome(self) -> Outcome:
@@ -97,6 +100,14 @@ class Verdict:
     def seeds(self) -> int:
         """Training seeds that the leader shares with the rival that has the fewest of them."""
         return min((r.seeds for r in self.rivals), default=len(self.leader.seeds))
+
+    @property
+    def closest(self) -> Rival:
+        """The rival that keeps the leader from winning, or the second best if it wins.
+
+        It is the best rival against which nothing is decided, or else the second best.
+        """
+        return next((r for r in self.rivals if r.standing is Standing.OPEN), self.rivals[0])
 
     @property
     def is_confirmed(self) -> bool:
@@ -114,7 +125,7 @@ class Verdict:
                     Standing.LEVEL: Outcome.TIE,
                     Standing.OPEN: Outcome.OPEN,
                 }[rival.standing]
-        return None
+        return Outcome.OPEN if any(f.label == label for f in self.few_seeds) else None
 
 
 def representatives(finals: Sequence[Final], focus: str = "") -> list[str]:
@@ -152,6 +163,10 @@ def verdicts(
         compared = [f for f in ranked if f.label in labels]
         if len(compared) < 2:
             continue
+        few = [f for f in compared if len(f.seeds) < MARK_SEEDS]
+        if len(compared) - len(few) < 2:
+            few = []
+        compared = [f for f in compared if f not in few]
         leader = compared[0]
         shared = [len(pairs(leader, other)) for other in compared[1:]]
         enough = min(shared) >= MARK_SEEDS
@@ -163,8 +178,9 @@ def verdicts(
                 rivals.append(Rival(other, lead, standing(lead), seeds, p))
             else:
                 rivals.append(Rival(other, lead, Standing.OPEN, seeds))
-        above = ranked[0] if ranked[0] is not leader else None
-        out.append(Verdict(panel, leader, rivals, above))
+        variants = [f for f in ranked if f.label not in labels]
+        above = variants[0] if variants and _mean(variants[0]) > _mean(leader) else None
+        out.append(Verdict(panel, leader, rivals, above, few))
     return _corrected(out)
 
 

@@ -51,7 +51,7 @@ def executable() -> str:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
     """A page of committed rows, with rows of further experiments derived from them."""
-    kept = ("reference", "comparison", "fewshot")
+    kept = ("reference", "comparison")
     rows = [
         r
         for r in read_rows(ROWS)

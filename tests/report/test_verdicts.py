@@ -71,6 +71,36 @@ def test_methods_within_a_point_tie_although_one_is_surely_ahead():
     assert found.outcome_of("c") is Outcome.LOSS
 
 
+def test_methods_with_few_seeds_do_not_undecide_the_others():
+    few = [r for r in scored({"a": 60, "b": 90, "mine": 95}) if r.label != "mine" or r.seed == 0]
+    rng = np.random.default_rng(0)
+    finals = summary.finals(few, "comparison", rng)
+    (found,) = verdicts(finals, representatives(finals), rng)
+    assert (found.leader.label, found.outcome, found.seeds) == ("b", Outcome.WIN, 3)
+    assert [f.label for f in found.few_seeds] == ["mine"]
+    assert found.outcome_of("mine") is Outcome.OPEN
+    assert found.best_variant is None  # it is an algorithm of its own
+
+
+def test_a_single_method_with_seeds_enough_is_compared_with_the_others():
+    few = [r for r in scored({"a": 60, "b": 90}) if r.label != "a" or r.seed == 0]
+    rng = np.random.default_rng(0)
+    finals = summary.finals(few, "comparison", rng)
+    (found,) = verdicts(finals, representatives(finals), rng)
+    assert (found.leader.label, found.outcome, found.few_seeds) == ("b", Outcome.OPEN, [])
+
+
+def test_the_closest_rival_is_the_best_undecided_one():
+    rows = [*scored({"a": 90.0, "b": 88.0}), *scored({"c": 86.0}, spread=30.0)]
+    rows = list({(r.label, r.kind, r.algorithm, r.seed): r for r in rows}.values())
+    rng = np.random.default_rng(0)
+    finals = summary.finals(rows, "comparison", rng)
+    (found,) = verdicts(finals, representatives(finals), rng)
+    assert [r.standing for r in found.rivals] == [Standing.BEATEN, Standing.OPEN]
+    assert found.closest.final.label == "c"
+    assert decided({"a": 60, "b": 90, "c": 75}).closest.final.label == "c"
+
+
 def test_what_scatters_too_much_is_undecided():
     found = decided({"a": 90.0, "b": 93.0, "c": 40}, spread=12.0)
     assert found.outcome is Outcome.OPEN

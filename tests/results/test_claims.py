@@ -115,6 +115,19 @@ def test_a_difference_is_paired_by_seed_and_network():
     assert (finding.low, finding.high) == pytest.approx((expected.low, expected.high))
 
 
+def test_a_narrower_interval_of_a_small_lead_does_not_lose_what_a_wider_one_proves():
+    """A lead between zero and a point holds unless the wide interval says that it is too small."""
+    verdicts = {}
+    for networks_spread in (0.8, 0.55, 0.4, 0.01):
+        spread = {"spread": (0.15, networks_spread)}
+        rows = [*scored("networld", 90.6, **spread), *scored("bc", 90.0, **spread)]
+        (finding, *_) = one([above() for _ in range(12)], rows).findings
+        verdicts[networks_spread] = (finding.verdict, finding.coverage)
+        if finding.verdict == "holds":
+            assert finding.low > 0
+    assert "undecided" not in [v for v, _ in verdicts.values()], verdicts
+
+
 def test_only_a_refutation_is_corrected_for_the_number_of_comparisons():
     """All comparisons have to hold, which none does by chance if one is false; any may refute."""
     spread = {"spread": (0.6, 2.0)}

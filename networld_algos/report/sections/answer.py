@@ -26,7 +26,6 @@ from networld_algos.report.verdicts import (
     MARK_SEEDS,
     MATTERS,
     Outcome,
-    Rival,
     Standing,
     Verdict,
     comparisons,
@@ -44,7 +43,7 @@ RULE = (
     "other algorithm, and there is no tie. Tie: against at least one, the whole interval is within "
     f"{MATTERS:g} point, the smallest difference that matters here, even if it is above zero; all "
     f"others are beaten. Undecided: neither, or fewer than {MARK_SEEDS} seeds. One method stands "
-    "for each algorithm."
+    f"for each algorithm. Where two have {MARK_SEEDS} seeds, those with fewer do not compete."
 )
 
 
@@ -209,10 +208,12 @@ def _card(
     leader = verdict.leader
     lines = [lead_text(verdict, display)]
     mine = next((r for r in verdict.rivals if r.final.label == focus), None)
-    if mine is not None and mine is not verdict.rivals[0]:
+    if mine is not None and mine is not verdict.closest:
         lines.append(f"{display.method(focus)} behind it by {_points(mine.lead)}")
-    if correction := correction_text(verdict, focus):
+    if correction := correction_text(verdict, focus, display):
         lines.append(correction)
+    if few := few_seeds_text(verdict, display):
+        lines.append(few)
     if verdict.best_variant is not None and verdict.best_variant.score is not None:
         score = f"{verdict.best_variant.score.value:.1f}"
         lines.append(
@@ -243,20 +244,27 @@ def result_text(verdict: Verdict, display: Display) -> str:
     return f"Undecided: {_listed(names, 'or')}"
 
 
-def correction_text(verdict: Verdict, focus: str) -> str:
+def few_seeds_text(verdict: Verdict, display: Display) -> str:
+    """``"too few seeds: A (1)"``, for methods that do not compete; empty if all do."""
+    few = [f"{display.method(f.label)} ({len(f.seeds)})" for f in verdict.few_seeds]
+    return f"too few seeds: {', '.join(few)}" if few else ""
+
+
+def correction_text(verdict: Verdict, focus: str, display: Display) -> str:
     """What is left of a win, or of the loss of the focus method, after the correction."""
     if verdict.outcome is Outcome.WIN:
         return f"{'holds' if verdict.is_confirmed else 'does not hold'} when corrected"
     if verdict.outcome_of(focus) is Outcome.LOSS:
         mine = next(r for r in verdict.rivals if r.final.label == focus)
-        return f"its loss {'holds' if mine.is_confirmed else 'does not hold'} when corrected"
+        whose = f"the loss of {display.method(focus)}"
+        return f"{whose} {'holds' if mine.is_confirmed else 'does not hold'} when corrected"
     return ""
 
 
 def lead_text(verdict: Verdict, display: Display) -> str:
-    """``"+3.1 [1.2, 5.0] points over BC"``, for the next best method."""
-    following: Rival = verdict.rivals[0]
-    return f"{_points(verdict.rivals[0].lead, True)} over {display.method(following.final.label)}"
+    """``"+3.1 points [1.2, 5.0] over BC"``, for the closest rival."""
+    rival = verdict.closest
+    return f"{_points(rival.lead, True)} over {display.method(rival.final.label)}"
 
 
 def _points(lead: Interval, sign: bool = False) -> str:
@@ -291,7 +299,6 @@ def _table(
     """The cards as a table, for the exports."""
     lines: list[list[Cell]] = []
     for v in found:
-        following = v.rivals[0]
         station = milliseconds.get((v.panel[0], v.leader.label))
         minutes = None if v.leader.train_seconds is None else v.leader.train_seconds / 60
         lines.append(
@@ -299,9 +306,10 @@ def _table(
                 text_cell(panel_name(v.panel, True)),
                 text_cell(result_text(v, display)),
                 interval_cell(v.leader.score, 1),
-                interval_cell(following.lead, 1, sign=True),
-                text_cell(display.method(following.final.label)),
-                text_cell(correction_text(v, focus) or DASH),
+                interval_cell(v.closest.lead, 1, sign=True),
+                text_cell(display.method(v.closest.final.label)),
+                text_cell(correction_text(v, focus, display) or DASH),
+                text_cell(few_seeds_text(v, display) or DASH),
                 Cell(str(v.seeds), float(v.seeds)),
                 number_cell(minutes, 1),
                 number_cell(station, 2),
@@ -311,9 +319,10 @@ def _table(
         Column("Task, data", False),
         Column("Result", False),
         Column("Score", hint="of the leader"),
-        Column("Lead", hint="over the next best, paired by seed and network"),
-        Column("Next best", False),
+        Column("Lead", hint="over the closest rival, paired by seed and network"),
+        Column("Closest rival", False, "best undecided one, or else the second best"),
         Column("Corrected", False, "for the number of comparisons"),
+        Column("Not compared", False, "methods with too few seeds"),
         Column("Seeds"),
         Column("Training (min)", hint="of the leader, median over seeds"),
         Column("One station (ms)", hint="one decision of one station with the leader"),

@@ -170,9 +170,12 @@ def _decide(
         return low, high, CONFIDENCE, Verdict.UNDECIDED
     if verdict is not Verdict.REFUTED:
         return low, high, CONFIDENCE, verdict
-    low, high = _limits(claim, estimate, confidence)
-    refutes = comparison.rule.verdict(low, high) is Verdict.REFUTED
-    return low, high, confidence, Verdict.REFUTED if refutes else Verdict.UNDECIDED
+    wide = _limits(claim, estimate, confidence)
+    if comparison.rule.verdict(*wide) is Verdict.REFUTED:
+        return *wide, confidence, Verdict.REFUTED
+    if comparison.rule.holds(low, high):  # a lead, but surely a small one only at 95%
+        return low, high, CONFIDENCE, Verdict.HOLDS
+    return *wide, confidence, Verdict.UNDECIDED
 
 
 def _limits(claim: Claim, estimate: Estimate, confidence: float) -> tuple[float, float]:

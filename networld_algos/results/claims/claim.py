@@ -42,11 +42,13 @@ class Rule:
 
     def verdict(self, low: float, high: float) -> Verdict:
         """The verdict of an interval; undecided without limits."""
-        if self.is_upper:
-            low, high = -high, -low
-        if high < self.below:
+        if (-low if self.is_upper else high) < self.below:
             return Verdict.REFUTED
-        return Verdict.HOLDS if low >= self.above else Verdict.UNDECIDED
+        return Verdict.HOLDS if self.holds(low, high) else Verdict.UNDECIDED
+
+    def holds(self, low: float, high: float) -> bool:
+        """Whether the whole interval is on the claimed side, even if it refutes as well."""
+        return (-high if self.is_upper else low) >= self.above
 
     def margin(self, value: float) -> float:
         """By how much a value is on the claimed side of the limit; negative if it misses it."""
