@@ -114,17 +114,20 @@ class Verdict:
         """Whether the leader is ahead of every other after the correction."""
         return bool(self.rivals) and all(r.is_confirmed for r in self.rivals)
 
+    def rival(self, label: str) -> Rival | None:
+        """The rival of this label; None if it is the leader or does not compete here."""
+        return next((r for r in self.rivals if r.final.label == label), None)
+
     def outcome_of(self, label: str) -> Outcome | None:
         """The outcome for one method; None if it was not compared here."""
         if self.leader.label == label:
             return self.outcome
-        for rival in self.rivals:
-            if rival.final.label == label:
-                return {
-                    Standing.BEATEN: Outcome.LOSS,
-                    Standing.LEVEL: Outcome.TIE,
-                    Standing.OPEN: Outcome.OPEN,
-                }[rival.standing]
+        if (rival := self.rival(label)) is not None:
+            return {
+                Standing.BEATEN: Outcome.LOSS,
+                Standing.LEVEL: Outcome.TIE,
+                Standing.OPEN: Outcome.OPEN,
+            }[rival.standing]
         return Outcome.OPEN if any(f.label == label for f in self.few_seeds) else None
 
 
@@ -163,10 +166,10 @@ def verdicts(
         compared = [f for f in ranked if f.label in labels]
         if len(compared) < 2:
             continue
-        few = [f for f in compared if len(f.seeds) < MARK_SEEDS]
-        if len(compared) - len(few) < 2:
-            few = []
-        compared = [f for f in compared if f not in few]
+        several_have_enough = sum(len(f.seeds) >= MARK_SEEDS for f in compared) > 1
+        fewest = MARK_SEEDS if several_have_enough else 0
+        few = [f for f in compared if len(f.seeds) < fewest]
+        compared = [f for f in compared if len(f.seeds) >= fewest]
         leader = compared[0]
         shared = [len(pairs(leader, other)) for other in compared[1:]]
         enough = min(shared) >= MARK_SEEDS
@@ -178,8 +181,8 @@ def verdicts(
                 rivals.append(Rival(other, lead, standing(lead), seeds, p))
             else:
                 rivals.append(Rival(other, lead, Standing.OPEN, seeds))
-        variants = [f for f in ranked if f.label not in labels]
-        above = variants[0] if variants and _mean(variants[0]) > _mean(leader) else None
+        variants = (f for f in ranked if f.label not in labels)
+        above = next((f for f in variants if _mean(f) > _mean(leader)), None)
         out.append(Verdict(panel, leader, rivals, above, few))
     return _corrected(out)
 

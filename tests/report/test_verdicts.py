@@ -43,8 +43,12 @@ def scored(levels: dict[str, float], seeds: int = 3, spread: float = 0.2) -> lis
 def decided(
     levels: dict[str, float], seeds: int = 3, spread: float = 0.2, focus: str = ""
 ) -> Verdict:
+    return decided_by(scored(levels, seeds, spread), focus)
+
+
+def decided_by(rows: list[Row], focus: str = "") -> Verdict:
     rng = np.random.default_rng(0)
-    finals = summary.finals(scored(levels, seeds, spread), "comparison", rng)
+    finals = summary.finals(rows, "comparison", rng)
     (found,) = verdicts(finals, representatives(finals, focus), rng)
     return found
 
@@ -73,9 +77,7 @@ def test_methods_within_a_point_tie_although_one_is_surely_ahead():
 
 def test_methods_with_few_seeds_do_not_undecide_the_others():
     few = [r for r in scored({"a": 60, "b": 90, "mine": 95}) if r.label != "mine" or r.seed == 0]
-    rng = np.random.default_rng(0)
-    finals = summary.finals(few, "comparison", rng)
-    (found,) = verdicts(finals, representatives(finals), rng)
+    found = decided_by(few)
     assert (found.leader.label, found.outcome, found.seeds) == ("b", Outcome.WIN, 3)
     assert [f.label for f in found.few_seeds] == ["mine"]
     assert found.outcome_of("mine") is Outcome.OPEN
@@ -84,18 +86,13 @@ def test_methods_with_few_seeds_do_not_undecide_the_others():
 
 def test_a_single_method_with_seeds_enough_is_compared_with_the_others():
     few = [r for r in scored({"a": 60, "b": 90}) if r.label != "a" or r.seed == 0]
-    rng = np.random.default_rng(0)
-    finals = summary.finals(few, "comparison", rng)
-    (found,) = verdicts(finals, representatives(finals), rng)
+    found = decided_by(few)
     assert (found.leader.label, found.outcome, found.few_seeds) == ("b", Outcome.OPEN, [])
 
 
 def test_the_closest_rival_is_the_best_undecided_one():
-    rows = [*scored({"a": 90.0, "b": 88.0}), *scored({"c": 86.0}, spread=30.0)]
-    rows = list({(r.label, r.kind, r.algorithm, r.seed): r for r in rows}.values())
-    rng = np.random.default_rng(0)
-    finals = summary.finals(rows, "comparison", rng)
-    (found,) = verdicts(finals, representatives(finals), rng)
+    scattered = [r for r in scored({"c": 86.0}, spread=30.0) if r.kind == "learned"]
+    found = decided_by([*scored({"a": 90.0, "b": 88.0}), *scattered])
     assert [r.standing for r in found.rivals] == [Standing.BEATEN, Standing.OPEN]
     assert found.closest.final.label == "c"
     assert decided({"a": 60, "b": 90, "c": 75}).closest.final.label == "c"

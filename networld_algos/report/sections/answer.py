@@ -207,7 +207,7 @@ def _card(
 ) -> Card:
     leader = verdict.leader
     lines = [lead_text(verdict, display)]
-    mine = next((r for r in verdict.rivals if r.final.label == focus), None)
+    mine = verdict.rival(focus)
     if mine is not None and mine is not verdict.closest:
         lines.append(f"{display.method(focus)} behind it by {_points(mine.lead)}")
     if correction := correction_text(verdict, focus, display):
@@ -254,8 +254,8 @@ def correction_text(verdict: Verdict, focus: str, display: Display) -> str:
     """What is left of a win, or of the loss of the focus method, after the correction."""
     if verdict.outcome is Outcome.WIN:
         return f"{'holds' if verdict.is_confirmed else 'does not hold'} when corrected"
-    if verdict.outcome_of(focus) is Outcome.LOSS:
-        mine = next(r for r in verdict.rivals if r.final.label == focus)
+    mine = verdict.rival(focus)
+    if mine is not None and mine.standing is Standing.BEATEN:
         whose = f"the loss of {display.method(focus)}"
         return f"{whose} {'holds' if mine.is_confirmed else 'does not hold'} when corrected"
     return ""

@@ -145,12 +145,12 @@ def aggregates(
     fewest = min((f.reward.seeds for finals in groups.values() for f in finals), default=0)
     for name, finals in groups.items():
         scores, tables = strata(finals), network_strata(finals)
+        if len(scores) < 2:
+            continue
         by_task = {
             label: [(f.panel[0], f.by_seed) for f in group]
             for label, group in grouped(finals, lambda f: f.label)
         }
-        if len(scores) < 2:
-            continue
         means = {
             panel: {f.label: f.reward.value for f in group}
             for panel, group in grouped(finals, lambda f: f.panel)
