@@ -9,7 +9,7 @@ from networld_algos.bench.entry_runs import comparison, entry_run, new_run, spli
 from networld_algos.bench.parts import Entry, FewShot, deployment_level
 from networld_algos.bench.runs import Run
 from networld_algos.bench.suite import Suite
-from networld_algos.data.episodes import HOLDOUT
+from networld_algos.data.episodes import held_out, kept
 from networld_algos.registry import ALGORITHMS
 from networld_envs.store.recipes import find_recipe
 
@@ -61,9 +61,15 @@ def _few(
 
 def episode_limit(suite: Suite, part: FewShot, task: str, fraction: float) -> int:
     """Largest number of updates on this share of the data; 0 for no limit."""
-    dataset = find_recipe(f"networld/{task}/{suite.qualities[0]}-v0")
-    episodes = min(dataset.episodes, suite.data_episodes or dataset.episodes) * (1.0 - HOLDOUT)
-    return part.updates_per_episode * max(1, round(episodes * fraction))
+    dataset_id = f"networld/{task}/{suite.qualities[0]}-v0"
+    return part.updates_per_episode * training_episodes(suite, dataset_id, fraction)
+
+
+def training_episodes(suite: Suite, dataset_id: str, fraction: float) -> int:
+    """Episodes that a training on this share of a dataset has, without those that are held out."""
+    whole = find_recipe(dataset_id).episodes
+    used = min(whole, suite.data_episodes or whole)
+    return kept(used - held_out(used), fraction)
 
 
 def _most_updates(suite: Suite, part: FewShot, entry: Entry, task: str) -> int:

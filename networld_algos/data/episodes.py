@@ -134,11 +134,21 @@ class Episodes:
         """
         if not 0.0 < holdout < 1.0:
             raise ValueError(f"holdout must be in (0, 1), got {holdout}")
-        if len(self) == 1:
+        count = held_out(len(self), holdout)
+        if not count:
             return self, None
         order = np.random.default_rng([seed, Stream.HOLDOUT]).permutation(len(self))
-        count = min(max(1, round(holdout * len(self))), len(self) - 1)
         return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
+
+
+def held_out(total: int, holdout: float = HOLDOUT) -> int:
+    """How many of ``total`` episodes are held out, see `Episodes.split`; 0 of a single one."""
+    return min(max(1, round(holdout * total)), total - 1)
+
+
+def kept(total: int, fraction: float) -> int:
+    """How many episodes a share of ``total`` has, see `Episodes.fraction`."""
+    return max(1, round(fraction * total))
 
 
 def nested_subset(total: int, fraction: float, seed: int) -> NDArray[np.int64]:
@@ -146,8 +156,7 @@ def nested_subset(total: int, fraction: float, seed: int) -> NDArray[np.int64]:
     if not 0.0 < fraction <= 1.0:
         raise ValueError(f"fraction must be in (0, 1], got {fraction}")
     order = np.random.default_rng([seed, Stream.SUBSET]).permutation(total)
-    count = max(1, round(fraction * total))
-    return np.sort(order[:count])
+    return np.sort(order[: kept(total, fraction)])
 
 
 def disk_array(shape: tuple[int, ...], dtype: Any, folder: Path) -> NDArray[Any]:

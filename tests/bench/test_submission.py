@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from networld_algos.bench import Entry, FewShot
 from networld_algos.bench.presets import get_suite
-from networld_algos.bench.submission.budgets import Budget, budgets
+from networld_algos.bench.submission.budgets import Budget, budgets, expected_slots
 from networld_algos.bench.submission.checking import check_submission
 from networld_algos.bench.submission.leaderboard import leaderboard
 from networld_algos.bench.submission.metadata import MetadataError, read_metadata
@@ -23,9 +24,15 @@ from tests.helpers.submissions import (
     write_files,
 )
 
-SUITE = tiny_suite(eval_episodes=3, curve_episodes=2)
+SUITE = tiny_suite(
+    eval_episodes=3,
+    curve_episodes=2,
+    data_episodes=8,
+    fewshot=FewShot((Entry("bc"),), (1.0,), seeds=2, updates=3, pretrain_updates=2),
+)
 FILES = made_up_rows(SUITE, "filtered-bc")
 FINAL = next(name for name in FILES if name.startswith("comparison-rb-expert-bc-s1"))
+OTHER = next(name for name in FILES if name.startswith("comparison-rb-expert-bc-s0"))
 FEWSHOT = next(name for name in FILES if name.startswith("fewshot"))
 
 
@@ -39,7 +46,11 @@ def catalogue(tmp_path, monkeypatch):
 
 @pytest.fixture
 def committed():
-    return [Row.from_dict(row) for rows in made_up_rows(SUITE, "bc").values() for row in rows]
+    files = {**made_up_rows(SUITE, "bc"), **reference_rows(SUITE)}
+    rows = [Row.from_dict(row) for rows in files.values() for row in rows]
+    expert = next(row for row in rows if row.role == "expert")
+    genie = {"algorithm": "genie", "label": "genie", "role": "genie", "episode_returns": (1.1,) * 3}
+    return [*rows, replace(expert, **genie)]
 
 
 def faults_of(tmp_path, committed, change=lambda files: None, metadata=METADATA):
@@ -65,6 +76,15 @@ def test_a_complete_submission_of_a_built_in_suite_is_accepted(name, tmp_path):
     suite = get_suite(name)
     files = made_up_rows(suite, "mine")
     assert not check_submission(write_files(tmp_path / "mine", files, METADATA), suite).faults
+    pretrained = next(n for n in files if n.startswith("fewshot-rb-expert-bc-s0"))
+    hashes = files[pretrained][-1]["data_hashes"]
+    hashes |= dict.fromkeys(("networld/cbf/expert-v0", "networld/rb/mixed-v0"), HASH)
+    (tmp_path / "other").mkdir()
+    found = check_submission(write_files(tmp_path / "other", files, METADATA), suite).faults
+    assert [fault.text for fault in found] == [
+        "trained on networld/rb/mixed-v0 as well; in fewshot, 'mine' may be trained on "
+        "networld/rb/expert-v0 and networld/cbf/expert-v0, networld/ns/expert-v0"
+    ]
     gone = next(n for n, rows in files.items() if rows[0]["label"] == "mine (from scratch)")
     (tmp_path / "mine" / gone).unlink()
     (fault,) = check_submission(tmp_path / "mine", suite).faults
@@ -86,7 +106,8 @@ SPOILED = {
     ),
     "more data": (
         lambda f: last(f)["data_hashes"].update({"me/private-v0": "c" * 64}),
-        "trained on me/private-v0 as well; only few-shot parts may do that",
+        "trained on me/private-v0 as well; in comparison, 'filtered-bc' may be trained on "
+        "networld/rb/expert-v0 and nothing else",
     ),
     "time": (
         lambda f: last(f).update(train_seconds=-5.0),
@@ -162,6 +183,45 @@ SPOILED = {
         lambda f: last(f).update(config_hash="0000"),
         "line 3: config_hash '0000', and '1f2e3d4c' in line 3 of comparison-",
     ),
+    "data of another task": (
+        lambda f: f[FEWSHOT][-1]["data_hashes"].update({"networld/rb/mixed-v0": "c" * 64}),
+        "trained on networld/rb/mixed-v0 as well; in fewshot, 'filtered-bc' may be "
+        "trained on networld/rb/expert-v0 and nothing else",
+    ),
+    "episodes": (
+        lambda f: last(f).update(episodes=8),
+        "line 3: 8 training episodes; the suite takes 7",
+    ),
+    "few-shot settings": (
+        lambda f: [row.update(config_hash="0000") for row in f[FEWSHOT]],
+        "config_hash '1f2e3d4c', and '0000' in line 1 of fewshot-",
+    ),
+    "copied seed": (
+        lambda f: last(f).update(episode_returns=f[OTHER][-1]["episode_returns"]),
+        f"line 3: the returns of seed 0 in line 3 of {OTHER}",
+    ),
+    "scaled returns": (
+        lambda f: last(f).update(episode_returns=[0.5, 0.6, 0.7]),
+        "line 3: score 11.00, but that of its returns is 60.00",
+    ),
+    "no score": (
+        lambda f: last(f).update(score=None),
+        "line 3: score is not recorded; that of its returns is 11.00",
+    ),
+    "genie": (
+        lambda f: last(f).update(episode_returns=[1.0, 1.3, 1.36], score=122.0),
+        "line 3: a score of 122.0 is not credible: the genie, which knows what no agent can know, "
+        "has 110.0 on the same networks",
+    ),
+    "constant": (
+        lambda f: last(f).update(episode_returns=[0.4] * 3, score=40.0),
+        "line 3: 3 networks with one and the same return",
+    ),
+    "too fast": (
+        lambda f: last(f).update(train_seconds=2.9),
+        "line 3: 6 updates in 2.9 s of training, more than 20 times as many per second as the "
+        "fastest committed training",
+    ),
     "no epochs": (lambda f: last(f).update(epochs=None), "line 3: epochs is not recorded"),
     "few-shot": (
         lambda f: f[FEWSHOT].clear(),
@@ -199,7 +259,7 @@ def test_a_few_minutes_may_be_used_by_more_updates(tmp_path, committed):
         for name, rows in files.items():
             if name.startswith("comparison"):
                 for row in rows:
-                    row.update(updates=100 * row["updates"], epochs=100 * row["epochs"])
+                    row.update(updates=10 * row["updates"], epochs=10 * row["epochs"])
 
     assert faults_of(tmp_path, committed, faster) == []
 
@@ -207,7 +267,7 @@ def test_a_few_minutes_may_be_used_by_more_updates(tmp_path, committed):
 def test_few_episodes_have_a_share_of_the_minutes_and_a_largest_number_of_updates(tmp_path):
     few = replace(SUITE.fewshot, updates=9, share=0.5, updates_per_episode=2)
     suite = replace(SUITE, fewshot=few, minutes={"rb": 1.0}, data_episodes=8)
-    limit = budgets(suite, [])["fewshot", "rb", "networld/rb/expert-v0", 1.0]
+    limit = budgets(suite, expected_slots(suite), [])["fewshot", "rb", "networld/rb/expert-v0", 1.0]
     assert limit == Budget(updates=3, minutes=0.5, ceiling=14)  # of 7 episodes
     assert str(limit) == "3 updates, or 0.75 minutes on a CPU and at most 14 updates"
     (row,) = [Row.from_dict(values) for values in FILES[FEWSHOT] if values["is_last"]][-1:]
@@ -236,7 +296,8 @@ def test_all_faults_are_listed_at_once(tmp_path, committed):
     def spoil(files):
         files[FINAL][0].update(version="9.0")
         files[FINAL][-1].update(version="9.0", git_commit="x-dirty")
-        del files[FEWSHOT]
+        for name in [name for name in files if name.startswith("fewshot")]:
+            del files[name]
 
     faults = faults_of(tmp_path, committed, spoil, METADATA.replace("date", "day"))
     assert [fault.split(": ")[0] for fault in faults] == [

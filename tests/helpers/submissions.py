@@ -5,6 +5,7 @@ from itertools import product
 from pathlib import Path
 
 from networld_algos.bench import Ablation, Cost, Entry, FewShot, Robustness, Suite, unroll
+from networld_algos.bench.fewshot_runs import training_episodes
 from networld_algos.bench.submission.joining import join
 from networld_envs.version import __version__
 
@@ -63,8 +64,7 @@ def made_up_rows(suite, algorithm, level=0.0):
             "config_hash": "1f2e3d4c",
             "seed": run.seed,
             "fraction": run.fraction,
-            "episodes": 7,
-            "score": None,
+            "episodes": training_episodes(suite, run.dataset_ids[-1], run.fraction),
             "latency_p50_ms": 1.0,
             "latency_p99_ms": 2.0,
             "bytes_per_step": 0.0,
@@ -80,13 +80,15 @@ def made_up_rows(suite, algorithm, level=0.0):
             sets |= {"test": suite.eval_episodes} if is_last or not sets else {}
             for (name, count), condition in product(sets.items(), run.conditions):
                 first = level + 0.01 * run.seed + (name == "validation")
+                returns = [first + 0.1 * k for k in range(count)]
                 rows.append(
                     common
                     | {
                         "updates": run.updates * share // run.evaluations,
                         "is_last": is_last,
                         "eval_seed_set": name,
-                        "episode_returns": [first + 0.1 * k for k in range(count)],
+                        "episode_returns": returns,
+                        "score": 100 * sum(returns) / count,
                         "train_seconds": 60.0 * share / run.evaluations,
                         "epochs": 2.0 * share / run.evaluations,
                         "factor": condition.factor,
@@ -98,7 +100,7 @@ def made_up_rows(suite, algorithm, level=0.0):
 
 
 def reference_rows(suite):
-    """File name -> rows of random and expert, whose rewards are about 0 and 1."""
+    """File name -> rows of random and expert, whose rewards are 0 and 1 on test networks."""
     files = {}
     for task, (role, reward) in product(suite.tasks, (("random", 0.0), ("expert", 1.0))):
         rows = made_up_rows(suite, role, reward)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from networld_algos.bench.fewshot_runs import episode_limit
-from networld_algos.bench.parts import Entry
+from networld_algos.bench.fewshot_runs import episode_limit, training_episodes
+from networld_algos.bench.runs import Run
 from networld_algos.bench.submission.joining import join, own_minutes
 from networld_algos.bench.suite import Suite
 from networld_algos.bench.unroll import unroll
@@ -34,20 +34,45 @@ def slot_of(row: Row) -> Slot:
     )
 
 
-def expected_slots(suite: Suite) -> dict[Slot, int]:
-    """Final rows that a complete submission has -> updates of the training by the suite."""
-    stand_in = join(suite, ["bc"]).suite  # any algorithm has the same slots
-    parts = {
-        name: replace(part, entries=(Entry("bc"),))
-        for name in FEW
-        if (part := getattr(stand_in, name)) is not None
-    }
-    found: dict[Slot, int] = {}
-    for run in unroll(replace(stand_in, **parts)):
+@dataclass(frozen=True)
+class Expected:
+    """How the suite trains the model of a slot.
+
+    Attributes:
+        updates: Gradient steps.
+        episodes: Training episodes of the target task.
+        before: Datasets that the model may have been trained on before the slot's own; none for
+            a model from scratch.
+    """
+
+    updates: int
+    episodes: int
+    before: frozenset[str]
+
+
+def expected_slots(suite: Suite) -> dict[Slot, Expected]:
+    """Final rows that a complete submission has, and their trainings by the suite."""
+    found: dict[Slot, Expected] = {}
+    for run in unroll(join(suite, ["bc"]).suite):  # any algorithm has the same slots
         if run.stage in ("train", "evaluate"):
-            where = (run.experiment, run.task, run.dataset_ids[-1], run.seed, run.fraction)
-            found |= {(*where, c.factor, c.level): run.updates for c in run.conditions}
+            target = run.dataset_ids[-1]
+            training = Expected(
+                updates=run.updates,
+                episodes=training_episodes(suite, target, run.fraction),
+                before=_before(suite, run),
+            )
+            where = (run.experiment, run.task, target, run.seed, run.fraction)
+            found |= {(*where, c.factor, c.level): training for c in run.conditions}
     return found
+
+
+def _before(suite: Suite, run: Run) -> frozenset[str]:
+    """Data of the models that an algorithm may start from: other tasks, or other deployments."""
+    tasks = {
+        "fewshot": [task for task in suite.tasks if task != run.task],
+        "deployments": [run.task],
+    }
+    return frozenset(f"networld/{t}/{run.quality}-v0" for t in tasks.get(run.experiment, ()))
 
 
 @dataclass(frozen=True)
@@ -93,18 +118,21 @@ def trained_on(slot: Slot) -> Data:
     return (part, task, dataset, fraction) if part in FEW else ("comparison", task, dataset, 1.0)
 
 
-def budgets(suite: Suite, committed: Sequence[Row]) -> dict[Data, Budget]:
+def budgets(
+    suite: Suite, slots: Mapping[Slot, Expected], committed: Sequence[Row]
+) -> dict[Data, Budget]:
     """The budget of every training that a submission may have.
 
     Args:
         suite: The suite.
-        committed: Its final rows.
+        slots: Those of `expected_slots`.
+        committed: The final rows of the suite.
     """
     rows: dict[Data, list[Row]] = {}
     for row in committed:
         if row.kind == "learned" and row.experiment in ("comparison", *FEW):
             rows.setdefault(trained_on(slot_of(row)), []).append(row)
-    wanted = {trained_on(slot): updates for slot, updates in expected_slots(suite).items()}
+    wanted = {trained_on(slot): training.updates for slot, training in slots.items()}
     found: dict[Data, Budget] = {}
     for data, updates in wanted.items():  # the comparison first
         there = rows.get(data, [])

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from networld_algos.bench.submission.budgets import (
-    Slot,
-    budgets,
-    expected_slots,
-    slot_of,
-    trained_on,
-)
+from networld_algos.bench.submission.budgets import Expected, Slot, expected_slots, slot_of
+from networld_algos.bench.submission.faults import Fault, Faults, Line
 from networld_algos.bench.submission.metadata import (
     METADATA,
     Metadata,
     MetadataError,
     read_metadata,
 )
+from networld_algos.bench.submission.plausible import check_numbers
 from networld_algos.bench.suite import Suite
 from networld_algos.data.identity import SHOWN
 from networld_algos.registry import BUILT_IN
@@ -33,27 +29,6 @@ from networld_algos.results.rows import FEW, SCRATCH, Row
 from networld_algos.results.text import count, one_line
 from networld_envs.store.recipes import catalog
 from networld_envs.version import __version__
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that is wrong with a submission.
-
-    Attributes:
-        file: The file, or the folder.
-        lines: Lines of the file, from 1; empty for all of it.
-        text: What is wrong.
-    """
-
-    file: Path
-    lines: tuple[int, ...]
-    text: str
-
-    def __str__(self) -> str:
-        if not self.lines:
-            return f"{self.file}: {self.text}"
-        word = "line" if len(self.lines) == 1 else "lines"
-        return f"{self.file}, {word} {_ranges(self.lines)}: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -75,31 +50,6 @@ class Submission:
     faults: tuple[Fault, ...]
 
 
-@dataclass(frozen=True)
-class Line:
-    """A row and its place."""
-
-    file: Path
-    number: int
-    row: Row
-
-
-@dataclass
-class _Faults:
-    """Collects faults; the same fault of several lines of a file becomes one."""
-
-    found: dict[tuple[Path, str], list[int]] = field(default_factory=dict)
-
-    def add(self, file: Path, text: str, *lines: int) -> None:
-        self.found.setdefault((file, text), []).extend(lines)
-
-    def all(self) -> tuple[Fault, ...]:
-        return tuple(
-            Fault(file, tuple(sorted(set(lines))), text)
-            for (file, text), lines in self.found.items()
-        )
-
-
 def check_submission(folder: Path, suite: Suite, committed: Iterable[Row] = ()) -> Submission:
     """Check a submission.
 
@@ -114,8 +64,8 @@ def check_submission(folder: Path, suite: Suite, committed: Iterable[Row] = ()) 
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; give the folder of a submission")
-    committed = [row for row in committed if row.is_final]
-    faults = _Faults()
+    committed = [row for row in committed if row.is_final or row.kind == "reference"]
+    faults = Faults()
     metadata = None
     try:
         metadata = read_metadata(folder)
@@ -125,22 +75,16 @@ def check_submission(folder: Path, suite: Suite, committed: Iterable[Row] = ()) 
     lines = _read(folder, faults)
     label = _label(lines, faults)
     own = [line for line in lines if line.row.algorithm == label]
-    versions = {row.version for row in committed if _is_final(row)}
-    _check_each(own, label, suite, versions or {__version__}, faults)
+    slots = expected_slots(suite)
+    _check_each(own, label, suite, committed, faults)
+    _check_data(own, slots, faults)
     _check_duplicates(own, faults)
-    _check_completeness(folder, own, label, suite, faults)
-    _check_networks(own, faults)
-    _check_seeds(own, faults)
-    _check_budgets(own, suite, committed, faults)
+    _check_completeness(folder, own, label, suite, slots, faults)
+    check_numbers(own, suite, slots, committed, faults)
     return Submission(folder, metadata, [line.row for line in own], label, faults.all())
 
 
-def _is_final(row: Row) -> bool:
-    """Whether a row is a final score of the comparison."""
-    return row.experiment == "comparison" and row.is_final
-
-
-def _read(folder: Path, faults: _Faults) -> list[Line]:
+def _read(folder: Path, faults: Faults) -> list[Line]:
     files = sorted(folder.glob("*.jsonl"))
     if not files:
         faults.add(folder, "no rows (*.jsonl)")
@@ -170,40 +114,38 @@ def _object(text: str) -> dict[str, Any]:
     return values
 
 
-def _label(lines: Sequence[Line], faults: _Faults) -> str:
+def _label(lines: Sequence[Line], faults: Faults) -> str:
     """The one algorithm of a submission; "" if there is none."""
     own: dict[str, Line] = {}
     for line in lines:
         name = line.row.algorithm
         if line.row.kind == "reference":
             text = f"a row of reference policy {name!r}: give only the rows of your algorithm"
-            faults.add(line.file, text, line.number)
+            faults.add_to(line, text)
         elif name in BUILT_IN:
             text = f"a row of the package's {name!r}: give only the rows of your algorithm"
-            faults.add(line.file, text, line.number)
+            faults.add_to(line, text)
         else:
             first = next(iter(own), name)
             own.setdefault(name, line)
             if name != first:
                 text = f"algorithm {name!r} after {first!r}: a submission has one algorithm"
-                faults.add(line.file, text, line.number)
+                faults.add_to(line, text)
     return next(iter(own), "")
 
 
 def _check_each(
-    lines: Sequence[Line], label: str, suite: Suite, versions: set[str], faults: _Faults
+    lines: Sequence[Line], label: str, suite: Suite, committed: Sequence[Row], faults: Faults
 ) -> None:
-    """What a row says for itself: suite, label, version, data, networks, costs."""
-    hashes = {i: recipe.sha256 for i, recipe in catalog().items()}
+    """What a row says for itself: suite, label, version, networks, costs."""
+    comparison = [row for row in committed if row.experiment == "comparison"]
+    versions = {row.version for row in comparison} or {__version__}
     for line in lines:
-        row = line.row
-        for text in _row_faults(row, label, suite, versions, hashes):
-            faults.add(line.file, text, line.number)
+        for text in _row_faults(line.row, label, suite, versions):
+            faults.add_to(line, text)
 
 
-def _row_faults(
-    row: Row, label: str, suite: Suite, versions: set[str], hashes: Mapping[str, str]
-) -> list[str]:
+def _row_faults(row: Row, label: str, suite: Suite, versions: set[str]) -> list[str]:
     found = []
     if row.suite != suite.name:
         found.append(f"suite {row.suite!r}, not {suite.name!r}")
@@ -214,18 +156,6 @@ def _row_faults(
         found.append(f"version {row.version!r}, not {' or '.join(sorted(versions))}")
     if (row.git_commit or "").endswith("-dirty"):
         found.append(f"commit {row.git_commit!r}: the package had changes that nobody else has")
-    if row.dataset is not None and row.dataset not in row.data_hashes:
-        found.append(f"the content hash of its dataset {row.dataset!r} is not recorded")
-    others = sorted(set(row.data_hashes) - {row.dataset})
-    if others and row.experiment not in FEW:
-        found.append(f"trained on {', '.join(others)} as well; only few-shot parts may do that")
-    for dataset_id, sha256 in row.data_hashes.items():
-        equal = ("", sha256, row.data_rounded.get(dataset_id, sha256))
-        if hashes.get(dataset_id, "") not in equal:
-            found.append(
-                f"trained on dataset {dataset_id!r} of content {sha256[:SHOWN]}, which is not the "
-                f"catalogue's, {hashes[dataset_id][:SHOWN]}"
-            )
     networks = {"test": suite.eval_episodes, "validation": suite.curve_episodes}
     if len(row.episode_returns) != networks[row.eval_seed_set]:
         found.append(
@@ -243,21 +173,60 @@ def _row_faults(
     return found
 
 
-def _check_duplicates(lines: Sequence[Line], faults: _Faults) -> None:
+def _check_data(lines: Sequence[Line], slots: Mapping[Slot, Expected], faults: Faults) -> None:
+    """Every model is trained on the data of its slot, as many of them as the suite takes.
+
+    Data of deployments have no hash in the catalogue, so that their content is not compared.
+    """
+    hashes = {i: recipe.sha256 for i, recipe in catalog().items() if recipe.sha256}
+    for line in lines:
+        for text in _data_faults(line.row, slots.get(slot_of(line.row)), hashes):
+            faults.add_to(line, text)
+
+
+def _data_faults(row: Row, slot: Expected | None, hashes: Mapping[str, str]) -> list[str]:
+    found = []
+    if row.dataset is not None and row.dataset not in row.data_hashes:
+        found.append(f"the content hash of its dataset {row.dataset!r} is not recorded")
+    for dataset_id, sha256 in row.data_hashes.items():
+        content = row.data_rounded.get(dataset_id, sha256)
+        if hashes.get(dataset_id, content) not in (sha256, content):
+            found.append(
+                f"trained on dataset {dataset_id!r} of content {sha256[:SHOWN]}, which is not the "
+                f"catalogue's, {hashes[dataset_id][:SHOWN]}"
+            )
+    if slot is None:  # the check of completeness says so
+        return found
+    before = frozenset[str]() if row.label.endswith(SCRATCH) else slot.before
+    if others := sorted(set(row.data_hashes) - {row.dataset} - before):
+        allowed = ", ".join(sorted(before)) or "nothing else"
+        found.append(
+            f"trained on {', '.join(others)} as well; in {row.experiment}, {row.label!r} may be "
+            f"trained on {row.dataset} and {allowed}"
+        )
+    if row.episodes != slot.episodes:
+        found.append(f"{row.episodes} training episodes; the suite takes {slot.episodes}")
+    return found
+
+
+def _check_duplicates(lines: Sequence[Line], faults: Faults) -> None:
     first: dict[Any, Line] = {}
     for line in lines:
         key = (line.row.run, line.row.updates, line.row.is_last, line.row.eval_seed_set)
         before = first.setdefault(key, line)
         if before is not line:
-            where = f"line {before.number} of {before.file.name}"
-            faults.add(line.file, f"the same evaluation as {where}", line.number)
+            faults.add_to(line, f"the same evaluation as {before}")
 
 
 def _check_completeness(
-    folder: Path, lines: Sequence[Line], label: str, suite: Suite, faults: _Faults
+    folder: Path,
+    lines: Sequence[Line],
+    label: str,
+    suite: Suite,
+    slots: Mapping[Slot, Expected],
+    faults: Faults,
 ) -> None:
     """Every final row of the comparison, and of every other part that has any row."""
-    slots = expected_slots(suite)
     seeds = {part: sorted({s[3] for s in slots if s[0] == part}) for part in {s[0] for s in slots}}
     found: dict[str, dict[Slot, Line]] = {"comparison": {}}
     names = {"comparison": ("comparison", label)}
@@ -265,7 +234,7 @@ def _check_completeness(
         row, slot = line.row, slot_of(line.row)
         if slot not in slots:
             text = _why_unknown(slot, slots, seeds, suite)
-            faults.add(line.file, text, line.number)
+            faults.add_to(line, text)
             continue
         group = row.experiment if row.label == label else f"{row.experiment}, {row.label}"
         names.setdefault(group, (row.experiment, row.label))
@@ -289,7 +258,7 @@ def _check_completeness(
 
 
 def _why_unknown(
-    slot: Slot, slots: Mapping[Slot, int], seeds: Mapping[str, Sequence[int]], suite: Suite
+    slot: Slot, slots: Mapping[Slot, Expected], seeds: Mapping[str, Sequence[int]], suite: Suite
 ) -> str:
     """Which value of a row the suite does not have."""
     part, task, dataset, seed, fraction, factor, level = slot
@@ -304,72 +273,3 @@ def _why_unknown(
         return f"seed {seed}; the seeds of {part} are {', '.join(map(str, seeds[part]))}"
     what = f"{factor} {level}" if factor is not None else "no factor"
     return f"{part} of {task!r} has no runs with share {fraction} of the data and {what}"
-
-
-def _check_networks(lines: Sequence[Line], faults: _Faults) -> None:
-    """Scores on test networks must not be those on validation networks."""
-    validation = {
-        (line.row.run, line.row.updates): line
-        for line in lines
-        if line.row.eval_seed_set == "validation"
-    }
-    for line in lines:
-        other = validation.get((line.row.run, line.row.updates))
-        if line.row.eval_seed_set != "test" or other is None:
-            continue
-        returns, others = line.row.episode_returns, other.row.episode_returns
-        shared = min(len(returns), len(others))
-        if returns[:shared] == others[:shared]:
-            faults.add(
-                line.file,
-                f"its scores on test networks are those on validation networks in line "
-                f"{other.number} of {other.file.name}",
-                line.number,
-            )
-
-
-def _check_seeds(lines: Sequence[Line], faults: _Faults) -> None:
-    """All seeds of a result must have one budget and one configuration."""
-    first: dict[Any, Line] = {}
-    for line in lines:
-        row = line.row
-        if not _is_final(row):
-            continue
-        before = first.setdefault((row.task, row.dataset, row.label), line)
-        for name in ("updates", "config_hash"):
-            one, other = getattr(before.row, name), getattr(row, name)
-            if one != other:
-                faults.add(
-                    line.file,
-                    f"{name} {other!r}, and {one!r} in line {before.number} of "
-                    f"{before.file.name}: all seeds of a result are trained alike",
-                    line.number,
-                )
-
-
-def _check_budgets(
-    lines: Sequence[Line], suite: Suite, committed: Sequence[Row], faults: _Faults
-) -> None:
-    limits = budgets(suite, committed)
-    for line in lines:
-        row = line.row
-        limit = limits.get(trained_on(slot_of(row)))
-        if row.is_final and limit is not None and not limit.allows(row):
-            faults.add(
-                line.file,
-                f"{row.updates} updates, {row.epochs or 0:.3g} epochs and "
-                f"{(row.train_seconds or 0) / 60:.3g} minutes, more than any method of the suite; "
-                f"allowed are {limit}",
-                line.number,
-            )
-
-
-def _ranges(lines: Sequence[int]) -> str:
-    """``"1-3, 7"`` for the lines 1, 2, 3 and 7."""
-    groups: list[list[int]] = []
-    for number in lines:
-        if groups and number == groups[-1][-1] + 1:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-    return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}-{g[-1]}" for g in groups)
