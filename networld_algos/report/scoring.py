@@ -31,6 +31,8 @@ Ends = Mapping[tuple[str, FactorLevel], tuple[Floats, Floats]]
 PLAIN: FactorLevel = (None, None)
 ENVIRONMENT_FACTORS = ("agents", DEPLOYMENT, DRIFT)
 """Starts of factors that change the environment, so that each level needs its own references."""
+MESSAGE_FACTORS = ("message_loss", "message_delay")
+"""Factors that change what messages arrive, of which models are trained with none at 0."""
 BEHAVIOUR = "behaviour"
 """Role of the policy that made a dataset, see `behaviours`."""
 
@@ -175,6 +177,31 @@ def ends(rows: Sequence[Row], seed_set: str = "test") -> Ends:
         )
         if (task, factor_level, "random") in returns and (task, factor_level, "expert") in returns
     }
+
+
+def trained_levels(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
+    """(Task, factor) -> the level under which models were trained, where there is one.
+
+    There random and expert earn on every network what they earn where nothing is varied. Lost and
+    late messages do not affect them, but models are trained without.
+
+    Args:
+        rows: Rows of one suite.
+    """
+    earned = ends(rows)
+    found: dict[tuple[str, str], float] = {}
+    for row in rows:
+        if row.factor is None or row.level is None:
+            continue
+        if row.factor.startswith(ENVIRONMENT_FACTORS):
+            here = earned.get((row.task, factor_level_of(row)))
+            usual = earned.get((row.task, PLAIN))
+            is_trained = bool(here and usual and all(map(np.array_equal, here, usual)))
+        else:
+            is_trained = row.factor in MESSAGE_FACTORS and row.level == 0.0
+        if is_trained:
+            found[row.task, row.factor] = row.level
+    return found
 
 
 def scale_of(scale: Mapping[tuple[str, FactorLevel], T], row: Row) -> T | None:

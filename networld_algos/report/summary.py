@@ -138,24 +138,28 @@ class Curve:
 def leading(curves: Sequence[Curve], focus: str = "") -> Sequence[Curve]:
     """One variant per algorithm if there are more than `MOST_CURVES` methods; otherwise all curves.
 
-    The variant that is kept is the focus method, ``focus``, or the one with the algorithm's own
-    name, if there is one. Otherwise it is the best on average over the panels, after scaling the
-    last points of the algorithm to [0, 1] in each.
+    The variant that is kept is the focus method, ``focus``, on panels that have it, and elsewhere
+    the one with the algorithm's own name, if there is one. Otherwise it is the best on average over
+    the panels, after scaling the last points of the algorithm to [0, 1] in each.
     """
     if len({c.label for c in curves}) <= MOST_CURVES:
         return curves
-    kept: set[str] = set()
-    for algorithm in dict.fromkeys(c.algorithm for c in curves):
-        mine = [c for c in curves if c.algorithm == algorithm]
+    focused = {(c.panel, c.algorithm) for c in curves if c.label == focus}
+    usual: dict[str, str] = {}
+    for algorithm, mine in grouped(curves, lambda c: c.algorithm):
         places = dict.fromkeys((c.label for c in mine), 0.0)
         for panel in dict.fromkeys(c.panel for c in mine):
             last = {c.label: c.points[-1].value for c in mine if c.panel == panel}
             low, high = min(last.values()), max(last.values())
             for label, value in last.items():
                 places[label] += (value - low) / max(high - low, 1e-12)
-        named = [label for label in (focus, algorithm) if label in places]
-        kept.add(named[0] if named else max(places, key=lambda x: places[x]))
-    return [c for c in curves if c.label in kept]
+        best = max(places, key=lambda x: places[x])
+        usual[algorithm] = algorithm if algorithm in places else best
+    return [
+        c
+        for c in curves
+        if c.label == (focus if (c.panel, c.algorithm) in focused else usual[c.algorithm])
+    ]
 
 
 def panels(rows: Sequence[Row], experiment: str) -> list[Panel]:

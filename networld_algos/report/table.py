@@ -11,7 +11,7 @@ from networld_algos.report.scoring import FactorLevel, Panel
 from networld_algos.report.style import factor_name, level_text
 from networld_algos.report.summary import quality
 from networld_algos.results.networks import FAILED_BELOW
-from networld_algos.results.stats import MATTERS, Interval
+from networld_algos.results.stats import ENOUGH_SEEDS, MATTERS, Interval
 from networld_algos.results.text import capital, markdown, minus
 
 DASH = "\N{EN DASH}"
@@ -200,10 +200,10 @@ def verdict(change: Interval) -> str:
     """What an interval of a change says.
 
     ``"level"`` if all of it is within `MATTERS` of zero, else ``"gain"`` or ``"loss"`` if it
-    excludes zero, else ``"undecided"``.
+    excludes zero, else ``"undecided"``. ``"few seeds"`` if there are not `ENOUGH_SEEDS`.
     """
-    if change.is_of_one_seed or not math.isfinite(change.low):
-        return "one seed"
+    if change.seeds < ENOUGH_SEEDS or not math.isfinite(change.low):
+        return "few seeds"
     if change.low > -MATTERS and change.high < MATTERS:
         return "level"
     if change.low > 0:

@@ -28,7 +28,7 @@ from networld_algos.results import stats
 from networld_algos.results.multiple import holm, paired_p_value
 from networld_algos.results.stats import MATTERS, Interval
 
-MARK_SEEDS = 3
+MARK_SEEDS = stats.ENOUGH_SEEDS
 """Fewest training seeds, shared by the leader and each other method, behind a verdict."""
 
 
@@ -131,39 +131,44 @@ class Verdict:
         return Outcome.OPEN if any(f.label == label for f in self.few_seeds) else None
 
 
-def representatives(finals: Sequence[Final], focus: str = "") -> list[str]:
-    """One label for each algorithm, in order of appearance.
+def representatives(finals: Sequence[Final], focus: str = "") -> list[Final]:
+    """The method that stands for each algorithm on each panel, in order of appearance.
 
-    It is the focus method, ``focus``, or the one with the algorithm's own name. If there is
-    neither, it is the method with the most panels and then the highest mean score, which favours
-    algorithms with many variants.
+    It is the focus method, ``focus``, where that was run, and elsewhere the one with the
+    algorithm's own name. If no method has that name, it is the one with the most panels and then
+    the highest mean score, which favours algorithms with many variants.
     """
-    chosen: list[str] = []
-    for algorithm, group in grouped([f for f in finals if f.score], lambda f: f.algorithm):
-        scores = {
-            label: [f.score.value for f in mine if f.score is not None]
-            for label, mine in grouped(group, lambda f: f.label)
-        }
-        named = [label for label in (focus, algorithm) if label in scores]
+    usual: dict[str, str] = {}
+    scored = [f for f in finals if f.score is not None]
+    for algorithm, group in grouped(scored, lambda f: f.algorithm):
+        scores = {label: [_mean(f) for f in mine] for label, mine in grouped(group, _label)}
         best = max(scores, key=lambda label: (len(scores[label]), float(np.mean(scores[label]))))
-        chosen.append(named[0] if named else best)
-    return chosen
+        usual[algorithm] = algorithm if algorithm in scores else best
+    focused = {(f.panel, f.algorithm) for f in scored if f.label == focus}
+
+    def stands(final: Final) -> bool:
+        if (final.panel, final.algorithm) in focused:
+            return final.label == focus
+        return final.label == usual[final.algorithm]
+
+    return [f for f in scored if stands(f)]
 
 
 def verdicts(
-    finals: Sequence[Final], labels: Sequence[str], rng: np.random.Generator
+    finals: Sequence[Final], competing: Sequence[Final], rng: np.random.Generator
 ) -> list[Verdict]:
-    """What was decided on each panel with at least two of these methods.
+    """What was decided on each panel with at least two methods that compete.
 
     Args:
         finals: Final scores of the comparison.
-        labels: The methods that compete, from `representatives`.
+        competing: Those that compete, from `representatives`.
         rng: Source of bootstraps.
     """
     out: list[Verdict] = []
+    compete = {(f.panel, f.label) for f in competing}
     for panel, group in grouped([f for f in finals if f.score is not None], lambda f: f.panel):
         ranked = sorted(group, key=lambda f: -_mean(f))
-        compared = [f for f in ranked if f.label in labels]
+        compared = [f for f in ranked if (panel, f.label) in compete]
         if len(compared) < 2:
             continue
         several_have_enough = sum(len(f.seeds) >= MARK_SEEDS for f in compared) > 1
@@ -181,7 +186,7 @@ def verdicts(
                 rivals.append(Rival(other, lead, standing(lead), seeds, p))
             else:
                 rivals.append(Rival(other, lead, Standing.OPEN, seeds))
-        variants = (f for f in ranked if f.label not in labels)
+        variants = (f for f in ranked if (panel, f.label) not in compete)
         above = next((f for f in variants if _mean(f) > _mean(leader)), None)
         out.append(Verdict(panel, leader, rivals, above, few))
     return _corrected(out)
@@ -228,6 +233,10 @@ def standing(lead: Interval) -> Standing:
     if lead.low > -MATTERS and lead.high < MATTERS:
         return Standing.LEVEL
     return Standing.BEATEN if lead.low > 0 else Standing.OPEN
+
+
+def _label(final: Final) -> str:
+    return final.label
 
 
 def _mean(final: Final) -> float:

@@ -5,6 +5,7 @@ import pytest
 
 from networld_algos.report import summary, table
 from networld_algos.report.sections import ablation
+from networld_algos.report.source import Source
 from tests.report.rows import ABLATIONS, REFERENCES, ablation_rows, reference_rows
 
 
@@ -59,3 +60,45 @@ def test_the_finding_counts_changes_and_names_the_largest_loss(display):
     losses = sum(table.verdict(a.change) == "loss" for a in single)
     assert text.startswith(f"Of 9 changes to a method, {losses} cost score, ")
     assert "The largest loss: no message on RB, \N{MINUS SIGN}2" in text
+
+
+def test_what_changes_nothing_on_a_task_is_neither_counted_nor_averaged(display, tmp_path):
+    """On CBF, two methods that are one: what the ablation takes away does not occur there."""
+    rows = ablation_rows()
+    full = {(r.task, r.seed): r for r in rows if r.label == "networld"}
+    same = [
+        replace(r, episode_returns=full[r.task, r.seed].episode_returns)
+        if (r.label, r.task) == ("no message", "cbf")
+        else r
+        for r in rows
+    ]
+    source = Source([*reference_rows(20), *same], tmp_path, 0, {}, display, "networld")
+    section = ablation.make(source)
+    assert section.finding.startswith("Of 8 changes to a method, ")
+    assert " 1 further one changes nothing, because what it takes away does not " in section.finding
+    (changes,) = (t for t in section.tables if t.title == "Ablations")
+    at = {(line[1].text, line[0].text): line[-1].text for line in changes.lines}
+    assert at["no message", "CBF"] == "changes nothing"
+    assert ("no message", "Mean over tasks") not in at
+    assert ("no guidance", "Mean over tasks") in at
+    found = ablation.ablations(source.finals("ablation"), np.random.default_rng(0))
+    assert "no message" not in ablation.describe([a for a in found if a.is_same], display)
+
+
+def test_a_figure_is_left_out_if_no_ablation_changes_anything(display, tmp_path):
+    full = {(r.task, r.seed): r for r in ablation_rows() if r.label == "networld"}
+    same = [replace(r, label="no message") for r in full.values()]
+    rows = [*reference_rows(20), *full.values(), *same]
+    section = ablation.make(Source(rows, tmp_path, 0, {}, display, "networld"))
+    assert [type(part) for part in section.parts] == [table.Table, table.Table]
+    assert section.finding.startswith("Of 0 changes to a method, ")
+
+
+def test_ablations_without_what_they_change_are_named(display, tmp_path):
+    rows = [r for r in ablation_rows() if (r.label, r.task) != ("networld", "rb")]
+    source = Source([*reference_rows(20), *rows], tmp_path, 0, {}, display, "networld")
+    section = ablation.make(source)
+    (text,) = section.text
+    assert text.startswith("Not compared, because what they change was not scored there: ")
+    assert "no message on RB" in text
+    assert "CBF" not in text

@@ -138,10 +138,11 @@ def test_the_section_of_costs_draws_the_front_of_a_station(tmp_path):
 def test_robustness_says_where_the_method_in_the_centre_is_worst(tmp_path):
     rows = [*reference_rows(20), *robustness_rows()]
     section = robustness.make(Source(rows, tmp_path, 0, {}, Display({}, {}), "networld"))
-    assert section.finding.startswith("The lowest scores of networld")
-    assert "lost messages" in section.finding
-    assert "90%" in section.finding
-    assert robustness.finding([], "networld", Display({}, {})) == ""
+    assert section.finding.startswith("What networld loses at worst against the condition of its ")
+    assert "lost messages \N{MINUS SIGN}5" in section.finding
+    assert ", 90%: 4" in section.finding
+    assert ", bc 9" in section.finding
+    assert robustness.finding([], {}, "networld", Display({}, {})) == ""
 
 
 def test_drifts_are_named_by_their_parameter():

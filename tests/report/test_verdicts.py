@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from networld_algos.report import summary
+from networld_algos.report.sections.answer import sentence
 from networld_algos.report.verdicts import (
     MATTERS,
     Outcome,
@@ -12,6 +15,7 @@ from networld_algos.report.verdicts import (
     standing,
     verdicts,
 )
+from networld_algos.results.display import Display
 from networld_algos.results.rows import Row
 from networld_algos.results.stats import Interval, Method
 from tests.report.rows import REFERENCES, make_row, reference_rows
@@ -125,6 +129,33 @@ def test_one_method_stands_for_an_algorithm_and_a_better_variant_is_told():
     assert centre.best_variant is None
 
 
+def test_where_a_focus_variant_was_not_run_its_algorithm_is_represented_as_usual():
+    """Focus on a variant of two: it stands for ``a`` on its own data, and ``a`` on the other."""
+    rows = scored({"a": 80.0, "a (plan)": 95.0, "b": 70.0})
+    elsewhere = [
+        replace(r, dataset="networld/cbf/mixed-v0")
+        for r in rows
+        if r.kind == "learned" and r.label != "a (plan)"
+    ]
+    finals = summary.finals([*rows, *elsewhere], "comparison", np.random.default_rng(0))
+    competing = representatives(finals, "a (plan)")
+    assert [(f.panel[1].split("/")[-1], f.label) for f in competing] == [
+        ("expert-v0", "a (plan)"),
+        ("expert-v0", "b"),
+        ("mixed-v0", "a"),
+        ("mixed-v0", "b"),
+    ]
+    found = verdicts(finals, competing, np.random.default_rng(0))
+    assert [(v.leader.label, v.outcome) for v in found] == [
+        ("a (plan)", Outcome.WIN),
+        ("a", Outcome.WIN),
+    ]
+    text = sentence(found, "a (plan)", Display())
+    assert text.startswith("Of the 1 of 2 comparisons it is in, a (plan) wins 1.")
+    assert "a wins" not in text  # where the variant was not run
+    assert "the win" in text  # one, not both
+
+
 def test_methods_without_a_shared_seed_are_undecided():
     rows = scored({"a": 60, "b": 90})
     rows = [r for r in rows if r.label != "a" or r.seed == 0]
@@ -132,16 +163,15 @@ def test_methods_without_a_shared_seed_are_undecided():
     rng = np.random.default_rng(0)
     kept = [r for r in rows if r.label != "a"]
     finals = summary.finals([*kept, alone], "comparison", rng)
-    (found,) = verdicts(finals, ["a", "b"], rng)
+    (found,) = verdicts(finals, representatives(finals), rng)
     assert found.outcome is Outcome.OPEN
 
 
-def test_only_shared_seeds_count(monkeypatch):
+def test_only_shared_seeds_count():
     """Three seeds each, of which one is shared, are one pair."""
     rows = scored({"a": 60, "b": 90}, seeds=5)
     kept = [r for r in rows if r.seed in {"a": (0, 1, 2), "b": (2, 3, 4)}.get(r.label, (-1,))]
-    rng = np.random.default_rng(0)
-    (found,) = verdicts(summary.finals(kept, "comparison", rng), ["a", "b"], rng)
+    found = decided_by(kept)
     assert found.seeds == 1
     assert found.outcome is Outcome.OPEN
 

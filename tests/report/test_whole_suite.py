@@ -91,7 +91,7 @@ def test_curves_have_references_of_their_own_networks(source):
 
 def test_the_summary_shows_the_scores_of_the_cards(source):
     """On 16 validation networks a curve ends elsewhere: the score stands beside it."""
-    labels = representatives(source.finals("comparison"), "networld")
+    labels = {f.label for f in representatives(source.finals("comparison"), "networld")}
     found = summary_figure.scored_curves(source, labels)
     ends = summary_figure.final_scores(source)
     figure = summary_figure.figure(found, source.references, source.look, ends=ends)
@@ -125,7 +125,7 @@ def test_data_have_the_scale_of_the_methods_beside_them(source):
 
 def test_minutes_of_equal_budgets_are_no_stack(source):
     """All methods train equally long: the figure is made of evaluations."""
-    labels = representatives(source.finals("comparison"), "networld")
+    labels = {f.label for f in representatives(source.finals("comparison"), "networld")}
     points = pareto.training_points(summary_figure.scored_curves(source, labels))
     for panel in {p.panel for p in points}:
         costs = {round(p.cost, 3) for p in points if p.panel == panel}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,8 @@ class AblationChange:
         score: Its normalised score.
         base_score: Normalised score of ``base`` over the same seeds.
         change: ``score - base_score``, paired by seed and network.
+        is_same: Whether both earn the same on every network with every seed, because what the
+            ablation changes does not occur here.
     """
 
     panel: Panel
@@ -68,6 +70,12 @@ class AblationChange:
     score: Interval
     base_score: Interval
     change: Interval
+    is_same: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """What the change says, see `networld_algos.report.table.verdict`."""
+        return "changes nothing" if self.is_same else verdict(self.change)
 
 
 def make(source: Source) -> Section:
@@ -84,17 +92,23 @@ def make(source: Source) -> Section:
         section.parts.append(comparison_tables.details(finals, source.display))
         return section
     section.finding = finding(found, source.display)
-    figures = source.forms("ablations", lambda columns: figure(found, source.look, columns))
-    section.parts.append(
-        source.picture(
-            "ablations",
-            figures,
-            describe(found, source.display),
-            "Change in normalised score when one part of a method is removed or replaced, "
-            "paired by training seed and network. Marker: mean. Bar: 95% interval. Left of the "
-            "line: worse than the full method or, for a variant of the plans, than the plans.",
+    if lost := without_base(finals):
+        names = [f"{source.display.method(f.label)} on {panel_name(f.panel, True)}" for f in lost]
+        section.text.append(
+            f"Not compared, because what they change was not scored there: {', '.join(names)}."
         )
-    )
+    if not all(a.is_same for a in found):
+        figures = source.forms("ablations", lambda columns: figure(found, source.look, columns))
+        section.parts.append(
+            source.picture(
+                "ablations",
+                figures,
+                describe(found, source.display),
+                "Change in normalised score when one part of a method is removed or replaced, "
+                "paired by training seed and network. Marker: mean. Bar: 95% interval. Left of the "
+                "line: worse than the full method or, for a variant of the plans, than the plans.",
+            )
+        )
     section.parts += [
         table(found, source.display),
         comparison_tables.details(finals, source.display),
@@ -104,14 +118,21 @@ def make(source: Source) -> Section:
 
 def finding(found: Sequence[AblationChange], display: Display) -> str:
     """How many changes of a method matter, and which costs most."""
-    single = [a for a in found if a.panel != MEAN] or list(found)
-    verdicts = Counter(verdict(a.change) for a in single)
+    every = [a for a in found if a.panel != MEAN]
+    single = [a for a in every if not a.is_same]
+    verdicts = Counter(a.verdict for a in single)
     text = (
         f"Of {count(len(single), 'change')} to a method, {verdicts['loss']} cost score, "
         f"{verdicts['gain']} add to it, {verdicts['level']} are level with it within "
-        f"{MATTERS:g} point, and {verdicts['undecided'] + verdicts['one seed']} are undecided."
+        f"{MATTERS:g} point, and {verdicts['undecided'] + verdicts['few seeds']} are undecided."
     )
-    losses = [a for a in single if verdict(a.change) == "loss"]
+    if same := len(every) - len(single):
+        text += (
+            f" {count(same, 'further one').capitalize()} "
+            f"{'changes' if same == 1 else 'change'} nothing, because what "
+            f"{'it takes' if same == 1 else 'they take'} away does not occur there."
+        )
+    losses = [a for a in single if a.verdict == "loss"]
     if losses:
         worst = min(losses, key=lambda a: a.change.value)
         several = several_datasets([a.panel for a in found])
@@ -150,12 +171,31 @@ def ablations(finals: Sequence[Final], rng: np.random.Generator) -> list[Ablatio
                     stats.seed_interval(mine, rng),
                     stats.seed_interval(theirs, rng),
                     stats.paired_interval(mine, theirs, rng),
+                    _is_same(both),
                 )
             )
-        is_everywhere = len(found) == len(every) > 1
+        # What changes nothing on a task says nothing about the mean over tasks.
+        is_everywhere = len(found) == len(every) > 1 and not any(_is_same(b) for _, b in found)
         if is_everywhere and (mean := _mean_over_panels(algorithm, label, base, found, rng)):
             out.append(mean)
     return out
+
+
+def without_base(finals: Sequence[Final]) -> list[Final]:
+    """Ablations that are compared with nothing, because their base was not scored on the panel."""
+    there = {(f.panel, f.label) for f in finals}
+    labels = {f.algorithm: [g.label for g in finals if g.algorithm == f.algorithm] for f in finals}
+    return [
+        f
+        for f in finals
+        if (base := base_of(f.label, f.algorithm, labels[f.algorithm])) != f.label
+        and (f.panel, base) not in there
+    ]
+
+
+def _is_same(both: Mapping[int, tuple[Floats, Floats]]) -> bool:
+    """Whether two methods earn the same on every network with every seed."""
+    return all(np.array_equal(mine, theirs) for mine, theirs in both.values())
 
 
 def base_of(label: str, algorithm: str, labels: Sequence[str]) -> str:
@@ -191,8 +231,11 @@ def _mean_over_panels(
 
 def figure(found: Sequence[AblationChange], look: Look, columns: int | None = None) -> Figure:
     """Forest plot: change in score of each ablation, paired by seed, with its 95% interval."""
+    found = [a for a in found if not a.is_same]
     panels = arranged([a.panel for a in found])
-    labels = list(dict.fromkeys(a.label for a in found))
+    # Changes to the full method first, then those to one of its variants.
+    first = sorted(found, key=lambda a: a.base != a.algorithm)
+    labels = list(dict.fromkeys(a.label for a in first))
     with drawing():
         fig, axes = grid(len(panels), columns, height_in=0.75 + 0.2 * len(labels))
         for ax, panel in zip(axes, panels, strict=True):
@@ -217,7 +260,7 @@ def table(found: Sequence[AblationChange], display: Display) -> Table:
             text_cell(display.method(a.base)),
             interval_cell(a.base_score, 1),
             interval_cell(a.change, 1, sign=True),
-            text_cell(verdict(a.change)),
+            text_cell(a.verdict),
         ]
         for a in found
     ]
@@ -234,7 +277,8 @@ def table(found: Sequence[AblationChange], display: Display) -> Table:
         "Normalised score of each ablation and of what it changes, the full method or a variant, "
         "and their difference, paired by training seed and network: mean [95% interval]. Level: "
         f"the interval is within {MATTERS:g} point of zero. Gain or loss: it is not, and excludes "
-        "zero. There is no correction for the number of ablations."
+        "zero. Changes nothing: both earn the same on every network, so there is no mean over "
+        "tasks. There is no correction for the number of ablations."
     )
     return Table("Ablations", caption, columns, lines)
 
@@ -244,6 +288,7 @@ def describe(found: Sequence[AblationChange], display: Display) -> str:
     changes = [
         f"{display.method(a.label)} {interval_text(a.change, 1)} on {panel_name(a.panel, True)}"
         for a in found
+        if not a.is_same
     ]
     return (
         "Forest plot of the change in normalised score when one part is changed, mean and 95% "

@@ -51,10 +51,11 @@ def make(source: Source) -> Section:
     """What the comparison decided; without content if no method has a score."""
     section = Section("answer", "What was decided")
     finals = source.finals(EXPERIMENT)
-    labels = representatives(finals, source.focus)
-    if not labels:
+    competing = representatives(finals, source.focus)
+    if not competing:
         return section
-    found = verdicts(finals, labels, source.rng(EXPERIMENT, "verdicts"))
+    labels = list(dict.fromkeys(f.label for f in competing))
+    found = verdicts(finals, competing, source.rng(EXPERIMENT, "verdicts"))
     milliseconds = station_ms(source)
     if found:
         section.finding = sentence(found, source.focus, source.display)
@@ -64,9 +65,9 @@ def make(source: Source) -> Section:
         names = _listed([source.display.method(label) for label in labels])
         section.finding = f"Nothing is compared: every task and data has one algorithm, {names}."
     section.parts.append(
-        answer_table.table(finals, labels, found, milliseconds, source.behaviours, source.display)
+        answer_table.table(competing, found, milliseconds, source.behaviours, source.display)
     )
-    if (variants := answer_table.variants(finals, labels, source.display)) is not None:
+    if (variants := answer_table.variants(finals, competing, source.display)) is not None:
         section.parts.append(variants)
     if (picture := summary_figure.picture(source, labels)) is not None:
         section.parts.append(picture)
@@ -93,9 +94,10 @@ def sentence(found: Sequence[Verdict], focus: str, display: Display) -> str:
         decided.append(f"is undecided in {times[Outcome.OPEN]}")
     several = f"{total}" if len(mine) == len(found) else f"the {len(mine)} of {total} it is in"
     text = f"Of {several}, {display.method(focus)} {_listed(decided)}."
-    if others := _other_winners(found, focus, display):
+    own = [v for v in found if v.outcome_of(focus) is not None]
+    if others := _other_winners(own, focus, display):
         text += f" {others}"
-    return f"{text} {_confirmed(found)}".strip()
+    return f"{text} {_confirmed(own)}".strip()
 
 
 def _confirmed(found: Sequence[Verdict]) -> str:

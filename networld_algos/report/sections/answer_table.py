@@ -31,8 +31,7 @@ RISING = "\N{UPWARDS ARROW}"
 
 
 def table(
-    finals: Sequence[Final],
-    labels: Sequence[str],
+    competing: Sequence[Final],
     found: Sequence[Verdict],
     milliseconds: Mapping[tuple[str, str], float],
     behaviours: Mapping[Panel, Reference],
@@ -43,14 +42,15 @@ def table(
     Costs are the minutes of training and, if timed, the milliseconds of a station's decision.
 
     Args:
-        finals: Final scores of the comparison.
-        labels: One method for each algorithm.
+        competing: One method for each algorithm on each panel, from
+            `networld_algos.report.verdicts.representatives`.
         found: Verdicts; what the leader of a column does not beat is bold.
         milliseconds: (Task, label) -> time of one station's decision.
         behaviours: Score of each panel's training data, as the last line.
         display: Names of methods.
     """
-    shown = [f for f in finals if f.label in labels and f.score is not None]
+    shown = [f for f in competing if f.score is not None]
+    labels = list(dict.fromkeys(f.label for f in shown))
     every = list(dict.fromkeys(f.panel for f in shown))
     several = several_datasets(every)
     strong = {key for verdict in found for key in _not_beaten(verdict)}
@@ -99,9 +99,10 @@ def table(
     return Table("Scores", caption, columns, lines)
 
 
-def variants(finals: Sequence[Final], labels: Sequence[str], display: Display) -> Table | None:
+def variants(finals: Sequence[Final], competing: Sequence[Final], display: Display) -> Table | None:
     """The scores of all other methods, folded; None if there are none."""
-    shown = [f for f in finals if f.label not in labels and f.score is not None]
+    above = {(f.panel, f.label) for f in competing}
+    shown = [f for f in finals if (f.panel, f.label) not in above and f.score is not None]
     if not shown:
         return None
     every = list(dict.fromkeys(f.panel for f in shown))

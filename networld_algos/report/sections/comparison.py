@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -68,10 +68,15 @@ def make(source: Source) -> Section:
         section.parts.append(
             source.picture("comparison", figures, describe_curves(drawn, source.display), caption)
         )
-    labels = representatives(finals, source.focus)
-    add_scores(section, [f for f in finals if f.label in labels], "comparison", source)
+    competing = representatives(finals, source.focus)
+    add_scores(section, competing, "comparison", source)
     section.parts += versus.tables(source, "comparison")
     groups = summary.by_quality(finals)
+    compete = {(f.panel, f.label) for f in competing}
+    labels = {
+        name: {f.label for f in group if (f.panel, f.label) in compete}
+        for name, group in groups.items()
+    }
     section.finding = finding(groups, labels, source.display)
     table = comparison_tables.aggregates(
         groups, source.rng("comparison", "aggregates"), source.display, source.focus
@@ -161,7 +166,9 @@ def add_scores(section: Section, finals: Sequence[Final], name: str, source: Sou
     )
 
 
-def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], display: Display) -> str:
+def finding(
+    groups: Mapping[str, Sequence[Final]], labels: Mapping[str, Container[str]], display: Display
+) -> str:
     """The highest mean over all tasks, and its lead over the next, for each quality of the data.
 
     The lead is the mean over tasks of the paired differences, with its interval. Where the two have
@@ -172,7 +179,7 @@ def finding(groups: Mapping[str, Sequence[Final]], labels: Sequence[str], displa
         means = {
             label: float(np.mean([scores.mean() for scores in panels]))
             for label, panels in summary.strata(finals).items()
-            if label in labels
+            if label in labels[name]
         }
         first, *others = sorted(means, key=lambda label: -means[label]) or [""]
         if others:
@@ -201,7 +208,10 @@ def _lead(finals: Sequence[Final], first: str, second: str) -> Interval | None:
 
 
 def _add_profiles(
-    section: Section, groups: dict[str, list[Final]], labels: Sequence[str], source: Source
+    section: Section,
+    groups: Mapping[str, Sequence[Final]],
+    labels: Mapping[str, Container[str]],
+    source: Source,
 ) -> None:
     rng = source.rng("comparison", "profiles")
     profiles = {
@@ -211,7 +221,7 @@ def _add_profiles(
                 *profile_band(scores, THRESHOLDS, rng),
             )
             for label, scores in summary.strata(finals).items()
-            if label in labels
+            if label in labels[name]
         }
         for name, finals in groups.items()
     }

@@ -73,7 +73,7 @@ def make(source: Source) -> Section:
             section.parts.append(
                 source.picture(name, source.forms(name, draw), alt, pareto.caption(price))
             )
-    found = responses.responses(settings, source.rng("cost", "responses"))
+    found = responses.responses(settings)
     if timed_panels(found, fixed):
         factors = dict.fromkeys(factor_name(r.factor).lower() for r in found)
         figures = source.forms("cost", partial(figure, found, fixed, source.look))

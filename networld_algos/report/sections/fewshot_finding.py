@@ -12,18 +12,21 @@ from networld_algos.report.sections.fewshot_pairs import Gain
 from networld_algos.report.table import episodes_text, interval_text, several_datasets
 from networld_algos.results.claims.paper import CONTROLS
 from networld_algos.results.display import Display
+from networld_algos.results.stats import ENOUGH_SEEDS
 from networld_algos.results.text import capital, minus
 
 SHARES = {"fewshot": 1 / 30, "deployments": 4 / 450}
 """Experiment -> share of the data that the finding is about: that of the claims about transfer."""
 ANSWERS = {
     "gain": "pre-training helps {} more than its controls",
-    "loss": "pre-training does not help {} more than its controls",
+    "loss": "pre-training does less for {} than one of its controls",
+    "harm": "pre-training hurts {}",
     "no gain": "pre-training does not help {} more than its controls",
     "undecided": "it is open whether pre-training helps {} more than its controls",
-    "one seed": "a single training seed does not show whether pre-training helps {}",
+    "few seeds": f"fewer than {ENOUGH_SEEDS} training seeds do not show whether pre-training helps "
+    "{}",
 }
-"""Worst verdict against any control -> what follows."""
+"""Worst verdict against any control -> what follows; ``"harm"`` is a loss to no pre-training."""
 
 
 def transfer_sentence(
@@ -52,6 +55,8 @@ def transfer_sentence(
     answer, control = gain.verdict(share)
     if not answer:
         return ""
+    if answer == "loss" and control == CONTROLS[0]:
+        answer = "harm"
     name = display.method(label)
     count = float(gain.episodes[gain.x.tolist().index(share)])
     data = f"{100 * share:.3g}% of the data" if np.isnan(count) else episodes_text(count)

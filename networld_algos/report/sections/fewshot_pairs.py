@@ -19,12 +19,12 @@ from networld_algos.results import stats
 from networld_algos.results.aggregates import mean_interval
 from networld_algos.results.claims.check import CONFIDENCE, corrected
 from networld_algos.results.claims.paper import CONTROLS
-from networld_algos.results.stats import MATTERS, Floats, Interval
+from networld_algos.results.stats import ENOUGH_SEEDS, MATTERS, Floats, Interval
 
 TUNED = "not tuned"
 """The trained model as it is: a difference from it is what the target's data add."""
 CONTRASTS = (*CONTROLS, TUNED)
-VERDICTS = ("one seed", "loss", "no gain", "undecided", "gain")
+VERDICTS = ("few seeds", "loss", "no gain", "undecided", "gain")
 """From the worst to the best; the worst against any control counts."""
 
 
@@ -47,11 +47,11 @@ class Lead:
 
         ``"loss"`` if the wide interval is below zero, otherwise ``"no gain"`` if it is below
         `MATTERS`, otherwise ``"gain"`` if the interval is above zero and not below `MATTERS`, and
-        otherwise ``"undecided"``.
+        otherwise ``"undecided"``. ``"few seeds"`` if there are not `ENOUGH_SEEDS`.
         """
         lead = self.interval
-        if lead.is_of_one_seed or not math.isfinite(lead.low):
-            return "one seed"
+        if lead.seeds < ENOUGH_SEEDS or not math.isfinite(lead.low):
+            return "few seeds"
         if self.wide.high < MATTERS:
             return "loss" if self.wide.high < 0 else "no gain"
         return "gain" if lead.low > 0 and lead.high >= MATTERS else "undecided"

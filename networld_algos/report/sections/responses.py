@@ -14,9 +14,8 @@ from networld_algos.report.axes import (
 )
 from networld_algos.report.scoring import Panel, grouped
 from networld_algos.report.style import Look, factor_name
-from networld_algos.report.summary import Final, pairs
+from networld_algos.report.summary import Final
 from networld_algos.report.table import panel_name
-from networld_algos.results import stats
 from networld_algos.results.display import Display
 from networld_algos.results.stats import Interval
 
@@ -31,8 +30,6 @@ class Response:
         algorithm: Key in ``ALGORITHMS``.
         label: Display variant.
         finals: One entry per level, levels increasing, each with a score.
-        change: Score at the last level minus score at the first, paired by seed and network; None
-            where they share no seed.
     """
 
     panel: Panel
@@ -40,7 +37,6 @@ class Response:
     algorithm: str
     label: str
     finals: list[Final]
-    change: Interval | None
 
     @property
     def levels(self) -> list[float]:
@@ -53,25 +49,25 @@ class Response:
         return [f.score for f in self.finals if f.score is not None]
 
 
-def responses(finals: Sequence[Final], rng: np.random.Generator) -> list[Response]:
+def responses(finals: Sequence[Final]) -> list[Response]:
     """Scores against levels, for every factor, panel and method; entries without score left out.
 
     Args:
         finals: Of the experiment ``"robustness"`` or ``"cost"``.
-        rng: Source of bootstraps.
     """
     scored = [f for f in finals if f.factor_level[0] is not None and f.score is not None]
-    out: list[Response] = []
-    for (factor, panel, label), group in grouped(
-        scored, lambda f: (f.factor_level[0] or "", f.panel, f.label)
-    ):
-        levels = sorted(group, key=lambda f: f.factor_level[1] or 0.0)
-        first, last = levels[0], levels[-1]
-        change = None
-        if last is not first and (both := pairs(last, first)):
-            after, before = zip(*both.values(), strict=True)
-            change = stats.paired_interval(after, before, rng)
-        out.append(Response(panel, factor, group[0].algorithm, label, levels, change))
+    out = [
+        Response(
+            panel,
+            factor,
+            group[0].algorithm,
+            label,
+            sorted(group, key=lambda f: f.factor_level[1] or 0.0),
+        )
+        for (factor, panel, label), group in grouped(
+            scored, lambda f: (f.factor_level[0] or "", f.panel, f.label)
+        )
+    ]
     order = list(dict.fromkeys(r.factor for r in out))
     return sorted(out, key=lambda r: order.index(r.factor))
 

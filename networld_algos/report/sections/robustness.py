@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,7 @@ from networld_algos.report.axes import (
     legend,
     title,
 )
+from networld_algos.report.scoring import Panel
 from networld_algos.report.sections import responses, versus
 from networld_algos.report.sections.responses import Response, response_line
 from networld_algos.report.source import Section, Source
@@ -26,21 +28,58 @@ from networld_algos.report.style import (
     factor_name,
     level_text,
 )
+from networld_algos.report.summary import pairs
 from networld_algos.report.table import (
+    DASH,
     SCORE_HINT,
     Cell,
     Column,
     Table,
     factor_level_cell,
     interval_cell,
+    interval_text,
     panel_name,
     several_datasets,
     text_cell,
+    verdict,
 )
 from networld_algos.report.verdicts import difference
+from networld_algos.results import stats
+from networld_algos.results.claims.check import corrected
 from networld_algos.results.display import Display
-from networld_algos.results.stats import Interval
-from networld_algos.results.text import slug
+from networld_algos.results.stats import MATTERS, Interval
+from networld_algos.results.text import minus, slug
+
+VERDICTS = {
+    "loss": "",
+    "gain": "",
+    "level": ", no loss that matters",
+    "undecided": ", undecided",
+    "few seeds": ", few seeds",
+}
+"""Verdict on the largest loss -> words after it."""
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The condition under which a model loses most.
+
+    Attributes:
+        level: Level of the factor.
+        score: Normalised score there.
+        change: It minus the score under the condition of the training, paired by seed and network.
+            As the worst of m conditions was picked, its interval covers ``1 - 0.05 / m``.
+    """
+
+    level: float
+    score: Interval
+    change: Interval
+
+
+Trained = Mapping[tuple[str, str], float]
+"""(Task, factor) -> level of the training."""
+AtWorst = Mapping[tuple[Panel, str, str], Worst | None]
+"""(Panel, factor, label) -> largest loss."""
 
 
 def make(source: Source) -> Section:
@@ -52,21 +91,31 @@ def make(source: Source) -> Section:
         "scores are normalised with random and expert under the same condition. Lost or late "
         "messages do not affect random and expert."
     )
-    found = responses.responses(source.finals("robustness"), source.rng("robustness", "responses"))
-    section.finding = finding(found, source.focus, source.display)
+    found = responses.responses(source.finals("robustness"))
+    trained = scoring.trained_levels(source.rows)
+    rng = source.rng("robustness", "worst")
+    at_worst = {
+        (r.panel, r.factor, r.label): worst(r, trained.get((r.panel[0], r.factor)), rng)
+        for r in found
+    }
+    section.finding = finding(found, at_worst, source.focus, source.display)
     for factor, group in scoring.grouped(found, lambda r: r.factor):
         name = f"robustness_{slug(factor)}"
-        figures = source.forms(name, partial(figure, group, source.look))
+        figures = source.forms(name, partial(figure, group, source.look, trained=trained))
+        has_trained = any((r.panel[0], factor) in trained for r in group)
         section.parts.append(
             source.picture(
                 name,
                 figures,
                 responses.describe_responses(group, source.display),
                 f"{factor_name(factor)}: normalised score, mean and 95% interval over training "
-                "seeds and networks. Solid line: expert (100).",
+                "seeds and networks. Solid line: expert (100)."
+                + (" Dotted line: the condition of the training." if has_trained else ""),
             )
         )
-        section.parts += [table(part, source.display) for part in _with_equal_levels(group)]
+        section.parts += [
+            table(part, trained, at_worst, source.display) for part in _with_equal_levels(group)
+        ]
     rng = source.rng("robustness", "versus")
     versus_focus = focus_table(found, source.focus, rng, source.display)
     if versus_focus is not None:
@@ -74,38 +123,69 @@ def make(source: Source) -> Section:
     return section
 
 
-def finding(found: Sequence[Response], focus: str, display: Display) -> str:
-    """The lowest score of the focus method under each factor, beside its rivals'."""
+def worst(response: Response, trained: float | None, rng: np.random.Generator) -> Worst | None:
+    """Where a method loses most against the condition of its training.
+
+    Args:
+        response: Its scores.
+        trained: Level of that condition, from `networld_algos.report.scoring.trained_levels`.
+        rng: Source of bootstraps.
+
+    Returns:
+        The worst; None without scores at ``trained`` and at another level that share a seed.
+    """
+    at = dict(zip(response.levels, response.finals, strict=True))
+    before = at.pop(trained, None) if trained is not None else None
+    found: list[Worst] = []
+    for level, final in at.items():
+        if before is None or final.score is None or not (both := pairs(final, before)):
+            continue
+        now, then = zip(*both.values(), strict=True)
+        change = stats.paired_interval(now, then, rng, confidence=corrected(len(at)))
+        found.append(Worst(level, final.score, change))
+    return min(found, key=lambda w: w.change.value, default=None)
+
+
+def finding(found: Sequence[Response], at_worst: AtWorst, focus: str, display: Display) -> str:
+    """What the focus method loses at worst under each factor, beside the best other there."""
     if not found or not focus:
         return ""
     if focus not in {r.label for r in found}:
         return f"{display.method(focus)} was not scored under these conditions."
     parts = []
     for factor, group in scoring.grouped(found, lambda r: r.factor):
-        mine = [(r, level, p) for r in group if r.label == focus for level, p in _levels(r)]
+        mine = [
+            (r.panel, w)
+            for r in group
+            if r.label == focus and (w := at_worst[r.panel, factor, focus]) is not None
+        ]
         if not mine:
             continue
-        worst, level, score = min(mine, key=lambda m: m[2].value)
+        panel, lost = min(mine, key=lambda pair: pair[1].change.value)
         others = [
-            (p.value, r.label)
+            (score.value, r.label)
             for r in group
-            if r.panel == worst.panel and r.label != focus
-            for at, p in _levels(r)
-            if at == level
+            if r.panel == panel and r.label != focus
+            for level, score in zip(r.levels, r.points, strict=True)
+            if level == lost.level
         ]
         beside = f", {display.method(max(others)[1])} {max(others)[0]:.0f}" if others else ""
-        where = f"{panel_name(worst.panel, False)}, {level_text(factor, level)}"
-        parts.append(f"{factor_name(factor).lower()} {score.value:.0f} ({where}{beside})")
+        where = f"{panel_name(panel, False)}, {level_text(factor, lost.level)}"
+        parts.append(
+            f"{factor_name(factor).lower()} {minus(interval_text(lost.change, 1))}"
+            f"{VERDICTS[verdict(lost.change)]} ({where}: {lost.score.value:.0f}{beside})"
+        )
+    if not parts:
+        return ""
     return (
-        f"The lowest scores of {display.method(focus)}, beside the best other: {'; '.join(parts)}."
+        f"What {display.method(focus)} loses at worst against the condition of its training, with "
+        f"its score there and that of the best other: {'; '.join(parts)}."
     )
 
 
-def _levels(response: Response) -> list[tuple[float, Interval]]:
-    return list(zip(response.levels, response.points, strict=True))
-
-
-def figure(found: Sequence[Response], look: Look, columns: int | None = None) -> Figure:
+def figure(
+    found: Sequence[Response], look: Look, columns: int | None = None, *, trained: Trained
+) -> Figure:
     """Score against the levels of one factor, one panel per task; agent counts on a log axis."""
     factor = found[0].factor
     panels = arranged([r.panel for r in found])
@@ -121,6 +201,8 @@ def figure(found: Sequence[Response], look: Look, columns: int | None = None) ->
                 ax.xaxis.set_minor_locator(NullLocator())
             ax.set_xticks(levels, [level_text(factor, level) for level in levels])
             ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
+            if (usual := trained.get((panel[0], factor))) is not None:
+                ax.axvline(usual, zorder=1, color="#666666", lw=0.9, ls=":")
             ax.margins(x=0.08)
             ax.set_title(title(panel, panels, look.display), loc="left")
             ax.set_xlabel(factor_name(factor))
@@ -129,30 +211,56 @@ def figure(found: Sequence[Response], look: Look, columns: int | None = None) ->
     return fig
 
 
-def table(found: Sequence[Response], display: Display) -> Table:
-    """Task x method: score at each level of one factor."""
+def table(
+    found: Sequence[Response], trained: Trained, at_worst: AtWorst, display: Display
+) -> Table:
+    """Task x method: score at each level of one factor, and the largest loss.
+
+    Args:
+        found: Responses to one factor that share their levels.
+        trained: Levels of the training.
+        at_worst: Largest losses; the column is left out if there are none.
+        display: Names of methods.
+    """
     factor = found[0].factor
     levels = sorted({level for r in found for level in r.levels})
     several = several_datasets([r.panel for r in found])
+    lost = [at_worst.get((r.panel, r.factor, r.label)) for r in found]
     lines = []
-    for r in found:
+    for r, w in zip(found, lost, strict=True):
         at = dict(zip(r.levels, r.points, strict=True))
         lines.append(
             [
                 text_cell(panel_name(r.panel, several)),
                 text_cell(display.method(r.label)),
                 *(interval_cell(at.get(level), 1) for level in levels),
-                interval_cell(r.change, 1, sign=True),
+                interval_cell(w and w.change, 1, sign=True),
+                text_cell(f"{level_text(factor, w.level)}: {verdict(w.change)}" if w else DASH),
             ]
         )
+    usual = {trained.get((r.panel[0], factor)) for r in found}
     columns = [Column("Task", False), Column("Method", False)]
-    columns += [Column(level_text(factor, level), hint=SCORE_HINT) for level in levels]
-    columns += [Column("First to last", hint="change in score, paired by seed and network")]
+    columns += [
+        Column(level_text(factor, level) + (" (trained)" * (level in usual)), hint=SCORE_HINT)
+        for level in levels
+    ]
+    columns += [
+        Column("Largest loss", hint="change in score, paired by seed and network"),
+        Column("At", False, "the level with the largest loss, and the verdict"),
+    ]
     caption = (
         f"{factor_name(factor)}: normalised score at each level, mean [95% interval] over "
-        "training seeds and networks, and the change from the first to the last level, paired by "
-        "seed and network."
+        "training seeds and networks."
     )
+    if any(lost):
+        caption += (
+            " Largest loss: the change from the condition of the training to the level where it is "
+            f"worst, paired by seed and network. Its interval covers 1 {DASH} 0.05/m, because "
+            f"it is picked among m levels. Level: within {MATTERS:g} point of zero. Loss or gain: "
+            "not level, and zero is excluded."
+        )
+    else:
+        columns, lines = columns[:-2], [line[:-2] for line in lines]
     tasks = ", ".join(dict.fromkeys(r.panel[0].upper() for r in found))
     return Table(f"{factor_name(factor)}: {tasks}", caption, columns, lines)
 

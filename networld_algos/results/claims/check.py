@@ -32,7 +32,7 @@ from networld_algos.results.crossed import (
     mean_estimate,
     share_limits,
 )
-from networld_algos.results.stats import Floats
+from networld_algos.results.stats import ENOUGH_SEEDS, Floats
 
 CONFIDENCE = 0.95
 """One minus the largest probability that a verdict on a claim is wrong."""
@@ -54,7 +54,7 @@ class Finding:
         high: Upper limit.
         coverage: Coverage of that interval: 95% or, where that is on the wrong side, the larger one
             that refutes or fails to; NaN for the limits of a measurement.
-        verdict: What follows. With a single seed it is undecided.
+        verdict: What follows. With fewer than `ENOUGH_SEEDS` seeds it is undecided.
     """
 
     comparison: Comparison
@@ -166,7 +166,7 @@ def _decide(
         return low, high, np.nan, comparison.rule.verdict(low, high)
     low, high = _limits(claim, estimate, CONFIDENCE)
     verdict = comparison.rule.verdict(low, high)
-    if estimate.seeds < 2:
+    if estimate.seeds < ENOUGH_SEEDS:
         return low, high, CONFIDENCE, Verdict.UNDECIDED
     if verdict is not Verdict.REFUTED:
         return low, high, CONFIDENCE, verdict
