@@ -139,11 +139,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
         if show_traceback:
             traceback.print_exc()
-        say_error(f"networld {args[0]}: {error}")
+        say_error(f"networld {args[0]}: {_words(error)}")
         return 2
     except KeyboardInterrupt as stop:
         say_error("networld: interrupted; run the same command again to resume")
         return exit_status(stop)
+
+
+def _words(error: Exception) -> str:
+    """What an error says; an error of the operating system by its file and cause."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from networld_algos.results import stats
 from networld_algos.results.display import Display
 from networld_algos.results.folder import Failure
 from networld_algos.results.rows import BEST_UPDATES, Row
+from networld_algos.results.text import count
 
 
 def notices(rows: Sequence[Row], display: Display) -> list[str]:
@@ -74,21 +75,26 @@ def notices(rows: Sequence[Row], display: Display) -> list[str]:
             f"of the data, which may have been another: {', '.join(unsure)}."
         )
     single = sum(len({r.seed for r in group}) == 1 for _, group in groups)
+    total = count(len(groups), "result")
     if single:
         found.append(
-            f"{single} of {len(groups)} results come from a single training seed. Their intervals, "
+            f"{single} of {total} {_come(single)} from a single training seed. Their intervals, "
             "marked with †, are bootstraps over evaluation episodes and say nothing about the "
             "spread between seeds."
         )
     few = sum(1 < len({r.seed for r in group}) < stats.ENOUGH_SEEDS for _, group in groups)
     if few:
         found.append(
-            f"{few} of {len(groups)} results come from two training seeds. Their intervals, marked "
+            f"{few} of {total} {_come(few)} from two training seeds. Their intervals, marked "
             "with ‡, are bootstraps over seeds and test networks, because Student's t over two "
             "seeds says nothing. They are too narrow if seeds differ by more than networks do. "
-            "Differences, and verdicts on them, keep Student's t."
+            "Differences keep Student's t, and nothing is decided by them."
         )
     return found
+
+
+def _come(number: int) -> str:
+    return "comes" if number == 1 else "come"
 
 
 def _settings(row: Row) -> tuple[str | None, int | None]:

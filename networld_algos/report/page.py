@@ -83,7 +83,7 @@ def write_report(
     centre = focus_of(rows, shown, focus)
     title = one_line((shown.method(centre) or suite) if title is None else title)
     pdf = None if copies is None else copies / FIGURES
-    source = Source(ordered(rows, shown, centre), out, seed, rewards, shown, centre, pdf)
+    source = Source(ordered(rows, shown, centre), out, seed, rewards, shown, centre, pdf, failures)
     sections = all_sections(source, on_progress)
     made = [facts.versions(source.rows), facts.origins(source.rows, shown)]
     page = _environment().from_string(_template())

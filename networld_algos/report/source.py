@@ -18,6 +18,7 @@ from networld_algos.report.summary import Curve, Final
 from networld_algos.report.svg import data_url
 from networld_algos.report.table import Table
 from networld_algos.results.display import Display
+from networld_algos.results.folder import Failure
 from networld_algos.results.rows import EXPERIMENTS, FEW, QUALITIES, Row
 
 PHONE = ("comparison_summary", "comparison_scores")
@@ -87,6 +88,7 @@ class Source:
         display: Looks of methods and tasks.
         focus: Label of the focus method, from `networld_algos.report.focus.focus_of`.
         pdf: Folder for the figures as PDF; None writes none.
+        failures: Runs that raised an exception.
     """
 
     rows: Sequence[Row]
@@ -96,6 +98,7 @@ class Source:
     display: Display
     focus: str = ""
     pdf: Path | None = None
+    failures: Sequence[Failure] = ()
     _finals: dict[str, list[Final]] = field(default_factory=dict)
     _curves: dict[str, list[Curve]] = field(default_factory=dict)
 

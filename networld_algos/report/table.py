@@ -140,10 +140,24 @@ def interval_text(interval: Interval, digits: int) -> str:
 
 
 def limits_text(interval: Interval, digits: int) -> str:
-    """``[low, high]`` and the sign of `Interval.sign`; only the sign without limits."""
+    """``[low, high]`` and the sign of `Interval.sign`; only the sign without limits.
+
+    Where a limit would round to a boundary of the verdicts, zero or `MATTERS`, and is not equal to
+    it, it has up to two more digits, so that its side can be seen.
+    """
     if not math.isfinite(interval.low):
         return interval.sign
-    return f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}] {interval.sign}".strip()
+    low, high = (_off_boundary(x, digits) for x in (interval.low, interval.high))
+    return f"[{low}, {high}] {interval.sign}".strip()
+
+
+def _off_boundary(limit: float, digits: int) -> str:
+    text = f"{limit:.{digits}f}"
+    for more in (1, 2):
+        if limit == float(text) or abs(float(text)) not in (0.0, MATTERS):
+            break
+        text = f"{limit:.{digits + more}f}"
+    return text
 
 
 def interval_cell(
@@ -168,8 +182,8 @@ def interval_cell(
 
 
 def number_cell(value: float | None, digits: int | None) -> Cell:
-    """A number with ``digits`` decimals (None: three significant digits); a dash for None."""
-    if value is None:
+    """A number with ``digits`` decimals (None: three significant digits); a dash for none."""
+    if value is None or not math.isfinite(value):
         return Cell(DASH, None)
     text = f"{value:.3g}" if digits is None else f"{value:,.{digits}f}"
     return Cell(minus(text), value)

@@ -252,12 +252,12 @@ def test_tensorboard_gets_losses_and_scores_and_goes_on_after_a_stop(tmp_path, m
     found = EventAccumulator(str(folder / "tensorboard")).Reload()
     steps = [event.step for event in found.Scalars("loss/cloning_loss")]
     assert steps == [10, 20, 30, 40]  # those after the last checkpoint are not doubled
-    assert [event.step for event in found.Scalars("bc/score")] == [20, 40]
+    assert [event.step for event in found.Scalars("eval/score")] == [20, 40]
     rows = {r.updates: r for r in read_rows(tmp_path / "tiny") if r.kind == "learned"}
-    value = found.Scalars("bc/reward")[-1].value
+    value = found.Scalars("eval/reward")[-1].value
     assert value == pytest.approx(rows[40].mean_return, rel=1e-5)
     lines = (folder / "metrics.csv").read_text().splitlines()
-    assert f"40,bc/reward,{rows[40].mean_return!r}" in lines
+    assert f"40,eval/reward,{rows[40].mean_return!r}" in lines
     assert sum(",loss/cloning_loss," in line for line in lines) == 4
 
 

@@ -1,6 +1,8 @@
 """The command line as its user meets it: results, and errors that say what to do."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import pytest
 from networld_algos import make
 from networld_algos.bench.presets import get_suite
 from networld_algos.bench.unroll import unroll
-from networld_algos.cli.command import main
+from networld_algos.cli.command import COMMANDS, main
 from networld_algos.cli.train import run as train_verb
 from networld_algos.results.loggers import log
 from networld_algos.training import run as run_module
@@ -227,6 +229,19 @@ def test_unknown_options_list_the_valid_ones(args, text, capsys):
     assert status == 2
     captured = capsys.readouterr()
     assert text in captured.err + captured.out
+
+
+def test_an_error_of_the_operating_system_names_the_file_and_the_cause(
+    tmp_path, capsys, monkeypatch
+):
+    def fails(args):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), tmp_path / "gone")
+
+    monkeypatch.setitem(COMMANDS, "report", ("", fails))
+    assert run("report") == 2
+    assert capsys.readouterr().err == (
+        f"networld report: {tmp_path / 'gone'}: No such file or directory\n"
+    )
 
 
 def test_reading_results_needs_no_torch():

@@ -16,6 +16,7 @@ from networld_algos.report.sections import answer, summary_figure
 from networld_algos.report.source import Section, Source, ordered
 from networld_algos.report.table import DASH
 from networld_algos.results.display import Display
+from networld_algos.results.folder import Failure
 from networld_algos.results.rows import STATION_MS, Row
 from tests.report.rows import (
     comparison_rows,
@@ -55,6 +56,28 @@ def made(compared, display, tmp_path_factory) -> Section:
     ]
     out = tmp_path_factory.mktemp("answer")
     return answer.make(source_of([*compared, *station], display, out))
+
+
+def test_the_first_screen_says_how_much_was_run_and_what_failed(compared, display, tmp_path, made):
+    (text,) = made.text
+    assert text.startswith(
+        "Training seeds of a method: 5. Test networks: 16. Not in these rows: few-"
+    )
+    assert text.endswith(", ablations, robustness.")  # a decision was timed in the part cost
+    assert made.warning == ""
+    runs = [
+        Failure(suite="cpu", run=f"comparison / rb / ma-cql / seed {i}", error="E", traceback="")
+        for i in range(5)
+    ]
+    source = replace(source_of(compared, display, tmp_path), failures=runs)
+    section = answer.make(source)
+    assert section.warning.startswith(f"Failed, and in no result: {runs[0].run}; {runs[1].run}; ")
+    assert f"{runs[2].run}; and 2 more. If a method failed" in section.warning
+    few = source_of([r for r in compared if r.seed < 1], display, tmp_path)
+    small = answer.make(replace(few, failures=runs))
+    assert small.text == []
+    assert small.warning.startswith("Small run: 1 training seed, ")
+    assert "Failed, and in no result" in small.warning
 
 
 def test_the_first_screen_says_who_wins_by_how_much_how_surely_and_at_what_cost(made):

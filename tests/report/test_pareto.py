@@ -9,6 +9,7 @@ from networld_algos.report.axes import cost_axis
 from networld_algos.report.sections import cost, pareto, robustness, summary_figure
 from networld_algos.report.source import Picture, Source
 from networld_algos.report.style import factor_name, level_text
+from networld_algos.report.table import interval_text
 from networld_algos.results.display import Display
 from tests.report.rows import (
     comparison_rows,
@@ -72,7 +73,8 @@ def test_the_sentence_names_the_points_of_the_line_that_is_drawn(points):
     text = pareto.finding(points, display)
     best = pareto.front(points)[-1]
     assert best.setting == ("steps", 5.0)
-    assert f"to too late at steps 5 (80 ms, {best.score.value:.1f})" in text
+    score = interval_text(best.score, 1)
+    assert f"to too late at steps 5 (80 ms, {score})" in text
     assert text.endswith(" too late decides too late for a slot of 20 ms.")
     look = style.styles([(p.algorithm, p.label) for p in points], display)
     (ax,) = pareto.figure(points, pareto.STATION, look).axes

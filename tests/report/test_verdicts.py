@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from networld_algos.report import summary
-from networld_algos.report.sections.answer import sentence
+from networld_algos.report.sections.answer import result_text, sentence
 from networld_algos.report.verdicts import (
     MATTERS,
     Outcome,
@@ -107,6 +107,12 @@ def test_what_scatters_too_much_is_undecided():
     assert found.outcome is Outcome.OPEN
     assert found.outcome_of("a") is Outcome.OPEN
     assert found.outcome_of("c") is Outcome.LOSS
+
+
+def test_a_loss_on_an_undecided_panel_is_said():
+    found = decided({"a": 90.0, "b": 93.0, "c": 40}, spread=12.0)
+    assert result_text(found, "b", Display()) == "Undecided: b or a"
+    assert result_text(found, "c", Display()) == "c loses, to b or a"
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

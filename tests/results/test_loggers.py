@@ -44,8 +44,8 @@ def test_a_resumed_csv_file_is_that_of_an_uninterrupted_training(tmp_path):
     assert rows_of(tmp_path / "cut")[:4] == [
         (20, "loss/a_loss", 20 / 7),
         (40, "loss/a_loss", 40 / 7),
-        (40, "bc/reward", make_row().mean_return),
-        (40, "bc/score", 1.5),
+        (40, "eval/reward", make_row().mean_return),
+        (40, "eval/score", 1.5),
     ]
 
 
@@ -60,8 +60,20 @@ def test_scores_on_validation_and_test_networks_have_names_of_their_own(tmp_path
         log.scores(rows)
     found = [(name, value) for _, name, value in rows_of(tmp_path)]
     assert len(dict(found)) == len(found) == 5
-    assert dict(found)["bc/validation_score"] == 1.0
-    assert dict(found)["bc/score"] == 2.0
+    assert dict(found)["eval/validation_score"] == 1.0
+    assert dict(found)["eval/score"] == 2.0
+
+
+def test_names_have_a_label_only_for_a_further_way_to_decide(tmp_path):
+    """Trainings of two methods share a chart of scores."""
+    values = {"updates": 40, "score": 1.0}
+    with Log(["csv"], tmp_path) as log:
+        log.start(0, 40, ABOUT)
+        log.scores([make_row(label="mine", **values), make_row(label="mine, plan/b", **values)])
+        log.scores([])
+    names = [name for _, name, _ in rows_of(tmp_path)]
+    further = "mine, plan\N{DIVISION SLASH}b"
+    assert [n for n in names if n.endswith("score")] == ["eval/score", f"{further}/score"]
 
 
 def test_each_call_has_written_its_lines_when_it_returns(tmp_path):
@@ -142,7 +154,7 @@ def test_your_own_logger_is_a_class_in_a_file(tmp_path):
         "start 0 a training",
         "20 ['loss/a_loss']",
         "40 ['loss/a_loss']",
-        "40 ['bc/reward', 'bc/score']",
+        "40 ['eval/reward', 'eval/score']",
     ]
     for name, said in (
         (f"{path}:Half", "methods start, log and close"),
@@ -200,7 +212,7 @@ def test_wandb_offline_goes_on_as_one_run_without_repeating_itself(tmp_path, mon
     assert ids == {json.loads((tmp_path / "wandb" / "run.json").read_text())["id"]}
     found = [step for folder in folders for step in steps(next(folder.glob("*.wandb")))]
     losses = [step for step, names in found if "loss/a_loss" in names]
-    scores = [step for step, names in found if "bc/score" in names]
+    scores = [step for step, names in found if "eval/score" in names]
     assert losses == [20, 40, 60, 80, 100]
     assert scores == [40, 80]
 

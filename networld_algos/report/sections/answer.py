@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from networld_algos.report import scoring
 from networld_algos.report.axes import arranged
 from networld_algos.report.cards import Card, Cards
-from networld_algos.report.sections import answer_table, summary_figure
+from networld_algos.report.sections import answer_table, scope, summary_figure
 from networld_algos.report.source import Section, Source
 from networld_algos.report.summary import Final, quality
 from networld_algos.report.table import (
@@ -33,7 +33,7 @@ from networld_algos.report.verdicts import (
     verdicts,
 )
 from networld_algos.results.display import Display
-from networld_algos.results.rows import STATION_MS, Row
+from networld_algos.results.rows import STATION_MS
 from networld_algos.results.stats import Interval
 from networld_algos.results.text import count, minus
 
@@ -59,11 +59,14 @@ def make(source: Source) -> Section:
     milliseconds = station_ms(source)
     if found:
         section.finding = sentence(found, source.focus, source.display)
-        section.warning = small(found, source.rows)
+        section.warning = scope.small(found, source.rows)
+        if not section.warning:
+            section.text.append(scope.behind(competing, source))
         section.parts.append(cards(found, source.focus, milliseconds, source.display))
     else:
         names = _listed([source.display.method(label) for label in labels])
         section.finding = f"Nothing is compared: every task and data has one algorithm, {names}."
+    section.warning = f"{section.warning} {scope.failed(source.failures)}".strip()
     section.parts.append(
         answer_table.table(competing, found, milliseconds, source.behaviours, source.display)
     )
@@ -151,27 +154,6 @@ def _other_winners(found: Sequence[Verdict], focus: str, display: Display) -> st
     return f"{_listed(parts)}." if parts else ""
 
 
-def small(found: Sequence[Verdict], rows: Sequence[Row]) -> str:
-    """A label for results that decide nothing because they are few; empty if they are enough."""
-    if any(v.seeds >= MARK_SEEDS for v in found):
-        return ""
-    mine = scoring.learned_rows(rows, EXPERIMENT)
-    networks = {len(r.episode_returns) for r in mine if r.is_final}
-    evaluations = summary_figure.evaluations(mine)
-    data = dict.fromkeys(quality(v.panel) for v in found if v.panel[1])
-    what = "demo" if mine[0].suite == "demo" else "run"
-    parts = [
-        count(found[0].seeds, "training seed"),
-        f"{min(networks)} test networks",
-        count(evaluations, "evaluation"),
-        *([f"{', '.join(data)} data only"] if data else []),
-    ]
-    return (
-        f"Small {what}: {', '.join(parts)}. It shows what the benchmark looks like, and nothing "
-        f"is decided by it. Verdicts need at least {MARK_SEEDS} seeds."
-    )
-
-
 def station_ms(source: Source) -> dict[tuple[str, str], float]:
     """(Task, label) -> milliseconds of one station's decision, where any experiment timed it."""
     found: dict[tuple[str, str], float] = {}
@@ -229,11 +211,16 @@ def _card(
         kind = "tie" if verdict.outcome is Outcome.TIE else "open"
         if verdict.outcome_of(focus) is Outcome.LOSS:
             kind = "lost"
-    return Card(panel_name(verdict.panel, several), result_text(verdict, display), kind, lines)
+    return Card(
+        panel_name(verdict.panel, several), result_text(verdict, focus, display), kind, lines
+    )
 
 
-def result_text(verdict: Verdict, display: Display) -> str:
-    """``"NetWorld wins"``, ``"Tie: NetWorld, BC"``, ``"Undecided: NetWorld or BC"``."""
+def result_text(verdict: Verdict, focus: str, display: Display) -> str:
+    """``"NetWorld wins"``, ``"Tie: NetWorld, BC"``, ``"Undecided: NetWorld or BC"``.
+
+    An undecided panel can be a loss of the focus method: ``"NetWorld loses, to BC or MA-DD"``.
+    """
     leader = display.method(verdict.leader.label)
     if verdict.seeds < MARK_SEEDS:
         return f"{leader} is highest, not decided"
@@ -243,6 +230,8 @@ def result_text(verdict: Verdict, display: Display) -> str:
     names = [leader, *(display.method(r.final.label) for r in near)]
     if verdict.outcome is Outcome.TIE:
         return f"Tie: {', '.join(names)}"
+    if verdict.outcome_of(focus) is Outcome.LOSS:
+        return f"{display.method(focus)} loses, to {_listed(names, 'or')}"
     return f"Undecided: {_listed(names, 'or')}"
 
 
@@ -306,7 +295,7 @@ def _table(
         lines.append(
             [
                 text_cell(panel_name(v.panel, True)),
-                text_cell(result_text(v, display)),
+                text_cell(result_text(v, focus, display)),
                 interval_cell(v.leader.score, 1),
                 interval_cell(v.closest.lead, 1, sign=True),
                 text_cell(display.method(v.closest.final.label)),

@@ -13,7 +13,7 @@ from networld_algos.report.scoring import PLAIN, FactorLevel, Panel, grouped
 from networld_algos.report.sections.summary_figure import Budgets
 from networld_algos.report.style import ROLE_STYLES, Look, apart, drawing, level_text
 from networld_algos.report.summary import Curve, Final
-from networld_algos.report.table import panel_name
+from networld_algos.report.table import interval_text, panel_name
 from networld_algos.results.claims.aims import STATION_LIMIT_MS
 from networld_algos.results.display import Display
 from networld_algos.results.rows import STATION_MS
@@ -263,15 +263,15 @@ def finding(points: Sequence[Point], display: Display) -> str:
     if not late:
         end = f"every method decides within a slot of {STATION_LIMIT_MS:g} ms"
     return (
-        "What nothing beats in both a station's time and score, from the fastest to the best: "
+        "What nothing beats in both a station's time and mean score, from the fastest to the best: "
         f"{'; '.join(parts)}. On the machine of these rows, {end}."
     )
 
 
 def _ends(best: Sequence[Point], display: Display) -> str:
-    """The first and the last point of a front, with their time and score."""
+    """The first and the last point of a front, with their time, score and its interval."""
     texts = [
-        f"{_full_name(p, display)} ({p.cost:.2g} ms, {minus(f'{p.score.value:.1f}')})"
+        f"{_full_name(p, display)} ({p.cost:.2g} ms, {minus(interval_text(p.score, 1))})"
         for p in (best[0], best[-1])
     ]
     return " to ".join(dict.fromkeys(texts))

@@ -2,15 +2,17 @@
 
 ==================  ================================================================================
 ``loss/NAME``       what an algorithm's update returns, without unit: its losses and other numbers
-``LABEL/reward``    mean reward of an agent and step in an evaluation, in the unit of the task
-``LABEL/score``     the same in percent of the way from the random policy (0) to the expert (100)
-``LABEL/NAME``      a diagnostic of that evaluation, as in the field ``extra`` of a row of results
+``eval/reward``     mean reward of an agent and step in an evaluation, in the unit of the task
+``eval/score``      the same in percent of the way from the random policy (0) to the expert (100)
+``eval/NAME``       a diagnostic of that evaluation, as in the field ``extra`` of a row of results
 ``health/NAME``     a diagnostic at the end of ``networld train``, on held-out episodes
 ==================  ================================================================================
 
-LABEL is that of the row, such as ``networld``; a slash in it becomes a division sign. On
-validation networks, reward and score are named ``validation_reward`` and ``validation_score``. The
-step of all of them is the number of updates done.
+Names are the same for every method, so that trainings share a chart. If a model is evaluated with
+several ways to decide, ``eval`` is the first, and the label of its rows stands for each further
+one; a slash in it becomes a division sign. On validation networks, reward and score are named
+``validation_reward`` and ``validation_score``. The step of all of them is the number of updates
+done.
 """
 
 from __future__ import annotations

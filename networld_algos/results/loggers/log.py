@@ -24,6 +24,8 @@ LOGGERS: dict[str, str] = {
 """Where the loggers are; they are imported when they are asked for."""
 
 EVERY = 20  # updates between two points of a loss
+EVALUATION = "eval"
+"""Start of the names of what an evaluation found."""
 
 
 def logger_kind(name: str) -> type[Logger]:
@@ -101,15 +103,21 @@ class Log:
             self.log(update, {f"loss/{name}": value for name, value in values.items()})
 
     def scores(self, rows: Sequence[Row]) -> None:
-        """Log rewards, scores and diagnostics of an evaluation, each name once."""
+        """Log rewards, scores and diagnostics of an evaluation, each name once.
+
+        Names are the same for every method, so that curves of several trainings share a chart.
+        Only a further way to decide of the same model has its label in them.
+        """
+        first = rows[0].label if rows else ""
         found: dict[int, dict[str, float]] = {}
         for row in rows:
             if row.updates is None:  # a reference policy, which is not trained
                 continue
+            group = EVALUATION if row.label == first else _group(row.label)
             which = "validation_" if row.eval_seed_set == "validation" else ""
             values = {f"{which}reward": row.mean_return, f"{which}score": row.score, **row.extra}
             found.setdefault(row.updates, {}).update(
-                (f"{_group(row.label)}/{name}", value)
+                (f"{group}/{name}", value)
                 for name, value in values.items()
                 if isinstance(value, int | float)
             )
