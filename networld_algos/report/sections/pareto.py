@@ -17,11 +17,15 @@ from networld_algos.report.table import interval_text, panel_name
 from networld_algos.results.claims.aims import STATION_LIMIT_MS
 from networld_algos.results.display import Display
 from networld_algos.results.rows import STATION_MS
-from networld_algos.results.stats import Interval
+from networld_algos.results.stats import MATTERS, Interval
 from networld_algos.results.text import minus
 
 NAME_GAP = 0.06
 """Least distance of two names, as a share of the height of a panel."""
+LEAST_SPAN = 2.0 * MATTERS
+"""Least height of a panel in points: smaller differences do not matter."""
+TEXT_WIDTH, LINE_HEIGHT = 0.13, 0.055
+"""Of a score below a panel, as shares of its width and height."""
 FRONT = {"color": "#5C5C5C", "linestyle": "-", "linewidth": 0.9, "zorder": 1.8}
 
 
@@ -135,6 +139,9 @@ def figure(points: Sequence[Point], price: Price, look: Look, columns: int | Non
             mine = [p for p in points if p.panel == panel]
             best = front(mine)
             core = [p.score.value for p in best if p.is_main or p is best[-1]]
+            if price.has_bars:
+                core += [x for p in best if p.is_main for x in (p.score.low, p.score.high)]
+            core.append(max(core) - LEAST_SPAN)
             limits(ax, [100.0, *core], [p.score.value for p in mine], [])
             low = ax.get_ylim()[0]
             shown = [p.cost for p in mine if p.is_main or p.score.value >= low]
@@ -148,8 +155,10 @@ def figure(points: Sequence[Point], price: Price, look: Look, columns: int | Non
                 scaley=False,
                 **FRONT,
             )
-            for point in mine:
+            inside = [p for p in mine if p.score.value >= low]
+            for point in inside:
                 _draw(ax, point, look, price.has_bars)
+            _name_below(ax, [p for p in mine if p not in inside and p.is_main], look)
             _name_settings(ax, best, look)
             ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
             if price.deadline:
@@ -162,18 +171,31 @@ def figure(points: Sequence[Point], price: Price, look: Look, columns: int | Non
 
 
 def _draw(ax: Axes, point: Point, look: Look, has_bar: bool) -> None:
-    """A marker; at the lower edge with its value if it lies below."""
+    """A marker, and its interval."""
     style, score, x = look[point.label], point.score, point.cost
-    low, high = ax.get_ylim()
-    if score.value < low:
-        if point.is_main:
-            at, text = low + 0.03 * (high - low), minus(f"{score.value:.0f}")
-            ax.annotate(f"↓ {text}", (x, at), fontsize=5.8, color=style["color"], clip_on=True)
-        return
     if point.is_main and has_bar:
         ax.vlines([x], score.low, score.high, color=style["color"], lw=0.9, alpha=0.6, zorder=2.5)
     size = (4.4 if point.is_main else 2.8) * style["weight"] ** 0.5
     ax.plot(x, score.value, ls="", ms=size, zorder=style["zorder"], **marker(style))
+
+
+def _name_below(ax: Axes, points: Sequence[Point], look: Look) -> None:
+    """The scores below the panel at its lower edge, in as many lines as keep them apart."""
+    ends: list[float] = []  # of the texts in each line, as shares of the width
+    to_share = ax.transScale.transform
+    left, right = (float(to_share((x, 0.0))[0]) for x in ax.get_xlim())
+    for point in sorted(points, key=lambda p: p.cost):
+        at = (float(to_share((point.cost, 0.0))[0]) - left) / (right - left)
+        line = next((i for i, end in enumerate(ends) if end <= at), len(ends))
+        ends[line : line + 1] = [at + TEXT_WIDTH]
+        ax.annotate(
+            f"↓ {minus(f'{point.score.value:.0f}')}",
+            (at, 0.03 + LINE_HEIGHT * line),
+            xycoords="axes fraction",
+            fontsize=5.8,
+            color=look[point.label]["color"],
+            clip_on=True,
+        )
 
 
 def _name_settings(ax: Axes, best: Sequence[Point], look: Look) -> None:
