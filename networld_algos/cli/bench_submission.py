@@ -26,7 +26,10 @@ def _committed_rows(suite: Suite, committed: Path | None) -> list[Row]:
         if committed is not None:
             raise
         return []
-    return read_rows(folder)
+    rows = read_rows(folder)
+    if others := sorted({row.suite for row in rows} - {suite.name}):
+        raise ValueError(f"{folder} has rows of suite {others[0]!r}, not of {suite.name!r}")
+    return rows
 
 
 def bench_check(folder: Positional[Path], suite: str = "cpu", committed: Path | None = None) -> int:
@@ -49,8 +52,8 @@ def bench_check(folder: Positional[Path], suite: str = "cpu", committed: Path | 
         console.print(str(fault))
     if not rows:
         console.print(
-            "no committed rows: versions, epochs and minutes were not compared with theirs; give "
-            "their folder with --committed",
+            "no committed rows: versions, epochs, minutes, speed and scores were not compared with "
+            "theirs; give their folder with --committed",
             style="yellow",
         )
     if found.faults:

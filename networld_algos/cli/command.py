@@ -149,7 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _words(error: Exception) -> str:
     """What an error says; an error of the operating system by its file and cause."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+        # The second file of a rename is the one that a user knows.
+        return f"{os.fsdecode(error.filename2 or error.filename)}: {error.strerror}"
     return str(error)
 
 

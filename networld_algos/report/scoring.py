@@ -180,7 +180,7 @@ def ends(rows: Sequence[Row], seed_set: str = "test") -> Ends:
 
 
 def trained_levels(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
-    """(Task, factor) -> the level under which models were trained, where there is one.
+    """(Task, factor) -> the level under which models were trained, where there is exactly one.
 
     There random and expert earn on every network what they earn where nothing is varied. Lost and
     late messages do not affect them, but models are trained without.
@@ -189,7 +189,7 @@ def trained_levels(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
         rows: Rows of one suite.
     """
     earned = ends(rows)
-    found: dict[tuple[str, str], float] = {}
+    found: dict[tuple[str, str], set[float]] = {}
     for row in rows:
         if row.factor is None or row.level is None:
             continue
@@ -200,8 +200,8 @@ def trained_levels(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
         else:
             is_trained = row.factor in MESSAGE_FACTORS and row.level == 0.0
         if is_trained:
-            found[row.task, row.factor] = row.level
-    return found
+            found.setdefault((row.task, row.factor), set()).add(row.level)
+    return {key: levels.pop() for key, levels in found.items() if len(levels) == 1}
 
 
 def scale_of(scale: Mapping[tuple[str, FactorLevel], T], row: Row) -> T | None:

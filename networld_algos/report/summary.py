@@ -138,28 +138,23 @@ class Curve:
 def leading(curves: Sequence[Curve], focus: str = "") -> Sequence[Curve]:
     """One variant per algorithm if there are more than `MOST_CURVES` methods; otherwise all curves.
 
-    The variant that is kept is the focus method, ``focus``, on panels that have it, and elsewhere
-    the one with the algorithm's own name, if there is one. Otherwise it is the best on average over
-    the panels, after scaling the last points of the algorithm to [0, 1] in each.
+    On each panel, the variant that is kept is the focus method, ``focus``, or otherwise the one
+    with the algorithm's own name. If neither is there, it is the best on average over the panels,
+    after scaling the last points of the algorithm to [0, 1] in each.
     """
     if len({c.label for c in curves}) <= MOST_CURVES:
         return curves
-    focused = {(c.panel, c.algorithm) for c in curves if c.label == focus}
-    usual: dict[str, str] = {}
-    for algorithm, mine in grouped(curves, lambda c: c.algorithm):
-        places = dict.fromkeys((c.label for c in mine), 0.0)
-        for panel in dict.fromkeys(c.panel for c in mine):
-            last = {c.label: c.points[-1].value for c in mine if c.panel == panel}
-            low, high = min(last.values()), max(last.values())
-            for label, value in last.items():
-                places[label] += (value - low) / max(high - low, 1e-12)
-        best = max(places, key=lambda x: places[x])
-        usual[algorithm] = algorithm if algorithm in places else best
-    return [
-        c
-        for c in curves
-        if c.label == (focus if (c.panel, c.algorithm) in focused else usual[c.algorithm])
-    ]
+    places = dict.fromkeys(dict.fromkeys(c.label for c in curves), 0.0)
+    first: dict[tuple[Panel, str], str] = {}
+    for _, mine in grouped(curves, lambda c: (c.panel, c.algorithm)):
+        last = {c.label: c.points[-1].value for c in mine}
+        low, high = min(last.values()), max(last.values())
+        for label, value in last.items():
+            places[label] += (value - low) / max(high - low, 1e-12)
+    for key, mine in grouped(curves, lambda c: (c.panel, c.algorithm)):
+        best = min(mine, key=lambda c: (c.label != focus, c.label != c.algorithm, -places[c.label]))
+        first[key] = best.label
+    return [c for c in curves if c.label == first[c.panel, c.algorithm]]
 
 
 def panels(rows: Sequence[Row], experiment: str) -> list[Panel]:

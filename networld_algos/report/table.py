@@ -143,7 +143,7 @@ def limits_text(interval: Interval, digits: int) -> str:
     """``[low, high]`` and the sign of `Interval.sign`; only the sign without limits.
 
     Where a limit would round to a boundary of the verdicts, zero or `MATTERS`, and is not equal to
-    it, it has up to two more digits, so that its side can be seen.
+    it, it has up to two more digits, to show its side.
     """
     if not math.isfinite(interval.low):
         return interval.sign

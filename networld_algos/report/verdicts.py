@@ -134,24 +134,20 @@ class Verdict:
 def representatives(finals: Sequence[Final], focus: str = "") -> list[Final]:
     """The method that stands for each algorithm on each panel, in order of appearance.
 
-    It is the focus method, ``focus``, where that was run, and elsewhere the one with the
-    algorithm's own name. If no method has that name, it is the one with the most panels and then
-    the highest mean score, which favours algorithms with many variants.
+    It is the focus method, ``focus``, if that was scored there, and otherwise the one with the
+    algorithm's own name. If neither was, it is the one with the most panels and then the highest
+    mean score, which favours algorithms with many variants.
     """
-    usual: dict[str, str] = {}
+    places: dict[tuple[str, str], tuple[bool, bool, int, float]] = {}
     scored = [f for f in finals if f.score is not None]
-    for algorithm, group in grouped(scored, lambda f: f.algorithm):
-        scores = {label: [_mean(f) for f in mine] for label, mine in grouped(group, _label)}
-        best = max(scores, key=lambda label: (len(scores[label]), float(np.mean(scores[label]))))
-        usual[algorithm] = algorithm if algorithm in scores else best
-    focused = {(f.panel, f.algorithm) for f in scored if f.label == focus}
-
-    def stands(final: Final) -> bool:
-        if (final.panel, final.algorithm) in focused:
-            return final.label == focus
-        return final.label == usual[final.algorithm]
-
-    return [f for f in scored if stands(f)]
+    for (algorithm, label), mine in grouped(scored, lambda f: (f.algorithm, f.label)):
+        mean = float(np.mean([_mean(f) for f in mine]))
+        places[algorithm, label] = (label != focus, label != algorithm, -len(mine), -mean)
+    first = {
+        key: min(group, key=lambda f: places[f.algorithm, f.label]).label
+        for key, group in grouped(scored, lambda f: (f.panel, f.algorithm))
+    }
+    return [f for f in scored if f.label == first[f.panel, f.algorithm]]
 
 
 def verdicts(
@@ -233,10 +229,6 @@ def standing(lead: Interval) -> Standing:
     if lead.low > -MATTERS and lead.high < MATTERS:
         return Standing.LEVEL
     return Standing.BEATEN if lead.low > 0 else Standing.OPEN
-
-
-def _label(final: Final) -> str:
-    return final.label
 
 
 def _mean(final: Final) -> float:

@@ -198,7 +198,11 @@ SPOILED = {
     ),
     "copied seed": (
         lambda f: last(f).update(episode_returns=f[OTHER][-1]["episode_returns"]),
-        f"line 3: the returns of seed 0 in line 3 of {OTHER}",
+        f"line 3: the returns and the training time of seed 0 in line 3 of {OTHER}",
+    ),
+    "few-shot, not the same updates": (
+        lambda f: [row.update(updates=row["updates"] - 1) for row in f[FEWSHOT]],
+        "updates 3, and 2 in line 1 of fewshot-",
     ),
     "scaled returns": (
         lambda f: last(f).update(episode_returns=[0.5, 0.6, 0.7]),
@@ -212,10 +216,6 @@ SPOILED = {
         lambda f: last(f).update(episode_returns=[1.0, 1.3, 1.36], score=122.0),
         "line 3: a score of 122.0 is not credible: the genie, which knows what no agent can know, "
         "has 110.0 on the same networks",
-    ),
-    "constant": (
-        lambda f: last(f).update(episode_returns=[0.4] * 3, score=40.0),
-        "line 3: 3 networks with one and the same return",
     ),
     "too fast": (
         lambda f: last(f).update(train_seconds=2.9),
@@ -290,6 +290,58 @@ def test_data_that_differs_by_rounding_are_accepted(tmp_path, committed):
 
     assert faults_of(tmp_path / "a", committed, elsewhere(HASH)) == []
     assert "not the catalogue's" in faults_of(tmp_path / "b", committed, elsewhere("c" * 64))[0]
+
+
+def test_what_honest_submissions_may_have(tmp_path, committed):
+    """A method without chance, a fast GPU, and data of which only the committed rows know more."""
+
+    def constant(files):
+        for name, rows in files.items():
+            for row in rows:
+                row.update(episode_returns=[0.4] * len(row["episode_returns"]), score=40.0)
+                row["train_seconds"] += 0.001 * len(name) + row["seed"]
+                if row["eval_seed_set"] == "validation":
+                    row.update(episode_returns=[0.3] * 2, score=30.0)
+
+    def fast(files):
+        for rows in files.values():
+            for row in rows:
+                row.update(train_seconds=row["train_seconds"] / 1000, device="cuda, some GPU")
+
+    def fewer(files):
+        for rows in files.values():
+            for row in rows:
+                row["episodes"] = 3
+
+    assert faults_of(tmp_path / "a", committed, constant) == []
+    assert faults_of(tmp_path / "b", committed, fast) == []
+    assert (
+        "3 training episodes; the suite takes 7" in faults_of(tmp_path / "c", committed, fewer)[0]
+    )
+    few = [replace(row, episodes=row.episodes and 3) for row in committed]
+    assert faults_of(tmp_path / "d", few, fewer) == []
+
+
+def test_a_training_that_stops_early_has_updates_of_its_own(tmp_path):
+    suite = replace(SUITE, fewshot=replace(SUITE.fewshot, patience=5))
+    files = copy.deepcopy(FILES)
+    for row in files[FEWSHOT]:
+        row["updates"] -= 1
+    assert not check_submission(write_files(tmp_path / "mine", files, METADATA), suite).faults
+
+
+def test_the_best_genie_bounds_a_score_and_no_score_is_asked_of_a_bad_expert(tmp_path, committed):
+    genie = next(row for row in committed if row.role == "genie")
+    worse = replace(genie, label="b", algorithm="b", episode_returns=(0.5,) * 3)
+    assert faults_of(tmp_path / "a", [*committed, worse]) == []
+    change = SPOILED["genie"][0]
+    for i, order in enumerate(([*committed, worse], [worse, *committed])):
+        (fault,) = faults_of(tmp_path / str(i), order, change)
+        assert "has 110.0 on the same networks" in fault
+    random = next(row for row in committed if row.role == "random")
+    better = replace(random, episode_returns=(2.0,) * 3)
+    odd = [better if row is random else row for row in committed]
+    assert faults_of(tmp_path / "odd", odd) == []
 
 
 def test_all_faults_are_listed_at_once(tmp_path, committed):

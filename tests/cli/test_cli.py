@@ -1,6 +1,5 @@
 """The command line as its user meets it: results, and errors that say what to do."""
 
-import errno
 import json
 import os
 import re
@@ -234,14 +233,16 @@ def test_unknown_options_list_the_valid_ones(args, text, capsys):
 def test_an_error_of_the_operating_system_names_the_file_and_the_cause(
     tmp_path, capsys, monkeypatch
 ):
+    """Also where a temporary file with another name could not take its place."""
+
     def fails(args):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), tmp_path / "gone")
+        (tmp_path / "unfinished").write_text("")
+        (tmp_path / "folder").mkdir()
+        os.replace(tmp_path / "unfinished", tmp_path / "folder")
 
     monkeypatch.setitem(COMMANDS, "report", ("", fails))
     assert run("report") == 2
-    assert capsys.readouterr().err == (
-        f"networld report: {tmp_path / 'gone'}: No such file or directory\n"
-    )
+    assert capsys.readouterr().err == f"networld report: {tmp_path / 'folder'}: Is a directory\n"
 
 
 def test_reading_results_needs_no_torch():

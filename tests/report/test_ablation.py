@@ -75,10 +75,10 @@ def test_what_changes_nothing_on_a_task_is_neither_counted_nor_averaged(display,
     source = Source([*reference_rows(20), *same], tmp_path, 0, {}, display, "networld")
     section = ablation.make(source)
     assert section.finding.startswith("Of 8 changes to a method, ")
-    assert " 1 further one changes nothing, because what it takes away does not " in section.finding
+    assert " A further 1 change has no effect: the score is the same on every " in section.finding
     (changes,) = (t for t in section.tables if t.title == "Ablations")
     at = {(line[1].text, line[0].text): line[-1].text for line in changes.lines}
-    assert at["no message", "CBF"] == "changes nothing"
+    assert at["no message", "CBF"] == "no effect"
     assert ("no message", "Mean over tasks") not in at
     assert ("no guidance", "Mean over tasks") in at
     found = ablation.ablations(source.finals("ablation"), np.random.default_rng(0))
@@ -91,7 +91,7 @@ def test_a_figure_is_left_out_if_no_ablation_changes_anything(display, tmp_path)
     rows = [*reference_rows(20), *full.values(), *same]
     section = ablation.make(Source(rows, tmp_path, 0, {}, display, "networld"))
     assert [type(part) for part in section.parts] == [table.Table, table.Table]
-    assert section.finding.startswith("Of 0 changes to a method, ")
+    assert section.finding == "3 changes have no effect: the score is the same on every network."
 
 
 def test_ablations_without_what_they_change_are_named(display, tmp_path):
@@ -100,5 +100,5 @@ def test_ablations_without_what_they_change_are_named(display, tmp_path):
     section = ablation.make(source)
     (text,) = section.text
     assert text.startswith("Not compared, because what they change was not scored there: ")
-    assert "no message on RB" in text
+    assert "no message, RB" in text
     assert "CBF" not in text

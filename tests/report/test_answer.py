@@ -14,6 +14,7 @@ from networld_algos.report.page import write_report
 from networld_algos.report.scoring import references
 from networld_algos.report.sections import answer, summary_figure
 from networld_algos.report.source import Section, Source, ordered
+from networld_algos.report.summary import Final
 from networld_algos.report.table import DASH
 from networld_algos.results.display import Display
 from networld_algos.results.folder import Failure
@@ -29,6 +30,10 @@ from tests.report.rows import (
 
 def source_of(rows: Sequence[Row], display: Display, out: Path, focus: str = "networld") -> Source:
     return Source(ordered(rows, display, focus), out, 0, {}, display, focus)
+
+
+def methods(source: Source, *labels: str) -> Sequence[Final]:
+    return [f for f in source.finals("comparison") if f.label in labels]
 
 
 def cards_of(section: Section) -> Sequence[Card]:
@@ -109,7 +114,9 @@ def test_another_focus_loses_where_networld_wins(compared, display, tmp_path):
     assert "NetWorld wins 2." in found.finding
     card = cards_of(found)[1]
     assert (card.place, card.result, card.kind) == ("RB", "NetWorld wins", "lost")
-    assert any(re.match(r"MA-DD behind it by \d+\.\d points \[", line) for line in card.lines)
+    assert any(
+        re.match(r"MA-DD is \d+\.\d points \[.*\] behind NetWorld$", line) for line in card.lines
+    )
 
 
 def test_the_table_has_one_line_for_each_algorithm_and_variants_are_folded(
@@ -190,7 +197,7 @@ def test_every_section_starts_with_a_sentence(compared, display, tmp_path):
 
 def test_the_summary_has_ten_evaluations_on_an_axis_of_minutes(compared, display, tmp_path):
     source = source_of(compared, display, tmp_path)
-    found = summary_figure.scored_curves(source, ["networld", "bc"])
+    found = summary_figure.scored_curves(source, methods(source, "networld", "bc"))
     assert {c.panel[0] for c, _ in found} == {"cbf", "rb", "ns"}
     for curve, budget in found:
         assert len(curve.points) == 10
@@ -210,7 +217,7 @@ def test_budgets_that_differ_much_are_on_a_log_axis(compared, display, tmp_path)
         for r in compared
     ]
     source = source_of(rows, display, tmp_path)
-    found = summary_figure.scored_curves(source, ["networld", "ma-dt"])
+    found = summary_figure.scored_curves(source, methods(source, "networld", "ma-dt"))
     figure = summary_figure.figure(found, {}, source.look)
     assert {ax.get_xscale() for ax in figure.axes} == {"log"}
     assert {ax.get_xlabel() for ax in figure.axes} == {"Minutes of training"}
@@ -231,10 +238,10 @@ def test_budgets_that_differ_much_are_on_a_log_axis(compared, display, tmp_path)
 def test_without_times_the_axis_is_the_share_of_the_budget(compared, display, tmp_path):
     rows = [replace(r, train_seconds=None) for r in compared]
     source = source_of(rows, display, tmp_path)
-    picture = summary_figure.picture(source, ["networld", "bc"])
+    picture = summary_figure.picture(source, methods(source, "networld", "bc"))
     assert picture is not None
     assert "share of a method's own budget" in picture.caption
-    found = summary_figure.scored_curves(source, ["networld", "bc"])
+    found = summary_figure.scored_curves(source, methods(source, "networld", "bc"))
     figure = summary_figure.figure(found, {}, source.look)
     assert {ax.get_xlabel() for ax in figure.axes} == {"Share of the budget (%)"}
 
@@ -253,8 +260,10 @@ def test_validation_curves_are_scored_with_references_on_the_same_networks(
         if r.kind == "reference"
     ]
     plain, own = (
-        summary_figure.scored_curves(source_of(rows, display, tmp_path), ["bc"])
-        for rows in (compared, [*compared, *shifted])
+        summary_figure.scored_curves(source, methods(source, "bc"))
+        for source in (
+            source_of(rows, display, tmp_path) for rows in (compared, [*compared, *shifted])
+        )
     )
     for (before, _), (after, _) in zip(plain, own, strict=True):
         assert after.points[-1].value > before.points[-1].value + 5.0
@@ -262,7 +271,7 @@ def test_validation_curves_are_scored_with_references_on_the_same_networks(
 
 def test_an_arrow_marks_where_a_curve_leaves_the_panel(compared, display, tmp_path):
     source = source_of(compared, display, tmp_path)
-    found = summary_figure.scored_curves(source, ["networld", "bc"])
+    found = summary_figure.scored_curves(source, methods(source, "networld", "bc"))
     figure = summary_figure.figure(found, {}, source.look)
     ax = figure.axes[0]
     low = ax.get_ylim()[0]
@@ -288,7 +297,7 @@ def test_crossings_are_interpolated():
 
 def test_the_focus_alone_has_a_band(compared, display, tmp_path):
     source = source_of(compared, display, tmp_path, "bc")
-    found = summary_figure.scored_curves(source, ["networld", "bc"])
+    found = summary_figure.scored_curves(source, methods(source, "networld", "bc"))
     look = style.styles([("networld", "networld"), ("bc", "bc")], display, "bc")
     figure = summary_figure.figure(found, {}, look)
     assert all(len(ax.collections) == 1 for ax in figure.axes)

@@ -151,6 +151,11 @@ def test_pre_training_helps_only_if_it_is_above_every_control():
         ({"shuffled pre-training": 90.0}, ("no gain", "shuffled pre-training"), "does not help"),
         ({"random frozen": 95.0}, ("loss", "random frozen"), "does less for networld than one of"),
         ({"from scratch": 95.0}, ("loss", "from scratch"), "pre-training hurts networld: "),
+        (
+            {"from scratch": 93.0, "random frozen": 95.0},
+            ("loss", "random frozen"),
+            "pre-training hurts networld: ",
+        ),
     ):
         _, found = found_in(controlled_rows(**changes))
         (mean,) = (gain for gain in found if gain.is_mean)

@@ -105,7 +105,7 @@ def test_minutes_are_those_of_every_evaluation(tmp_path):
     pictures = {part.name: part for part in section.parts if isinstance(part, Picture)}
     assert "at every evaluation on validation networks" in pictures["cost_training"].caption
     assert "deadline" not in pictures["cost_training"].caption
-    found = summary_figure.scored_curves(source, ["networld", "bc"])
+    found = summary_figure.scored_curves(source, source.finals("comparison"))
     points = pareto.training_points(found)
     for panel in {p.panel for p in points}:
         mine = [p for p in points if p.panel == panel and p.label == "bc"]
@@ -140,11 +140,13 @@ def test_the_section_of_costs_draws_the_front_of_a_station(tmp_path):
 def test_robustness_says_where_the_method_in_the_centre_is_worst(tmp_path):
     rows = [*reference_rows(20), *robustness_rows()]
     section = robustness.make(Source(rows, tmp_path, 0, {}, Display({}, {}), "networld"))
-    assert section.finding.startswith("What networld loses at worst against the condition of its ")
+    assert section.finding.startswith(
+        "The worst change of networld from the condition of its training"
+    )
     assert "lost messages \N{MINUS SIGN}5" in section.finding
     assert ", 90%: 4" in section.finding
     assert ", bc 9" in section.finding
-    assert robustness.finding([], {}, "networld", Display({}, {})) == ""
+    assert robustness.finding([], {}, np.random.default_rng(0), "networld", Display({}, {})) == ""
 
 
 def test_drifts_are_named_by_their_parameter():

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,10 @@ from networld_algos.report import scoring, summary
 from networld_algos.report.facts import notices
 from networld_algos.report.sections import responses, robustness
 from networld_algos.report.source import Picture, Source
-from networld_algos.report.table import verdict
+from networld_algos.report.table import interval_text, verdict
 from networld_algos.results import stats
 from networld_algos.results.display import Display
+from networld_algos.results.text import minus
 from tests.report.rows import REFERENCES, reference_rows, robustness_rows
 
 
@@ -91,6 +93,22 @@ def test_the_worst_is_not_that_of_the_training():
         assert backwards.change.low > 0
         assert robustness.worst(r, None, rng) is None
         assert robustness.worst(r, 0.5, rng) is None
+
+
+def test_the_finding_is_corrected_for_all_conditions_and_says_what_is_no_loss(tmp_path):
+    rows = [*robustness_rows(), *reference_rows(20)]
+    rng = np.random.default_rng(0)
+    found = responses.responses(summary.finals(rows, "robustness", rng))
+    mine = [r for r in found if (r.factor, r.label) == ("message_loss", "networld")]
+    lost = {r.panel: robustness.worst(r, 0.0, rng, among=9) for r in mine}  # 3 tasks, 3 levels
+    panel = min(lost, key=lambda p: lost[p].change.value)
+    text = robustness.finding(found, scoring.trained_levels(rows), rng, "networld", Display())
+    assert f"lost messages {minus(interval_text(lost[panel].change, 1))} (" in text
+    assert "Intervals are wider than 95%" in text
+    usual = {(task, "message_loss"): 0.9 for task in REFERENCES}
+    text = robustness.finding(found, usual, rng, "networld", Display())
+    assert re.search(r"lost messages \+\d+\.\d \[.*\], no loss \(", text)
+    assert robustness.finding(found, {}, rng, "networld", Display()) == ""
 
 
 def test_tables_mark_the_training_and_name_the_largest_loss(tmp_path):

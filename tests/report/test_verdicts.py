@@ -112,7 +112,7 @@ def test_what_scatters_too_much_is_undecided():
 def test_a_loss_on_an_undecided_panel_is_said():
     found = decided({"a": 90.0, "b": 93.0, "c": 40}, spread=12.0)
     assert result_text(found, "b", Display()) == "Undecided: b or a"
-    assert result_text(found, "c", Display()) == "c loses, to b or a"
+    assert result_text(found, "c", Display()) == "c loses to b or a"
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -157,9 +157,25 @@ def test_where_a_focus_variant_was_not_run_its_algorithm_is_represented_as_usual
         ("a", Outcome.WIN),
     ]
     text = sentence(found, "a (plan)", Display())
-    assert text.startswith("Of the 1 of 2 comparisons it is in, a (plan) wins 1.")
+    assert text.startswith("a (plan) is in 1 of 2 comparisons: it wins 1.")
     assert "a wins" not in text  # where the variant was not run
     assert "the win" in text  # one, not both
+
+
+def test_a_variant_stands_for_an_algorithm_whose_main_method_is_missing_there():
+    """Nobody beats all others if a variant of an algorithm is above, and its main method failed."""
+    rows = scored({"a": 80.0, "b": 90.0, "b (v)": 95.0, "b (w)": 60.0})
+    elsewhere = [
+        replace(r, dataset="networld/cbf/mixed-v0")
+        for r in rows
+        if r.kind == "learned" and r.label != "b"
+    ]
+    finals = summary.finals([*rows, *elsewhere], "comparison", np.random.default_rng(0))
+    found = verdicts(finals, representatives(finals), np.random.default_rng(0))
+    assert [(v.leader.label, [r.final.label for r in v.rivals]) for v in found] == [
+        ("b", ["a"]),
+        ("b (v)", ["a"]),
+    ]
 
 
 def test_methods_without_a_shared_seed_are_undecided():

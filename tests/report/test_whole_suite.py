@@ -91,8 +91,9 @@ def test_curves_have_references_of_their_own_networks(source):
 
 def test_the_summary_shows_the_scores_of_the_cards(source):
     """On 16 validation networks a curve ends elsewhere: the score stands beside it."""
-    labels = {f.label for f in representatives(source.finals("comparison"), "networld")}
-    found = summary_figure.scored_curves(source, labels)
+    methods = representatives(source.finals("comparison"), "networld")
+    labels = {f.label for f in methods}
+    found = summary_figure.scored_curves(source, methods)
     ends = summary_figure.final_scores(source)
     figure = summary_figure.figure(found, source.references, source.look, ends=ends)
     figure.draw_without_rendering()
@@ -109,7 +110,7 @@ def test_the_summary_shows_the_scores_of_the_cards(source):
             bars = [sorted(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2]
             assert [score.low, score.high] in bars
         assert max(ax.get_xticks()) < ax.get_xlim()[1]
-    picture = summary_figure.picture(source, labels)
+    picture = summary_figure.picture(source, methods)
     assert "the score of the cards and tables" in picture.caption
     networld = ends[("rb", "networld/rb/expert-v0"), "networld"]
     assert f"NetWorld {networld.value:.1f} on RB" in picture.alt
@@ -125,8 +126,8 @@ def test_data_have_the_scale_of_the_methods_beside_them(source):
 
 def test_minutes_of_equal_budgets_are_no_stack(source):
     """All methods train equally long: the figure is made of evaluations."""
-    labels = {f.label for f in representatives(source.finals("comparison"), "networld")}
-    points = pareto.training_points(summary_figure.scored_curves(source, labels))
+    methods = representatives(source.finals("comparison"), "networld")
+    points = pareto.training_points(summary_figure.scored_curves(source, methods))
     for panel in {p.panel for p in points}:
         costs = {round(p.cost, 3) for p in points if p.panel == panel}
         assert len(costs) >= 10

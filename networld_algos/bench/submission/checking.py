@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from networld_algos.bench.submission.budgets import Expected, Slot, expected_slots, slot_of
+from networld_algos.bench.submission.budgets import (
+    Expected,
+    Slot,
+    expected_slots,
+    slot_of,
+    trained_on,
+)
 from networld_algos.bench.submission.faults import Fault, Faults, Line
 from networld_algos.bench.submission.metadata import (
     METADATA,
@@ -56,8 +62,9 @@ def check_submission(folder: Path, suite: Suite, committed: Iterable[Row] = ()) 
     Args:
         folder: Folder of the submission. Its subfolders are not read.
         suite: The suite whose rows it has.
-        committed: The committed rows of the suite, for the versions and the budgets. Without them,
-            the version is that of this package, and the budgets are those that the suite sets.
+        committed: The committed rows of the suite. Without them, the version is that of this
+            package, the budgets are those that the suite sets, and neither scores nor the speed of
+            trainings are checked.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -77,7 +84,7 @@ def check_submission(folder: Path, suite: Suite, committed: Iterable[Row] = ()) 
     own = [line for line in lines if line.row.algorithm == label]
     slots = expected_slots(suite)
     _check_each(own, label, suite, committed, faults)
-    _check_data(own, slots, faults)
+    _check_data(own, slots, committed, faults)
     _check_duplicates(own, faults)
     _check_completeness(folder, own, label, suite, slots, faults)
     check_numbers(own, suite, slots, committed, faults)
@@ -173,18 +180,30 @@ def _row_faults(row: Row, label: str, suite: Suite, versions: set[str]) -> list[
     return found
 
 
-def _check_data(lines: Sequence[Line], slots: Mapping[Slot, Expected], faults: Faults) -> None:
+def _check_data(
+    lines: Sequence[Line],
+    slots: Mapping[Slot, Expected],
+    committed: Sequence[Row],
+    faults: Faults,
+) -> None:
     """Every model is trained on the data of its slot, as many of them as the suite takes.
 
-    Data of deployments have no hash in the catalogue, so that their content is not compared.
+    How many these are is known from the committed rows, or for the catalogue's data. Data of
+    deployments have no hash in the catalogue, so that their content is not compared.
     """
     hashes = {i: recipe.sha256 for i, recipe in catalog().items() if recipe.sha256}
+    episodes = {
+        trained_on(slot): slots[slot].episodes for slot in slots if str(slot[2]) in hashes
+    } | {trained_on(slot_of(r)): r.episodes for r in committed if r.episodes is not None}
     for line in lines:
-        for text in _data_faults(line.row, slots.get(slot_of(line.row)), hashes):
+        slot = slot_of(line.row)
+        for text in _data_faults(line.row, slots.get(slot), episodes.get(trained_on(slot)), hashes):
             faults.add_to(line, text)
 
 
-def _data_faults(row: Row, slot: Expected | None, hashes: Mapping[str, str]) -> list[str]:
+def _data_faults(
+    row: Row, slot: Expected | None, episodes: int | None, hashes: Mapping[str, str]
+) -> list[str]:
     found = []
     if row.dataset is not None and row.dataset not in row.data_hashes:
         found.append(f"the content hash of its dataset {row.dataset!r} is not recorded")
@@ -204,8 +223,8 @@ def _data_faults(row: Row, slot: Expected | None, hashes: Mapping[str, str]) -> 
             f"trained on {', '.join(others)} as well; in {row.experiment}, {row.label!r} may be "
             f"trained on {row.dataset} and {allowed}"
         )
-    if row.episodes != slot.episodes:
-        found.append(f"{row.episodes} training episodes; the suite takes {slot.episodes}")
+    if episodes is not None and row.episodes != episodes:
+        found.append(f"{row.episodes} training episodes; the suite takes {episodes}")
     return found
 
 

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
+from networld_algos.bench.parts import FewShot
 from networld_algos.bench.submission.budgets import (
     Expected,
     Slot,
@@ -20,7 +21,13 @@ from networld_algos.bench.submission.budgets import (
 )
 from networld_algos.bench.submission.faults import Faults, Line
 from networld_algos.bench.suite import Suite
-from networld_algos.report.scoring import Scales, factor_level_of, scale_of, scales
+from networld_algos.report.scoring import (
+    FactorLevel,
+    Scales,
+    factor_level_of,
+    scale_of,
+    scales,
+)
 from networld_algos.results.rows import EVAL_SEED_SETS, FEW, Row
 from networld_algos.results.stats import normalised_score
 
@@ -51,19 +58,20 @@ def check_numbers(
     """
     _check_scores(lines, committed, faults)
     _check_networks(lines, faults)
-    _check_seeds(lines, faults)
+    _check_seeds(lines, suite, faults)
     _check_budgets(lines, suite, slots, committed, faults)
     _check_speed(lines, committed, faults)
 
 
 def _check_scores(lines: Sequence[Line], committed: Sequence[Row], faults: Faults) -> None:
-    by_set = {name: scales(committed, name) for name in EVAL_SEED_SETS}
+    by_set = {
+        # Where the expert is not above random, there is no score.
+        name: {key: ends for key, ends in scales(committed, name).items() if ends[0] < ends[1]}
+        for name in EVAL_SEED_SETS
+    }
     genies = {name: _genie_scores(committed, name, by_set[name]) for name in EVAL_SEED_SETS}
     for line in lines:
         row = line.row
-        networks = len(row.episode_returns)
-        if networks > 1 and len(set(row.episode_returns)) == 1:
-            faults.add_to(line, f"{networks} networks with one and the same return")
         scale = scale_of(by_set[row.eval_seed_set], row)
         if scale is None:
             continue
@@ -83,13 +91,14 @@ def _check_scores(lines: Sequence[Line], committed: Sequence[Row], faults: Fault
 
 def _genie_scores(
     committed: Sequence[Row], seed_set: str, scale: Scales
-) -> dict[tuple[str, tuple[str | None, float | None]], float]:
-    """Score of the genie for the tasks and levels that have one."""
-    found = {}
+) -> dict[tuple[str, FactorLevel], float]:
+    """Score of the best genie for the tasks and levels that have one."""
+    found: dict[tuple[str, FactorLevel], float] = {}
     for row in committed:
-        ends = scale.get((row.task, factor_level_of(row)))
-        if row.role == "genie" and row.eval_seed_set == seed_set and ends is not None:
-            found[row.task, factor_level_of(row)] = float(normalised_score(row.mean_return, *ends))
+        key = (row.task, factor_level_of(row))
+        if row.role == "genie" and row.eval_seed_set == seed_set and key in scale:
+            score = float(normalised_score(row.mean_return, *scale[key]))
+            found[key] = max(score, found.get(key, score))
     return found
 
 
@@ -112,10 +121,11 @@ def _check_networks(lines: Sequence[Line], faults: Faults) -> None:
             )
 
 
-def _check_seeds(lines: Sequence[Line], faults: Faults) -> None:
+def _check_seeds(lines: Sequence[Line], suite: Suite, faults: Faults) -> None:
     """All seeds of a result have one configuration and budget, and trainings of their own."""
     first: dict[Hashable, Line] = {}
-    returns: dict[Hashable, Line] = {}
+    evaluated: dict[Hashable, Line] = {}
+    early = {name for name in FEW if (part := getattr(suite, name)) and _may_stop_early(part)}
     for line in lines:
         row = line.row
         if not row.is_final:
@@ -123,9 +133,8 @@ def _check_seeds(lines: Sequence[Line], faults: Faults) -> None:
         experiment, task, dataset, _, *condition = slot_of(row)
         key = (experiment, task, dataset, row.label, *condition)
         before = first.setdefault(key, line)
-        # Trainings on little data may stop early, each seed after its own number of updates.
-        names = ("config_hash",) if row.experiment in FEW else ("updates", "config_hash")
-        for name in names:
+        # A training that stops early does so after its own number of updates.
+        for name in ("config_hash",) if experiment in early else ("updates", "config_hash"):
             one, other = getattr(before.row, name), getattr(row, name)
             if one != other:
                 faults.add_to(
@@ -133,10 +142,16 @@ def _check_seeds(lines: Sequence[Line], faults: Faults) -> None:
                     f"{name} {other!r}, and {one!r} in {before}: all seeds of a result are "
                     "trained alike",
                 )
-        # A model of few updates can be a constant, which is the same for every seed.
-        same = returns.setdefault((key, row.episode_returns), line)
-        if row.experiment == "comparison" and same.row.seed != row.seed:
-            faults.add_to(line, f"the returns of seed {same.row.seed} in {same}")
+        # A constant has the same returns with every seed, but no training takes the same time.
+        same = evaluated.setdefault((key, row.episode_returns, row.train_seconds), line)
+        if same.row.seed != row.seed and row.updates and row.train_seconds is not None:
+            faults.add_to(
+                line, f"the returns and the training time of seed {same.row.seed} in {same}"
+            )
+
+
+def _may_stop_early(part: FewShot) -> bool:
+    return part.early_stop or part.patience > 0
 
 
 def _check_budgets(
@@ -160,16 +175,16 @@ def _check_budgets(
 
 
 def _check_speed(lines: Sequence[Line], committed: Sequence[Row], faults: Faults) -> None:
-    """Refuse trainings that are too fast to be true, because minutes are a budget."""
+    """Refuse trainings that are too fast to be true, because minutes on a CPU are a budget."""
     fastest: dict[str, float] = {}
     for row in committed:
-        if row.updates and row.train_seconds:
+        if row.updates and row.train_seconds and row.device_kind == "cpu":
             speed = row.updates / row.train_seconds
             fastest[row.task] = max(fastest.get(row.task, 0.0), speed)
     for line in lines:
         row = line.row
         limit = TIMES_FASTER * fastest.get(row.task, np.inf)
-        if not row.updates or row.train_seconds is None:
+        if not row.updates or row.train_seconds is None or row.device_kind != "cpu":
             continue
         if row.updates > limit * row.train_seconds:
             faults.add_to(

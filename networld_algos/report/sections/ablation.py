@@ -40,7 +40,7 @@ from networld_algos.report.table import (
 from networld_algos.results import stats
 from networld_algos.results.aggregates import mean_interval
 from networld_algos.results.display import Display
-from networld_algos.results.stats import MATTERS, Floats, Interval
+from networld_algos.results.stats import ENOUGH_SEEDS, MATTERS, Floats, Interval
 from networld_algos.results.text import count, minus
 
 MEAN: Panel = ("mean over tasks", "")
@@ -59,8 +59,7 @@ class AblationChange:
         score: Its normalised score.
         base_score: Normalised score of ``base`` over the same seeds.
         change: ``score - base_score``, paired by seed and network.
-        is_same: Whether both earn the same on every network with every seed, because what the
-            ablation changes does not occur here.
+        is_same: Whether both earn the same on every network with every seed.
     """
 
     panel: Panel
@@ -75,7 +74,7 @@ class AblationChange:
     @property
     def verdict(self) -> str:
         """What the change says, see `networld_algos.report.table.verdict`."""
-        return "changes nothing" if self.is_same else verdict(self.change)
+        return "no effect" if self.is_same else verdict(self.change)
 
 
 def make(source: Source) -> Section:
@@ -93,9 +92,10 @@ def make(source: Source) -> Section:
         return section
     section.finding = finding(found, source.display)
     if lost := without_base(finals):
-        names = [f"{source.display.method(f.label)} on {panel_name(f.panel, True)}" for f in lost]
+        several = several_datasets([f.panel for f in finals])
+        names = [f"{source.display.method(f.label)}, {panel_name(f.panel, several)}" for f in lost]
         section.text.append(
-            f"Not compared, because what they change was not scored there: {', '.join(names)}."
+            f"Not compared, because what they change was not scored there: {'; '.join(names)}."
         )
     if not all(a.is_same for a in found):
         figures = source.forms("ablations", lambda columns: figure(found, source.look, columns))
@@ -127,11 +127,9 @@ def finding(found: Sequence[AblationChange], display: Display) -> str:
         f"{MATTERS:g} point, and {verdicts['undecided'] + verdicts['few seeds']} are undecided."
     )
     if same := len(every) - len(single):
-        text += (
-            f" {count(same, 'further one').capitalize()} "
-            f"{'changes' if same == 1 else 'change'} nothing, because what "
-            f"{'it takes' if same == 1 else 'they take'} away does not occur there."
-        )
+        what = f"{count(same, 'change')} {'has' if same == 1 else 'have'} no effect"
+        more = f"{what}: the score is the same on every network."
+        text = f"{text} A further {more}" if single else more
     losses = [a for a in single if a.verdict == "loss"]
     if losses:
         worst = min(losses, key=lambda a: a.change.value)
@@ -277,8 +275,8 @@ def table(found: Sequence[AblationChange], display: Display) -> Table:
         "Normalised score of each ablation and of what it changes, the full method or a variant, "
         "and their difference, paired by training seed and network: mean [95% interval]. Level: "
         f"the interval is within {MATTERS:g} point of zero. Gain or loss: it is not, and excludes "
-        "zero. Changes nothing: both earn the same on every network, so there is no mean over "
-        "tasks. There is no correction for the number of ablations."
+        "zero. No effect: both earn the same on every network, so there is no mean over tasks. "
+        f"Few seeds: fewer than {ENOUGH_SEEDS}. There is no correction for the number of ablations."
     )
     return Table("Ablations", caption, columns, lines)
 

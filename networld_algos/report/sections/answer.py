@@ -72,7 +72,7 @@ def make(source: Source) -> Section:
     )
     if (variants := answer_table.variants(finals, competing, source.display)) is not None:
         section.parts.append(variants)
-    if (picture := summary_figure.picture(source, labels)) is not None:
+    if (picture := summary_figure.picture(source, competing)) is not None:
         section.parts.append(picture)
     return section
 
@@ -95,8 +95,9 @@ def sentence(found: Sequence[Verdict], focus: str, display: Display) -> str:
     ]
     if times[Outcome.OPEN]:
         decided.append(f"is undecided in {times[Outcome.OPEN]}")
-    several = f"{total}" if len(mine) == len(found) else f"the {len(mine)} of {total} it is in"
-    text = f"Of {several}, {display.method(focus)} {_listed(decided)}."
+    text = f"Of {total}, {display.method(focus)} {_listed(decided)}."
+    if len(mine) < len(found):
+        text = f"{display.method(focus)} is in {len(mine)} of {total}: it {_listed(decided)}."
     own = [v for v in found if v.outcome_of(focus) is not None]
     if others := _other_winners(own, focus, display):
         text += f" {others}"
@@ -190,10 +191,14 @@ def _card(
     several: bool,
 ) -> Card:
     leader = verdict.leader
-    lines = [lead_text(verdict, display)]
+    first = lead_text(verdict, display)
+    if verdict.outcome is not Outcome.WIN:
+        first = f"{display.method(leader.label)} {first}"
+    lines = [first]
     mine = verdict.rival(focus)
     if mine is not None and mine is not verdict.closest:
-        lines.append(f"{display.method(focus)} behind it by {_points(mine.lead)}")
+        name = display.method(leader.label)
+        lines.append(f"{display.method(focus)} is {_points(mine.lead)} behind {name}")
     if correction := correction_text(verdict, focus, display):
         lines.append(correction)
     if few := few_seeds_text(verdict, display):
@@ -219,7 +224,7 @@ def _card(
 def result_text(verdict: Verdict, focus: str, display: Display) -> str:
     """``"NetWorld wins"``, ``"Tie: NetWorld, BC"``, ``"Undecided: NetWorld or BC"``.
 
-    An undecided panel can be a loss of the focus method: ``"NetWorld loses, to BC or MA-DD"``.
+    An undecided panel can be a loss of the focus method: ``"NetWorld loses to BC or MA-DD"``.
     """
     leader = display.method(verdict.leader.label)
     if verdict.seeds < MARK_SEEDS:
@@ -231,7 +236,7 @@ def result_text(verdict: Verdict, focus: str, display: Display) -> str:
     if verdict.outcome is Outcome.TIE:
         return f"Tie: {', '.join(names)}"
     if verdict.outcome_of(focus) is Outcome.LOSS:
-        return f"{display.method(focus)} loses, to {_listed(names, 'or')}"
+        return f"{display.method(focus)} loses to {_listed(names, 'or')}"
     return f"Undecided: {_listed(names, 'or')}"
 
 

@@ -62,9 +62,7 @@ def make(source: Source) -> Section:
         fixed = [f for f in source.finals("comparison") if f.panel in panels]
     stations = pareto.station_points([*fixed, *settings])
     section.finding = pareto.finding(stations, source.display)
-    labels = list(dict.fromkeys(f.label for f in fixed))
-    curves = [c for c in summary_figure.scored_curves(source, labels) if c[0].panel in panels]
-    trainings = pareto.training_points(curves)
+    trainings = pareto.training_points(summary_figure.scored_curves(source, fixed))
     for price, points in ((pareto.STATION, stations), (pareto.TRAINING, trainings)):
         if points:
             name = f"cost_{price.name}"

@@ -55,7 +55,8 @@ def transfer_sentence(
     answer, control = gain.verdict(share)
     if not answer:
         return ""
-    if answer == "loss" and control == CONTROLS[0]:
+    scratch = gain.against.get(CONTROLS[0])
+    if scratch is not None and share in scratch.leads and scratch.leads[share].verdict == "loss":
         answer = "harm"
     name = display.method(label)
     count = float(gain.episodes[gain.x.tolist().index(share)])

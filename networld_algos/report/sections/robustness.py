@@ -37,7 +37,7 @@ from networld_algos.report.table import (
     Table,
     factor_level_cell,
     interval_cell,
-    interval_text,
+    limits_text,
     panel_name,
     several_datasets,
     text_cell,
@@ -52,7 +52,7 @@ from networld_algos.results.text import minus, slug
 
 VERDICTS = {
     "loss": "",
-    "gain": "",
+    "gain": ", no loss",
     "level": ", no loss that matters",
     "undecided": ", undecided",
     "few seeds": ", few seeds",
@@ -98,7 +98,7 @@ def make(source: Source) -> Section:
         (r.panel, r.factor, r.label): worst(r, trained.get((r.panel[0], r.factor)), rng)
         for r in found
     }
-    section.finding = finding(found, at_worst, source.focus, source.display)
+    section.finding = finding(found, trained, rng, source.focus, source.display)
     for factor, group in scoring.grouped(found, lambda r: r.factor):
         name = f"robustness_{slug(factor)}"
         figures = source.forms(name, partial(figure, group, source.look, trained=trained))
@@ -123,13 +123,17 @@ def make(source: Source) -> Section:
     return section
 
 
-def worst(response: Response, trained: float | None, rng: np.random.Generator) -> Worst | None:
+def worst(
+    response: Response, trained: float | None, rng: np.random.Generator, among: int = 0
+) -> Worst | None:
     """Where a method loses most against the condition of its training.
 
     Args:
         response: Its scores.
         trained: Level of that condition, from `networld_algos.report.scoring.trained_levels`.
         rng: Source of bootstraps.
+        among: Number of conditions among which the worst is picked; by default that of the other
+            levels.
 
     Returns:
         The worst; None without scores at ``trained`` and at another level that share a seed.
@@ -141,27 +145,31 @@ def worst(response: Response, trained: float | None, rng: np.random.Generator) -
         if before is None or final.score is None or not (both := pairs(final, before)):
             continue
         now, then = zip(*both.values(), strict=True)
-        change = stats.paired_interval(now, then, rng, confidence=corrected(len(at)))
+        change = stats.paired_interval(now, then, rng, confidence=corrected(among or len(at)))
         found.append(Worst(level, final.score, change))
     return min(found, key=lambda w: w.change.value, default=None)
 
 
-def finding(found: Sequence[Response], at_worst: AtWorst, focus: str, display: Display) -> str:
-    """What the focus method loses at worst under each factor, beside the best other there."""
+def finding(
+    found: Sequence[Response],
+    trained: Trained,
+    rng: np.random.Generator,
+    focus: str,
+    display: Display,
+) -> str:
+    """The worst change of the focus method under each factor, beside the best other there."""
     if not found or not focus:
         return ""
     if focus not in {r.label for r in found}:
         return f"{display.method(focus)} was not scored under these conditions."
     parts = []
     for factor, group in scoring.grouped(found, lambda r: r.factor):
-        mine = [
-            (r.panel, w)
-            for r in group
-            if r.label == focus and (w := at_worst[r.panel, factor, focus]) is not None
-        ]
-        if not mine:
+        mine = [(r, trained.get((r.panel[0], factor))) for r in group if r.label == focus]
+        among = sum(len(r.levels) - 1 for r, usual in mine if usual in r.levels)
+        changes = [(r.panel, w) for r, usual in mine if (w := worst(r, usual, rng, among))]
+        if not changes:
             continue
-        panel, lost = min(mine, key=lambda pair: pair[1].change.value)
+        panel, lost = min(changes, key=lambda pair: pair[1].change.value)
         others = [
             (score.value, r.label)
             for r in group
@@ -172,14 +180,16 @@ def finding(found: Sequence[Response], at_worst: AtWorst, focus: str, display: D
         beside = f", {display.method(max(others)[1])} {max(others)[0]:.0f}" if others else ""
         where = f"{panel_name(panel, False)}, {level_text(factor, lost.level)}"
         parts.append(
-            f"{factor_name(factor).lower()} {minus(interval_text(lost.change, 1))}"
-            f"{VERDICTS[verdict(lost.change)]} ({where}: {lost.score.value:.0f}{beside})"
+            f"{factor_name(factor).lower()} {minus(f'{lost.change.value:+.1f}')} "
+            f"{minus(limits_text(lost.change, 1))}{VERDICTS[verdict(lost.change)]} "
+            f"({where}: {lost.score.value:.0f}{beside})"
         )
     if not parts:
         return ""
     return (
-        f"What {display.method(focus)} loses at worst against the condition of its training, with "
-        f"its score there and that of the best other: {'; '.join(parts)}."
+        f"The worst change of {display.method(focus)} from the condition of its training, with its "
+        f"score there and that of the best other: {'; '.join(parts)}. Intervals are wider than "
+        "95%, because the worst of several conditions is picked."
     )
 
 

@@ -29,7 +29,7 @@ from networld_algos.report.scoring import Panel, Reference
 from networld_algos.report.sections.comparison_figures import principal
 from networld_algos.report.source import Picture, Source
 from networld_algos.report.style import Look, drawing
-from networld_algos.report.summary import Curve, quality
+from networld_algos.report.summary import Curve, Final, quality
 from networld_algos.results.display import Display
 from networld_algos.results.rows import Row
 from networld_algos.results.stats import Floats, Interval
@@ -60,9 +60,9 @@ class Budgets:
     share: Floats
 
 
-def picture(source: Source, labels: Sequence[str]) -> Picture | None:
-    """The figure of these methods; None if none has a scored curve."""
-    found = scored_curves(source, labels)
+def picture(source: Source, methods: Sequence[Final]) -> Picture | None:
+    """The figure of methods, by their final scores; None if none has a scored curve."""
+    found = scored_curves(source, methods)
     if not found:
         return None
     names = {quality(c.panel) for c, _ in found if c.panel[1]}
@@ -97,9 +97,10 @@ def final_scores(source: Source) -> Ends:
     return {(f.panel, f.label): f.score for f in finals if f.score is not None}
 
 
-def scored_curves(source: Source, labels: Sequence[str]) -> list[tuple[Curve, Budgets]]:
-    """Curves of the normalised score on the first data that every task has."""
-    curves = [c for c in source.curves("comparison") if c.label in labels]
+def scored_curves(source: Source, methods: Sequence[Final]) -> list[tuple[Curve, Budgets]]:
+    """Curves of the normalised score of methods on the first data that each task has."""
+    shown = {(f.panel, f.label) for f in methods}
+    curves = [c for c in source.curves("comparison") if (c.panel, c.label) in shown]
     every = list(dict.fromkeys(c.panel for c in curves))
     tasks = list(dict.fromkeys(task for task, _ in every))
     first = {task: next(p for p in every if p[0] == task) for task in tasks[:MOST_PANELS]}

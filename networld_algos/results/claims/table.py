@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from networld_algos.results.claims.check import CONFIDENCE, MEAN, Answer, Finding
 from networld_algos.results.claims.claim import TASKS, Verdict
 from networld_algos.results.claims.scores import Pick
-from networld_algos.results.stats import MATTERS
+from networld_algos.results.stats import ENOUGH_SEEDS, MATTERS
 from networld_algos.results.text import markdown, minus
 
 Names = Callable[[str], str]
@@ -30,9 +30,8 @@ RULE = (
     f'A true lead between 0 and {MATTERS:g} is a lead, and too small to matter: "higher" can hold '
     "for it, or be refuted, with more seeds more often the latter. "
     f'"Level with" and "never worse" allow {MATTERS:g} point. '
-    "Otherwise *undecided*, and so is everything from a "
-    "single training seed, except milliseconds, which are from the smallest to the largest of the "
-    "seeds. "
+    f"Otherwise *undecided*, and so is everything from fewer than {ENOUGH_SEEDS} training seeds, "
+    "except milliseconds, which are from the smallest to the largest of the seeds. "
     "Shares of networks have at least the width of an exact binomial interval over networks. "
     "*Not run*: the rows lack it. A claim "
     "about every task has the worst verdict of its tasks, a claim about their mean (one thirtieth "

@@ -139,4 +139,5 @@ class Log:
 
 def _group(label: str) -> str:
     """A label as one level of a name: a slash would start another group of curves."""
-    return text.name(label).replace("/", "\N{DIVISION SLASH}")
+    name = text.name(label).replace("/", "\N{DIVISION SLASH}")
+    return f"{name}_" if name == EVALUATION else name
