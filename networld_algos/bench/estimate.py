@@ -125,6 +125,7 @@ class Pace:
         self.device = device
         self.crowding = max(1.0, self.jobs / (cores or _cores()))
         self.rates = dict(rates or {})
+        self._guesses: dict[str, float] = {}  # without any rate, for bars that ask every moment
         self._finished: dict[str, tuple[Run, float, float]] = {}
         self._running: dict[str, tuple[Run, float, float]] = {}
 
@@ -154,18 +155,18 @@ class Pace:
         """A run took ``seconds`` from start to end."""
         self._running.pop(run.key, None)
         if seconds > 0:
-            self._finished[run.key] = (run, seconds, run_seconds(run, device=self.device))
+            self._finished[run.key] = (run, seconds, self._guess(run))
 
     def running(self, run: Run, seconds: float, share: float) -> None:
         """A run that is not finished took ``seconds`` for this share of its work."""
         if seconds > 0 and share > 0:
-            self._running[run.key] = (run, seconds, share * run_seconds(run, device=self.device))
+            self._running[run.key] = (run, seconds, share * self._guess(run))
 
     def seconds(self, run: Run) -> float:
         """Estimated seconds of a run beside the others."""
         if any(key in self.rates for key in _labels(run)):
             return run_seconds(run, self.rates, self.device)
-        return run_seconds(run, device=self.device) * self._correction(run)
+        return self._guess(run) * self._correction(run)
 
     def wall_seconds(self, runs: Iterable[Run], shares: Mapping[str, float] | None = None) -> float:
         """Estimated time of these runs in parallel.
@@ -177,6 +178,11 @@ class Pace:
         done = shares or {}
         each = [self.seconds(run) * (1.0 - done.get(run.key, 0.0)) for run in runs]
         return max(sum(each) / self.jobs, max(each, default=0.0))
+
+    def _guess(self, run: Run) -> float:
+        if run.key not in self._guesses:
+            self._guesses[run.key] = run_seconds(run, device=self.device)
+        return self._guesses[run.key]
 
     def _correction(self, run: Run) -> float:
         known = [*self._finished.values(), *self._running.values()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import Any, Literal
 
 from networld_algos.registry import make_config
@@ -113,7 +114,7 @@ class Run:
     anchor: float = 0.0
     shuffled: bool = False
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name of the run's files: readable, and unique through a hash of its content.
 

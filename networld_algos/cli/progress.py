@@ -33,7 +33,8 @@ from networld_algos.results.rows import SUPERSEDED, read_rows
 from networld_algos.results.text import count
 from networld_algos.training.cpu import machine
 
-POLL_SECONDS = 0.5
+POLL_SECONDS, POLL_SECONDS_UNSEEN = 0.5, 5.0
+"""Between two looks at running runs; longer where no bar is drawn, for estimates only."""
 Rates = Mapping[tuple[str, str], float]
 LEAST_SECONDS = 5.0  # a run is watched for this long before its speed counts
 
@@ -135,7 +136,8 @@ def run_with_progress(
         stop = threading.Event()
 
         def poll() -> None:
-            while not stop.wait(POLL_SECONDS):
+            seconds = POLL_SECONDS if bar.console.is_terminal else POLL_SECONDS_UNSEEN
+            while not stop.wait(seconds):
                 watch.refresh()
 
         def on_superseded(moved: int) -> None:
