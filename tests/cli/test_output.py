@@ -307,10 +307,12 @@ def test_a_label_is_one_level_of_the_name_of_a_metric(tmp_path):
     """TensorBoard groups curves by the parts of a name between slashes."""
     with Log(["csv"], tmp_path) as log:
         log.start(0, 10, {})
-        log.scores([make_row(label="see [/home/me]\n", score=1.0)])
+        first = make_row(label="mine", score=1.0)
+        log.scores([first, make_row(label="see [/home/me]\n", score=1.0)])
     lines = (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]
     names = [line.split(",")[1] for line in lines]
-    assert names == [f"see [\u2215home\u2215me]\\n/{key}" for key in ("reward", "score")]
+    further = "see [\u2215home\u2215me]\\n"
+    assert names == [f"{name}/{key}" for name in ("eval", further) for key in ("reward", "score")]
 
 
 @pytest.mark.parametrize("name", [*NASTY, "two\nlines", "$x$", "a\tb"])

@@ -69,11 +69,16 @@ def test_names_have_a_label_only_for_a_further_way_to_decide(tmp_path):
     values = {"updates": 40, "score": 1.0}
     with Log(["csv"], tmp_path) as log:
         log.start(0, 40, ABOUT)
-        log.scores([make_row(label="mine", **values), make_row(label="mine, plan/b", **values)])
+        labels = ("mine", "mine, plan/b", "eval")  # the last as if it were the first
+        log.scores([make_row(label=label, **values) for label in labels])
         log.scores([])
     names = [name for _, name, _ in rows_of(tmp_path)]
     further = "mine, plan\N{DIVISION SLASH}b"
-    assert [n for n in names if n.endswith("score")] == ["eval/score", f"{further}/score"]
+    assert [n for n in names if n.endswith("score")] == [
+        "eval/score",
+        f"{further}/score",
+        "eval_/score",
+    ]
 
 
 def test_each_call_has_written_its_lines_when_it_returns(tmp_path):
