@@ -254,6 +254,19 @@ def test_a_finished_suite_says_that_nothing_is_left(tmp_path, monkeypatch):
     assert lines[-1].endswith("100% 0:00:00")
 
 
+def test_a_look_at_running_runs_hashes_and_estimates_none_again(tmp_path, monkeypatch):
+    """It is made twice a second beside the runs, whose cores it would take."""
+    runs = unroll(get_suite("smoke"))[:30]
+    with terminal.make_bar(terminal.Words()) as bar:
+        line = bar.add_task("smoke", total=None, visible=False)
+        watch = progress._Watch(_Paths(tmp_path), bar, line, Pace(1))
+        watch.start(runs)
+        left = watch.refresh()
+        monkeypatch.setattr("networld_algos.bench.runs.make_config", None)
+        monkeypatch.setattr("networld_algos.bench.estimate.make_config", None)
+        assert watch.refresh() == left > 0.0
+
+
 def test_estimates_follow_what_this_machine_measures():
     runs = [r for r in unroll(get_suite("demo")) if r.stage == "train"]
     first, rest = runs[0], runs[1:]
