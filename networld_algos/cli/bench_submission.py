@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 def _committed_rows(suite: Suite, committed: Path | None) -> list[Row]:
     """The committed rows of a suite; none if no folder is given and the package has none."""
-    from networld_algos.bench.submission.committed import find_committed
-    from networld_algos.results.rows import read_rows
+    from networld_algos.bench.submission.committed import find_committed, read_committed
 
     try:
         folder = find_committed(suite.name, committed)
@@ -26,10 +25,7 @@ def _committed_rows(suite: Suite, committed: Path | None) -> list[Row]:
         if committed is not None:
             raise
         return []
-    rows = read_rows(folder)
-    if others := sorted({row.suite for row in rows} - {suite.name}):
-        raise ValueError(f"{folder} has rows of suite {others[0]!r}, not of {suite.name!r}")
-    return rows
+    return list(read_committed(suite.name, folder).rows)
 
 
 def bench_check(folder: Positional[Path], suite: str = "cpu", committed: Path | None = None) -> int:

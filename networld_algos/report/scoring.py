@@ -189,18 +189,15 @@ def trained_levels(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
         rows: Rows of one suite.
     """
     earned = ends(rows)
-    found: dict[tuple[str, str], set[float]] = {}
-    for row in rows:
-        if row.factor is None or row.level is None:
+    found = {
+        (r.task, str(r.factor)): {0.0} for r in rows if r.factor in MESSAGE_FACTORS and not r.level
+    }
+    for (task, (factor, level)), here in earned.items():
+        usual = earned.get((task, PLAIN))
+        if factor is None or level is None or usual is None:
             continue
-        if row.factor.startswith(ENVIRONMENT_FACTORS):
-            here = earned.get((row.task, factor_level_of(row)))
-            usual = earned.get((row.task, PLAIN))
-            is_trained = bool(here and usual and all(map(np.array_equal, here, usual)))
-        else:
-            is_trained = row.factor in MESSAGE_FACTORS and row.level == 0.0
-        if is_trained:
-            found.setdefault((row.task, row.factor), set()).add(row.level)
+        if factor.startswith(ENVIRONMENT_FACTORS) and all(map(np.array_equal, here, usual)):
+            found.setdefault((task, factor), set()).add(level)
     return {key: levels.pop() for key, levels in found.items() if len(levels) == 1}
 
 

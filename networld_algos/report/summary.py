@@ -11,8 +11,9 @@ The rules, in one place:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -135,6 +136,9 @@ class Curve:
     eval_seed_set: str = "test"
 
 
+M = TypeVar("M", Final, Curve)
+
+
 def leading(curves: Sequence[Curve], focus: str = "") -> Sequence[Curve]:
     """One variant per algorithm if there are more than `MOST_CURVES` methods; otherwise all curves.
 
@@ -144,17 +148,26 @@ def leading(curves: Sequence[Curve], focus: str = "") -> Sequence[Curve]:
     """
     if len({c.label for c in curves}) <= MOST_CURVES:
         return curves
-    places = dict.fromkeys(dict.fromkeys(c.label for c in curves), 0.0)
-    first: dict[tuple[Panel, str], str] = {}
+    places = dict.fromkeys((c.label for c in curves), 0.0)
     for _, mine in grouped(curves, lambda c: (c.panel, c.algorithm)):
         last = {c.label: c.points[-1].value for c in mine}
         low, high = min(last.values()), max(last.values())
         for label, value in last.items():
             places[label] += (value - low) / max(high - low, 1e-12)
-    for key, mine in grouped(curves, lambda c: (c.panel, c.algorithm)):
-        best = min(mine, key=lambda c: (c.label != focus, c.label != c.algorithm, -places[c.label]))
-        first[key] = best.label
-    return [c for c in curves if c.label == first[c.panel, c.algorithm]]
+    return one_each(curves, focus, lambda c: -places[c.label])
+
+
+def one_each(methods: Sequence[M], focus: str, rank: Callable[[M], Any]) -> list[M]:
+    """One method for each algorithm on each panel, in order of appearance.
+
+    It is the focus method if that is there, otherwise the one with the algorithm's own name, and
+    otherwise the first by ``rank``.
+    """
+    first = {
+        key: min(group, key=lambda m: (m.label != focus, m.label != m.algorithm, rank(m))).label
+        for key, group in grouped(methods, lambda m: (m.panel, m.algorithm))
+    }
+    return [m for m in methods if m.label == first[m.panel, m.algorithm]]
 
 
 def panels(rows: Sequence[Row], experiment: str) -> list[Panel]:

@@ -23,7 +23,7 @@ from enum import StrEnum
 import numpy as np
 
 from networld_algos.report.scoring import Panel, grouped
-from networld_algos.report.summary import Final, pairs
+from networld_algos.report.summary import Final, one_each, pairs
 from networld_algos.results import stats
 from networld_algos.results.multiple import holm, paired_p_value
 from networld_algos.results.stats import MATTERS, Interval
@@ -138,16 +138,12 @@ def representatives(finals: Sequence[Final], focus: str = "") -> list[Final]:
     algorithm's own name. If neither was, it is the one with the most panels and then the highest
     mean score, which favours algorithms with many variants.
     """
-    places: dict[tuple[str, str], tuple[bool, bool, int, float]] = {}
     scored = [f for f in finals if f.score is not None]
-    for (algorithm, label), mine in grouped(scored, lambda f: (f.algorithm, f.label)):
-        mean = float(np.mean([_mean(f) for f in mine]))
-        places[algorithm, label] = (label != focus, label != algorithm, -len(mine), -mean)
-    first = {
-        key: min(group, key=lambda f: places[f.algorithm, f.label]).label
-        for key, group in grouped(scored, lambda f: (f.panel, f.algorithm))
+    places = {
+        key: (-len(mine), -float(np.mean([_mean(f) for f in mine])))
+        for key, mine in grouped(scored, lambda f: (f.algorithm, f.label))
     }
-    return [f for f in scored if f.label == first[f.panel, f.algorithm]]
+    return one_each(scored, focus, lambda f: places[f.algorithm, f.label])
 
 
 def verdicts(

@@ -24,7 +24,7 @@ from networld_algos.bench.suite import Suite
 from networld_algos.bench.unroll import unroll
 from networld_algos.data.identity import SHOWN
 from networld_algos.files import write_bytes, write_text
-from networld_algos.results.folder import COMMANDS, COMMITTED, NOTES, RATES, read_suite
+from networld_algos.results.folder import COMMANDS, COMMITTED, NOTES, RATES, SuiteRows, read_suite
 from networld_algos.results.rows import Row, read_rows
 from networld_algos.results.text import count
 from networld_algos.training.cpu import machine
@@ -89,6 +89,19 @@ def find_committed(suite: str, folder: Path | None = None) -> Path:
     )
 
 
+def read_committed(suite: str, folder: Path) -> SuiteRows:
+    """Read committed results of a suite.
+
+    Raises:
+        ValueError: If they are of another suite.
+        networld_algos.files.DamagedFileError: If a file is damaged.
+    """
+    found = read_suite(folder)
+    if others := sorted({row.suite for row in found.rows} - {suite}):
+        raise ValueError(f"{folder} has rows of suite {others[0]!r}, not {suite!r}")
+    return found
+
+
 def check_committed(suite: Suite, folder: Path) -> CommittedRows:
     """Read committed results, and compare them with what this installation would make.
 
@@ -102,10 +115,7 @@ def check_committed(suite: Suite, folder: Path) -> CommittedRows:
             message names the difference and what to do.
         networld_algos.files.DamagedFileError: If a file is damaged.
     """
-    found = read_suite(folder)
-    names = {row.suite for row in found.rows}
-    if names != {suite.name}:
-        raise ValueError(f"{folder} has rows of suite {min(names)!r}, not of {suite.name!r}")
+    found = read_committed(suite.name, folder)
     _refuse_other_networks(suite, folder, found.rows)
     rounded = _refuse_other_data(suite, folder, found.rows)
     marks = [*_version_marks(found.rows), *_setting_marks(suite, folder), *rounded]

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from networld_algos.bench.submission.checking import Submission, check_submission
+from networld_algos.bench.submission.committed import read_committed
 from networld_algos.bench.suite import Suite
 from networld_algos.report import summary
 from networld_algos.report.scoring import Panel
 from networld_algos.report.summary import Final
 from networld_algos.results.display import Display
-from networld_algos.results.folder import read_suite
 from networld_algos.results.rows import Row
 from networld_algos.results.stats import Interval
 from networld_algos.results.text import capital, count, markdown
@@ -67,11 +67,7 @@ def leaderboard(suite: Suite, committed: Path, submissions: Path) -> str:
     Raises:
         ValueError: If the committed folder has no rows, or rows of another suite.
     """
-    found = read_suite(committed)
-    if {row.suite for row in found.rows} != {suite.name}:
-        raise ValueError(
-            f"{committed} has rows of suite {found.rows[0].suite!r}, not {suite.name!r}"
-        )
+    found = read_committed(suite.name, committed)
     checked = [
         check_submission(folder, suite, found.rows)
         for folder in sorted(submissions.iterdir() if submissions.is_dir() else [])

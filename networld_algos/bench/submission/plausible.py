@@ -13,6 +13,8 @@ import numpy as np
 
 from networld_algos.bench.parts import FewShot
 from networld_algos.bench.submission.budgets import (
+    Budget,
+    Data,
     Expected,
     Slot,
     budgets,
@@ -59,7 +61,7 @@ def check_numbers(
     _check_scores(lines, committed, faults)
     _check_networks(lines, faults)
     _check_seeds(lines, suite, faults)
-    _check_budgets(lines, suite, slots, committed, faults)
+    _check_budgets(lines, budgets(suite, slots, committed), faults)
     _check_speed(lines, committed, faults)
 
 
@@ -154,14 +156,7 @@ def _may_stop_early(part: FewShot) -> bool:
     return part.early_stop or part.patience > 0
 
 
-def _check_budgets(
-    lines: Sequence[Line],
-    suite: Suite,
-    slots: Mapping[Slot, Expected],
-    committed: Sequence[Row],
-    faults: Faults,
-) -> None:
-    limits = budgets(suite, slots, committed)
+def _check_budgets(lines: Sequence[Line], limits: Mapping[Data, Budget], faults: Faults) -> None:
     for line in lines:
         row = line.row
         limit = limits.get(trained_on(slot_of(row)))

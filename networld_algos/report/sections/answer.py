@@ -79,11 +79,11 @@ def make(source: Source) -> Section:
 
 def sentence(found: Sequence[Verdict], focus: str, display: Display) -> str:
     """What was decided, in one or two sentences computed from the verdicts."""
-    mine = [outcome for v in found if (outcome := v.outcome_of(focus)) is not None]
+    mine = [v for v in found if v.outcome_of(focus) is not None]
     total = count(len(found), "comparison")
     if not mine or all(v.seeds < MARK_SEEDS for v in found):
         return _sentence_of_all(found, total, display)
-    times = Counter(mine)
+    times = Counter(v.outcome_of(focus) for v in mine)
     decided = [
         f"{verb} {times[outcome] or 'none'}"
         for outcome, verb in (
@@ -98,10 +98,9 @@ def sentence(found: Sequence[Verdict], focus: str, display: Display) -> str:
     text = f"Of {total}, {display.method(focus)} {_listed(decided)}."
     if len(mine) < len(found):
         text = f"{display.method(focus)} is in {len(mine)} of {total}: it {_listed(decided)}."
-    own = [v for v in found if v.outcome_of(focus) is not None]
-    if others := _other_winners(own, focus, display):
+    if others := _other_winners(mine, focus, display):
         text += f" {others}"
-    return f"{text} {_confirmed(own)}".strip()
+    return f"{text} {_confirmed(mine)}".strip()
 
 
 def _confirmed(found: Sequence[Verdict]) -> str:

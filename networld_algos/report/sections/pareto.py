@@ -155,10 +155,9 @@ def figure(points: Sequence[Point], price: Price, look: Look, columns: int | Non
                 scaley=False,
                 **FRONT,
             )
-            inside = [p for p in mine if p.score.value >= low]
-            for point in inside:
+            for point in (p for p in mine if p.score.value >= low):
                 _draw(ax, point, look, price.has_bars)
-            _name_below(ax, [p for p in mine if p not in inside and p.is_main], look)
+            _name_below(ax, [p for p in mine if p.score.value < low and p.is_main], look)
             _name_settings(ax, best, look)
             ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
             if price.deadline:
