@@ -74,6 +74,7 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6,
+    "lines.solid_capstyle": "butt",  # "projecting" lengthens a bar beyond its interval
     "axes.axisbelow": True,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
