@@ -215,8 +215,9 @@ def cost_axis(ax: Axes, costs: Sequence[float]) -> None:
         return
     ax.set_xscale("log")
     ax.set_xlim(low / 1.3, 1.3 * high)
-    # More labels between powers of ten would touch where there are many powers.
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 60.0 * low else (1.0,)))
+    # The more powers of ten, the fewer labels between them have room.
+    subs = (1.0, 2.0, 5.0) if high < 60.0 * low else (1.0, 3.0) if high < 1000.0 * low else (1.0,)
+    ax.xaxis.set_major_locator(LogLocator(subs=subs))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     ax.xaxis.set_minor_locator(NullLocator())
 

@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from networld_algos.report import style, summary
 from networld_algos.report.axes import cost_axis
-from networld_algos.report.sections import cost, pareto, robustness, summary_figure
+from networld_algos.report.sections import cost, pareto, responses, robustness, summary_figure
 from networld_algos.report.source import Picture, Source
 from networld_algos.report.style import factor_name, level_text
 from networld_algos.report.table import interval_text
@@ -126,6 +127,28 @@ def test_an_axis_of_costs_is_logarithmic_only_where_they_differ_much():
         assert ax.get_xscale() == scale
         assert low < costs[0] < costs[1] < high
         assert 2 <= sum(low <= tick <= high for tick in ax.get_xticks()) <= 6
+
+
+def test_names_of_levels_keep_apart_where_lines_are_close(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = reference_rows(20)
+    for i, label in enumerate(("one", "two", "three", "four")):
+        for level in (1.0, 5.0, 20.0):
+            changes = {"experiment": "cost", "factor": "steps", "level": level, "label": label}
+            ms = 30.0 * (1.0 + 0.05 * i) * level
+            rows += [
+                learned("rb", 90.0, rng, **changes, seed=s, latency_p50_ms=ms) for s in range(2)
+            ]
+    source = Source(rows, tmp_path, 0, {}, Display({}, {}), "one")
+    found = responses.responses(source.finals("cost"))
+    with style.drawing():
+        figure = cost.figure(found, [], source.look)
+        figure.draw_without_rendering()
+        texts = [t for t in figure.axes[0].texts if t.get_text()]
+        boxes = [Text.get_window_extent(t) for t in texts]
+    assert sorted(t.get_text() for t in texts) == ["1"] * 4 + ["20"] * 4
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
 
 
 def test_the_section_of_costs_draws_the_front_of_a_station(tmp_path):

@@ -50,6 +50,13 @@ from networld_algos.results.stats import Interval
 PARAMETERS = "parameters"
 """Key of `Row.extra` that the cost table shows, beside `STATION_MS`."""
 
+NAME_PT = 5.8
+MARKER_PT = 5.0
+NAME_OFFSETS_PT = (8.0, -8.0, 15.0, -15.0, 22.0, -22.0, 29.0, -29.0)
+"""Where the name of a level may stand above or below its marker, the best place first."""
+
+Box = tuple[float, float, float, float]
+
 
 def make(source: Source) -> Section:
     """Score against the time of a decision and of training, with bytes and parameters."""
@@ -119,25 +126,60 @@ def figure(
                 again = drawn.count(r.label)  # further factors of a method get other dashes
                 response_line(ax, r, times, look, DASHES[again % len(DASHES)] if again else None)
                 drawn.append(r.label)
-                for end in sorted({0, len(times) - 1}):
-                    ax.annotate(
-                        level_text(r.factor, r.levels[end]),
-                        (times[end], r.points[end].value),
-                        xytext=(2, 5 if len(drawn) % 2 else -9),
-                        textcoords="offset points",
-                        fontsize=5.8,
-                        color=look[r.label]["color"],
-                        zorder=6,
-                    )
             decided = [*mine, *(f for r in of_panel for f in r.finals)]
             cost_axis(ax, [f.latency_p50_ms for f in decided if f.latency_p50_ms])
             ax.axhline(100.0, zorder=1, **ROLE_STYLES["expert"])
             ax.margins(y=0.1)
+            _name_ends(ax, of_panel, mine, look)
             ax.set_title(title(panel, panels, look.display), loc="left")
             ax.set_xlabel("Median decision time (ms)")
             ax.set_ylabel("Normalised score")
         legend(fig, [x.label for x in [*timed, *points]], look, columns)
     return fig
+
+
+def _name_ends(ax: Axes, lines: Sequence[Response], fixed: Sequence[Final], look: Look) -> None:
+    """The first and the last level of each line, as near as markers and other names allow."""
+    ax.get_ylim()  # applies the limits, which `transData` needs
+    scale = 72.0 / ax.get_figure(root=True).dpi
+
+    def place(final: Final) -> tuple[float, float]:
+        assert final.score is not None
+        x, y = ax.transData.transform((final.latency_p50_ms, final.score.value)) * scale
+        return float(x), float(y)
+
+    finals = [*(f for f in fixed if f.score), *(f for r in lines for f in r.finals if f.score)]
+    taken = [(*place(f), MARKER_PT, MARKER_PT) for f in finals]
+    for r in lines:
+        for end in sorted({0, len(r.finals) - 1}):
+            text = level_text(r.factor, r.levels[end])
+            x, y = place(r.finals[end])
+            sizes = (0.5 * NAME_PT * len(text), NAME_PT)
+            free = [dy for dy in NAME_OFFSETS_PT if _is_free((x, y + dy, *sizes), taken)]
+            offset = free[0] if free else NAME_OFFSETS_PT[0]
+            taken.append((x, y + offset, *sizes))
+            colour = look[r.label]["color"]
+            ax.annotate(
+                text,
+                (r.finals[end].latency_p50_ms or 0.0, r.points[end].value),
+                xytext=(0.0, offset),
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                fontsize=NAME_PT,
+                color=colour,
+                zorder=6,
+                bbox={"boxstyle": "square,pad=0.05", "fc": "white", "ec": "none", "alpha": 0.75},
+                arrowprops={"arrowstyle": "-", "lw": 0.4, "color": colour, "shrinkB": 2.0},
+            )
+
+
+def _is_free(box: Box, taken: Sequence[Box]) -> bool:
+    """Whether a box (centre, width and height, in points) touches none of the others."""
+    x, y, width, height = box
+    return all(
+        abs(x - a) >= 0.5 * (width + w) or abs(y - b) >= 0.5 * (height + h) for a, b, w, h in taken
+    )
 
 
 def timed_panels(found: Sequence[Response], fixed: Sequence[Final]) -> list[Panel]:
