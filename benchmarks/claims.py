@@ -9,6 +9,7 @@ names the folder of the rows::
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from networld_algos.report.sections.claims import checked
@@ -29,6 +30,10 @@ def committed_table() -> str:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()  # there are no options; without this, --help would write the table
     table = committed_table()
     for page in PAGES:
         changed = replace_in(page, ROWS, table)
