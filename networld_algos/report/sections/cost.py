@@ -141,11 +141,11 @@ def figure(
 def _name_ends(ax: Axes, lines: Sequence[Response], fixed: Sequence[Final], look: Look) -> None:
     """The first and the last level of each line, as near as markers and other names allow."""
     ax.get_ylim()  # applies the limits, which `transData` needs
-    scale = 72.0 / ax.get_figure(root=True).dpi
+    scale = 72.0 / ax.figure.dpi
 
     def place(final: Final) -> tuple[float, float]:
         assert final.score is not None
-        x, y = ax.transData.transform((final.latency_p50_ms, final.score.value)) * scale
+        x, y = ax.transData.transform((final.latency_p50_ms or 0.0, final.score.value)) * scale
         return float(x), float(y)
 
     finals = [*(f for f in fixed if f.score), *(f for r in lines for f in r.finals if f.score)]
