@@ -7,6 +7,7 @@ from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from networld_algos.report import scoring
 from networld_algos.report.axes import (
@@ -54,8 +55,6 @@ NAME_PT = 5.8
 MARKER_PT = 5.0
 NAME_OFFSETS_PT = (8.0, -8.0, 15.0, -15.0, 22.0, -22.0, 29.0, -29.0)
 """Where the name of a level may stand above or below its marker, the best place first."""
-
-Box = tuple[float, float, float, float]
 
 
 def make(source: Source) -> Section:
@@ -143,25 +142,26 @@ def _name_ends(ax: Axes, lines: Sequence[Response], fixed: Sequence[Final], look
     ax.get_ylim()  # applies the limits, which `transData` needs
     scale = 72.0 / ax.figure.dpi
 
-    def place(final: Final) -> tuple[float, float]:
-        assert final.score is not None
-        x, y = ax.transData.transform((final.latency_p50_ms or 0.0, final.score.value)) * scale
-        return float(x), float(y)
+    def box(final: Final, up: float, width: float, height: float) -> Bbox:
+        """In points, its centre ``up`` above the marker."""
+        value = final.score.value if final.score else 0.0
+        x, y = ax.transData.transform((final.latency_p50_ms or 0.0, value)) * scale
+        return Bbox.from_bounds(x - 0.5 * width, y + up - 0.5 * height, width, height)
 
-    finals = [*(f for f in fixed if f.score), *(f for r in lines for f in r.finals if f.score)]
-    taken = [(*place(f), MARKER_PT, MARKER_PT) for f in finals]
+    dots = [*fixed, *(f for r in lines for f in r.finals)]
+    taken = [box(f, 0.0, MARKER_PT, MARKER_PT) for f in dots]
     for r in lines:
         for end in sorted({0, len(r.finals) - 1}):
-            text = level_text(r.factor, r.levels[end])
-            x, y = place(r.finals[end])
-            sizes = (0.5 * NAME_PT * len(text), NAME_PT)
-            free = [dy for dy in NAME_OFFSETS_PT if _is_free((x, y + dy, *sizes), taken)]
-            offset = free[0] if free else NAME_OFFSETS_PT[0]
-            taken.append((x, y + offset, *sizes))
+            final, text = r.finals[end], level_text(r.factor, r.levels[end])
+            width = 0.5 * NAME_PT * len(text)
+            places = {up: box(final, up, width, NAME_PT) for up in NAME_OFFSETS_PT}
+            free = (up for up, place in places.items() if not place.count_overlaps(taken))
+            offset = next(free, NAME_OFFSETS_PT[0])
+            taken.append(places[offset])
             colour = look[r.label]["color"]
             ax.annotate(
                 text,
-                (r.finals[end].latency_p50_ms or 0.0, r.points[end].value),
+                (final.latency_p50_ms or 0.0, r.points[end].value),
                 xytext=(0.0, offset),
                 textcoords="offset points",
                 ha="center",
@@ -172,14 +172,6 @@ def _name_ends(ax: Axes, lines: Sequence[Response], fixed: Sequence[Final], look
                 bbox={"boxstyle": "square,pad=0.05", "fc": "white", "ec": "none", "alpha": 0.75},
                 arrowprops={"arrowstyle": "-", "lw": 0.4, "color": colour, "shrinkB": 2.0},
             )
-
-
-def _is_free(box: Box, taken: Sequence[Box]) -> bool:
-    """Whether a box (centre, width and height, in points) touches none of the others."""
-    x, y, width, height = box
-    return all(
-        abs(x - a) >= 0.5 * (width + w) or abs(y - b) >= 0.5 * (height + h) for a, b, w, h in taken
-    )
 
 
 def timed_panels(found: Sequence[Response], fixed: Sequence[Final]) -> list[Panel]:
